@@ -1,0 +1,38 @@
+/* file.h - whole files, mapped files, lines, atomic replacement.
+ *
+ * Errors name the path and say why. Gzip files (.gz) are read as their content by file_read and file_lines.
+ */
+#ifndef BROOD_FILE_H
+#define BROOD_FILE_H
+
+#include "base/err.h"
+#include "base/str.h"
+
+/* Reads the whole file ("-" is standard input) into *out; refuses more than n_bytes_max. Owned by the caller (buf_free). */
+MUST bool file_read(const char *path, size_t n_bytes_max, struct buf *out, struct err *e);
+
+/* Writes a temporary file beside path, syncs, renames: readers see the old or the new content, never half. */
+MUST bool file_write_atomic(const char *path, struct str content, struct err *e);
+
+struct file_map {
+    const unsigned char *ptr; /* read-only; NULL for an empty file */
+    size_t n_bytes;
+};
+MUST bool file_map(const char *path, struct file_map *out, struct err *e);
+void file_unmap(struct file_map *m);
+
+bool file_exists(const char *path);
+bool file_is_dir(const char *path);
+char *file_join(const char *dir, const char *name); /* owned */
+
+/* Lines of a text file, without their newline (a final CR is dropped too). Lines longer than FILE_LINE_MAX are an error. */
+struct file_lines;
+MUST struct file_lines *file_lines_open(const char *path, struct err *e); /* "-" is standard input */
+/* Returns 1 with *line borrowed until the next call, 0 at the end, -1 on error. */
+MUST int file_lines_next(struct file_lines *f, struct str *line, struct err *e);
+size_t file_lines_number(const struct file_lines *f); /* of the line last returned, from 1 */
+void file_lines_close(struct file_lines *f);
+
+#define FILE_LINE_MAX ((size_t)64 << 20)
+
+#endif
