@@ -1,0 +1,90 @@
+/* model.h - a model as it lies on disk: configuration, tensors, tokenizer, chat format, step-reading profile.
+ *
+ * model_open reads a Hugging Face folder (config.json, generation_config.json, tokenizer.json, tokenizer_config.json, *.safetensors).
+ * Tensors stay mapped from the file; the engine repacks what it needs and the mapping may then be dropped by model_drop_tensors.
+ * Anything that is not understood is refused by name, with what would work: a model that loads is computed right.
+ *
+ * A family is one row in a table (family.c); a file format is one file that fills the same structs.
+ *
+ * Ownership: a model owns everything reachable from it. Threads: read-only after model_open.
+ */
+#ifndef BROOD_MODEL_H
+#define BROOD_MODEL_H
+
+#include "base/err.h"
+#include "kernels/kernels.h"
+#include "model/tokenizer.h"
+#include "model/chat.h"
+#include "model/prm_profile.h"
+
+enum model_head {
+    MODEL_HEAD_LM,    /* lm_head or tied embeddings: n_vocab outputs                    */
+    MODEL_HEAD_CLASS, /* score.weight (+ bias): n_classes outputs, a classification head */
+};
+
+enum rope_kind { ROPE_DEFAULT, ROPE_LINEAR, ROPE_LLAMA3, ROPE_YARN };
+
+struct model_config {
+    const char *family; /* "llama", ... : a static name from the table */
+    int n_layers, d_model, n_heads, n_kv_heads, head_width, d_ffn, n_vocab;
+    int n_context; /* max_position_embeddings */
+    float norm_eps;
+    bool tied_embeddings;
+    bool qkv_bias;
+    bool qk_norm;
+    struct {
+        enum rope_kind kind;
+        double theta, factor, low_freq_factor, high_freq_factor, attention_factor, beta_fast, beta_slow;
+        int n_context_original;
+    } rope;
+    enum model_head head;
+    int n_head_outputs; /* n_vocab or n_classes */
+};
+
+struct tensor {
+    const char *name;
+    enum dtype dtype;
+    int n_dims;
+    int64_t shape[4];
+    const void *data; /* mapped, unaligned */
+    size_t n_bytes;
+};
+
+struct model_sampling { /* generation_config.json's recommendation */
+    float temperature, top_p, min_p;
+    int top_k;
+};
+
+struct model {
+    char *path;
+    struct model_config config;
+    struct tokenizer *tokenizer;
+    struct chat_format *chat;
+    struct prm_profile prm;         /* .kind PRM_NONE unless the model scores steps */
+    struct model_sampling sampling;
+    int *end_tokens; /* ids that end an answer (eos_token_id of the generation configuration, else of config.json) */
+    int n_end_tokens;
+    struct tensor *tensors; /* sorted by name */
+    int n_tensors;
+    uint64_t content_hash; /* over the bytes of config, tokenizer and weights files' headers, sizes and sampled content: names the model in a store */
+    void *mappings;
+};
+
+MUST struct model *model_open(const char *path, struct err *e);
+void model_close(struct model *m);
+void model_drop_tensors(struct model *m); /* unmaps the weights; tensors become empty */
+
+const struct tensor *model_tensor(const struct model *m, const char *name); /* NULL if absent */
+/* The tensor with this name and exactly this shape (n_dims numbers), or an error that names what was found. */
+MUST const struct tensor *model_want_tensor(const struct model *m, const char *name, int n_dims, const int64_t *shape, struct err *e);
+
+bool model_is_end(const struct model *m, int token);
+int64_t model_parameters(const struct model *m);            /* all, tied ones once */
+int64_t model_parameters_computed(const struct model *m);   /* those multiplied for every token: without input embeddings */
+/* Floating-point operations for one token at a context of n_context tokens: 2 per computed parameter, plus 4 * L * H * W * n_context for
+ * attention; n_outputs is how many head outputs are computed (0 when only reading). */
+double model_flops_per_token(const struct model_config *c, double n_context, int64_t n_outputs);
+
+/* A model's configuration alone: what `brood model PATH` prints needs no weights in memory. */
+
+#endif
