@@ -1,0 +1,125 @@
+/* policy.h - the policy service: something that continues text.
+ *
+ * A policy holds prefixes (a prompt and the solution so far) and is given jobs: continue this prefix up to the next step or to the end.
+ * Jobs run together in one batch; results come as they end. Nothing here blocks for long: policy_work does one slice.
+ *
+ *     root = policy_root(p, &prompt)          the prompt, read once however many continuations it gets
+ *     policy_submit(p, &job)                  continue job.from; any number in flight
+ *     while (policy_work(p, 0.1, &e) >= 0)    one forward pass (embedded) or one round of waiting (servers)
+ *         while (policy_next(p, &result))     the new text, and the prefix that it makes
+ *
+ * The kinds: embedded.c (our engine; a folder, or lab:NAME), replay.c (replay:FILE, recorded samples), toy.c (toy:..., an exact small
+ * Markov chain for tests). A new kind is one file that fills struct policy_ops and one row in policy.c.
+ *
+ * Determinism: for a given model, the tokens of a job are a function of (prefix, job.key, sampling), whatever else is in flight.
+ * Ownership: a prefix is owned by who received it (policy_release) and must outlive the jobs that continue it.
+ * Threads: one thread owns a policy.
+ */
+#ifndef BROOD_POLICY_H
+#define BROOD_POLICY_H
+
+#include "base/cost.h"
+#include "base/err.h"
+#include "base/str.h"
+
+struct policy;
+struct policy_prefix;
+
+struct policy_options {
+    int n_threads;         /* embedded: 0 all cores */
+    const char *separator; /* ends a step; NULL: "\n\n" */
+    const char *system;    /* system message, or NULL */
+    const char *chat;      /* chat format by name, overriding the model's; NULL: the model's */
+};
+
+struct policy_prompt {
+    const char *id;   /* the problem's; replay finds its samples by it */
+    const char *text; /* what the user says */
+};
+
+struct policy_sampling {
+    float temperature; /* 0: greedy */
+    float top_p;       /* 1: off */
+    float min_p;       /* 0: off */
+    int top_k;         /* 0: off */
+};
+
+enum policy_until { POLICY_UNTIL_STEP, POLICY_UNTIL_END };
+
+struct policy_job {
+    uint64_t id; /* the caller's, unique among jobs in flight */
+    struct policy_prefix *from;
+    uint64_t key; /* of the new node: decides its random numbers */
+    int index;    /* which child of `from` this is, from 0 */
+    enum policy_until until;
+    int n_tokens_max; /* > 0 */
+    struct policy_sampling sampling;
+};
+
+enum policy_finish {
+    POLICY_STEP,   /* the separator was written */
+    POLICY_END,    /* the model ended its answer */
+    POLICY_LENGTH, /* n_tokens_max or the context was reached: cut off */
+    POLICY_FAILED, /* no text: `why` says it; the search goes on without this node */
+};
+
+struct policy_result {
+    uint64_t id;
+    enum policy_finish finish;
+    struct str text;    /* what was written, separator included; valid until the next policy call */
+    const int *tokens;  /* [n_tokens] likewise; end token included; NULL where ids are not known */
+    int n_tokens;
+    double logprob;     /* sum over tokens of the natural log-probability at temperature 1; NAN where not known */
+    struct policy_prefix *prefix; /* owned by the receiver; NULL if failed */
+    struct cost cost;
+    const char *why;    /* failed: one line */
+};
+
+struct policy_info {
+    const char *name;      /* as the user gave it */
+    const char *kind;      /* "embedded", "replay", "toy" */
+    char identity[32];     /* changes when the answers would: content hash of the model or file */
+    double n_parameters;   /* 0 if not known */
+    double flops_per_token; /* of one generated token at an empty context; 0 if not known */
+    int n_context;         /* 0: no limit known */
+    int n_wanted;          /* jobs in flight that keep it busy */
+    struct policy_sampling sampling; /* the model's recommendation */
+};
+
+/* spec: lab:NAME, a Hugging Face folder, replay:FILE, toy:... An unusable one is refused in one line that says what would work. */
+MUST struct policy *policy_open(const char *spec, const struct policy_options *o, struct err *e);
+void policy_close(struct policy *p);
+const struct policy_info *policy_info(const struct policy *p);
+
+MUST struct policy_prefix *policy_root(struct policy *p, const struct policy_prompt *prompt, struct err *e);
+/* The prefix that a recorded result had made: how a resumed run gets its tree back without computing. text is used where ids are unknown. */
+MUST struct policy_prefix *policy_extend(struct policy *p, struct policy_prefix *from, struct str text, const int *tokens, int n_tokens,
+                                         struct err *e);
+void policy_release(struct policy *p, struct policy_prefix *prefix);
+
+void policy_submit(struct policy *p, const struct policy_job *job);
+void policy_cancel(struct policy *p, uint64_t id); /* no result follows */
+MUST int policy_work(struct policy *p, double seconds_max, struct err *e); /* > 0 did something, 0 nothing in flight, -1 failed for good */
+bool policy_next(struct policy *p, struct policy_result *out);
+int policy_in_flight(const struct policy *p);
+
+/* ---- what a kind implements: each function as the one of the same name above ---- */
+struct policy_ops {
+    void (*close)(struct policy *p);
+    struct policy_prefix *(*root)(struct policy *p, const struct policy_prompt *prompt, struct err *e);
+    struct policy_prefix *(*extend)(struct policy *p, struct policy_prefix *from, struct str text, const int *tokens, int n_tokens,
+                                    struct err *e);
+    void (*release)(struct policy *p, struct policy_prefix *prefix);
+    void (*submit)(struct policy *p, const struct policy_job *job);
+    void (*cancel)(struct policy *p, uint64_t id);
+    int (*work)(struct policy *p, double seconds_max, struct err *e);
+    bool (*next)(struct policy *p, struct policy_result *out);
+    int (*in_flight)(const struct policy *p);
+};
+
+struct policy { /* first member of every kind's own struct */
+    const struct policy_ops *ops;
+    struct policy_info info;
+};
+
+#endif

@@ -1,0 +1,89 @@
+/* reward.h - the reward service: something that scores the steps of a solution.
+ *
+ * As with the policy, prefixes hold what has been read, jobs run in one batch, and nothing blocks. A job gives the text that was
+ * added to a prefix: one step, or several; each step that is not blank gets exactly one reward in [0,1], in order. A reward model that works on tokens
+ * reads each of them once: scoring a child reads only the child's text.
+ *
+ *     "2+3 = 5.\n\n5*4 = 20.\n\n"  ->  two steps, two rewards; a trailing separator makes no phantom step
+ *
+ * The kinds: embedded.c (our engine with a scoring head), toy.c (exact values of policy/toy.c's chain, for tests).
+ * A new kind is one file that fills struct reward_ops and one row in reward.c.
+ *
+ * Determinism: a reward is a function of (model, prompt, the steps so far), whatever else is in flight.
+ * Ownership and threads: as policy.h.
+ */
+#ifndef BROOD_REWARD_H
+#define BROOD_REWARD_H
+
+#include "base/cost.h"
+#include "base/err.h"
+#include "base/str.h"
+
+struct reward;
+struct reward_prefix;
+
+struct reward_options {
+    int n_threads;
+    const char *separator; /* NULL: "\n\n" */
+};
+
+struct reward_job {
+    uint64_t id;
+    struct reward_prefix *from;
+    struct str text; /* copied */
+};
+
+struct reward_result {
+    uint64_t id;
+    bool failed;
+    const float *rewards; /* [n_rewards], valid until the next reward call; one for each non-blank step of the job's text */
+    int n_rewards;
+    struct reward_prefix *prefix; /* owned by the receiver; NULL if failed */
+    struct cost cost;
+    const char *why;
+};
+
+struct reward_info {
+    const char *name, *kind;
+    char identity[32];
+    double n_parameters, flops_per_token;
+    int n_context, n_wanted;
+    char aggregate[8]; /* what this reward model is best used with: last, min, prod, mean */
+};
+
+MUST struct reward *reward_open(const char *spec, const struct reward_options *o, struct err *e);
+void reward_close(struct reward *r);
+const struct reward_info *reward_info(const struct reward *r);
+
+MUST struct reward_prefix *reward_root(struct reward *r, const char *problem_text, struct err *e);
+/* The prefix after `text`, without computing or scoring it (resume). */
+MUST struct reward_prefix *reward_extend(struct reward *r, struct reward_prefix *from, struct str text, struct err *e);
+void reward_release(struct reward *r, struct reward_prefix *prefix);
+
+void reward_submit(struct reward *r, const struct reward_job *job);
+void reward_cancel(struct reward *r, uint64_t id);
+MUST int reward_work(struct reward *r, double seconds_max, struct err *e);
+bool reward_next(struct reward *r, struct reward_result *out);
+int reward_in_flight(const struct reward *r);
+
+/* The steps of a text: splits at the separator, trims, drops blanks. Calls each(ctx, step) in order; returns how many. */
+int reward_split_steps(struct str text, struct str separator, void (*each)(void *ctx, struct str step), void *ctx);
+
+struct reward_ops {
+    void (*close)(struct reward *r);
+    struct reward_prefix *(*root)(struct reward *r, const char *problem_text, struct err *e);
+    struct reward_prefix *(*extend)(struct reward *r, struct reward_prefix *from, struct str text, struct err *e);
+    void (*release)(struct reward *r, struct reward_prefix *prefix);
+    void (*submit)(struct reward *r, const struct reward_job *job);
+    void (*cancel)(struct reward *r, uint64_t id);
+    int (*work)(struct reward *r, double seconds_max, struct err *e);
+    bool (*next)(struct reward *r, struct reward_result *out);
+    int (*in_flight)(const struct reward *r);
+};
+
+struct reward {
+    const struct reward_ops *ops;
+    struct reward_info info;
+};
+
+#endif
