@@ -71,7 +71,7 @@ struct policy_result {
     int n_tokens;
     double logprob;     /* sum over tokens of the natural log-probability at temperature 1; NAN where not known */
     struct policy_prefix *prefix; /* owned by the receiver; NULL if failed */
-    struct cost cost;
+    struct cost cost;   /* of this job beyond its `from` prefix: a function of the tree (see policy_root_cost) */
     const char *why;    /* failed: one line */
 };
 
@@ -92,6 +92,9 @@ void policy_close(struct policy *p);
 const struct policy_info *policy_info(const struct policy *p);
 
 MUST struct policy_prefix *policy_root(struct policy *p, const struct policy_prompt *prompt, struct err *e);
+/* What reading the prompt costs, once, however many continuations share it. Results charge only what comes after the prompt, so that costs are a function of
+ * the tree and not of which job came first or how often the run was resumed (work done again is in the services' own counters). */
+struct cost policy_root_cost(const struct policy *p, const struct policy_prefix *root);
 /* The prefix that a recorded result had made: how a resumed run gets its tree back without computing. text is used where ids are unknown. */
 MUST struct policy_prefix *policy_extend(struct policy *p, struct policy_prefix *from, struct str text, const int *tokens, int n_tokens,
                                          struct err *e);
@@ -109,6 +112,7 @@ struct policy_ops {
     struct policy_prefix *(*root)(struct policy *p, const struct policy_prompt *prompt, struct err *e);
     struct policy_prefix *(*extend)(struct policy *p, struct policy_prefix *from, struct str text, const int *tokens, int n_tokens,
                                     struct err *e);
+    struct cost (*root_cost)(const struct policy *p, const struct policy_prefix *root);
     void (*release)(struct policy *p, struct policy_prefix *prefix);
     void (*submit)(struct policy *p, const struct policy_job *job);
     void (*cancel)(struct policy *p, uint64_t id);

@@ -56,6 +56,8 @@ void reward_close(struct reward *r);
 const struct reward_info *reward_info(const struct reward *r);
 
 MUST struct reward_prefix *reward_root(struct reward *r, const char *problem_text, struct err *e);
+/* What reading the problem costs, once; results charge only their own text (as policy_root_cost). */
+struct cost reward_root_cost(const struct reward *r, const struct reward_prefix *root);
 /* The prefix after `text`, without computing or scoring it (resume). */
 MUST struct reward_prefix *reward_extend(struct reward *r, struct reward_prefix *from, struct str text, struct err *e);
 void reward_release(struct reward *r, struct reward_prefix *prefix);
@@ -73,6 +75,7 @@ struct reward_ops {
     void (*close)(struct reward *r);
     struct reward_prefix *(*root)(struct reward *r, const char *problem_text, struct err *e);
     struct reward_prefix *(*extend)(struct reward *r, struct reward_prefix *from, struct str text, struct err *e);
+    struct cost (*root_cost)(const struct reward *r, const struct reward_prefix *root);
     void (*release)(struct reward *r, struct reward_prefix *prefix);
     void (*submit)(struct reward *r, const struct reward_job *job);
     void (*cancel)(struct reward *r, uint64_t id);
