@@ -1,0 +1,133 @@
+# Brood. `make help` lists the targets; everything that is built lies under build/.
+#   make V=debug|asan|tsan  another variant      CC=clang  another compiler      WERROR=  warnings do not stop the build
+#   VERBOSE=1  whole command lines
+#   ROOMS="base kernels" T="base kernels" BUILD=build/mine   only these rooms and tests, in a build folder of their own
+VERSION := 0.1.0
+V       ?= release
+BUILD   ?= build
+PREFIX  ?= /usr/local
+ROOMS   ?= *
+T       ?= *
+SECONDS ?= 60
+WERROR  ?= -Werror
+CC      := $(if $(filter default,$(origin CC)),gcc,$(CC))
+
+B   := $(BUILD)/$(V)
+OUT := $(if $(filter release,$(V)),$(BUILD),$(B))
+X86 := $(findstring x86_64,$(shell $(CC) -dumpmachine 2>/dev/null))
+
+# Libraries: by pkg-config where they have it. FLINT 3 contains what were Arb, Calcium and Antic.
+PKGS     := jansson sqlite3 libpcre2-8 libutf8proc zlib
+PKG_CONFIG ?= pkg-config
+MISSING  := $(shell $(PKG_CONFIG) --exists $(PKGS) 2>/dev/null || echo yes)
+FLINT    := $(if $(wildcard /usr/include/flint/ca.h /usr/local/include/flint/ca.h),-lflint,-lcalcium -lantic -lflint-arb -lflint)
+LIBS     := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null) $(FLINT) -lm -lpthread
+CMOCKA   := $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null || echo -lcmocka)
+
+CPPFLAGS += -D_GNU_SOURCE -DBROOD_VERSION='"$(VERSION)"' -Isrc $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
+WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla $(WERROR)
+MODE_release := -O2
+MODE_debug   := -O0
+MODE_asan    := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+MODE_tsan    := -O1 -fno-omit-frame-pointer -fsanitize=thread
+MODE_fuzz    := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+MODE     := $(or $(MODE_$(V)),$(error V=$(V) is unknown: release, debug, asan, tsan))
+override CFLAGS  += -std=c17 -g $(MODE) $(WARN) -ffp-contract=off -fvisibility=hidden -fPIC
+override LDFLAGS += $(filter -fsanitize% -fno-sanitize%,$(MODE)) -Wl,--as-needed
+
+# Sources: a folder in src/ is a room. Kernels are compiled once for every instruction set and chosen at start-up.
+SRC  := $(sort $(foreach r,$(ROOMS),$(wildcard src/$(r)/*.c)) $(wildcard src/*.c))
+SRC  := $(if $(X86),$(SRC),$(filter-out %_avx2.c %_avx512.c,$(SRC)))
+OBJ  := $(patsubst %.c,$(B)/%.o,$(filter-out src/cli/%,$(SRC)))
+CLI  := $(patsubst %.c,$(B)/%.o,$(wildcard src/cli/*.c))
+PROGRAM := $(if $(filter-out *,$(ROOMS)),,$(if $(wildcard src/cli/main.c),$(OUT)/brood))
+LIB  := $(OUT)/libbrood.a
+SO   := $(OUT)/libbrood.so
+TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(foreach t,$(T),$(wildcard tests/test_$(t).c)))
+FUZZ  := $(patsubst tests/fuzz/%.c,$(B)/%,$(wildcard tests/fuzz/fuzz_$(or $(TARGET),*).c))
+
+Q     := $(if $(VERBOSE),,@)
+SAY    = @printf '%-8s %s\n' $(1) $(2)
+comma := ,
+
+.PHONY: all test check tidy fuzz fuzz-build demo install clean help FORCE
+.DELETE_ON_ERROR:
+.SECONDARY:
+all: $(PROGRAM) $(LIB) $(SO)
+
+$(B)/%_avx2.o: ISA := -mavx2 -mfma -mf16c
+$(B)/%_avx512.o: ISA := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mf16c
+$(B)/src/base/share.o: DEFS = -DBROOD_PREFIX='"$(PREFIX)"'
+$(B)/src/base/share.o: $(B)/prefix
+$(B)/%.o: %.c Makefile $(B)/flags
+	@mkdir -p $(@D)
+	$(call SAY,compile,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(DEFS) $(CFLAGS) $(ISA) -MMD -MP -c $< -o $@
+
+# What is compiled also depends on the compiler, its flags and the list of objects: each lies in a file that changes with it.
+$(B)/flags: SAYS = $(CC) $(CPPFLAGS) $(CFLAGS)
+$(B)/prefix: SAYS = $(PREFIX)
+$(B)/objects: SAYS = $(OBJ)
+$(B)/flags $(B)/prefix $(B)/objects: FORCE
+	$(if $(MISSING),$(error Libraries are missing: run scripts/setup, or install $(PKGS) with their headers))
+	@mkdir -p $(@D)
+	@printf '%s\n' "$(subst ",,$(SAYS))" | cmp -s - $@ || printf '%s\n' "$(subst ",,$(SAYS))" >$@
+
+$(LIB): $(OBJ) $(B)/objects
+	@rm -f $@
+	$(call SAY,library,$@)
+	$(Q)$(AR) rcs $@ $(OBJ)
+$(SO): $(OBJ) $(B)/objects
+	$(call SAY,library,$@)
+	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-soname,libbrood.so.0 $(if $(filter release,$(V)),-Wl$(comma)-z$(comma)defs) -o $@ $(OBJ) $(LIBS)
+$(OUT)/brood: $(CLI) $(LIB)
+	$(call SAY,link,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(CLI) $(LIB) $(LIBS)
+
+test: ## set-up, build, every test for a bare machine
+	@scripts/setup
+	@$(MAKE) --no-print-directory check
+check: all $(TESTS) ## build and tests, without set-up
+	@BROOD=$(abspath $(PROGRAM)) BUILD_DIR=$(abspath $(OUT)) CC="$(CC)" tests/run tools/tidy $(TESTS) \
+	  $(foreach t,$(T),$(wildcard tests/test_$(t).sh))
+$(B)/tests/%: $(B)/tests/%.o $(LIB)
+	$(call SAY,link,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(CMOCKA) $(LIBS)
+tidy: ## floors, lengths, banned calls
+	@tools/tidy
+
+fuzz: ## SECONDS=n [TARGET=name]: libFuzzer on every parser of foreign bytes
+	@$(MAKE) --no-print-directory V=fuzz CC=clang fuzz-build
+	@tests/fuzz/run $(BUILD)/fuzz $(SECONDS) $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_$(or $(TARGET),*).c))
+fuzz-build: $(FUZZ)
+$(B)/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(LIB)
+	$(call SAY,link,$@)
+	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(LIB) $(LIBS)
+
+ifneq ($(wildcard scripts/demo),)
+demo: ## the main job on the bundled models
+	@scripts/setup
+	@$(MAKE) --no-print-directory all
+	@scripts/demo
+endif
+
+SHARE := $(DESTDIR)$(PREFIX)/share
+install: all ## PREFIX= DESTDIR=: program, library, header, pkg-config file, man pages, bundled models
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include $(SHARE)/man/man1
+	$(if $(PROGRAM),install -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/)
+	install -m 644 $(LIB) $(DESTDIR)$(PREFIX)/lib/
+	install -m 755 $(SO) $(DESTDIR)$(PREFIX)/lib/libbrood.so.$(VERSION)
+	ln -sf libbrood.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libbrood.so.0
+	ln -sf libbrood.so.0 $(DESTDIR)$(PREFIX)/lib/libbrood.so
+	$(if $(wildcard src/brood.h),install -m 644 src/brood.h $(DESTDIR)$(PREFIX)/include/)
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@LIBS@|$(LIBS)|' scripts/brood.pc.in \
+	  >$(DESTDIR)$(PREFIX)/lib/pkgconfig/brood.pc
+	$(if $(wildcard man/*.1),install -m 644 $(wildcard man/*.1) $(SHARE)/man/man1/)
+	for d in $(wildcard lab/models lab/tasks); do mkdir -p $(SHARE)/brood/lab && cp -R $$d $(SHARE)/brood/lab/; done
+
+clean: ## remove what was built, corpora included
+	rm -rf $(BUILD)
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/\1  \2/p' Makefile | awk '{t=$$1; sub(/^[^ ]+ +/, ""); printf "%-10s %s\n", t, $$0}'
+
+-include $(OBJ:.o=.d) $(CLI:.o=.d) $(TESTS:=.d) $(FUZZ:$(B)/%=$(B)/tests/fuzz/%.d)
