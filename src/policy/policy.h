@@ -81,6 +81,7 @@ struct policy_info {
     char identity[32];     /* changes when the answers would: content hash of the model or file */
     double n_parameters;   /* 0 if not known */
     double flops_per_token; /* of one generated token at an empty context; 0 if not known */
+    double flops_per_position; /* what each position of context adds to that */
     int n_context;         /* 0: no limit known */
     int n_wanted;          /* jobs in flight that keep it busy */
     struct policy_sampling sampling; /* the model's recommendation */

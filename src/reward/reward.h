@@ -46,7 +46,8 @@ struct reward_result {
 struct reward_info {
     const char *name, *kind;
     char identity[32];
-    double n_parameters, flops_per_token;
+    double n_parameters;
+    double flops_per_token, flops_per_position; /* of one token read, as in policy_info */
     int n_context, n_wanted;
     char aggregate[8]; /* what this reward model is best used with: last, min, prod, mean */
 };
