@@ -88,7 +88,7 @@ test: ## set-up, build, every test for a bare machine
 	@scripts/setup
 	@$(MAKE) --no-print-directory check
 check: all $(TESTS) ## build and tests, without set-up
-	@BROOD=$(abspath $(PROGRAM)) BUILD_DIR=$(abspath $(OUT)) CC="$(CC)" tests/run tools/tidy $(TESTS) \
+	@BROOD=$(abspath $(PROGRAM)) BUILD_DIR=$(abspath $(OUT)) CC="$(CC)" tests/run $(if $(filter-out *,$(T)),,tools/tidy) $(TESTS) \
 	  $(foreach t,$(T),$(wildcard tests/test_$(t).sh))
 $(B)/tests/%: $(B)/tests/%.o $(LIB)
 	$(call SAY,link,$@)
@@ -97,6 +97,7 @@ tidy: ## floors, lengths, banned calls
 	@tools/tidy
 
 fuzz: ## SECONDS=n [TARGET=name]: libFuzzer on every parser of foreign bytes
+	@scripts/setup --clang
 	@$(MAKE) --no-print-directory V=fuzz CC=clang fuzz-build
 	@tests/fuzz/run $(BUILD)/fuzz $(SECONDS) $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_$(or $(TARGET),*).c))
 fuzz-build: $(FUZZ)

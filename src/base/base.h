@@ -1,6 +1,7 @@
 /* base.h - the few macros that every file uses.
  *
- * ASSERT states an invariant: it stays on in release builds, prints where and what, and aborts. It is for bugs, never for input.
+ * ASSERT states an invariant: it stays on in release builds, prints where and what, and aborts. It is for
+ * bugs, never for input.
  */
 #ifndef BROOD_BASE_H
 #define BROOD_BASE_H

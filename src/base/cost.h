@@ -8,8 +8,7 @@ struct cost {
     double flops;            /* as model_flops_per_token counts them; 0 where the service cannot know */
 };
 
-static inline void cost_add(struct cost *sum, const struct cost *c)
-{
+static inline void cost_add(struct cost *sum, const struct cost *c) {
     sum->tokens_read += c->tokens_read;
     sum->tokens_generated += c->tokens_generated;
     sum->flops += c->flops;

@@ -7,7 +7,8 @@
 
 #include "base/str.h"
 
-/* Formats apart from e->msg, because an argument may point into it, then stores what a terminal can show on one line. */
+/* Formats apart from e->msg, because an argument may point into it, then stores what a terminal can show on
+ * one line. */
 static void store(struct err *e, const char *raw) {
     struct str s = str_from(raw);
     size_t n = 0;
@@ -15,13 +16,11 @@ static void store(struct err *e, const char *raw) {
         uint32_t scalar;
         int n_bytes = str_utf8(s, at, &scalar);
         bool shown = n_bytes > 0 && scalar >= 0x20 && !(scalar >= 0x7f && scalar < 0xa0);
-        if (n_bytes < 1)
-            n_bytes = 1;
+        if (n_bytes < 1) n_bytes = 1;
         if (!shown) {
             e->msg[n++] = '?';
         } else {
-            if (n + (size_t)n_bytes >= sizeof e->msg)
-                break;
+            if (n + (size_t)n_bytes >= sizeof e->msg) break;
             memcpy(e->msg + n, s.ptr + at, (size_t)n_bytes);
             n += (size_t)n_bytes;
         }
@@ -57,10 +56,14 @@ bool err_wrap(struct err *e, const char *format, ...) {
 
 int err_exit_status(enum err_code code) {
     switch (code) {
-    case ERR_NONE: return 0;
-    case ERR_INPUT: return 2;
-    case ERR_SERVICE: return 3;
-    case ERR_CANCELLED: return 130;
+    case ERR_NONE:
+        return 0;
+    case ERR_INPUT:
+        return 2;
+    case ERR_SERVICE:
+        return 3;
+    case ERR_CANCELLED:
+        return 130;
     }
     ASSERT(code == ERR_NONE); /* not a code */
     return 3;

@@ -1,8 +1,9 @@
 /* err.h - operating errors: a code and one helpful line.
  *
- * A fallible function takes `struct err *e` last; e may not be NULL and lives on the caller's stack. It returns false (or NULL) after
- * err_set, which itself returns false so that `return err_set(e, ERR_INPUT, "%s: not a model", path);` reads naturally.
- * The message says what failed, on what (file, line), and what to do; it has no newline.
+ * A fallible function takes `struct err *e` last; e may not be NULL and lives on the caller's stack. It
+ * returns false (or NULL) after err_set, which itself returns false so that `return err_set(e, ERR_INPUT,
+ * "%s: not a model", path);` reads naturally. The message says what failed, on what (file, line), and what to
+ * do; it has no newline.
  */
 #ifndef BROOD_ERR_H
 #define BROOD_ERR_H
@@ -21,7 +22,8 @@ struct err {
     char msg[600];
 };
 
-/* Writes code and message; always returns false. Control characters of foreign text in the message become '?'. */
+/* Writes code and message; always returns false. What a terminal would not show as text (control characters,
+ * ill-formed UTF-8) becomes '?'; a message that is too long is cut. Arguments may point into e->msg. */
 bool err_set(struct err *e, enum err_code code, const char *format, ...) PRINTF_LIKE(3, 4);
 
 /* Puts "prefix: " before the message of an error already set; always returns false. */

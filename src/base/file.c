@@ -20,7 +20,8 @@ static const char *shown_name(const char *path) {
 }
 
 static gzFile open_reader(const char *path, struct err *e) {
-    int fd = strcmp(path, "-") == 0 ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0) : open(path, O_RDONLY | O_CLOEXEC);
+    int fd =
+        strcmp(path, "-") == 0 ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0) : open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         err_set(e, ERR_INPUT, "%s: cannot open: %m", shown_name(path));
         return NULL;
@@ -39,12 +40,10 @@ static gzFile open_reader(const char *path, struct err *e) {
 /* Up to n bytes; 0 at the end, -1 with *e set for disk errors and damaged or cut-off gzip content. */
 static ptrdiff_t read_some(gzFile gz, const char *path, void *into, size_t n, struct err *e) {
     int got = gzread(gz, into, (unsigned)MIN(n, (size_t)1 << 30));
-    if (got > 0)
-        return got;
+    if (got > 0) return got;
     int code;
     const char *why = gzerror(gz, &code);
-    if (code == Z_OK || code == Z_STREAM_END)
-        return 0;
+    if (code == Z_OK || code == Z_STREAM_END) return 0;
     if (code == Z_ERRNO)
         err_set(e, ERR_INPUT, "%s: cannot read: %m", shown_name(path));
     else
@@ -54,37 +53,36 @@ static ptrdiff_t read_some(gzFile gz, const char *path, void *into, size_t n, st
 
 bool file_read(const char *path, size_t n_bytes_max, struct buf *out, struct err *e) {
     gzFile gz = open_reader(path, e);
-    if (!gz)
-        return false;
+    if (!gz) return false;
     char *chunk = mem_alloc(CHUNK_BYTES);
     buf_clear(out);
     ptrdiff_t got;
     while ((got = read_some(gz, path, chunk, CHUNK_BYTES, e)) > 0) {
         if ((size_t)got > n_bytes_max - out->len) {
             got = -1;
-            err_set(e, ERR_INPUT, "%s: larger than the %zu bytes allowed here", shown_name(path), n_bytes_max);
+            err_set(e, ERR_INPUT, "%s: larger than the %zu bytes allowed here", shown_name(path),
+                    n_bytes_max);
             break;
         }
         buf_add(out, chunk, (size_t)got);
     }
     free(chunk);
     gzclose_r(gz);
-    if (got < 0)
-        buf_free(out);
+    if (got < 0) buf_free(out);
     return got == 0;
 }
 
 static bool write_all(int fd, struct str content) {
     for (size_t done = 0; done < content.len;) {
         ssize_t n = write(fd, content.ptr + done, content.len - done);
-        if (n < 0 && errno != EINTR)
-            return false;
+        if (n < 0 && errno != EINTR) return false;
         done += n > 0 ? (size_t)n : 0;
     }
     return true;
 }
 
-/* A rename is on disk once its folder is; not every file system can sync a folder, so this is a best effort. */
+/* A rename is on disk once its folder is; not every file system can sync a folder, so this is a best effort.
+ */
 static void sync_folder_of(const char *path) {
     const char *slash = strrchr(path, '/');
     char *dir = slash ? str_dup((struct str){path, (size_t)(slash - path) + 1}) : mem_strdup(".");
@@ -102,8 +100,7 @@ static int open_beside(const char *path, struct buf *name) {
         buf_clear(name);
         buf_printf(name, "%s.%ld-%d.tmp", path, (long)getpid(), i_try);
         int fd = open(buf_cstr(name), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (fd >= 0 || errno != EEXIST)
-            return fd;
+        if (fd >= 0 || errno != EEXIST) return fd;
     }
     return -1;
 }
@@ -118,10 +115,8 @@ static bool replace(const char *path, const struct stat *old, struct str content
     }
     bool done = (!old || fchmod(fd, old->st_mode & 07777) == 0) && write_all(fd, content) && fsync(fd) == 0;
     int why = errno;
-    if (close(fd) != 0 && done)
-        done = false, why = errno;
-    if (done && rename(buf_cstr(&name), path) != 0)
-        done = false, why = errno;
+    if (close(fd) != 0 && done) done = false, why = errno;
+    if (done && rename(buf_cstr(&name), path) != 0) done = false, why = errno;
     if (done) {
         sync_folder_of(path);
     } else {
@@ -135,19 +130,16 @@ static bool replace(const char *path, const struct stat *old, struct str content
 
 bool file_write_atomic(const char *path, struct str content, struct err *e) {
     struct stat st;
-    if (stat(path, &st) != 0)
-        return replace(path, NULL, content, e);
+    if (stat(path, &st) != 0) return replace(path, NULL, content, e);
     if (S_ISREG(st.st_mode)) {
         char *target = realpath(path, NULL);
         bool done = replace(target ? target : path, &st, content, e);
         free(target);
         return done;
     }
-    if (S_ISDIR(st.st_mode))
-        return err_set(e, ERR_INPUT, "%s: is a folder, expected a file to write", path);
+    if (S_ISDIR(st.st_mode)) return err_set(e, ERR_INPUT, "%s: is a folder, expected a file to write", path);
     int fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0)
-        return err_set(e, ERR_INPUT, "%s: cannot write here: %m", path);
+    if (fd < 0) return err_set(e, ERR_INPUT, "%s: cannot write here: %m", path);
     bool done = write_all(fd, content) || err_set(e, ERR_SERVICE, "%s: cannot write: %m", path);
     close(fd);
     return done;
@@ -156,12 +148,10 @@ bool file_write_atomic(const char *path, struct str content, struct err *e) {
 bool file_map(const char *path, struct file_map *out, struct err *e) {
     *out = (struct file_map){0};
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return err_set(e, ERR_INPUT, "%s: cannot open: %m", path);
+    if (fd < 0) return err_set(e, ERR_INPUT, "%s: cannot open: %m", path);
     struct stat st;
     bool done = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
-    if (!done)
-        err_set(e, ERR_INPUT, "%s: is not a regular file", path);
+    if (!done) err_set(e, ERR_INPUT, "%s: is not a regular file", path);
     if (done && st.st_size > 0) {
         void *ptr = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (ptr == MAP_FAILED)
@@ -174,8 +164,7 @@ bool file_map(const char *path, struct file_map *out, struct err *e) {
 }
 
 void file_unmap(struct file_map *m) {
-    if (m->ptr)
-        munmap((void *)(uintptr_t)m->ptr, m->n_bytes);
+    if (m->ptr) munmap((void *)(uintptr_t)m->ptr, m->n_bytes);
     *m = (struct file_map){0};
 }
 
@@ -191,8 +180,7 @@ bool file_is_dir(const char *path) {
 char *file_join(const char *dir, const char *name) {
     struct buf b = {0};
     buf_add_str(&b, str_from(dir));
-    if (b.len && b.ptr[b.len - 1] != '/')
-        buf_add_char(&b, '/');
+    if (b.len && b.ptr[b.len - 1] != '/') buf_add_char(&b, '/');
     buf_add_str(&b, str_from(name));
     return buf_take(&b);
 }
@@ -208,8 +196,7 @@ struct file_lines {
 
 struct file_lines *file_lines_open(const char *path, struct err *e) {
     gzFile gz = open_reader(path, e);
-    if (!gz)
-        return NULL;
+    if (!gz) return NULL;
     struct file_lines *f = mem_zalloc(1, sizeof *f);
     f->gz = gz;
     f->path = mem_strdup(path);
@@ -225,8 +212,7 @@ static bool refill(struct file_lines *f, struct err *e) {
     }
     MEM_GROW(f->data, f->cap, f->len + CHUNK_BYTES);
     ptrdiff_t got = read_some(f->gz, f->path, f->data + f->len, CHUNK_BYTES, e);
-    if (got < 0)
-        return err_wrap(e, "after line %zu", f->number);
+    if (got < 0) return err_wrap(e, "after line %zu", f->number);
     f->at_end = got == 0;
     f->len += (size_t)got;
     return true;
@@ -238,23 +224,18 @@ int file_lines_next(struct file_lines *f, struct str *line, struct err *e) {
     for (;; n_seen = n) {
         n = f->len - f->at;
         end = n > n_seen ? memchr(f->data + f->at + n_seen, '\n', n - n_seen) : NULL;
-        if (end)
-            n = (size_t)(end - f->data) - f->at;
+        if (end) n = (size_t)(end - f->data) - f->at;
         if (n > FILE_LINE_MAX) {
             err_set(e, ERR_INPUT, "%s:%zu: line longer than %zu MiB", shown_name(f->path), f->number + 1,
                     FILE_LINE_MAX >> 20);
             return -1;
         }
-        if (end || f->at_end)
-            break;
-        if (!refill(f, e))
-            return -1;
+        if (end || f->at_end) break;
+        if (!refill(f, e)) return -1;
     }
-    if (!end && n == 0)
-        return 0;
+    if (!end && n == 0) return 0;
     *line = (struct str){f->data + f->at, n};
-    if (n > 0 && line->ptr[n - 1] == '\r')
-        line->len--;
+    if (n > 0 && line->ptr[n - 1] == '\r') line->len--;
     f->at += n + (end != NULL);
     f->number++;
     return 1;
@@ -265,8 +246,7 @@ size_t file_lines_number(const struct file_lines *f) {
 }
 
 void file_lines_close(struct file_lines *f) {
-    if (!f)
-        return;
+    if (!f) return;
     gzclose_r(f->gz);
     free(f->path);
     free(f->data);

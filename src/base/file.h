@@ -1,6 +1,7 @@
 /* file.h - whole files, mapped files, lines, atomic replacement.
  *
- * Errors name the path and say why. Gzip files (.gz) are read as their content by file_read and file_lines.
+ * Errors name the path and say why. file_read and file_lines read gzip files as their content, whatever their
+ * name (they are known by their first two bytes). file_map gives the bytes as they are.
  */
 #ifndef BROOD_FILE_H
 #define BROOD_FILE_H
@@ -8,10 +9,12 @@
 #include "base/err.h"
 #include "base/str.h"
 
-/* Reads the whole file ("-" is standard input) into *out; refuses more than n_bytes_max. Owned by the caller (buf_free). */
+/* Reads the whole file ("-" is standard input) into *out, replacing what was there; refuses more than
+ * n_bytes_max. Owned by the caller (buf_free); empty on failure. */
 MUST bool file_read(const char *path, size_t n_bytes_max, struct buf *out, struct err *e);
 
-/* Writes a temporary file beside path, syncs, renames: readers see the old or the new content, never half. */
+/* Writes a temporary file beside path, syncs, renames: readers see the old or the new content, never half.
+ * Permissions of an old file are kept and a link is followed; devices and pipes are written directly. */
 MUST bool file_write_atomic(const char *path, struct str content, struct err *e);
 
 struct file_map {
@@ -25,7 +28,8 @@ bool file_exists(const char *path);
 bool file_is_dir(const char *path);
 char *file_join(const char *dir, const char *name); /* owned */
 
-/* Lines of a text file, without their newline (a final CR is dropped too). Lines longer than FILE_LINE_MAX are an error. */
+/* Lines of a text file, without their newline (a final CR is dropped too). A line longer than FILE_LINE_MAX
+ * bytes is an error. */
 struct file_lines;
 MUST struct file_lines *file_lines_open(const char *path, struct err *e); /* "-" is standard input */
 /* Returns 1 with *line borrowed until the next call, 0 at the end, -1 on error. */

@@ -7,42 +7,51 @@
 
 json_t *json_parse(struct str text, const char *where, struct err *e) {
     json_error_t why;
-    json_t *value = json_loadb(text.ptr ? text.ptr : "", text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
-    if (value)
-        return value;
+    json_t *value =
+        json_loadb(text.ptr ? text.ptr : "", text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
+    if (value) return value;
     bool one_line = str_find(text, STR("\n")) < 0;
     if (one_line)
         err_set(e, ERR_INPUT, "%s: not valid JSON at column %d: %s", where, why.column, why.text);
     else
-        err_set(e, ERR_INPUT, "%s: not valid JSON at line %d, column %d: %s", where, why.line, why.column, why.text);
+        err_set(e, ERR_INPUT, "%s: not valid JSON at line %d, column %d: %s", where, why.line, why.column,
+                why.text);
     return NULL;
 }
 
 json_t *json_read_file(const char *path, size_t n_bytes_max, struct err *e) {
     struct buf text = {0};
     json_t *value = NULL;
-    if (file_read(path, n_bytes_max, &text, e))
-        value = json_parse(buf_str(&text), path, e);
+    if (file_read(path, n_bytes_max, &text, e)) value = json_parse(buf_str(&text), path, e);
     buf_free(&text);
     return value;
 }
 
 static const char *kind_of(const json_t *v) {
     switch (json_typeof(v)) {
-    case JSON_OBJECT: return "an object";
-    case JSON_ARRAY: return "an array";
-    case JSON_STRING: return "a string";
-    case JSON_INTEGER: return "a whole number";
-    case JSON_REAL: return "a number with a fraction";
-    case JSON_TRUE: return "true";
-    case JSON_FALSE: return "false";
-    case JSON_NULL: return "null";
+    case JSON_OBJECT:
+        return "an object";
+    case JSON_ARRAY:
+        return "an array";
+    case JSON_STRING:
+        return "a string";
+    case JSON_INTEGER:
+        return "a whole number";
+    case JSON_REAL:
+        return "a number with a fraction";
+    case JSON_TRUE:
+        return "true";
+    case JSON_FALSE:
+        return "false";
+    case JSON_NULL:
+        return "null";
     }
     return "something else";
 }
 
 /* The field, with null as absent (*field == NULL). False when `object` is none. */
-static bool field_of(const json_t *object, const char *key, const json_t **field, const char *where, struct err *e) {
+static bool field_of(const json_t *object, const char *key, const json_t **field, const char *where,
+                     struct err *e) {
     if (!json_is_object(object))
         return err_set(e, ERR_INPUT, "%s: expected an object with \"%s\", found %s", where, key,
                        object ? kind_of(object) : "nothing");
@@ -55,39 +64,36 @@ static bool missing(const char *key, const char *where, struct err *e) {
     return err_set(e, ERR_INPUT, "%s: \"%s\" is missing", where, key);
 }
 
-static bool wrong_kind(const json_t *v, const char *key, const char *wanted, const char *where, struct err *e) {
+static bool wrong_kind(const json_t *v, const char *key, const char *wanted, const char *where,
+                       struct err *e) {
     return err_set(e, ERR_INPUT, "%s: \"%s\" must be %s, not %s", where, key, wanted, kind_of(v));
 }
 
-static bool read_int(const json_t *v, const char *key, int64_t min, int64_t max, int64_t *out, const char *where,
-                     struct err *e) {
-    if (!json_is_integer(v))
-        return wrong_kind(v, key, "a whole number", where, e);
+static bool read_int(const json_t *v, const char *key, int64_t min, int64_t max, int64_t *out,
+                     const char *where, struct err *e) {
+    if (!json_is_integer(v)) return wrong_kind(v, key, "a whole number", where, e);
     int64_t n = json_integer_value(v);
     if (n < min || n > max)
-        return err_set(e, ERR_INPUT, "%s: \"%s\" is %lld, but must be from %lld to %lld", where, key, (long long)n,
-                       (long long)min, (long long)max);
+        return err_set(e, ERR_INPUT, "%s: \"%s\" is %lld, but must be from %lld to %lld", where, key,
+                       (long long)n, (long long)min, (long long)max);
     *out = n;
     return true;
 }
 
-bool json_get_string(const json_t *object, const char *key, const char *def, const char **out, const char *where,
-                     struct err *e) {
+bool json_get_string(const json_t *object, const char *key, const char *def, const char **out,
+                     const char *where, struct err *e) {
     const json_t *v;
-    if (!field_of(object, key, &v, where, e))
-        return false;
-    if (v && !json_is_string(v))
-        return wrong_kind(v, key, "a string", where, e);
+    if (!field_of(object, key, &v, where, e)) return false;
+    if (v && !json_is_string(v)) return wrong_kind(v, key, "a string", where, e);
     *out = v ? json_string_value(v) : def;
     return true;
 }
 
-bool json_want_string(const json_t *object, const char *key, const char **out, const char *where, struct err *e) {
+bool json_want_string(const json_t *object, const char *key, const char **out, const char *where,
+                      struct err *e) {
     const char *found;
-    if (!json_get_string(object, key, NULL, &found, where, e))
-        return false;
-    if (!found)
-        return missing(key, where, e);
+    if (!json_get_string(object, key, NULL, &found, where, e)) return false;
+    if (!found) return missing(key, where, e);
     *out = found;
     return true;
 }
@@ -95,38 +101,33 @@ bool json_want_string(const json_t *object, const char *key, const char **out, c
 bool json_get_int(const json_t *object, const char *key, int64_t def, int64_t min, int64_t max, int64_t *out,
                   const char *where, struct err *e) {
     const json_t *v;
-    if (!field_of(object, key, &v, where, e))
-        return false;
-    if (v)
-        return read_int(v, key, min, max, out, where, e);
+    if (!field_of(object, key, &v, where, e)) return false;
+    if (v) return read_int(v, key, min, max, out, where, e);
     *out = def;
     return true;
 }
 
-bool json_want_int(const json_t *object, const char *key, int64_t min, int64_t max, int64_t *out, const char *where,
-                   struct err *e) {
+bool json_want_int(const json_t *object, const char *key, int64_t min, int64_t max, int64_t *out,
+                   const char *where, struct err *e) {
     const json_t *v;
-    if (!field_of(object, key, &v, where, e))
-        return false;
+    if (!field_of(object, key, &v, where, e)) return false;
     return v ? read_int(v, key, min, max, out, where, e) : missing(key, where, e);
 }
 
-bool json_get_real(const json_t *object, const char *key, double def, double *out, const char *where, struct err *e) {
+bool json_get_real(const json_t *object, const char *key, double def, double *out, const char *where,
+                   struct err *e) {
     const json_t *v;
-    if (!field_of(object, key, &v, where, e))
-        return false;
-    if (v && !json_is_number(v))
-        return wrong_kind(v, key, "a number", where, e);
+    if (!field_of(object, key, &v, where, e)) return false;
+    if (v && !json_is_number(v)) return wrong_kind(v, key, "a number", where, e);
     *out = v ? json_number_value(v) : def;
     return true;
 }
 
-bool json_get_bool(const json_t *object, const char *key, bool def, bool *out, const char *where, struct err *e) {
+bool json_get_bool(const json_t *object, const char *key, bool def, bool *out, const char *where,
+                   struct err *e) {
     const json_t *v;
-    if (!field_of(object, key, &v, where, e))
-        return false;
-    if (v && !json_is_boolean(v))
-        return wrong_kind(v, key, "true or false", where, e);
+    if (!field_of(object, key, &v, where, e)) return false;
+    if (v && !json_is_boolean(v)) return wrong_kind(v, key, "true or false", where, e);
     *out = v ? json_is_true(v) : def;
     return true;
 }

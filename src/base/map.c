@@ -1,4 +1,5 @@
-/* map.c - linear probing in a power-of-two table that is at most two thirds full; keys lie one after another in one buffer. */
+/* map.c - linear probing in a power-of-two table that is at most two thirds full; keys lie one after another
+ * in one buffer. */
 #include "base/map.h"
 
 #include <stdlib.h>
@@ -23,8 +24,7 @@ struct map {
 static size_t slots_for(size_t n_keys) {
     ASSERT(n_keys <= SIZE_MAX / 8 / sizeof(struct slot));
     size_t n = 16;
-    while (n / 3 * 2 < n_keys)
-        n *= 2;
+    while (n / 3 * 2 < n_keys) n *= 2;
     return n;
 }
 
@@ -36,8 +36,7 @@ struct map *map_new(size_t n_expected) {
 }
 
 void map_free(struct map *m) {
-    if (!m)
-        return;
+    if (!m) return;
     free(m->slots);
     buf_free(&m->keys);
     free(m);
@@ -47,10 +46,8 @@ void map_free(struct map *m) {
 static struct slot *find(const struct map *m, struct str key, uint64_t hash) {
     for (size_t i = hash & (m->n_slots - 1);; i = (i + 1) & (m->n_slots - 1)) {
         struct slot *s = &m->slots[i];
-        if (!s->at_1)
-            return s;
-        if (s->hash == hash && str_equal((struct str){m->keys.ptr + s->at_1 - 1, s->len}, key))
-            return s;
+        if (!s->at_1) return s;
+        if (s->hash == hash && str_equal((struct str){m->keys.ptr + s->at_1 - 1, s->len}, key)) return s;
     }
 }
 
@@ -60,11 +57,9 @@ static void grow(struct map *m) {
     m->n_slots = slots_for(n_old);
     m->slots = mem_zalloc(m->n_slots, sizeof *m->slots);
     for (size_t i = 0; i < n_old; i++) {
-        if (!old[i].at_1)
-            continue;
+        if (!old[i].at_1) continue;
         size_t to = old[i].hash & (m->n_slots - 1);
-        while (m->slots[to].at_1)
-            to = (to + 1) & (m->n_slots - 1);
+        while (m->slots[to].at_1) to = (to + 1) & (m->n_slots - 1);
         m->slots[to] = old[i];
     }
     free(old);
@@ -74,8 +69,7 @@ bool map_put(struct map *m, struct str key, uint32_t value) {
     ASSERT(key.len <= UINT32_MAX);
     uint64_t hash = rng_hash(0, key.ptr, key.len);
     struct slot *s = find(m, key, hash);
-    if (s->at_1)
-        return false;
+    if (s->at_1) return false;
     if (m->n_used + 1 > m->n_slots / 3 * 2) {
         grow(m);
         s = find(m, key, hash);
@@ -88,8 +82,7 @@ bool map_put(struct map *m, struct str key, uint32_t value) {
 
 bool map_get(const struct map *m, struct str key, uint32_t *value) {
     const struct slot *s = find(m, key, rng_hash(0, key.ptr, key.len));
-    if (!s->at_1)
-        return false;
+    if (!s->at_1) return false;
     *value = s->value;
     return true;
 }

@@ -1,7 +1,8 @@
 /* pool.c - workers watch a round counter: first spinning, then asleep on a condition variable.
  *
- * Two threads can never miss each other: a sleeper announces itself (n_asleep) before it looks at the counter a last time, and
- * whoever changes the counter looks for sleepers afterwards; both sides are sequentially consistent.
+ * Two threads can never miss each other: a sleeper announces itself (n_asleep) before it looks at the counter
+ * a last time, and whoever changes the counter looks for sleepers afterwards; both sides are sequentially
+ * consistent.
  */
 #include "base/pool.h"
 
@@ -28,7 +29,7 @@ struct pool {
     pthread_mutex_t lock;
     pthread_cond_t round_began, round_ended;
     _Alignas(64) atomic_uint round;
-    atomic_int n_asleep; /* workers that wait for round_began */
+    atomic_int n_asleep;            /* workers that wait for round_began */
     _Alignas(64) atomic_int n_busy; /* workers other than the caller that have not finished this round */
     atomic_bool caller_asleep;
 };
@@ -50,18 +51,15 @@ static void relax(void) {
 static bool spin_for_round(struct pool *p, unsigned seen) {
     for (double end = clock_seconds() + p->spin_seconds; clock_seconds() < end;)
         for (int i = 0; i < 32; i++, relax())
-            if (atomic_load(&p->round) != seen)
-                return true;
+            if (atomic_load(&p->round) != seen) return true;
     return atomic_load(&p->round) != seen;
 }
 
 static void wait_for_round(struct pool *p, unsigned seen) {
-    if (spin_for_round(p, seen))
-        return;
+    if (spin_for_round(p, seen)) return;
     pthread_mutex_lock(&p->lock);
     atomic_fetch_add(&p->n_asleep, 1);
-    while (atomic_load(&p->round) == seen)
-        pthread_cond_wait(&p->round_began, &p->lock);
+    while (atomic_load(&p->round) == seen) pthread_cond_wait(&p->round_began, &p->lock);
     atomic_fetch_sub(&p->n_asleep, 1);
     pthread_mutex_unlock(&p->lock);
 }
@@ -69,18 +67,15 @@ static void wait_for_round(struct pool *p, unsigned seen) {
 static bool spin_for_end(struct pool *p) {
     for (double end = clock_seconds() + p->spin_seconds; clock_seconds() < end;)
         for (int i = 0; i < 32; i++, relax())
-            if (atomic_load(&p->n_busy) == 0)
-                return true;
+            if (atomic_load(&p->n_busy) == 0) return true;
     return atomic_load(&p->n_busy) == 0;
 }
 
 static void wait_for_end(struct pool *p) {
-    if (spin_for_end(p))
-        return;
+    if (spin_for_end(p)) return;
     pthread_mutex_lock(&p->lock);
     atomic_store(&p->caller_asleep, true);
-    while (atomic_load(&p->n_busy) != 0)
-        pthread_cond_wait(&p->round_ended, &p->lock);
+    while (atomic_load(&p->n_busy) != 0) pthread_cond_wait(&p->round_ended, &p->lock);
     atomic_store(&p->caller_asleep, false);
     pthread_mutex_unlock(&p->lock);
 }
@@ -91,8 +86,7 @@ static void *worker_main(void *arg) {
     struct pool *p = w.pool;
     for (unsigned seen = 0;; seen++) {
         wait_for_round(p, seen);
-        if (p->stop)
-            return NULL;
+        if (p->stop) return NULL;
         p->job(p->ctx, w.i_worker, p->n_workers);
         if (atomic_fetch_sub(&p->n_busy, 1) == 1 && atomic_load(&p->caller_asleep)) {
             pthread_mutex_lock(&p->lock);
@@ -112,7 +106,8 @@ static void begin_round(struct pool *p) {
     }
 }
 
-/* Starts the threads with every signal blocked: signals are the main thread's business. Returns how many started. */
+/* Starts the threads with every signal blocked: signals are the main thread's business. Returns how many
+ * started. */
 static int start_threads(struct pool *p, int n_wanted) {
     sigset_t all, before;
     sigfillset(&all);
@@ -144,12 +139,10 @@ struct pool *pool_new(int n_workers) {
 }
 
 void pool_free(struct pool *p) {
-    if (!p)
-        return;
+    if (!p) return;
     p->stop = true;
     begin_round(p);
-    for (int i = 0; i < p->n_workers - 1; i++)
-        pthread_join(p->threads[i], NULL);
+    for (int i = 0; i < p->n_workers - 1; i++) pthread_join(p->threads[i], NULL);
     pthread_cond_destroy(&p->round_ended);
     pthread_cond_destroy(&p->round_began);
     pthread_mutex_destroy(&p->lock);
@@ -176,13 +169,11 @@ int pool_size(const struct pool *p) {
 /* The CPU quota of a container, in cores rounded up; INT32_MAX when there is none. */
 static int quota_cores(void) {
     FILE *f = fopen("/sys/fs/cgroup/cpu.max", "re");
-    if (!f)
-        return INT32_MAX;
+    if (!f) return INT32_MAX;
     long long quota = 0, period = 0;
     bool limited = fscanf(f, "%lld %lld", &quota, &period) == 2 && quota > 0 && period > 0;
     fclose(f);
-    if (!limited || quota / period >= POOL_WORKERS_MAX)
-        return INT32_MAX;
+    if (!limited || quota / period >= POOL_WORKERS_MAX) return INT32_MAX;
     return (int)((quota + period - 1) / period);
 }
 

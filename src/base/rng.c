@@ -53,8 +53,7 @@ uint64_t rng_below(uint64_t key, uint64_t counter, uint64_t bound) {
 uint64_t rng_hash(uint64_t seed, const void *bytes, size_t n) {
     const unsigned char *p = bytes;
     uint64_t h = 0xcbf29ce484222325u ^ seed;
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ p[i]) * 0x100000001b3u;
+    for (size_t i = 0; i < n; i++) h = (h ^ p[i]) * 0x100000001b3u;
     h = (h ^ h >> 33) * 0xff51afd7ed558ccdu;
     h = (h ^ h >> 33) * 0xc4ceb9fe1a85ec53u;
     return h ^ h >> 33;

@@ -16,20 +16,19 @@
 /* dir/name if it is there; else NULL, with the place added to the list of places tried. Owned. */
 static char *try_in(const char *dir, const char *name, struct buf *tried) {
     char *path = file_join(dir, name);
-    if (file_exists(path))
-        return path;
+    if (file_exists(path)) return path;
     buf_printf(tried, "%s%s", tried->len ? ", " : "", dir);
     free(path);
     return NULL;
 }
 
-/* Beside the running program: build/brood, build/asan/brood and build/release/tests/test_x lie in the source tree. */
+/* Beside the running program: build/brood, build/asan/brood and build/release/tests/test_x lie in the source
+ * tree. */
 static char *try_near_program(const char *name, struct buf *tried) {
     static const char *const places[] = {"../lab", "../../lab", "../../../lab", "../share/brood/lab"};
     char exe[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
-    if (n <= 0)
-        return NULL;
+    if (n <= 0) return NULL;
     exe[n] = '\0';
     *(strrchr(exe, '/') + 1) = '\0';
     char *found = NULL;
@@ -45,12 +44,11 @@ char *share_path(const char *name, struct err *e) {
     struct buf tried = {0};
     const char *env = getenv("BROOD_SHARE");
     char *found = env && env[0] ? try_in(env, name, &tried) : NULL;
+    if (!found) found = try_near_program(name, &tried);
+    if (!found) found = try_in(BROOD_PREFIX "/share/brood/lab", name, &tried);
     if (!found)
-        found = try_near_program(name, &tried);
-    if (!found)
-        found = try_in(BROOD_PREFIX "/share/brood/lab", name, &tried);
-    if (!found)
-        err_set(e, ERR_INPUT, "bundled %s not found in %s; set BROOD_SHARE to the lab folder", name, buf_cstr(&tried));
+        err_set(e, ERR_INPUT, "bundled %s not found in %s; set BROOD_SHARE to the lab folder", name,
+                buf_cstr(&tried));
     buf_free(&tried);
     return found;
 }

@@ -21,7 +21,8 @@ bool str_starts(struct str s, struct str prefix) {
 }
 
 bool str_ends(struct str s, struct str suffix) {
-    return s.len >= suffix.len && (suffix.len == 0 || memcmp(s.ptr + s.len - suffix.len, suffix.ptr, suffix.len) == 0);
+    return s.len >= suffix.len &&
+           (suffix.len == 0 || memcmp(s.ptr + s.len - suffix.len, suffix.ptr, suffix.len) == 0);
 }
 
 static bool is_space(char c) {
@@ -33,31 +34,24 @@ struct str str_trim(struct str s) {
         s.ptr++;
         s.len--;
     }
-    while (s.len && is_space(s.ptr[s.len - 1]))
-        s.len--;
+    while (s.len && is_space(s.ptr[s.len - 1])) s.len--;
     return s;
 }
 
 ptrdiff_t str_find(struct str hay, struct str needle) {
-    if (needle.len == 0)
-        return 0;
-    if (hay.len < needle.len)
-        return -1;
+    if (needle.len == 0) return 0;
+    if (hay.len < needle.len) return -1;
     const char *hit = memmem(hay.ptr, hay.len, needle.ptr, needle.len);
     return hit ? hit - hay.ptr : -1;
 }
 
 ptrdiff_t str_find_last(struct str hay, struct str needle) {
-    if (hay.len < needle.len)
-        return -1;
-    if (needle.len == 0)
-        return (ptrdiff_t)hay.len;
+    if (hay.len < needle.len) return -1;
+    if (needle.len == 0) return (ptrdiff_t)hay.len;
     for (size_t n = hay.len - needle.len + 1; n > 0;) {
         const char *first = memrchr(hay.ptr, needle.ptr[0], n);
-        if (!first)
-            return -1;
-        if (memcmp(first, needle.ptr, needle.len) == 0)
-            return first - hay.ptr;
+        if (!first) return -1;
+        if (memcmp(first, needle.ptr, needle.len) == 0) return first - hay.ptr;
         n = (size_t)(first - hay.ptr);
     }
     return -1;
@@ -65,15 +59,13 @@ ptrdiff_t str_find_last(struct str hay, struct str needle) {
 
 char *str_dup(struct str s) {
     char *copy = mem_alloc(s.len + 1);
-    if (s.len)
-        memcpy(copy, s.ptr, s.len);
+    if (s.len) memcpy(copy, s.ptr, s.len);
     copy[s.len] = '\0';
     return copy;
 }
 
 int str_utf8(struct str s, size_t at, uint32_t *scalar) {
-    if (at >= s.len)
-        return 0;
+    if (at >= s.len) return 0;
     const unsigned char *p = (const unsigned char *)s.ptr + at;
     uint32_t c = p[0], least;
     int n_bytes;
@@ -89,15 +81,12 @@ int str_utf8(struct str s, size_t at, uint32_t *scalar) {
     } else {
         return 0;
     }
-    if (s.len - at < (size_t)n_bytes)
-        return 0;
+    if (s.len - at < (size_t)n_bytes) return 0;
     for (int i = 1; i < n_bytes; i++) {
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
+        if ((p[i] & 0xc0) != 0x80) return 0;
         c = c << 6 | (p[i] & 0x3fu);
     }
-    if (c < least || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
-        return 0;
+    if (c < least || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff)) return 0;
     *scalar = c;
     return n_bytes;
 }
@@ -110,8 +99,7 @@ static void reserve(struct buf *b, size_t n) {
 
 void buf_add(struct buf *b, const void *bytes, size_t n) {
     reserve(b, n);
-    if (n)
-        memcpy(b->ptr + b->len, bytes, n);
+    if (n) memcpy(b->ptr + b->len, bytes, n);
     b->len += n;
     b->ptr[b->len] = '\0';
 }
@@ -125,13 +113,11 @@ void buf_add_char(struct buf *b, char c) {
 }
 
 void buf_add_utf8(struct buf *b, uint32_t scalar) {
-    if (scalar > 0x10ffff || (scalar >= 0xd800 && scalar <= 0xdfff))
-        scalar = 0xfffd;
+    if (scalar > 0x10ffff || (scalar >= 0xd800 && scalar <= 0xdfff)) scalar = 0xfffd;
     unsigned char bytes[4];
     size_t n = scalar < 0x80 ? 1 : scalar < 0x800 ? 2 : scalar < 0x10000 ? 3 : 4;
     static const unsigned char lead[5] = {0, 0, 0xc0, 0xe0, 0xf0};
-    for (size_t i = n; i-- > 1; scalar >>= 6)
-        bytes[i] = (unsigned char)(0x80 | (scalar & 0x3f));
+    for (size_t i = n; i-- > 1; scalar >>= 6) bytes[i] = (unsigned char)(0x80 | (scalar & 0x3f));
     bytes[0] = (unsigned char)(lead[n] | scalar);
     buf_add(b, bytes, n);
 }
@@ -151,8 +137,7 @@ void buf_printf(struct buf *b, const char *format, ...) {
 
 void buf_clear(struct buf *b) {
     b->len = 0;
-    if (b->ptr)
-        b->ptr[0] = '\0';
+    if (b->ptr) b->ptr[0] = '\0';
 }
 
 void buf_free(struct buf *b) {
@@ -169,8 +154,7 @@ const char *buf_cstr(const struct buf *b) {
 }
 
 char *buf_take(struct buf *b) {
-    if (!b->ptr)
-        reserve(b, 0);
+    if (!b->ptr) reserve(b, 0);
     b->ptr[b->len] = '\0';
     char *taken = b->ptr;
     *b = (struct buf){0};

@@ -1,6 +1,7 @@
 /* str.h - borrowed slices of bytes, and a growable buffer.
  *
- * A slice does not end in NUL and owns nothing. A buffer owns its bytes, which always end in a NUL that len does not count.
+ * A slice does not end in NUL and owns nothing. A buffer owns its bytes, which always end in a NUL that len
+ * does not count.
  */
 #ifndef BROOD_STR_H
 #define BROOD_STR_H
@@ -17,10 +18,10 @@ struct str str_from(const char *s); /* s may be NULL: empty */
 bool str_equal(struct str a, struct str b);
 bool str_starts(struct str s, struct str prefix);
 bool str_ends(struct str s, struct str suffix);
-struct str str_trim(struct str s);                  /* ASCII white space on both ends */
+struct str str_trim(struct str s);                          /* ASCII white space on both ends */
 ptrdiff_t str_find(struct str hay, struct str needle);      /* first offset, or -1 */
 ptrdiff_t str_find_last(struct str hay, struct str needle); /* last offset, or -1 */
-char *str_dup(struct str s);                        /* owned, NUL-terminated */
+char *str_dup(struct str s);                                /* owned, NUL-terminated */
 
 /* Decodes one UTF-8 scalar at s[at]; returns its byte length (1..4), or 0 if ill-formed or at the end. */
 int str_utf8(struct str s, size_t at, uint32_t *scalar);
