@@ -1,8 +1,8 @@
 /* reward.h - the reward service: something that scores the steps of a solution.
  *
- * As with the policy, prefixes hold what has been read, jobs run in one batch, and nothing blocks. A job gives the text that was
- * added to a prefix: one step, or several; each step that is not blank gets exactly one reward in [0,1], in order. A reward model that works on tokens
- * reads each of them once: scoring a child reads only the child's text.
+ * As with the policy, prefixes hold what has been read, jobs run in one batch, and nothing blocks. A job gives the
+ * text that was added to a prefix: one step, or several; each step that is not blank gets exactly one reward in [0,1],
+ * in order. A reward model that works on tokens reads each of them once: scoring a child reads only the child's text.
  *
  *     "2+3 = 5.\n\n5*4 = 20.\n\n"  ->  two steps, two rewards; a trailing separator makes no phantom step
  *
@@ -53,7 +53,7 @@ struct reward_info {
 };
 
 MUST struct reward *reward_open(const char *spec, const struct reward_options *o, struct err *e);
-void reward_close(struct reward *r);
+void reward_close(struct reward *r); /* all prefixes must have been released; NULL is legal */
 const struct reward_info *reward_info(const struct reward *r);
 
 MUST struct reward_prefix *reward_root(struct reward *r, const char *problem_text, struct err *e);
@@ -69,7 +69,8 @@ MUST int reward_work(struct reward *r, double seconds_max, struct err *e);
 bool reward_next(struct reward *r, struct reward_result *out);
 int reward_in_flight(const struct reward *r);
 
-/* The steps of a text: splits at the separator, trims, drops blanks. Calls each(ctx, step) in order; returns how many. */
+/* The steps of a text: splits at the separator, trims, drops blanks. Calls each(ctx, step) in order (each may be
+ * NULL); returns how many. */
 int reward_split_steps(struct str text, struct str separator, void (*each)(void *ctx, struct str step), void *ctx);
 
 struct reward_ops {
@@ -85,8 +86,9 @@ struct reward_ops {
     int (*in_flight)(const struct reward *r);
 };
 
-struct reward {
+struct reward { /* first member of every kind's own struct */
     const struct reward_ops *ops;
+    char *name; /* the spec, owned by reward.c; info.name */
     struct reward_info info;
 };
 
