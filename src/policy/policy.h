@@ -1,24 +1,26 @@
 /* policy.h - the policy service: something that continues text.
  *
- * A policy holds prefixes (a prompt and the solution so far) and is given jobs: continue this prefix up to the next
- * step or to the end. Jobs run together in one batch; results come as they end. Nothing here blocks for long:
- * policy_work does one slice.
+ * A policy holds prefixes (a prompt and the solution so far) and is given jobs: continue this prefix up to
+ * the next step or to the end. Jobs run together in one batch; results come as they end. Nothing here blocks
+ * for long: policy_work does one slice.
  *
  *     root = policy_root(p, &prompt)          the prompt, read once however many continuations it gets
  *     policy_submit(p, &job)                  continue job.from; any number in flight
  *     while (policy_work(p, 0.1, &e) > 0)     one forward pass (embedded) or one round of waiting (servers)
  *         while (policy_next(p, &result))     the new text, and the prefix that it makes
  *
- * The kinds: embedded.c (our engine; a folder, or lab:NAME), replay.c (replay:FILE, recorded samples), toy.c (toy:...,
- * an exact small Markov chain for tests). A new kind is one file that fills struct policy_ops and one row in policy.c.
+ * The kinds: embedded.c (our engine; a folder, or lab:NAME), replay.c (replay:FILE, recorded samples), toy.c
+ * (toy:..., an exact small Markov chain for tests). A new kind is one file that fills struct policy_ops and
+ * one row in policy.c.
  *
- * A step is text up to and including the separator, and holds a character that is not blank: separators before it
- * belong to it.
+ * A step is text up to and including the separator, and holds a character that is not blank: separators
+ * before it belong to it.
  *
- * Determinism: for a given model, the tokens of a job are a function of (prefix, job.key, sampling), whatever else is
- * in flight. A job that continues a step with the key that wrote it goes on as if it had never stopped.
- * Ownership: a prefix is owned by who received it (policy_release) and must outlive the jobs that continue it; its
- * ancestors may be released before it.
+ * Determinism: for a given model, the tokens of a job are a function of (prefix, job.key, sampling), whatever
+ * else is in flight. A job that continues a step with the key that wrote it goes on as if it had never
+ * stopped.
+ * Ownership: a prefix is owned by who received it (policy_release) and must outlive the jobs that continue it;
+ * its ancestors may be released before it.
  * Threads: one thread owns a policy.
  */
 #ifndef BROOD_POLICY_H
@@ -72,46 +74,47 @@ enum policy_finish {
 struct policy_result {
     uint64_t id;
     enum policy_finish finish;
-    struct str text;    /* what was written, separator included; valid until the next policy call */
-    const int *tokens;  /* [n_tokens] likewise; end token included; NULL where ids are not known */
-    int n_tokens;       /* 0 where not known (replay of texts alone) */
-    double logprob;     /* sum over tokens of the natural log-probability at temperature 1; NAN where not known */
+    struct str text;   /* what was written, separator included; valid until the next policy call */
+    const int *tokens; /* [n_tokens] likewise; end token included; NULL where ids are not known */
+    int n_tokens;      /* 0 where not known (replay of texts alone) */
+    double logprob; /* sum over tokens of the natural log-probability at temperature 1; NAN where not known */
     struct policy_prefix *prefix; /* owned by the receiver; NULL if failed */
     struct cost cost;
-    const char *why;    /* failed: one line */
+    const char *why; /* failed: one line */
 };
 
 struct policy_info {
-    const char *name;      /* as the user gave it */
-    const char *kind;      /* "embedded", "replay", "toy" */
-    char identity[32];     /* changes when the answers would: content hash of the model or file */
-    double n_parameters;   /* 0 if not known */
-    double flops_per_token; /* of one generated token at an empty context; 0 if not known */
-    double flops_per_position; /* what each position of context adds to that */
-    int n_context;         /* 0: no limit known */
-    int n_wanted;          /* jobs in flight that keep it busy */
+    const char *name;                /* as the user gave it */
+    const char *kind;                /* "embedded", "replay", "toy" */
+    char identity[32];               /* changes when the answers would: content hash of the model or file */
+    double n_parameters;             /* 0 if not known */
+    double flops_per_token;          /* of one generated token at an empty context; 0 if not known */
+    double flops_per_position;       /* what each position of context adds to that */
+    int n_context;                   /* 0: no limit known */
+    int n_wanted;                    /* jobs in flight that keep it busy */
     struct policy_sampling sampling; /* the model's recommendation */
 };
 
-/* spec: lab:NAME, a Hugging Face folder, replay:FILE, toy:... An unusable one is refused in one line that says what
- * would work. */
+/* spec: lab:NAME, a Hugging Face folder, replay:FILE, toy:... An unusable one is refused in one line that
+ * says what would work. */
 MUST struct policy *policy_open(const char *spec, const struct policy_options *o, struct err *e);
 void policy_close(struct policy *p); /* all prefixes must have been released; NULL is legal */
 const struct policy_info *policy_info(const struct policy *p);
 
 MUST struct policy_prefix *policy_root(struct policy *p, const struct policy_prompt *prompt, struct err *e);
-/* What reading the prompt costs, once, however many continuations share it. Results charge only what comes after the
- * prompt, so that costs are a function of the tree and not of which job came first or how often the run was resumed
- * (work done again is in the services' own counters). */
+/* What reading the prompt costs, once, however many continuations share it. Results charge only what comes
+ * after the prompt, so that costs are a function of the tree and not of which job came first or how often the
+ * run was resumed (work done again is in the services' own counters). */
 struct cost policy_root_cost(const struct policy *p, const struct policy_prefix *root);
-/* The prefix that a recorded result had made: how a resumed run gets its tree back without computing. index: which
- * child of `from` it was, as its job had said. text is used where ids are unknown. */
-MUST struct policy_prefix *policy_extend(struct policy *p, struct policy_prefix *from, int index, struct str text,
-                                         const int *tokens, int n_tokens, struct err *e);
+/* The prefix that a recorded result had made: how a resumed run gets its tree back without computing. index:
+ * which child of `from` it was, as its job had said. text is used where ids are unknown. */
+MUST struct policy_prefix *policy_extend(struct policy *p, struct policy_prefix *from, int index,
+                                         struct str text, const int *tokens, int n_tokens, struct err *e);
 void policy_release(struct policy *p, struct policy_prefix *prefix); /* NULL is legal */
 
 void policy_submit(struct policy *p, const struct policy_job *job);
-void policy_cancel(struct policy *p, uint64_t id); /* no result follows; an id that is not in flight is ignored */
+void policy_cancel(struct policy *p,
+                   uint64_t id); /* no result follows; an id that is not in flight is ignored */
 /* > 0: did something; 0: nothing in flight; -1: failed for good. */
 MUST int policy_work(struct policy *p, double seconds_max, struct err *e);
 bool policy_next(struct policy *p, struct policy_result *out);

@@ -1,13 +1,14 @@
 /* reward.h - the reward service: something that scores the steps of a solution.
  *
- * As with the policy, prefixes hold what has been read, jobs run in one batch, and nothing blocks. A job gives the
- * text that was added to a prefix: one step, or several; each step that is not blank gets exactly one reward in [0,1],
- * in order. A reward model that works on tokens reads each of them once: scoring a child reads only the child's text.
+ * As with the policy, prefixes hold what has been read, jobs run in one batch, and nothing blocks. A job
+ * gives the text that was added to a prefix: one step, or several; each step that is not blank gets exactly
+ * one reward in [0,1], in order. A reward model that works on tokens reads each of them once: scoring a child
+ * reads only the child's text.
  *
  *     "2+3 = 5.\n\n5*4 = 20.\n\n"  ->  two steps, two rewards; a trailing separator makes no phantom step
  *
- * The kinds: embedded.c (our engine with a scoring head), toy.c (exact values of policy/toy.c's chain, for tests).
- * A new kind is one file that fills struct reward_ops and one row in reward.c.
+ * The kinds: embedded.c (our engine with a scoring head), toy.c (exact values of policy/toy.c's chain, for
+ * tests). A new kind is one file that fills struct reward_ops and one row in reward.c.
  *
  * Determinism: a reward is a function of (model, prompt, the steps so far), whatever else is in flight.
  * Ownership and threads: as policy.h.
@@ -36,7 +37,8 @@ struct reward_job {
 struct reward_result {
     uint64_t id;
     bool failed;
-    const float *rewards; /* [n_rewards], valid until the next reward call; one for each non-blank step of the job's text */
+    const float *rewards; /* [n_rewards], valid until the next reward call; one for each non-blank step of the
+                             job's text */
     int n_rewards;
     struct reward_prefix *prefix; /* owned by the receiver; NULL if failed */
     struct cost cost;
@@ -60,7 +62,8 @@ MUST struct reward_prefix *reward_root(struct reward *r, const char *problem_tex
 /* What reading the problem costs, once; results charge only their own text (as policy_root_cost). */
 struct cost reward_root_cost(const struct reward *r, const struct reward_prefix *root);
 /* The prefix after `text`, without computing or scoring it (resume). */
-MUST struct reward_prefix *reward_extend(struct reward *r, struct reward_prefix *from, struct str text, struct err *e);
+MUST struct reward_prefix *reward_extend(struct reward *r, struct reward_prefix *from, struct str text,
+                                         struct err *e);
 void reward_release(struct reward *r, struct reward_prefix *prefix);
 
 void reward_submit(struct reward *r, const struct reward_job *job);
@@ -69,14 +72,16 @@ MUST int reward_work(struct reward *r, double seconds_max, struct err *e);
 bool reward_next(struct reward *r, struct reward_result *out);
 int reward_in_flight(const struct reward *r);
 
-/* The steps of a text: splits at the separator, trims, drops blanks. Calls each(ctx, step) in order (each may be
- * NULL); returns how many. */
-int reward_split_steps(struct str text, struct str separator, void (*each)(void *ctx, struct str step), void *ctx);
+/* The steps of a text: splits at the separator, trims, drops blanks. Calls each(ctx, step) in order (each may
+ * be NULL); returns how many. */
+int reward_split_steps(struct str text, struct str separator, void (*each)(void *ctx, struct str step),
+                       void *ctx);
 
 struct reward_ops {
     void (*close)(struct reward *r);
     struct reward_prefix *(*root)(struct reward *r, const char *problem_text, struct err *e);
-    struct reward_prefix *(*extend)(struct reward *r, struct reward_prefix *from, struct str text, struct err *e);
+    struct reward_prefix *(*extend)(struct reward *r, struct reward_prefix *from, struct str text,
+                                    struct err *e);
     struct cost (*root_cost)(const struct reward *r, const struct reward_prefix *root);
     void (*release)(struct reward *r, struct reward_prefix *prefix);
     void (*submit)(struct reward *r, const struct reward_job *job);
