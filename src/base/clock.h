@@ -1,4 +1,4 @@
-/* clock.h - seconds. Searches never see a clock; only the coordinator, the progress line and benchmarks do. */
+/* clock.h - seconds, for the coordinator, the progress line and benchmarks. Searches never see a clock. */
 #ifndef BROOD_CLOCK_H
 #define BROOD_CLOCK_H
 

@@ -11,8 +11,8 @@
 #include "base/err.h"
 #include "base/str.h"
 
-/* Parses one JSON value (no \u0000 in it); refuses trailing bytes, duplicate keys, and depth over jansson's limit. Owned
- * (json_decref). */
+/* Parses one JSON value (no \u0000 in it); refuses trailing bytes, duplicate keys, and depth over jansson's
+ * limit. Owned (json_decref). */
 MUST json_t *json_parse(struct str text, const char *where, struct err *e);
 MUST json_t *json_read_file(const char *path, size_t n_bytes_max, struct err *e);
 
@@ -30,8 +30,8 @@ MUST bool json_get_real(const json_t *object, const char *key, double def, doubl
 MUST bool json_get_bool(const json_t *object, const char *key, bool def, bool *out, const char *where,
                         struct err *e);
 
-/* A string value made from bytes that may not be UTF-8: ill-formed bytes become U+FFFD, and so does NUL, which
- * json_parse refuses. Owned. */
+/* A string value made from bytes that may not be UTF-8: ill-formed bytes become U+FFFD, and so does NUL,
+ * which json_parse refuses. Owned. */
 json_t *json_text(struct str s);
 
 /* Compact one-line dump, keys in insertion order. Owned, free(). */

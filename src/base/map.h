@@ -1,6 +1,7 @@
 /* map.h - a hash table from byte strings to 32-bit values.
  *
- * Open addressing; keys are copied; nothing is ever removed singly. Several threads may read while none writes.
+ * Open addressing; keys are copied; nothing is ever removed singly. Several threads may read while none
+ * writes.
  */
 #ifndef BROOD_MAP_H
 #define BROOD_MAP_H
