@@ -16,8 +16,10 @@
  *
  *     K transposed [W][KV_PAGE], then V [KV_PAGE][W]                            (f32)
  *
- * so scores of 16 positions are 16 lanes summed over the head width in order, and outputs are W lanes summed over positions in order.
+ * so scores of 16 positions are 16 lanes summed over the head width in order (a page's keys are a panel), and outputs are W lanes summed
+ * over positions, even and odd ones apart: one chain alone would wait for each sum's latency. Neither order depends on KV_PAGE.
  *
+ * Infinities behave as IEEE 754 says; a NaN in gives a NaN out, but its bits are not promised.
  * Threads: all functions are pure but for their outputs and may run on any thread.
  */
 #ifndef BROOD_KERNELS_H
@@ -31,7 +33,7 @@ enum dtype { DTYPE_F32, DTYPE_F16, DTYPE_BF16 };
 size_t dtype_bytes(enum dtype t);
 const char *dtype_name(enum dtype t); /* "F32", ... */
 
-/* Exact widening; n elements of any alignment. */
+/* Exact widening, subnormals and infinities too (a signalling F16 NaN becomes quiet); n elements of any alignment. */
 void dtype_to_f32(float *out, const void *in, enum dtype t, size_t n);
 
 /* A weight matrix [n_out][n_in] repacked into panels; elements stay in their type and are widened exactly when used. */
@@ -74,22 +76,23 @@ struct kernels {
     /* x[i] += y[i] */
     void (*add)(float *x, const float *y, int n);
 
-    /* Attention of n_queries heads that share one key-value head, for one row. `pages` are n_pages page base pointers, `offset` the float offset of the
-     * (layer, head) block in a page, n_tokens the visible positions (n_tokens <= n_pages * KV_PAGE, > 0).
-     *   s[t] = scale * (q . K[t]);  m = max;  p[t] = exp(s[t] - m);  out = (sum of p[t] V[t] in order) / (sum of p, striped by t % 16)
-     * q, out: [n_queries][W]. scratch: n_queries * n_pages * KV_PAGE floats. */
+    /* Attention of n_queries heads that share one key-value head, for one row. `pages` are n_pages page base pointers, `offset` the float
+     * offset of the (layer, head) block in a page, n_tokens the visible positions (n_tokens <= n_pages * KV_PAGE, > 0).
+     *   s[t] = scale * (q . K[t]);  m = max;  p[t] = exp(s[t] - m);
+     *   out = (sum over even t of p[t] V[t] + sum over odd t of p[t] V[t]) / (sum of p, striped by t % 16, then a fixed tree)
+     * q, out: [n_queries][W]. What pages hold beyond n_tokens is never used. scratch: n_queries * n_pages * KV_PAGE floats. */
     void (*attend)(float *out, const float *q, int n_queries, int head_width, const float *const *pages, size_t offset, int n_tokens,
                    float scale, float *scratch);
 
     /* Stores k[W] and v[W] of one position into its slot of a (layer, head) block. */
     void (*kv_store)(float *block, int slot, const float *k, const float *v, int head_width);
 
-    /* p[i] = exp((x[i] - max) * inv_temperature) in place of nothing: out may be x. Returns the sum (striped by i % 16, then a fixed tree)
+    /* out[i] = exp((x[i] - max) * inv_temperature); out may be x. Returns the sum (striped by i % 16, then a fixed tree)
      * and the maximum of x through *max_out. */
     float (*exp_sum)(float *out, const float *x, int n, float inv_temperature, float *max_out);
 };
 
-/* exp as every table computes it: a polynomial with fixed operations, relative error < 3e-7, 0 below about -87, +inf above 88.7. */
+/* exp as every table computes it: a polynomial with fixed operations, relative error < 1e-7, 0 below about -87, +inf above 88.7. */
 float kernels_exp(float x);
 
 /* The best table that this processor runs; BROOD_ISA=generic|avx2|avx512 in the environment forces one (unknown or unsupported: NULL,
