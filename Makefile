@@ -25,7 +25,8 @@ LIBS     := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null) $(FLINT) -lm -lpth
 CMOCKA   := $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null || echo -lcmocka)
 
 CPPFLAGS += -D_GNU_SOURCE -DBROOD_VERSION='"$(VERSION)"' -Isrc $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
-WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla $(WERROR)
+WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla \
+            -Wno-string-conversion $(WERROR)
 MODE_release := -O2
 MODE_debug   := -O0
 MODE_asan    := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all

@@ -10,12 +10,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MUST __attribute__((warn_unused_result))
+#define MUST                           __attribute__((warn_unused_result))
 #define PRINTF_LIKE(i_format, i_first) __attribute__((format(printf, i_format, i_first)))
-#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
-#define UNUSED(x) ((void)(x))
+#define ARRAY_LEN(a)                   (sizeof(a) / sizeof((a)[0]))
+#define MIN(a, b)                      ((a) < (b) ? (a) : (b))
+#define MAX(a, b)                      ((a) > (b) ? (a) : (b))
+#define UNUSED(x)                      ((void)(x))
 
 #define ASSERT(cond) ((cond) ? (void)0 : base_assert_failed(#cond, __FILE__, __LINE__))
 
