@@ -20,7 +20,8 @@ X86 := $(findstring x86_64,$(shell $(CC) -dumpmachine 2>/dev/null))
 PKGS     := jansson sqlite3 libpcre2-8 libutf8proc zlib
 PKG_CONFIG ?= pkg-config
 MISSING  := $(shell $(PKG_CONFIG) --exists $(PKGS) 2>/dev/null || echo yes)
-FLINT    := $(if $(wildcard /usr/include/flint/ca.h /usr/local/include/flint/ca.h),-lflint,-lcalcium -lantic -lflint-arb -lflint)
+FLINT    := $(if $(shell printf '\043include <flint/ca.h>' | $(CC) -E -x c - >/dev/null 2>&1 && echo 3),-lflint,$\
+              -lcalcium -lantic -lflint-arb -lflint)
 LIBS     := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null) $(FLINT) -lm -lpthread
 CMOCKA   := $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null || echo -lcmocka)
 
@@ -51,7 +52,7 @@ Q     := $(if $(VERBOSE),,@)
 SAY    = @printf '%-8s %s\n' $(1) $(2)
 comma := ,
 
-.PHONY: all test check tidy fuzz fuzz-build demo install clean help FORCE
+.PHONY: all test check format tidy fuzz fuzz-build demo install clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 all: $(PROGRAM) $(LIB) $(SO)
@@ -94,6 +95,8 @@ check: all $(TESTS) ## build and tests, without set-up
 $(B)/tests/%: $(B)/tests/%.o $(LIB)
 	$(call SAY,link,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(CMOCKA) $(LIBS)
+format: ## clang-format over ROOMS and the tests T
+	clang-format -i $(foreach r,$(ROOMS),$(wildcard src/$(r)/*.[ch])) $(foreach t,$(T),$(wildcard tests/test_$(t).c))
 tidy: ## floors, lengths, banned calls
 	@tools/tidy
 
