@@ -1,14 +1,27 @@
 /* search.h - strategies as ask/tell state machines.
  *
- * A search is asked what it wants done (search_ask) and told results (search_tell_*). It never blocks, has no I/O, threads, clock or
- * model, and is a pure function of (strategy, parameters, problem key, what it was told): what it decides does not depend on the order of the telling.
+ * A search is asked what it wants done (search_ask) and told results (search_tell_*). It never blocks, has no
+ * I/O, threads, clock or model, and is a pure function of (strategy, parameters, problem key, what it was
+ * told): what it decides does not depend on the order of the telling.
  *
- *     while (search_ask(s, &ask)) dispatch(ask);              any number of asks may be open
- *     search_tell_node(s, node, &told);                       ... as results arrive
- *     search_done(s)                                          true once it wants nothing more and nothing is open
+ *     while (search_ask(s, &ask)) dispatch(ask);      any number of asks may be open
+ *     search_tell_node(s, node, &told);               ... as results arrive, in any order
+ *     search_done(s)                                  true once it wants nothing more and nothing is open
  *
- * A strategy is one file and one row of the table in strategies.c: {name, one line, paper, parameters, functions}. Parameters are declared there with type,
- * default, bounds and help, so `brood solve --help`, the parser and the run's record all read the same table.
+ * Protocol (misuse is a bug and ASSERTs): only what was handed out is told, once. A handed-out DROP closes
+ * all asks that were open in its subtree: nothing of it may be told afterwards. A result told before that, of
+ * a node that the search has given up, is recorded and ignored. A DROP may name a subtree of which parts were
+ * dropped earlier. What may be freed without a DROP: the policy's prefix of a node that ended, was cut or
+ * failed, once it is told (it cannot be continued), and the reward model's prefix of such a node once it is
+ * scored.
+ *
+ * The solutions of a search are the nodes in state TREE_SOLUTION that are not dropped; nodes in state
+ * TREE_CUT, not dropped, are unfinished candidates for where there is no solution. Put them in path order
+ * (tree_compare) to select.
+ *
+ * A strategy is one file and one row of the table in strategies.c: {name, one line, paper, parameters,
+ * functions}. Parameters are declared there with type, default, bounds and help, so `brood solve --help`, the
+ * parser and the run's record all read the same table.
  */
 #ifndef BROOD_SEARCH_H
 #define BROOD_SEARCH_H
@@ -18,13 +31,14 @@
 #include "search/tree.h"
 
 /* ---- a strategy with its parameters: "sample:n=64,temperature=0.8" ---- */
-enum search_param_type { SEARCH_PARAM_INT, SEARCH_PARAM_REAL };
+enum search_param_type { SEARCH_PARAM_INT, SEARCH_PARAM_REAL, SEARCH_PARAM_CHOICE };
 
 struct search_param {
     const char *name;
     enum search_param_type type;
-    double def; /* NAN: taken from the policy's recommendation (sampling parameters) */
+    double def; /* NAN: what the policy or the reward model recommends (search_spec_recommend) */
     double min, max;
+    const char *const *choices; /* SEARCH_PARAM_CHOICE: NULL-terminated names; the value is an index */
     const char *help;
 };
 
@@ -42,48 +56,55 @@ extern const struct search_strategy *const search_strategies[]; /* NULL-terminat
 
 struct search_spec {
     const struct search_strategy *strategy;
-    double values[SEARCH_PARAMS_MAX]; /* in the order of strategy->params */
+    double values[SEARCH_PARAMS_MAX]; /* in the order of strategy->params; NAN while not set */
 };
 
 /* Parses "NAME[:key=value,...]"; unknown names and keys are refused with the list of known ones. */
 MUST bool search_spec_parse(struct search_spec *spec, const char *text, struct err *e);
-/* Sets one parameter if the strategy has it (the -n, --temperature ... options); false with a message if it has not, or out of bounds. */
+/* Sets one parameter if the strategy has it (the -n, --temperature ... options); false with a message if it
+ * has not, or out of bounds. */
 MUST bool search_spec_set(struct search_spec *spec, const char *key, double value, struct err *e);
+MUST bool search_spec_set_text(struct search_spec *spec, const char *key, const char *value, struct err *e);
+/* Fills in a parameter that the strategy has and nobody has set, clamped into its bounds; otherwise does
+ * nothing. */
+void search_spec_recommend(struct search_spec *spec, const char *key, double value);
 double search_spec_get(const struct search_spec *spec, const char *key); /* ASSERTs that it exists */
 bool search_spec_has(const struct search_spec *spec, const char *key);
-/* Every parameter spelled out, canonical: what a run records. */
+/* Every parameter that has a value spelled out, canonical: what a run records. search_spec_parse reads it
+ * back. */
 void search_spec_print(const struct search_spec *spec, struct buf *out);
 
 /* ---- a running search ---- */
 enum search_op {
     SEARCH_EXPAND, /* write child `node` of `parent` */
     SEARCH_SCORE,  /* score the steps of `node` (its ancestors are scored or asked for) */
-    SEARCH_DROP,   /* `node` and all below will never be used again: cancel what is in flight, free its pages */
+    SEARCH_DROP, /* `node` and all below are not wanted any more: cancel what is in flight, free its pages */
 };
 
 struct search_ask {
     enum search_op op;
     int node, parent;
-    bool until_end;    /* EXPAND: to the end of the answer; else one step */
-    int n_tokens_max;  /* EXPAND */
+    bool until_end;                  /* EXPAND: to the end of the answer; else one step */
+    int n_tokens_max;                /* EXPAND: > 0 */
     float temperature, top_p, min_p; /* EXPAND */
     int top_k;
-    int priority;      /* lower first among all open asks of all searches; 0 as a rule */
+    int priority; /* lower first among all open asks of all searches; 0 as a rule */
 };
 
 enum search_finish { SEARCH_STEP, SEARCH_END, SEARCH_LENGTH, SEARCH_FAILED };
 
 struct search_told {
-    enum search_finish finish;
+    enum search_finish finish; /* SEARCH_STEP only where a step was asked for */
     int n_tokens;
     double logprob;
-    int answer_class; /* SEARCH_END: class of equal answers within this problem, -1 if unparsable */
+    int answer_class;   /* SEARCH_END: class of equal answers within this problem, -1 if unparsable */
+    uint64_t text_hash; /* hash of the text, by which twins among siblings are seen; 0: not known */
 };
 
 struct search_context {
     uint64_t problem_key;
     bool has_reward;
-    int n_tokens_answer_max; /* the longest solution */
+    int n_tokens_answer_max; /* the longest solution, > 0 */
 };
 
 struct search;
@@ -91,29 +112,57 @@ MUST struct search *search_new(const struct search_spec *spec, const struct sear
 void search_free(struct search *s);
 bool search_ask(struct search *s, struct search_ask *out);
 void search_tell_node(struct search *s, int node, const struct search_told *told);
-void search_tell_score(struct search *s, int node, const float *rewards, int n_rewards); /* n_rewards -1: could not be scored */
-void search_stop(struct search *s); /* the budget is spent: asks for nothing more, expects nothing more to be told */
+/* One reward for each step in the node's text; n_rewards -1: could not be scored. Copied. */
+void search_tell_score(struct search *s, int node, const float *rewards, int n_rewards);
+/* The budget is spent: asks for nothing more, ignores what is still told. */
+void search_stop(struct search *s);
 bool search_done(const struct search *s);
 const struct tree *search_tree(const struct search *s);
 
-/* ---- what a strategy implements ---- */
+/* ---- what a strategy implements, and what it may use ---- */
+struct search_ops {
+    size_t size;                    /* of the strategy's struct */
+    void (*init)(struct search *s); /* after the base is filled: want the first things */
+    void (*fini)(struct search *s); /* may be NULL */
+    /* The tree holds it already. Not called for dropped nodes. */
+    void (*told_node)(struct search *s, int node);
+    void (*told_score)(struct search *s, int node);
+    /* May be NULL. Nothing is queued and the services could take more: speculate. */
+    void (*idle)(struct search *s);
+};
+
 struct search { /* first member of every strategy's own struct */
     const struct search_ops *ops;
     struct search_spec spec;
     struct search_context context;
     struct tree tree;
-    int n_open; /* asks not told yet; kept by search.c */
+    struct search_ask *queue; /* [n_queue] wanted; handed out up to i_queue */
+    size_t i_queue, n_queue, cap_queue;
+    int n_open; /* asks handed out and not told */
     bool stopped;
 };
 
-struct search_ops {
-    size_t size;                                    /* of the strategy's struct */
-    void (*init)(struct search *s);                 /* after the base is filled */
-    void (*fini)(struct search *s);                 /* may be NULL */
-    bool (*ask)(struct search *s, struct search_ask *out); /* the next ask, or false: nothing now */
-    void (*told_node)(struct search *s, int node);  /* the tree holds it already */
-    void (*told_score)(struct search *s, int node);
-    bool (*done)(const struct search *s);           /* wants nothing more (search.c checks n_open) */
-};
+/* These put asks into the queue. An EXPAND makes the new node and returns its number; it is sampled as the
+ * strategy's parameters say (SEARCH_SAMPLING_PARAMS; without them greedily) and may use all tokens that the
+ * solution has left. */
+int search_want_expand(struct search *s, int parent, bool until_end);
+void search_want_score(struct search *s, int node);
+/* Marks the subtree dropped at once; asks of it that wait in the queue are withdrawn. */
+void search_want_drop(struct search *s, int node);
+
+/* The parameters that every sampling strategy has: rows of its table. */
+#define SEARCH_PARAM_TEMPERATURE                                                                             \
+    {                                                                                                        \
+        .name = "temperature", .type = SEARCH_PARAM_REAL, .def = NAN, .max = 10,                             \
+        .help = "0 takes the likeliest token; default: what suits the policy"                                \
+    }
+#define SEARCH_PARAM_TOP_P                                                                                   \
+    { "top_p", SEARCH_PARAM_REAL, NAN, 0, 1, NULL, "likeliest tokens that sum to this; 1: all" }
+#define SEARCH_PARAM_MIN_P                                                                                   \
+    { "min_p", SEARCH_PARAM_REAL, NAN, 0, 1, NULL, "least share of the likeliest token; 0: off" }
+#define SEARCH_PARAM_TOP_K                                                                                   \
+    { "top_k", SEARCH_PARAM_INT, NAN, 0, 1 << 20, NULL, "so many likeliest tokens; 0: all" }
+#define SEARCH_SAMPLING_PARAMS                                                                               \
+    SEARCH_PARAM_TEMPERATURE, SEARCH_PARAM_TOP_P, SEARCH_PARAM_MIN_P, SEARCH_PARAM_TOP_K
 
 #endif

@@ -1,9 +1,10 @@
 /* tree.h - the nodes of one search: what was asked for and what has been told of it.
  *
- * A node is a piece of solution text below its parent: one step, or all the rest (POLICY-style "until end"). Node 0 is the root: the prompt.
- * Nodes are numbered in the order they were asked for; what identifies one for good is its path of child indices ("0.3.1"), from which its
- * random key is derived, so the same run gives the same tree in whatever order results arrive.
- * The tree holds no text: searches decide by numbers and classes of equal answers.
+ * A node is a piece of solution text below its parent: one step, or all the rest ("until end"). Node 0 is the
+ * root: the prompt. Nodes are numbered as the search thought of them, which may depend on the order of
+ * telling; what identifies a node for good is its path of child indices ("0.3.1"), from which its random key
+ * is derived, so the same run gives the same tree in whatever order results arrive. The tree holds no text:
+ * searches decide by numbers and by classes of equal answers.
  */
 #ifndef BROOD_TREE_H
 #define BROOD_TREE_H
@@ -11,7 +12,7 @@
 #include "base/base.h"
 
 enum tree_state {
-    TREE_ASKED,    /* expansion asked for, not told yet */
+    TREE_ASKED,    /* expansion wanted, not told yet */
     TREE_OPEN,     /* told; can be continued */
     TREE_SOLUTION, /* told; the answer ended here */
     TREE_CUT,      /* told; cut off by a length limit: cannot be continued, is no solution */
@@ -19,19 +20,25 @@ enum tree_state {
 };
 
 struct tree_node {
-    int parent;        /* -1 for the root */
-    int index;         /* which child of its parent */
-    int depth;         /* root 0 */
+    int parent; /* -1 for the root */
+    int index;  /* which child of its parent */
+    int depth;  /* root 0 */
     uint64_t key;
     enum tree_state state;
-    bool dropped;      /* no longer wanted: pruned */
-    bool score_asked;
-    int n_children;    /* asked for so far */
+    bool dropped;     /* no longer wanted, as all below it */
+    bool until_end;   /* asked for to the end of the answer */
+    bool writing;     /* its EXPAND is handed out and not told */
+    bool score_asked; /* a SCORE is wanted or was */
+    bool scoring;     /* its SCORE is handed out and not told */
+    int n_children;   /* thought of so far */
     int n_tokens;
+    int n_tokens_path; /* root..node */
     double logprob;
-    float *rewards;    /* [n_rewards] of this node's steps, owned by the tree; NULL until told */
-    int n_rewards;     /* -1 until told */
-    int answer_class;  /* solutions: equal answers share a number; -1 none (unparsable) */
+    uint64_t text_hash; /* equal among siblings with equal text; 0 unknown */
+    float *rewards;     /* [n_rewards] of this node's steps, owned by the tree; NULL until told */
+    int n_rewards;      /* -1 until told, or if it could not be scored; the root has 0 */
+    int answer_class;   /* equal answers share a number; -1 none (unparsable) */
+    int tag;            /* the strategy's own */
 };
 
 struct tree {
@@ -41,12 +48,18 @@ struct tree {
 
 void tree_init(struct tree *t, uint64_t problem_key);
 void tree_fini(struct tree *t);
-int tree_add(struct tree *t, int parent);       /* next child of parent, TREE_ASKED; returns its number */
-struct tree_node *tree_get(struct tree *t, int node);
+int tree_add(struct tree *t, int parent); /* next child of parent, TREE_ASKED; returns its number */
+struct tree_node *tree_get(struct tree *t, int node); /* valid until the next tree_add */
+void tree_drop(struct tree *t, int node);             /* marks it and all below */
 /* Rewards along the path root..node, in order, into out (room for n_max); returns how many there are. */
 int tree_path_rewards(const struct tree *t, int node, float *out, int n_max);
-/* The path as text, "0.3.1" (the root is ""), into out[n_max]; returns the length it needs. */
+/* The path as text, "0.3.1" (the root is ""), into out[n_max]; returns the length it needs, as snprintf does.
+ */
 size_t tree_path(const struct tree *t, int node, char *out, size_t n_max);
-void tree_check(const struct tree *t); /* invariants: parents before children, indices consecutive, states consistent */
+/* Path order: < 0 if a comes before b, that is, at the first difference has the lower index; ancestors come
+ * first. */
+int tree_compare(const struct tree *t, int a, int b);
+/* ASSERTs the invariants: parents before children, indices consecutive, keys of paths, states consistent. */
+void tree_check(const struct tree *t);
 
 #endif

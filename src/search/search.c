@@ -1,0 +1,176 @@
+/* search.c - what all strategies share: the queue of asks, the protocol, the tree's bookkeeping. */
+#include "search/search.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+struct search *search_new(const struct search_spec *spec, const struct search_context *c, struct err *e) {
+    const struct search_strategy *strategy = spec->strategy;
+    ASSERT(c->n_tokens_answer_max > 0);
+    if (strategy->needs_reward && !c->has_reward) {
+        err_set(e, ERR_INPUT, "strategy '%s' needs a reward model: give one with --reward", strategy->name);
+        return NULL;
+    }
+    for (int i = 0; i < strategy->n_params; i++) {
+        if (isnan(spec->values[i])) {
+            err_set(e, ERR_INPUT, "strategy '%s': %s is not set and nothing recommends a value; give %s=...",
+                    strategy->name, strategy->params[i].name, strategy->params[i].name);
+            return NULL;
+        }
+    }
+    ASSERT(strategy->ops->size >= sizeof(struct search));
+    struct search *s = mem_zalloc(1, strategy->ops->size);
+    s->ops = strategy->ops;
+    s->spec = *spec;
+    s->context = *c;
+    tree_init(&s->tree, c->problem_key);
+    s->ops->init(s);
+    return s;
+}
+
+void search_free(struct search *s) {
+    if (!s) return;
+    if (s->ops->fini) s->ops->fini(s);
+    tree_fini(&s->tree);
+    free(s->queue);
+    free(s);
+}
+
+const struct tree *search_tree(const struct search *s) {
+    return &s->tree;
+}
+
+/* ---- the queue ---- */
+static struct search_ask *push(struct search *s, enum search_op op, int node) {
+    ASSERT(!s->stopped);
+    MEM_GROW(s->queue, s->cap_queue, s->n_queue + 1);
+    struct search_ask *ask = &s->queue[s->n_queue++];
+    *ask = (struct search_ask){.op = op, .node = node, .parent = tree_get(&s->tree, node)->parent};
+    return ask;
+}
+
+static double param_or(const struct search *s, const char *key, double otherwise) {
+    return search_spec_has(&s->spec, key) ? search_spec_get(&s->spec, key) : otherwise;
+}
+
+int search_want_expand(struct search *s, int parent, bool until_end) {
+    int node = tree_add(&s->tree, parent);
+    tree_get(&s->tree, node)->until_end = until_end;
+    struct search_ask *ask = push(s, SEARCH_EXPAND, node);
+    ask->until_end = until_end;
+    ask->n_tokens_max = s->context.n_tokens_answer_max - tree_get(&s->tree, parent)->n_tokens_path;
+    ASSERT(ask->n_tokens_max > 0);
+    ask->temperature = (float)param_or(s, "temperature", 0);
+    ask->top_p = (float)param_or(s, "top_p", 1);
+    ask->min_p = (float)param_or(s, "min_p", 0);
+    ask->top_k = (int)param_or(s, "top_k", 0);
+    return node;
+}
+
+void search_want_score(struct search *s, int node) {
+    struct tree_node *v = tree_get(&s->tree, node);
+    ASSERT(s->context.has_reward && v->parent >= 0 && !v->dropped && !v->score_asked);
+    ASSERT(v->state == TREE_OPEN || v->state == TREE_SOLUTION || v->state == TREE_CUT);
+    v->score_asked = true;
+    push(s, SEARCH_SCORE, node);
+}
+
+void search_want_drop(struct search *s, int node) {
+    struct tree_node *v = tree_get(&s->tree, node);
+    ASSERT(v->parent >= 0 && !v->dropped);
+    tree_drop(&s->tree, node);
+    push(s, SEARCH_DROP, node);
+}
+
+/* Whatever is open in a dropped subtree will not be told any more. */
+static void close_asks(struct search *s, int node) {
+    bool is_leaf = s->tree.nodes[node].n_children == 0;
+    size_t end = is_leaf ? (size_t)node + 1 : s->tree.n_nodes;
+    for (size_t i = (size_t)node; i < end; i++) {
+        struct tree_node *v = &s->tree.nodes[i];
+        if (!v->dropped || !(v->writing || v->scoring)) continue;
+        int up = (int)i;
+        while (up > node) up = s->tree.nodes[up].parent;
+        if (up != node) continue;
+        v->writing = v->scoring = false;
+        s->n_open--;
+    }
+}
+
+bool search_ask(struct search *s, struct search_ask *out) {
+    if (s->stopped) return false;
+    if (s->i_queue == s->n_queue && s->ops->idle) s->ops->idle(s);
+    while (s->i_queue < s->n_queue) {
+        *out = s->queue[s->i_queue++];
+        if (s->i_queue == s->n_queue) s->i_queue = s->n_queue = 0;
+        struct tree_node *v = tree_get(&s->tree, out->node);
+        if (out->op == SEARCH_DROP) {
+            if (v->state == TREE_ASKED && !v->writing) continue; /* nobody ever heard of it */
+            close_asks(s, out->node);
+            return true;
+        }
+        if (v->dropped) continue;
+        if (out->op == SEARCH_EXPAND)
+            v->writing = true;
+        else
+            v->scoring = true;
+        s->n_open++;
+        return true;
+    }
+    return false;
+}
+
+/* ---- results ---- */
+static enum tree_state state_of(const struct search *s, const struct tree_node *v,
+                                enum search_finish finish) {
+    switch (finish) {
+    case SEARCH_STEP: /* a step that used up the answer's tokens leaves nothing to go on with */
+        return v->n_tokens_path < s->context.n_tokens_answer_max ? TREE_OPEN : TREE_CUT;
+    case SEARCH_END:
+        return TREE_SOLUTION;
+    case SEARCH_LENGTH:
+        return TREE_CUT;
+    case SEARCH_FAILED:
+        break;
+    }
+    return TREE_FAILED;
+}
+
+void search_tell_node(struct search *s, int node, const struct search_told *told) {
+    struct tree_node *v = tree_get(&s->tree, node);
+    if (s->stopped) return;
+    ASSERT(v->writing);
+    ASSERT(told->finish != SEARCH_STEP || !v->until_end);
+    ASSERT(told->n_tokens >= 0 && told->n_tokens <= INT32_MAX - v->n_tokens_path);
+    v->writing = false;
+    s->n_open--;
+    v->n_tokens = told->n_tokens;
+    v->n_tokens_path += told->n_tokens;
+    v->logprob = told->logprob;
+    v->text_hash = told->text_hash;
+    v->state = state_of(s, v, told->finish);
+    v->answer_class = v->state == TREE_SOLUTION || v->state == TREE_CUT ? told->answer_class : -1;
+    ASSERT(v->answer_class >= -1);
+    if (!v->dropped) s->ops->told_node(s, node);
+}
+
+void search_tell_score(struct search *s, int node, const float *rewards, int n_rewards) {
+    struct tree_node *v = tree_get(&s->tree, node);
+    if (s->stopped) return;
+    ASSERT(v->scoring && n_rewards >= -1);
+    v->scoring = false;
+    s->n_open--;
+    v->n_rewards = n_rewards;
+    if (n_rewards > 0) v->rewards = mem_dup(rewards, (size_t)n_rewards * sizeof *rewards);
+    if (!v->dropped) s->ops->told_score(s, node);
+}
+
+void search_stop(struct search *s) {
+    s->stopped = true;
+}
+
+bool search_done(const struct search *s) {
+    return s->stopped || (s->i_queue == s->n_queue && s->n_open == 0);
+}

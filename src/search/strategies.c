@@ -1,0 +1,8 @@
+/* strategies.c - the table of strategies: a new one is a file of its own and a row here. */
+#include "search/strategies.h"
+
+const struct search_strategy *const search_strategies[] = {
+    &search_greedy,
+    &search_sample,
+    NULL,
+};

@@ -1,0 +1,9 @@
+/* strategies.h - the rows of the table in strategies.c, one a file. */
+#ifndef BROOD_STRATEGIES_H
+#define BROOD_STRATEGIES_H
+
+#include "search/search.h"
+
+extern const struct search_strategy search_greedy, search_sample, search_beam, search_dvts;
+
+#endif
