@@ -52,7 +52,7 @@ Q     := $(if $(VERBOSE),,@)
 SAY    = @printf '%-8s %s\n' $(1) $(2)
 comma := ,
 
-.PHONY: all test check format tidy fuzz fuzz-build demo install clean help FORCE
+.PHONY: all test check format tidy fuzz fuzz-build install clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 all: $(PROGRAM) $(LIB) $(SO)
@@ -110,6 +110,7 @@ $(B)/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(LIB)
 	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(LIB) $(LIBS)
 
 ifneq ($(wildcard scripts/demo),)
+.PHONY: demo
 demo: ## the main job on the bundled models
 	@scripts/setup
 	@$(MAKE) --no-print-directory all
