@@ -1,0 +1,123 @@
+"""Tables from what record.py kept: accuracy by level, and how well the reward model tells steps apart."""
+import json
+from collections import Counter, defaultdict
+from math import comb, prod, sqrt
+from statistics import mean
+
+import problems
+import task
+
+AGGREGATES = {"last": lambda r: r[-1], "min": min, "prod": prod, "mean": mean}
+SIZES = (1, 4, 16, 64)
+
+
+def interval(successes):
+    """Share and 95 % half width (Wilson's interval is close to it at these counts; shares may be fractions)."""
+    n, p = len(successes), mean(successes)
+    return p, 1.96 * sqrt(max(p * (1 - p), 1e-9) / n)
+
+
+def passed(right, k):
+    """Unbiased pass@k (Chen et al. 2021)."""
+    n, c = len(right), sum(right)
+    return 1 - comb(n - c, k) / comb(n, k)
+
+
+def groups(count, size):
+    return [range(i, i + size) for i in range(0, count, size)]
+
+
+def chosen(answers, weights):
+    """The answer with the greatest summed weight; no answer never wins against one; ties go to the smaller number."""
+    votes = defaultdict(float)
+    for a, w in zip(answers, weights):
+        votes[a] += w
+    return max(votes, key=lambda a: (a is not None, votes[a], -(a or 0)))
+
+
+def best(answers, weights):
+    return max(zip(answers, weights), key=lambda p: (p[0] is not None, p[1]))[0]
+
+
+def rates(problem, solutions, rewards):
+    """{measure: rate on this problem}; selections at size N are averaged over the disjoint groups of N samples."""
+    answers = [problems.answer_of(s) for s in solutions]
+    strict = [all(problems.judge(problem, s)) for s in solutions]
+    right = [a == problem.answer for a in answers]
+    found = {}
+    for k in SIZES:
+        if k > len(answers):
+            continue
+        found[f"pass@{k}"], found[f"strict pass@{k}"] = passed(right, k), passed(strict, k)
+        parts = groups(len(answers), k)
+
+        def rate(rule, weights):
+            return mean(rule([answers[i] for i in g], [weights[i] for i in g]) == problem.answer for g in parts)
+
+        found[f"majority@{k}"] = rate(chosen, [1] * len(answers))
+        for name, aggregate in AGGREGATES.items() if rewards else ():
+            weights = [aggregate(r) for r in rewards]
+            found[f"best@{k} {name}"] = rate(best, weights)
+            found[f"weighted@{k} {name}"] = rate(chosen, weights)
+    return found
+
+
+def table(columns, levels):
+    """columns: {measure: [rate a problem]}"""
+    lines = ["| measure | " + " | ".join(map(str, range(1, 6))) + " | all |", "|---" * 7 + "|"]
+    for name, values in columns.items():
+        cells = [f"{mean(v for v, at in zip(values, levels) if at == level):.3f}" for level in range(1, 6)]
+        p, half = interval(values)
+        lines.append(f"| {name} | " + " | ".join(cells) + f" | {p:.3f}+-{half:.3f} |")
+    return "\n".join(lines)
+
+
+def pairs(problem, solutions, rewards):
+    """(wins, pairs): right against wrong steps that the policy wrote after the same prefix, word for word."""
+    written = defaultdict(dict)
+    for solution, marks in zip(solutions, rewards):
+        steps = solution.split("\n\n")
+        for i, (step, right) in enumerate(zip(steps, problems.judge(problem, solution))):
+            written[tuple(steps[:i])][step] = right, marks[i]
+            if not right:
+                break
+    wins = total = 0
+    for steps in written.values():
+        good = [m for right, m in steps.values() if right]
+        bad = [m for right, m in steps.values() if not right]
+        total += len(good) * len(bad)
+        wins += sum((g > b) + 0.5 * (g == b) for g in good for b in bad)
+    return wins, total
+
+
+def apart(tasks, written, rewards):
+    sums = defaultdict(lambda: [0, 0])
+    for (_, problem), solutions, marks in zip(tasks, written, rewards):
+        found = pairs(problem, solutions, marks)
+        for key in (problem.level, "all"):
+            sums[key] = [a + b for a, b in zip(sums[key], found)]
+    return {key: (wins / total, total) for key, (wins, total) in sorted(sums.items(), key=lambda p: str(p[0]))}
+
+
+def main():
+    written, tasks = json.load(open("work/samples.json")), list(task.read("tasks/story.jsonl"))
+    try:
+        rewards = json.load(open("work/scores.json"))
+    except FileNotFoundError:
+        rewards = None
+    columns = {}
+    for name in ("small", "large"):
+        columns[f"greedy {name}"] = [problems.answer_of(s[0]) == p.answer for (_, p), s in zip(tasks, written[name])]
+    found = [rates(p, s, rewards and rewards[i]) for i, ((_, p), s) in enumerate(zip(tasks, written["samples"]))]
+    for measure in found[0]:
+        columns[measure] = [f[measure] for f in found]
+    print(f"{len(tasks)} problems, {len(written['samples'][0])} samples at temperature {written['temperature']}\n")
+    print(table(columns, [p.level for _, p in tasks]))
+    if rewards:
+        print("\nSame prefix, right against wrong step (AUC, pairs):")
+        for level, (auc, count) in apart(tasks, written["samples"], rewards).items():
+            print(f"level {level}: {auc:.3f} ({count})")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""Trains the process reward model: large policy plus fresh layers, language model and step classifier together.
+
+    train_prm.py --steps N [--real work/steps.json --share .5]     resumes from work/prm.pt when that exists
+
+Every row is a tree (trees.py): the gold solution, and at every place one wrong step after the same prefix, so that
+neither the problem nor the place says anything about the label. Wrong steps are invented (errors.py) or were written by
+the small policy (collect.py).
+"""
+import argparse
+import json
+import os
+import random
+import time
+
+import torch
+from torch.nn import functional as F
+
+import errors
+import model
+import optimiser
+import problems
+import train_policy
+import trees
+
+TAIL = 0.3               # share of wrong branches that go on for a step or two, and the weight of those
+
+
+def invented(rng):
+    problem = problems.draw(rng, "train")
+    wrong = [(i, errors.wrong_step(rng, problem, i)) for i in range(len(problem.steps) + 1)]
+    return problem, wrong
+
+
+def tree(rng, problem, wrong):
+    """The gold steps, all right, and the wrong steps [(place, text)] as branches of equal weight in all."""
+    gold = problem.solution(rng).split("\n\n")
+    trunk = [(step, 1, 1.0) for step in gold]
+    branches = []
+    for place, text in wrong:
+        steps = [(text, 0, 1.0)]
+        if rng.random() < TAIL:
+            steps += [(s, 0, TAIL) for s in errors.continuation(rng, problem, place, text)]
+        branches.append((place, steps))
+    return trees.grow(problem.text, trunk, branches)
+
+
+def recorded(rng, real):
+    """A problem with wrong steps that the policy wrote, one a place (an invented one where it wrote none)."""
+    record = rng.choice(real)
+    problem = problems.Problem(**record["problem"])
+    wrong = []
+    for place in range(len(problem.steps) + 1):
+        written = record["wrong"].get(str(place))
+        wrong.append((place, rng.choice(written) if written else errors.wrong_step(rng, problem, place)))
+    return problem, wrong
+
+
+def batch(rng, tokens, real, share):
+    rows, size = [], 0
+    while size < tokens:
+        source = recorded(rng, real) if real and rng.random() < share else invented(rng)
+        rows.append(tree(rng, *source))
+        size += len(rows[-1].ids)
+    rows.sort(key=lambda t: len(t.ids))
+    third = max(1, len(rows) // 3)
+    return [rows[:third], rows[third : 2 * third], rows[2 * third :]]
+
+
+def losses(net, rows):
+    """Summed losses of (language model, classifier), and how many classifications were right."""
+    ids, where = trees.pack(rows)
+    length = ids.shape[1]
+    states = net.hidden(ids, fast=True, tree=where)
+    flat = ids.reshape(-1)
+    learnt = torch.tensor([r * length + i for r, t in enumerate(rows) for i in t.learnt])
+    text = F.cross_entropy(net.logits(states[learnt], fast=True), flat[learnt + 1], reduction="sum")
+    reads = [(r * length + i, label, weight) for r, t in enumerate(rows) for i, label, weight in t.reads]
+    places, labels, weights = (torch.tensor(c) for c in zip(*reads))
+    scores = net.score(states[places])
+    judged = (F.cross_entropy(scores, labels, reduction="none") * weights).sum()
+    return text, judged, ((scores.argmax(-1) == labels) * weights).sum().item()
+
+
+def learn(net, parts):
+    tokens = sum(len(t.learnt) for rows in parts for t in rows)
+    reads = sum(weight for rows in parts for t in rows for _, _, weight in t.reads)
+    sums = [0.0, 0.0, 0.0]
+    for rows in parts:
+        text, judged, right = losses(net, rows)
+        (text / tokens + judged / reads).backward()
+        for k, value in enumerate((text.item() / tokens, judged.item() / reads, right / reads)):
+            sums[k] += value
+    return sums
+
+
+def deepened(net, path):
+    """Takes over the large policy's layers; the layers beyond start as the identity."""
+    found, unexpected = net.load_state_dict(torch.load(path)["net"], strict=False)
+    assert not unexpected
+    for layer in net.model.layers[model.SHAPES["large"].layers :]:
+        torch.nn.init.zeros_(layer.self_attn.o_proj.weight)
+        torch.nn.init.zeros_(layer.mlp.down_proj.weight)
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--steps", type=int, required=True)
+    options.add_argument("--tokens", type=int, default=12288)
+    options.add_argument("--muon", type=float, default=0.01)
+    options.add_argument("--adam", type=float, default=1.5e-3)
+    options.add_argument("--real")
+    options.add_argument("--share", type=float, default=0.5)
+    o = options.parse_args()
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    torch.manual_seed(1)
+    net, path, done, seconds = model.Llama(model.SHAPES["prm"]), "work/prm.pt", 0, 0.0
+    optimisers = optimiser.optimisers(net, o.muon, o.adam)
+    if os.path.exists(path):
+        saved = torch.load(path)
+        net.load_state_dict(saved["net"])
+        for opt, state in zip(optimisers, saved["optimisers"]):
+            opt.load_state_dict(state)
+        done, seconds = saved["done"], saved["seconds"]
+    else:
+        deepened(net, "work/large.pt")
+    real = json.load(open(o.real)) if o.real else None
+    print(model.count(net), "from step", done, flush=True)
+    rng, began, recent = random.Random(1000 + done), time.time() - seconds, []
+    for step in range(done, o.steps):
+        optimiser.set_rate(optimisers, min((step + 1) / 50, (o.steps - step) / o.steps, 1))
+        net.zero_grad(set_to_none=True)
+        recent.append(learn(net, batch(rng, o.tokens, real, o.share)))
+        for opt in optimisers:
+            opt.step()
+        if (step + 1) % 10 == 0:
+            text, judged, right = (sum(c) / len(c) for c in zip(*recent))
+            print(f"step {step + 1} text {text:.4f} judged {judged:.4f} right {right:.4f} "
+                  f"{time.time() - began:.0f} s", flush=True)
+            recent = []
+        if (step + 1) % 25 == 0 or step + 1 == o.steps:
+            train_policy.save(path, net=net.state_dict(), optimisers=[opt.state_dict() for opt in optimisers],
+                              done=step + 1, seconds=time.time() - began)
+
+
+if __name__ == "__main__":
+    main()
