@@ -65,14 +65,14 @@ struct select_choice select_choose(enum select_rule r, enum aggregate a,
 struct select_classes;
 struct select_classes *select_classes_new(void);
 void select_classes_free(struct select_classes *c);
-/* Extracts the answer of a solution's text and returns its class, -1 if there is none or it cannot be parsed.
- * Classes are numbered as they first appear; add in path order where the numbers are to be repeatable. An
- * answer that "cannot be told" from a class founds its own. An answer is compared with the classes in its
- * bucket only: N cost near O(N). */
+/* Extracts the answer of a solution's text (as it declares it: a last number that nobody called the answer is
+ * none) and returns its class, -1 if there is none or it cannot be parsed. Classes are numbered as they first
+ * appear; add in path order where the numbers are to be repeatable. An answer that "cannot be told" from a
+ * class founds its own. An answer is compared with the classes in its bucket only: N cost near O(N). */
 int select_classes_add(struct select_classes *c, struct str solution_text);
 int select_classes_add_answer(struct select_classes *c, struct str answer_text); /* already extracted */
-struct str select_classes_answer(const struct select_classes *c,
-                                 int answer_class); /* as first written; lives as c does */
+/* As first written; lives as long as c. */
+struct str select_classes_answer(const struct select_classes *c, int answer_class);
 int select_classes_count(const struct select_classes *c);
 
 /* TRANSITION: the names before base/aggregate.h; write the new ones, these go. */
