@@ -17,50 +17,43 @@ static const struct kernels *tables[3]; /* tables[0] is the definition */
 static size_t n_tables;
 
 static uint64_t draws;
-static float random_float(float low, float high)
-{
+static float random_float(float low, float high) {
     return low + (high - low) * (float)rng_unit(7, draws++);
 }
 
-static float *random_floats(size_t n, float low, float high)
-{
+static float *random_floats(size_t n, float low, float high) {
     float *x = mem_alloc_aligned(64, (n + 16) * sizeof *x);
     for (size_t i = 0; i < n; i++) x[i] = random_float(low, high);
     return x;
 }
 
-static float *copy_floats(const float *x, size_t n)
-{
+static float *copy_floats(const float *x, size_t n) {
     float *y = mem_alloc_aligned(64, (n + 16) * sizeof *y);
     memcpy(y, x, n * sizeof *y);
     return y;
 }
 
-static void assert_near(double got, double want, double tolerance)
-{
+static void assert_near(double got, double want, double tolerance) {
     if (fabs(got - want) > tolerance) fail_msg("got %.9g, want %.9g, tolerance %.3g", got, want, tolerance);
 }
 
-static void assert_same(const float *a, const float *b, size_t n, const char *what, const char *table)
-{
+static void assert_same(const float *a, const float *b, size_t n, const char *what, const char *table) {
     for (size_t i = 0; i < n; i++)
         if (memcmp(&a[i], &b[i], sizeof *a) != 0)
-            fail_msg("%s, %s: element %zu of %zu is %.9g (%a), generic gives %.9g (%a)", what, table, i, n, (double)a[i],
-                     (double)a[i], (double)b[i], (double)b[i]);
+            fail_msg("%s, %s: element %zu of %zu is %.9g (%a), generic gives %.9g (%a)", what, table, i, n,
+                     (double)a[i], (double)a[i], (double)b[i], (double)b[i]);
 }
 
 /* ---- types and packing ---- */
 
-static double f16_value(unsigned h)
-{
+static double f16_value(unsigned h) {
     double sign = h & 0x8000 ? -1 : 1;
     int exponent = (int)(h >> 10 & 31), fraction = (int)(h & 0x3FF);
     if (exponent == 31) return fraction ? (double)NAN : sign * (double)INFINITY;
     return sign * (exponent ? ldexp(1024 + fraction, exponent - 25) : ldexp(fraction, -24));
 }
 
-static void test_dtype_widens_every_value_exactly(void **state)
-{
+static void test_dtype_widens_every_value_exactly(void **state) {
     UNUSED(state);
     uint16_t *half = mem_zalloc(65536, sizeof *half);
     float *wide = mem_zalloc(65536, sizeof *wide);
@@ -69,8 +62,10 @@ static void test_dtype_widens_every_value_exactly(void **state)
     dtype_to_f32(wide, half, DTYPE_F16, 65536);
     for (unsigned i = 0; i < 65536; i++) {
         double want = f16_value(i);
-        if (isnan(want)) assert_true(isnan(wide[i]));
-        else assert_true((double)wide[i] == want && (signbit(wide[i]) != 0) == (i >= 32768));
+        if (isnan(want))
+            assert_true(isnan(wide[i]));
+        else
+            assert_true((double)wide[i] == want && (signbit(wide[i]) != 0) == (i >= 32768));
     }
     dtype_to_f32(wide, half, DTYPE_BF16, 65536);
     for (unsigned i = 0; i < 65536; i++) {
@@ -85,9 +80,9 @@ static void test_dtype_widens_every_value_exactly(void **state)
     assert_string_equal(dtype_name(DTYPE_F16), "F16");
 }
 
-/* Weights of every bit pattern of a narrow type: what a table computes with them must be their exact value. */
-static void test_narrow_weights_of_every_pattern(void **state)
-{
+/* Weights of every bit pattern of a narrow type: what a table computes with them must be their exact value.
+ */
+static void test_narrow_weights_of_every_pattern(void **state) {
     UNUSED(state);
     static const enum dtype types[] = {DTYPE_F16, DTYPE_BF16};
     uint16_t *half = mem_zalloc(65536, sizeof *half);
@@ -114,8 +109,7 @@ static void test_narrow_weights_of_every_pattern(void **state)
     free(y);
 }
 
-static void test_matrix_stacks_blocks(void **state)
-{
+static void test_matrix_stacks_blocks(void **state) {
     UNUSED(state);
     float first[2 * 3] = {1, 2, 3, 4, 5, 6}, second[3] = {7, 8, 9};
     struct matrix m;
@@ -138,18 +132,17 @@ static void test_matrix_stacks_blocks(void **state)
 
 /* ---- matrix products ---- */
 
-static uint16_t narrow(float x, enum dtype t)
-{
+static uint16_t narrow(float x, enum dtype t) {
     uint32_t bits;
     memcpy(&bits, &x, sizeof bits);
     if (t == DTYPE_BF16) return (uint16_t)(bits >> 16);
     uint32_t exponent = bits >> 23 & 255;
-    if (exponent < 113) return (uint16_t)(bits >> 16 & 0x8000); /* small: to zero is near enough for a test's weights */
+    if (exponent < 113)
+        return (uint16_t)(bits >> 16 & 0x8000); /* small: to zero is near enough for a test's weights */
     return (uint16_t)((bits >> 16 & 0x8000) | (exponent - 112) << 10 | (bits >> 13 & 0x3FF));
 }
 
-static float *random_matrix(struct matrix *m, int n_out, int n_in, enum dtype t)
-{
+static float *random_matrix(struct matrix *m, int n_out, int n_in, enum dtype t) {
     size_t n = (size_t)n_out * (size_t)n_in;
     float *w = random_floats(n, -1, 1);
     matrix_init(m, n_out, n_in, t);
@@ -165,12 +158,12 @@ static float *random_matrix(struct matrix *m, int n_out, int n_in, enum dtype t)
     return w;
 }
 
-static void check_matmul(int n_rows, int n_out, int n_in, enum dtype t)
-{
+static void check_matmul(int n_rows, int n_out, int n_in, enum dtype t) {
     struct matrix m;
     float *w = random_matrix(&m, n_out, n_in, t);
     int n_panels = matrix_panels(&m);
-    size_t x_stride = (size_t)n_in + 3, y_stride = (size_t)n_panels * MATRIX_PANEL + 5, n_y = (size_t)n_rows * y_stride;
+    size_t x_stride = (size_t)n_in + 3, y_stride = (size_t)n_panels * MATRIX_PANEL + 5,
+           n_y = (size_t)n_rows * y_stride;
     float *x = random_floats((size_t)n_rows * x_stride, -1, 1);
     float *y[ARRAY_LEN(tables)], *part = mem_zalloc(n_y, sizeof *part);
     for (size_t i = 0; i < n_tables; i++) {
@@ -183,7 +176,8 @@ static void check_matmul(int n_rows, int n_out, int n_in, enum dtype t)
         for (int o = 0; o < n_out; o++) {
             double want = 0, size = 0;
             for (int k = 0; k < n_in; k++) {
-                double product = (double)x[(size_t)b * x_stride + (size_t)k] * (double)w[(size_t)o * (size_t)n_in + (size_t)k];
+                double product = (double)x[(size_t)b * x_stride + (size_t)k] *
+                                 (double)w[(size_t)o * (size_t)n_in + (size_t)k];
                 want += product;
                 size += fabs(product);
             }
@@ -197,7 +191,8 @@ static void check_matmul(int n_rows, int n_out, int n_in, enum dtype t)
             for (int p = 0; p < 2; p++) {
                 size_t row = r ? (size_t)row_cut : 0;
                 tables[i]->matmul(part + row * y_stride, y_stride, x + row * x_stride, x_stride,
-                                  r ? n_rows - row_cut : row_cut, &m, p ? panel_cut : 0, p ? n_panels : panel_cut);
+                                  r ? n_rows - row_cut : row_cut, &m, p ? panel_cut : 0,
+                                  p ? n_panels : panel_cut);
             }
         assert_same(part, y[0], n_y, "matmul in parts", tables[i]->name);
     }
@@ -208,25 +203,25 @@ static void check_matmul(int n_rows, int n_out, int n_in, enum dtype t)
     matrix_fini(&m);
 }
 
-static void test_matmul(void **state)
-{
+static void test_matmul(void **state) {
     UNUSED(state);
     static const int rows[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 25, 40};
-    static const int shapes[][2] = {{1, 1}, {16, 8}, {17, 9}, {64, 64}, {33, 100}, {176, 64}, {250, 31}, {80, 300}};
+    static const int shapes[][2] = {{1, 1},    {16, 8},   {17, 9},   {64, 64},
+                                    {33, 100}, {176, 64}, {250, 31}, {80, 300}};
     for (int t = 0; t < 3; t++) {
         for (size_t r = 0; r < ARRAY_LEN(rows); r++)
             for (size_t s = 0; s < ARRAY_LEN(shapes); s++)
                 check_matmul(rows[r], shapes[s][0], shapes[s][1], (enum dtype)t);
         check_matmul(3, 40, 1100, (enum dtype)t);
         check_matmul(13, 40, 1100, (enum dtype)t);
-        check_matmul(205, 33, 520, (enum dtype)t); /* more than one group of rows, more than one slice of inputs */
+        check_matmul(205, 33, 520,
+                     (enum dtype)t); /* more than one group of rows, more than one slice of inputs */
     }
 }
 
 /* ---- element by element ---- */
 
-static void test_exp(void **state)
-{
+static void test_exp(void **state) {
     UNUSED(state);
     double worst = 0;
     for (float x = -86.9f; x < 88.7f; x += 0.000731f) {
@@ -241,8 +236,7 @@ static void test_exp(void **state)
     assert_true(isfinite(kernels_exp(88.72f)) && isnan(kernels_exp(NAN)));
 }
 
-static void test_rmsnorm(void **state)
-{
+static void test_rmsnorm(void **state) {
     UNUSED(state);
     for (int n = 1; n < 300; n += n < 70 ? 1 : 37) {
         size_t n_floats = (size_t)n;
@@ -270,8 +264,7 @@ static void test_rmsnorm(void **state)
     }
 }
 
-static void test_rope(void **state)
-{
+static void test_rope(void **state) {
     UNUSED(state);
     for (int width = 8; width <= 136; width += 8) {
         size_t half = (size_t)width / 2, n = (size_t)width * 3;
@@ -303,14 +296,14 @@ static void test_rope(void **state)
     }
 }
 
-static void test_silu_mul_and_add(void **state)
-{
+static void test_silu_mul_and_add(void **state) {
     UNUSED(state);
     for (int n = 1; n < 400; n = n * 3 / 2 + 1) {
         size_t n_floats = (size_t)n;
         float *gate = random_floats(n_floats, -12, 12), *up = random_floats(n_floats, -2, 2);
         if (n > 30) {
-            static const float extremes[] = {0, -0.0f, 86.8f, -86.8f, 87, -87, 89, -89, 200, -200, 1e30f, -1e30f, INFINITY};
+            static const float extremes[] = {0,   -0.0f, 86.8f, -86.8f, 87,     -87,     89,
+                                             -89, 200,   -200,  1e30f,  -1e30f, INFINITY};
             memcpy(gate + 3, extremes, sizeof extremes);
         }
         float *want = copy_floats(gate, n_floats), *sum = copy_floats(gate, n_floats);
@@ -337,8 +330,7 @@ static void test_silu_mul_and_add(void **state)
     }
 }
 
-static void test_exp_sum(void **state)
-{
+static void test_exp_sum(void **state) {
     UNUSED(state);
     for (int n = 1; n < 700; n = n * 4 / 3 + 1)
         for (int hot = 0; hot < 2; hot++) {
@@ -356,7 +348,8 @@ static void test_exp_sum(void **state)
             assert_near((double)sum, exact_sum, 1e-4 * exact_sum);
             assert_true((double)max == exact_max);
             for (size_t t = 1; t < n_tables; t++) {
-                float *y = copy_floats(x, n_floats), max_t, sum_t = tables[t]->exp_sum(y, y, n, factor, &max_t);
+                float *y = copy_floats(x, n_floats), max_t,
+                      sum_t = tables[t]->exp_sum(y, y, n, factor, &max_t);
                 assert_same(y, want, n_floats, "exp_sum in place", tables[t]->name);
                 assert_same(&sum_t, &sum, 1, "exp_sum's sum", tables[t]->name);
                 assert_same(&max_t, &max, 1, "exp_sum's maximum", tables[t]->name);
@@ -371,13 +364,14 @@ static void test_exp_sum(void **state)
 
 enum { ATTEND_PAGES = 8, ATTEND_OFFSET = 48 };
 
-static void attend_exactly(double *out, const float *q, int width, const float *const *pages, int n_tokens, double scale)
-{
+static void attend_exactly(double *out, const float *q, int width, const float *const *pages, int n_tokens,
+                           double scale) {
     double max = -INFINITY, total = 0, p[ATTEND_PAGES * KV_PAGE];
     for (int t = 0; t < n_tokens; t++) {
         const float *block = pages[t / KV_PAGE] + ATTEND_OFFSET;
         p[t] = 0;
-        for (int w = 0; w < width; w++) p[t] += scale * (double)q[w] * (double)block[w * KV_PAGE + t % KV_PAGE];
+        for (int w = 0; w < width; w++)
+            p[t] += scale * (double)q[w] * (double)block[w * KV_PAGE + t % KV_PAGE];
         max = fmax(max, p[t]);
     }
     for (int t = 0; t < n_tokens; t++) total += p[t] = exp(p[t] - max);
@@ -390,8 +384,7 @@ static void attend_exactly(double *out, const float *q, int width, const float *
     }
 }
 
-static void check_attend(int n_queries, int width, int n_tokens)
-{
+static void check_attend(int n_queries, int width, int n_tokens) {
     size_t n_out = (size_t)(n_queries * width), n_scratch = (size_t)n_queries * ATTEND_PAGES * KV_PAGE;
     float scale = 1.0f / sqrtf((float)width);
     float *page_memory[ATTEND_PAGES];
@@ -427,20 +420,19 @@ static void check_attend(int n_queries, int width, int n_tokens)
     free(scratch);
 }
 
-static void test_attend(void **state)
-{
+static void test_attend(void **state) {
     UNUSED(state);
     static const int widths[] = {8, 16, 24, 32, 40, 48, 64, 72, 80, 96, 112, 128};
     static const int tokens[] = {1, 2, 15, 16, 17, 31, 48, 63, 70, 100, 128};
     static const int queries[] = {1, 2, 3, 4, 5, 7, 8, 14};
     for (size_t w = 0; w < ARRAY_LEN(widths); w++)
-        for (size_t t = 0; t < ARRAY_LEN(tokens); t++) check_attend(queries[(w + t) % ARRAY_LEN(queries)], widths[w], tokens[t]);
+        for (size_t t = 0; t < ARRAY_LEN(tokens); t++)
+            check_attend(queries[(w + t) % ARRAY_LEN(queries)], widths[w], tokens[t]);
     for (size_t q = 0; q < ARRAY_LEN(queries); q++)
         for (int t = 1; t < 40; t += 6) check_attend(queries[q], 32, t);
 }
 
-static void test_kv_store(void **state)
-{
+static void test_kv_store(void **state) {
     UNUSED(state);
     enum { WIDTH = 24 };
     for (size_t i = 0; i < n_tables; i++) {
@@ -462,8 +454,7 @@ static void test_kv_store(void **state)
 
 /* ---- choice ---- */
 
-static void test_pick(void **state)
-{
+static void test_pick(void **state) {
     UNUSED(state);
     const char *outer = getenv("BROOD_ISA");
     char *kept = outer ? mem_strdup(outer) : NULL;
@@ -482,13 +473,14 @@ static void test_pick(void **state)
     free(kept);
 }
 
-int main(void)
-{
+int main(void) {
     static const char *const names[] = {"generic", "avx2", "avx512"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         const struct kernels *k = kernels_by_name(names[i]);
-        if (k) tables[n_tables++] = k;
-        else printf("SKIPPED: this processor cannot run the %s kernels\n", names[i]);
+        if (k)
+            tables[n_tables++] = k;
+        else
+            printf("SKIPPED: this processor cannot run the %s kernels\n", names[i]);
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_dtype_widens_every_value_exactly),

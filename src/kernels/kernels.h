@@ -1,23 +1,29 @@
-/* kernels.h - the arithmetic of a transformer: one table of functions for each instruction set, chosen at start-up.
+/* kernels.h - the arithmetic of a transformer: one table of functions for each instruction set, chosen at
+ * start-up.
  *
- * Contract: every output element is a fixed sequence of f32 operations (fused multiply-adds in the order written below) that does not
- * depend on how many rows are computed together, which thread computes them, or which instruction set does it. The plain C table is
- * the definition; the AVX2 and AVX-512 tables give the same bits and tests/test_kernels.c says so. This is what makes a run replay.
+ * Contract: every output element is a fixed sequence of f32 operations (fused multiply-adds in the order
+ * written below) that does not depend on how many rows are computed together, which thread computes them, or
+ * which instruction set does it. The plain C table is the definition; the AVX2 and AVX-512 tables give the
+ * same bits and tests/test_kernels.c says so. This is what makes a run replay.
  *
- * Shapes: B rows, D width, N outputs, K inputs, H heads, G key-value heads, W head width, T tokens. All float arrays are row-major.
+ * Shapes: B rows, D width, N outputs, K inputs, H heads, G key-value heads, W head width, T tokens. All float
+ * arrays are row-major.
  *
- * Weights are repacked once at load into panels of MATRIX_PANEL outputs so that lanes are outputs and the sum over inputs
- * runs in order, one fused multiply-add an input, without horizontal sums:
+ * Weights are repacked once at load into panels of MATRIX_PANEL outputs so that lanes are outputs and the sum
+ * over inputs runs in order, one fused multiply-add an input, without horizontal sums:
  *
- *     panel p, input k: W[p*16 + 0][k] W[p*16 + 1][k] ... W[p*16 + 15][k]      (n_out is padded to a multiple of 16 with zeros)
+ *     panel p, input k: W[p*16 + 0][k] W[p*16 + 1][k] ... W[p*16 + 15][k]
  *
- * Keys and values live in pages of KV_PAGE positions; position t of a path is always slot t % KV_PAGE of its page t / KV_PAGE.
- * Within a page, for layer l and key-value head g (see kv_head_floats):
+ * n_out is padded to a multiple of 16 with zeros.
+ *
+ * Keys and values live in pages of KV_PAGE positions; position t of a path is always slot t % KV_PAGE of its
+ * page t / KV_PAGE. Within a page, for layer l and key-value head g (see kv_head_floats):
  *
  *     K transposed [W][KV_PAGE], then V [KV_PAGE][W]                            (f32)
  *
- * so scores of 16 positions are 16 lanes summed over the head width in order (a page's keys are a panel), and outputs are W lanes summed
- * over positions, even and odd ones apart: one chain alone would wait for each sum's latency. Neither order depends on KV_PAGE.
+ * so scores of 16 positions are 16 lanes summed over the head width in order (a page's keys are a panel), and
+ * outputs are W lanes summed over positions, even and odd ones apart: one chain alone would wait for each
+ * sum's latency. Neither order depends on KV_PAGE.
  *
  * Infinities behave as IEEE 754 says; a NaN in gives a NaN out, but its bits are not promised.
  * Threads: all functions are pure but for their outputs and may run on any thread.
@@ -33,41 +39,44 @@ enum dtype { DTYPE_F32, DTYPE_F16, DTYPE_BF16 };
 size_t dtype_bytes(enum dtype t);
 const char *dtype_name(enum dtype t); /* "F32", ... */
 
-/* Exact widening, subnormals and infinities too (a signalling F16 NaN becomes quiet); n elements of any alignment. */
+/* Exact widening, subnormals and infinities too (a signalling F16 NaN becomes quiet); n elements, any
+ * alignment. */
 void dtype_to_f32(float *out, const void *in, enum dtype t, size_t n);
 
-/* A weight matrix [n_out][n_in] repacked into panels; elements stay in their type and are widened exactly when used. */
+/* A weight matrix [n_out][n_in] in panels; elements stay in their type and are widened exactly when used. */
 struct matrix {
     int n_out, n_in;
     enum dtype dtype;
-    void *panels;  /* [ceil(n_out/16)][n_in][16], 64-byte aligned, owned */
+    void *panels; /* [ceil(n_out/16)][n_in][16], 64-byte aligned, owned */
 };
 int matrix_panels(const struct matrix *m); /* ceil(n_out / MATRIX_PANEL) */
 size_t matrix_bytes(int n_out, int n_in, enum dtype t);
-/* Packs rows [n_out][n_in] of `rows`; several row-major blocks can be stacked by matrix_pack_rows into one matrix (QKV, gate+up).
- * Stacked blocks start at multiples of MATRIX_PANEL rows. */
 void matrix_init(struct matrix *m, int n_out, int n_in, enum dtype t); /* zero-filled */
+/* Packs row-major `rows` [n_rows][n_in] as outputs row_first, ...; several blocks can be stacked into one
+ * matrix (QKV, gate+up). A block starts at a multiple of MATRIX_PANEL rows. */
 void matrix_pack_rows(struct matrix *m, int row_first, const void *rows, int n_rows);
 void matrix_fini(struct matrix *m);
 
 /* Floats of one key-value head in one page: K and V. A page holds [L][G] such blocks. */
-static inline size_t kv_head_floats(int head_width)
-{
+static inline size_t kv_head_floats(int head_width) {
     return (size_t)2 * KV_PAGE * (size_t)head_width;
 }
 
 struct kernels {
     const char *name; /* "generic", "avx2", "avx512" */
 
-    /* y[b][n] = sum over k in order of x[b][k] * W[n][k], for outputs n of panels [panel_first, panel_end); y and x rows are y_stride and
-     * x_stride floats apart. Writes whole panels: y rows must have room for n_out rounded up to MATRIX_PANEL. */
-    void (*matmul)(float *y, size_t y_stride, const float *x, size_t x_stride, int n_rows, const struct matrix *w, int panel_first,
-                   int panel_end);
+    /* y[b][n] = sum over k in order of x[b][k] * W[n][k], for outputs n of panels [panel_first, panel_end); y
+     * and x rows are y_stride and x_stride floats apart. Writes whole panels: y rows must have room for n_out
+     * rounded up to MATRIX_PANEL. */
+    void (*matmul)(float *y, size_t y_stride, const float *x, size_t x_stride, int n_rows,
+                   const struct matrix *w, int panel_first, int panel_end);
 
-    /* y[i] = x[i] / sqrt(mean(x^2) + eps) * gain[i]. The sum of squares: 16 striped partial sums, then a fixed tree. y may be x. */
+    /* y[i] = x[i] * (1 / sqrt(mean(x^2) + eps)) * gain[i]. The sum of squares: 16 striped partial sums, then
+     * a fixed tree. y may be x. */
     void (*rmsnorm)(float *y, const float *x, const float *gain, int n, float eps);
 
-    /* Rotates pairs (i, i + W/2) of each head in place, the Hugging Face layout; cos and sin are [W/2] of the row's position. */
+    /* Rotates pairs (i, i + W/2) of each head in place, the Hugging Face layout; cos and sin are [W/2] of the
+     * row's position. */
     void (*rope)(float *x, int n_heads, int head_width, const float *cos, const float *sin);
 
     /* gate[i] = gate[i] / (1 + exp(-gate[i])) * up[i], with kernels_exp. */
@@ -76,27 +85,34 @@ struct kernels {
     /* x[i] += y[i] */
     void (*add)(float *x, const float *y, int n);
 
-    /* Attention of n_queries heads that share one key-value head, for one row. `pages` are n_pages page base pointers, `offset` the float
-     * offset of the (layer, head) block in a page, n_tokens the visible positions (n_tokens <= n_pages * KV_PAGE, > 0).
-     *   s[t] = scale * (q . K[t]);  m = max;  p[t] = exp(s[t] - m);
-     *   out = (sum over even t of p[t] V[t] + sum over odd t of p[t] V[t]) / (sum of p, striped by t % 16, then a fixed tree)
-     * q, out: [n_queries][W]. What pages hold beyond n_tokens is never used. scratch: n_queries * n_pages * KV_PAGE floats. */
-    void (*attend)(float *out, const float *q, int n_queries, int head_width, const float *const *pages, size_t offset, int n_tokens,
-                   float scale, float *scratch);
+    /* Attention of n_queries heads that share one key-value head, for one row. `pages` are n_pages page base
+     * pointers, `offset` the float offset of the (layer, head) block in a page, n_tokens the visible
+     * positions (0 < n_tokens <= n_pages * KV_PAGE).
+     *
+     *     s[t] = scale * (q . K[t]);  m = max of s;  p[t] = exp(s[t] - m)
+     *     out = (sum over even t of p[t] V[t] + sum over odd t of p[t] V[t]) / total
+     *     total = sum of p, striped by t % 16, then a fixed tree
+     *
+     * q, out: [n_queries][W]. What pages hold beyond n_tokens is never used.
+     * scratch: n_queries * n_pages * KV_PAGE floats. */
+    void (*attend)(float *out, const float *q, int n_queries, int head_width, const float *const *pages,
+                   size_t offset, int n_tokens, float scale, float *scratch);
 
     /* Stores k[W] and v[W] of one position into its slot of a (layer, head) block. */
     void (*kv_store)(float *block, int slot, const float *k, const float *v, int head_width);
 
-    /* out[i] = exp((x[i] - max) * inv_temperature); out may be x. Returns the sum (striped by i % 16, then a fixed tree)
-     * and the maximum of x through *max_out. */
+    /* out[i] = exp((x[i] - max) * inv_temperature); out may be x. Returns the sum (striped by i % 16, then a
+     * fixed tree) and the maximum of x through *max_out. */
     float (*exp_sum)(float *out, const float *x, int n, float inv_temperature, float *max_out);
 };
 
-/* exp as every table computes it: a polynomial with fixed operations, relative error < 1e-7, 0 below about -87, +inf above 88.7. */
+/* exp as every table computes it: a polynomial with fixed operations, relative error < 1e-7, 0 below about
+ * -87, +inf above 88.7. */
 float kernels_exp(float x);
 
-/* The best table that this processor runs; BROOD_ISA=generic|avx2|avx512 in the environment forces one (unknown or unsupported: NULL,
- * and the caller says so). The choice is made once per call; callers keep the pointer. */
+/* The best table that this processor runs; BROOD_ISA=generic|avx2|avx512 in the environment forces one
+ * (unknown or unsupported: NULL, and the caller says so). The choice is made once per call; callers keep the
+ * pointer. */
 const struct kernels *kernels_pick(void);
 const struct kernels *kernels_by_name(const char *name); /* NULL if unknown or not supported here */
 

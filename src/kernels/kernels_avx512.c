@@ -1,34 +1,46 @@
-/* AVX-512 (F, BW, VL, DQ): 16 lanes, 32 registers: a panel is one vector, a tile of 12 rows x 2 panels holds 24 sums. */
+/* AVX-512 (F, BW, VL, DQ): 16 lanes, 32 registers: a panel is one vector, a tile of 12 rows x 2 panels holds
+ * 24 sums. */
 #include "kernels/kernels.h"
 
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
 #include <immintrin.h>
 
-#define VEC __m512
-#define LANES 16
-#define vec_load(p) _mm512_loadu_ps(p)
-#define vec_store(p, v) _mm512_storeu_ps(p, v)
+#define VEC              __m512
+#define LANES            16
+#define vec_load(p)      _mm512_loadu_ps(p)
+#define vec_store(p, v)  _mm512_storeu_ps(p, v)
 #define vec_broadcast(p) _mm512_set1_ps(*(p))
-#define vec_set1(x) _mm512_set1_ps(x)
+#define vec_set1(x)      _mm512_set1_ps(x)
 #define vec_fma(a, b, c) _mm512_fmadd_ps(a, b, c)
-#define vec_max(a, b) _mm512_max_ps(a, b)
-#define vec_min(a, b) _mm512_min_ps(a, b)
-#define vec_from_f16(p) _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)(p)))
-#define vec_from_bf16(p)                                                                                              \
-    _mm512_castsi512_ps(                                                                                              \
-        _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)(p))), 16))
+#define vec_max(a, b)    _mm512_max_ps(a, b)
+#define vec_min(a, b)    _mm512_min_ps(a, b)
+#define vec_from_f16(p)  _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)(p)))
+#define vec_from_bf16(p)                                                                                     \
+    _mm512_castsi512_ps(_mm512_slli_epi32(                                                                   \
+        _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)(p))), 16))
 
-enum { TILE_ROWS = 12, TILE_ROWS_NARROW = 6, TILE_PANELS = 8, BLOCK_PANELS = 2, VALUE_QUERIES = 4, VALUE_COLUMNS = 4 };
-#define TILES_NARROW(X, type)                                                                                         \
-    X(type, 1, 1) X(type, 1, 2) X(type, 1, 4) X(type, 1, 8) X(type, 2, 1) X(type, 2, 2) X(type, 2, 4) X(type, 2, 8)   \
-    X(type, 3, 1) X(type, 3, 2) X(type, 3, 4) X(type, 4, 1) X(type, 4, 2) X(type, 4, 4) X(type, 5, 1) X(type, 5, 2)   \
-    X(type, 5, 4) X(type, 6, 1) X(type, 6, 2) X(type, 6, 4)
-#define TILES_F32(X, type)                                                                                            \
-    TILES_NARROW(X, type)                                                                                             \
-    X(type, 7, 1) X(type, 7, 2) X(type, 8, 1) X(type, 8, 2) X(type, 9, 1) X(type, 9, 2) X(type, 10, 1) X(type, 10, 2) \
-    X(type, 11, 1) X(type, 11, 2) X(type, 12, 1) X(type, 12, 2)
-#define VALUES(X) X(1, 1) X(1, 2) X(1, 4) X(2, 1) X(2, 2) X(2, 4) X(4, 1) X(4, 2)
-#define TABLE kernels_avx512
+enum {
+    TILE_ROWS = 12,
+    NARROW_ROWS = 6,
+    TILE_PANELS = 8,
+    BLOCK_PANELS = 2,
+    VALUE_QUERIES = 4,
+    VALUE_COLUMNS = 4
+};
+#define TILES_NARROW(X, type)                                                                                \
+    X(type, 1, 1)                                                                                            \
+    X(type, 1, 2)                                                                                            \
+    X(type, 1, 4) X(type, 1, 8) X(type, 2, 1) X(type, 2, 2) X(type, 2, 4) X(type, 2, 8) X(type, 3, 1)        \
+        X(type, 3, 2) X(type, 3, 4) X(type, 4, 1) X(type, 4, 2) X(type, 4, 4) X(type, 5, 1) X(type, 5, 2)    \
+            X(type, 5, 4) X(type, 6, 1) X(type, 6, 2) X(type, 6, 4)
+#define TILES_F32(X, type)                                                                                   \
+    TILES_NARROW(X, type)                                                                                    \
+    X(type, 7, 1)                                                                                            \
+    X(type, 7, 2)                                                                                            \
+    X(type, 8, 1) X(type, 8, 2) X(type, 9, 1) X(type, 9, 2) X(type, 10, 1) X(type, 10, 2) X(type, 11, 1)     \
+        X(type, 11, 2) X(type, 12, 1) X(type, 12, 2)
+#define VALUES(X)  X(1, 1) X(1, 2) X(1, 4) X(2, 1) X(2, 2) X(2, 4) X(4, 1) X(4, 2)
+#define TABLE      kernels_avx512
 #define TABLE_NAME "avx512"
 #include "kernels/kernels_simd.h"
 #endif

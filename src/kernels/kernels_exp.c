@@ -1,7 +1,6 @@
 #include "kernels/kernels.h"
 #include "kernels/kernels_math.h"
 
-float kernels_exp(float x)
-{
+float kernels_exp(float x) {
     return math_exp(x);
 }

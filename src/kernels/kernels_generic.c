@@ -1,22 +1,24 @@
-/* The definition: what each function computes, one element at a time. The other tables give the same bits, faster.
- * On x86-64 without FMA in the compiler's flags each fmaf is a call into libm: right, and slow. */
+/* The definition: what each function computes, one element at a time. The other tables give the same bits,
+ * faster. On x86-64 without FMA in the compiler's flags each fmaf is a call into libm: right, and slow. */
 #include "kernels/kernels.h"
 #include "kernels/kernels_math.h"
 
-static float weight(const void *panel, enum dtype t, size_t i)
-{
+static float weight(const void *panel, enum dtype t, size_t i) {
     switch (t) {
-    case DTYPE_F16: return math_from_f16(((const uint16_t *)panel)[i]);
-    case DTYPE_BF16: return math_from_bf16(((const uint16_t *)panel)[i]);
-    default: return ((const float *)panel)[i];
+    case DTYPE_F16:
+        return math_from_f16(((const uint16_t *)panel)[i]);
+    case DTYPE_BF16:
+        return math_from_bf16(((const uint16_t *)panel)[i]);
+    default:
+        return ((const float *)panel)[i];
     }
 }
 
-static void matmul(float *y, size_t y_stride, const float *x, size_t x_stride, int n_rows, const struct matrix *w,
-                   int panel_first, int panel_end)
-{
+static void matmul(float *y, size_t y_stride, const float *x, size_t x_stride, int n_rows,
+                   const struct matrix *w, int panel_first, int panel_end) {
     for (int p = panel_first; p < panel_end; p++) {
-        const char *panel = (const char *)w->panels + (size_t)p * matrix_bytes(MATRIX_PANEL, w->n_in, w->dtype);
+        const char *panel =
+            (const char *)w->panels + (size_t)p * matrix_bytes(MATRIX_PANEL, w->n_in, w->dtype);
         for (int b = 0; b < n_rows; b++) {
             const float *xb = x + (size_t)b * x_stride;
             for (int lane = 0; lane < MATRIX_PANEL; lane++) {
@@ -29,34 +31,29 @@ static void matmul(float *y, size_t y_stride, const float *x, size_t x_stride, i
     }
 }
 
-static void rmsnorm(float *y, const float *x, const float *gain, int n, float eps)
-{
+static void rmsnorm(float *y, const float *x, const float *gain, int n, float eps) {
     float stripe[16] = {0};
     for (int i = 0; i < n; i++) stripe[i % 16] = fmaf(x[i], x[i], stripe[i % 16]);
     float scale = 1.0f / sqrtf(math_sum16(stripe) / (float)n + eps);
     for (int i = 0; i < n; i++) y[i] = x[i] * scale * gain[i];
 }
 
-static void rope(float *x, int n_heads, int head_width, const float *cos, const float *sin)
-{
+static void rope(float *x, int n_heads, int head_width, const float *cos, const float *sin) {
     int half = head_width / 2;
     for (int h = 0; h < n_heads; h++, x += head_width)
         for (int i = 0; i < half; i++) math_rotate(&x[i], &x[i + half], cos[i], sin[i]);
 }
 
-static void silu_mul(float *gate, const float *up, int n)
-{
+static void silu_mul(float *gate, const float *up, int n) {
     for (int i = 0; i < n; i++) gate[i] = math_silu_mul(gate[i], up[i]);
 }
 
-static void add(float *x, const float *y, int n)
-{
+static void add(float *x, const float *y, int n) {
     for (int i = 0; i < n; i++) x[i] += y[i];
 }
 
 static void attend_one(float *out, const float *q, int head_width, const float *const *pages, size_t offset,
-                       int n_tokens, float scale, float *p)
-{
+                       int n_tokens, float scale, float *p) {
     float max = -INFINITY, stripe[16] = {0};
     for (int t = 0; t < n_tokens; t++) {
         const float *keys = pages[t / KV_PAGE] + offset;
@@ -80,21 +77,19 @@ static void attend_one(float *out, const float *q, int head_width, const float *
     }
 }
 
-static void attend(float *out, const float *q, int n_queries, int head_width, const float *const *pages, size_t offset,
-                   int n_tokens, float scale, float *scratch)
-{
+static void attend(float *out, const float *q, int n_queries, int head_width, const float *const *pages,
+                   size_t offset, int n_tokens, float scale, float *scratch) {
     for (int i = 0; i < n_queries; i++)
-        attend_one(out + i * head_width, q + i * head_width, head_width, pages, offset, n_tokens, scale, scratch);
+        attend_one(out + i * head_width, q + i * head_width, head_width, pages, offset, n_tokens, scale,
+                   scratch);
 }
 
-void kernels_kv_store(float *block, int slot, const float *k, const float *v, int head_width)
-{
+void kernels_kv_store(float *block, int slot, const float *k, const float *v, int head_width) {
     for (int w = 0; w < head_width; w++) block[w * KV_PAGE + slot] = k[w];
     memcpy(block + (size_t)(KV_PAGE + slot) * (size_t)head_width, v, (size_t)head_width * sizeof *v);
 }
 
-static float exp_sum(float *out, const float *x, int n, float inv_temperature, float *max_out)
-{
+static float exp_sum(float *out, const float *x, int n, float inv_temperature, float *max_out) {
     float max = -INFINITY, stripe[16] = {0};
     for (int i = 0; i < n; i++)
         if (x[i] > max) max = x[i];

@@ -1,8 +1,9 @@
 /* kernels_math.h - the scalar definitions that every table follows, for this room only.
  *
- * exp(x): t = round(x / ln 2) by adding and subtracting 1.5 * 2^23, r = x - t ln 2 in two steps (Cody and Waite), a polynomial of
- * degree 7 in r (Cephes expf), times 2^t taken from the low bits of the shifted sum. kernels_simd.h does the same on vectors; the
- * constants and the order of operations are the contract. A NaN gives a NaN whose bits are not promised.
+ * exp(x): t = round(x / ln 2) by adding and subtracting 1.5 * 2^23, r = x - t ln 2 in two steps (Cody and
+ * Waite), a polynomial of degree 7 in r (Cephes expf), times 2^t taken from the low bits of the shifted sum.
+ * kernels_simd.h does the same on vectors; the constants and the order of operations are the contract. A NaN
+ * gives a NaN whose bits are not promised.
  */
 #ifndef BROOD_KERNELS_MATH_H
 #define BROOD_KERNELS_MATH_H
@@ -12,35 +13,32 @@
 
 #include "base/base.h"
 
-#define MATH_EXP_ZERO_BELOW (-86.9f) /* keeps 2^(t-1) a normal number */
-#define MATH_EXP_TOP 89.0f           /* anything above overflows to infinity in the last product */
-#define MATH_EXP_SHIFT 12582912.0f   /* 1.5 * 2^23: bits 0x4B400000, whose low 9 bits shift out cleanly */
-#define MATH_EXP_LOG2E 1.44269504088896341f
-#define MATH_EXP_LN2_HIGH 0.693359375f
-#define MATH_EXP_LN2_LOW (-2.12194440e-4f)
-#define MATH_EXP_C0 1.9875691500e-4f
-#define MATH_EXP_C1 1.3981999507e-3f
-#define MATH_EXP_C2 8.3334519073e-3f
-#define MATH_EXP_C3 4.1665795894e-2f
-#define MATH_EXP_C4 1.6666665459e-1f
-#define MATH_EXP_C5 5.0000001201e-1f
+#define MATH_EXP_ZERO_BELOW (-86.9f)    /* keeps 2^(t-1) a normal number */
+#define MATH_EXP_TOP        89.0f       /* anything above overflows to infinity in the last product */
+#define MATH_EXP_SHIFT      12582912.0f /* 1.5 * 2^23: bits 0x4B400000, whose low 9 bits shift out cleanly */
+#define MATH_EXP_LOG2E      1.44269504088896341f
+#define MATH_EXP_LN2_HIGH   0.693359375f
+#define MATH_EXP_LN2_LOW    (-2.12194440e-4f)
+#define MATH_EXP_C0         1.9875691500e-4f
+#define MATH_EXP_C1         1.3981999507e-3f
+#define MATH_EXP_C2         8.3334519073e-3f
+#define MATH_EXP_C3         4.1665795894e-2f
+#define MATH_EXP_C4         1.6666665459e-1f
+#define MATH_EXP_C5         5.0000001201e-1f
 
-static inline uint32_t math_bits(float x)
-{
+static inline uint32_t math_bits(float x) {
     uint32_t u;
     memcpy(&u, &x, sizeof u);
     return u;
 }
 
-static inline float math_float(uint32_t u)
-{
+static inline float math_float(uint32_t u) {
     float x;
     memcpy(&x, &u, sizeof x);
     return x;
 }
 
-static inline float math_exp(float x)
-{
+static inline float math_exp(float x) {
     if (x < MATH_EXP_ZERO_BELOW) return 0.0f;
     x = MATH_EXP_TOP < x ? MATH_EXP_TOP : x;
     float shifted = fmaf(x, MATH_EXP_LOG2E, MATH_EXP_SHIFT);
@@ -56,22 +54,19 @@ static inline float math_exp(float x)
     return (y + y) * math_float((math_bits(shifted) << 23) + (126u << 23));
 }
 
-static inline float math_silu_mul(float gate, float up)
-{
+static inline float math_silu_mul(float gate, float up) {
     return gate / (1.0f + math_exp(-gate)) * up;
 }
 
 /* Rotation of one pair: (a, b) -> (a cos - b sin, b cos + a sin). */
-static inline void math_rotate(float *a, float *b, float cos, float sin)
-{
+static inline void math_rotate(float *a, float *b, float cos, float sin) {
     float a0 = *a, b0 = *b;
     *a = fmaf(a0, cos, -(b0 * sin));
     *b = fmaf(b0, cos, a0 * sin);
 }
 
 /* The fixed tree over 16 stripes: i + (i+8), then i + (i+4), i + (i+2), i + (i+1). */
-static inline float math_sum16(const float s[16])
-{
+static inline float math_sum16(const float s[16]) {
     float t[8];
     for (int i = 0; i < 8; i++) t[i] = s[i] + s[i + 8];
     for (int half = 4; half > 0; half /= 2)
@@ -80,16 +75,14 @@ static inline float math_sum16(const float s[16])
 }
 
 /* Exact; a signalling NaN becomes quiet, as the F16C instructions make it. */
-static inline float math_from_f16(uint16_t h)
-{
+static inline float math_from_f16(uint16_t h) {
     uint32_t sign = (uint32_t)(h & 0x8000u) << 16, exponent = (h >> 10) & 31u, fraction = h & 0x3FFu;
     if (exponent == 31) return math_float(sign | 0x7F800000u | (fraction << 13) | (fraction ? 0x400000u : 0));
     if (exponent == 0) return math_float(sign | math_bits((float)fraction * 0x1p-24f));
     return math_float(sign | ((exponent + 112u) << 23) | (fraction << 13));
 }
 
-static inline float math_from_bf16(uint16_t h)
-{
+static inline float math_from_bf16(uint16_t h) {
     return math_float((uint32_t)h << 16);
 }
 

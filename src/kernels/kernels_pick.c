@@ -9,23 +9,21 @@
 #include "kernels/kernels_math.h"
 
 #if defined(__x86_64__)
-/* __builtin_cpu_supports also asks the operating system whether it saves the wide registers; it does not know F16C in every compiler. */
-static bool has_avx2(void)
-{
+/* __builtin_cpu_supports also asks the operating system whether it saves the wide registers; it does not know
+ * F16C in every compiler. */
+static bool has_avx2(void) {
     unsigned a, b, c, d;
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __get_cpuid(1, &a, &b, &c, &d) &&
-           (c & bit_F16C);
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+           __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
 }
 
-static bool has_avx512(void)
-{
+static bool has_avx512(void) {
     return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
 }
 #endif
 
-const struct kernels *kernels_by_name(const char *name)
-{
+const struct kernels *kernels_by_name(const char *name) {
     if (strcmp(name, "generic") == 0) return &kernels_generic;
 #if defined(__x86_64__)
     if (strcmp(name, "avx2") == 0 && has_avx2()) return &kernels_avx2;
@@ -34,8 +32,7 @@ const struct kernels *kernels_by_name(const char *name)
     return NULL;
 }
 
-const struct kernels *kernels_pick(void)
-{
+const struct kernels *kernels_pick(void) {
     static const char *const best_first[] = {"avx512", "avx2", "generic"};
     const char *forced = getenv("BROOD_ISA");
     if (forced && *forced) return kernels_by_name(forced);

@@ -1,20 +1,25 @@
-/* kernels_simd.h - the functions of a table, written once for any vector width. Included at the end of a kernels_<isa>.c that defines
+/* kernels_simd.h - the functions of a table, written once for any vector width. Included at the end of a
+ * kernels_<isa>.c that defines
  *
- *     VEC, LANES                  a vector of LANES floats (a GNU vector type: + - * / < work on it), LANES divides 16
- *     vec_load vec_store vec_broadcast(p) vec_set1(x) vec_fma(a, b, c) vec_max vec_min(a, b): b where either is a NaN
+ *     VEC, LANES              a vector of LANES floats; LANES divides 16, and + - * / < work on vectors
+ *     vec_load(p) vec_store(p, v) vec_broadcast(p) vec_set1(x) vec_fma(a, b, c)
+ *     vec_max(a, b) vec_min(a, b)         b where either is a NaN
  *     vec_from_f16(p) vec_from_bf16(p)    LANES narrow floats, widened
- *     TILE_ROWS, TILE_ROWS_NARROW         most rows of a tile, and of a tile that widens as it goes
- *     TILE_PANELS, TILES(X, type)         the tiles to build: X(type, rows, panels); rows x 1 must be among them for every rows
- *     VALUE_QUERIES, VALUE_COLUMNS, VALUES(X)   the same for sums over values: X(queries, vectors); 1 x 1 must be among them
- *     TABLE, TABLE_NAME           the table's symbol and its name
+ *     TILE_ROWS, TILE_PANELS  the tallest and the widest tile
+ *     TILES_F32, TILES_NARROW (X, type)   the tiles to build, X(type, rows, panels): every height with 1 panel
+ *     NARROW_ROWS             up to so many rows, narrow weights are widened in registers, above in slices
+ *     BLOCK_PANELS            panels that share a pass over many rows
+ *     VALUE_QUERIES, VALUE_COLUMNS, VALUES(X)   the same for sums over values, X(queries, vectors)
+ *     TABLE, TABLE_NAME       the table's symbol and its name
  *
  * A tile is rows x panels of sums held in registers while k runs over a slice of the inputs:
  *
  *               panel 0      panel 1
- *     row 0     ########     ########       each k: load a panel's 16 weights once, broadcast each row's x[k],
- *     row 1     ########     ########       one fused multiply-add a vector
+ *     row 0     ########     ########       each k: load the panels' 16 weights once, broadcast
+ *     row 1     ########     ########       each row's x[k], one fused multiply-add a vector
  *
- * Since k runs in order and partial sums are parked in y unrounded, neither the tile's shape nor the slices change a bit.
+ * Since k runs in order and partial sums are parked in y unrounded, neither the tile's shape nor the slices
+ * change a bit.
  */
 #include "kernels/kernels.h"
 #include "kernels/kernels_math.h"
@@ -24,59 +29,62 @@
 #else
 #define UNROLL _Pragma("GCC unroll 32")
 #endif
+#define EACH(i, n) UNROLL for (int i = 0; i < (n); i++) /* n is a constant once inlined */
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 enum {
     PANEL_VECS = MATRIX_PANEL / LANES,
-    SLICE_K = 256,    /* inputs of a slice: a panel's slice is 16 KiB of floats and stays in the first-level cache */
-    GROUP_ROWS = 192, /* rows of a group: their slice stays in the second-level cache while the panels pass */
+    SLICE_K = 256,    /* inputs of a slice: 16 KiB of floats a panel stay in the first-level cache */
+    GROUP_ROWS = 192, /* rows of a group: their slice stays in the second-level cache while panels pass */
 };
 
 typedef uint32_t vec_bits __attribute__((vector_size(sizeof(VEC))));
 
 /* ---- matrix products ---- */
 
-typedef void tile_function(float *y, size_t y_stride, const float *x, size_t x_stride, const void *const *panels,
-                           int n_k, bool resume);
+typedef void tile_function(float *y, size_t y_stride, const float *x, size_t x_stride,
+                           const void *const *panels, int n_k, bool resume);
 
-ALWAYS_INLINE VEC tile_weights(const void *panel, enum dtype t, size_t i)
-{
+ALWAYS_INLINE VEC tile_weights(const void *panel, enum dtype t, size_t i) {
     if (t == DTYPE_F16) return vec_from_f16((const uint16_t *)panel + i);
     if (t == DTYPE_BF16) return vec_from_bf16((const uint16_t *)panel + i);
     return vec_load((const float *)panel + i);
 }
 
-/* y[r][p*16..] = (resume ? y : 0) + sum over k of x[r][k] * panels[p][k][..]; all but n_k and resume are constants once inlined. */
+/* y[r][p*16..] = (resume ? y : 0) + sum over k of x[r][k] * panels[p][k][..]; only n_k and resume vary once
+ * this is inlined. Whichever are fewer, broadcasts or weights, are held; the others are read where used. */
 ALWAYS_INLINE void tile_run(enum dtype t, int n_rows, int n_panels, float *y, size_t y_stride, const float *x,
-                            size_t x_stride, const void *const *panels, int n_k, bool resume)
-{
-    VEC sum[TILE_ROWS][TILE_PANELS][PANEL_VECS];
-    UNROLL for (int r = 0; r < n_rows; r++)
-        UNROLL for (int p = 0; p < n_panels; p++)
-            UNROLL for (int v = 0; v < PANEL_VECS; v++)
-                sum[r][p][v] = resume ? vec_load(y + (size_t)r * y_stride + p * MATRIX_PANEL + v * LANES) : vec_set1(0);
+                            size_t x_stride, const void *const *panels, int n_k, bool resume) {
+    VEC sum[TILE_ROWS][TILE_PANELS][PANEL_VECS], xk[TILE_ROWS], w[TILE_PANELS][PANEL_VECS];
+    EACH(r, n_rows) EACH(p, n_panels) EACH(v, PANEL_VECS) {
+        const float *from = y + (size_t)r * y_stride + p * MATRIX_PANEL + v * LANES;
+        sum[r][p][v] = resume ? vec_load(from) : vec_set1(0);
+    }
     for (int k = 0; k < n_k; k++) {
-        VEC w[TILE_PANELS][PANEL_VECS];
-        UNROLL for (int p = 0; p < n_panels; p++)
-            UNROLL for (int v = 0; v < PANEL_VECS; v++)
-                w[p][v] = tile_weights(panels[p], t, (size_t)k * MATRIX_PANEL + (size_t)(v * LANES));
-        UNROLL for (int r = 0; r < n_rows; r++) {
-            VEC xk = vec_broadcast(x + (size_t)r * x_stride + k);
-            UNROLL for (int p = 0; p < n_panels; p++)
-                UNROLL for (int v = 0; v < PANEL_VECS; v++) sum[r][p][v] = vec_fma(xk, w[p][v], sum[r][p][v]);
+        size_t at = (size_t)k * MATRIX_PANEL;
+        if (n_rows <= n_panels * PANEL_VECS) {
+            EACH(r, n_rows) xk[r] = vec_broadcast(x + (size_t)r * x_stride + k);
+            EACH(p, n_panels) EACH(v, PANEL_VECS) {
+                w[p][v] = tile_weights(panels[p], t, at + (size_t)(v * LANES));
+                EACH(r, n_rows) sum[r][p][v] = vec_fma(xk[r], w[p][v], sum[r][p][v]);
+            }
+        } else {
+            EACH(p, n_panels) EACH(v, PANEL_VECS)
+                w[p][v] = tile_weights(panels[p], t, at + (size_t)(v * LANES));
+            EACH(r, n_rows) {
+                xk[r] = vec_broadcast(x + (size_t)r * x_stride + k);
+                EACH(p, n_panels) EACH(v, PANEL_VECS) sum[r][p][v] = vec_fma(xk[r], w[p][v], sum[r][p][v]);
+            }
         }
     }
-    UNROLL for (int r = 0; r < n_rows; r++)
-        UNROLL for (int p = 0; p < n_panels; p++)
-            UNROLL for (int v = 0; v < PANEL_VECS; v++)
-                vec_store(y + (size_t)r * y_stride + p * MATRIX_PANEL + v * LANES, sum[r][p][v]);
+    EACH(r, n_rows) EACH(p, n_panels) EACH(v, PANEL_VECS)
+        vec_store(y + (size_t)r * y_stride + p * MATRIX_PANEL + v * LANES, sum[r][p][v]);
 }
 
-#define TILE_DEFINE(type, rows, panels_)                                                                              \
-    static void tile_##type##_##rows##x##panels_(float *y, size_t y_stride, const float *x, size_t x_stride,          \
-                                                 const void *const *panels, int n_k, bool resume)                     \
-    {                                                                                                                 \
-        tile_run(DTYPE_##type, rows, panels_, y, y_stride, x, x_stride, panels, n_k, resume);                         \
+#define TILE_DEFINE(type, rows, panels_)                                                                     \
+    static void tile_##type##_##rows##x##panels_(float *y, size_t y_stride, const float *x, size_t x_stride, \
+                                                 const void *const *panels, int n_k, bool resume) {          \
+        tile_run(DTYPE_##type, rows, panels_, y, y_stride, x, x_stride, panels, n_k, resume);                \
     }
 #define TILE_ENTRY(type, rows, panels_) [DTYPE_##type][rows][panels_] = tile_##type##_##rows##x##panels_,
 
@@ -88,8 +96,7 @@ static tile_function *const tiles[3][TILE_ROWS + 1][TILE_PANELS + 1] = {
 
 /* n_rows <= TILE_ROWS rows with n_panels panels, as wide as there are tiles. */
 static void tile_panels(enum dtype t, float *y, size_t y_stride, const float *x, size_t x_stride, int n_rows,
-                        const void *const *panels, int n_panels, int n_k, bool resume)
-{
+                        const void *const *panels, int n_panels, int n_k, bool resume) {
     for (int p = 0, n; p < n_panels; p += n) {
         n = MIN(n_panels - p, (int)TILE_PANELS);
         while (!tiles[t][n_rows][n]) n--;
@@ -98,38 +105,35 @@ static void tile_panels(enum dtype t, float *y, size_t y_stride, const float *x,
 }
 
 /* Few rows: the weights pass once and are widened in registers. */
-static void matmul_thin(float *y, size_t y_stride, const float *x, size_t x_stride, int n_rows, const struct matrix *w,
-                        int panel_first, int panel_end)
-{
+static void matmul_thin(float *y, size_t y_stride, const float *x, size_t x_stride, int n_rows,
+                        const struct matrix *w, int panel_first, int panel_end) {
     size_t panel_bytes = matrix_bytes(MATRIX_PANEL, w->n_in, w->dtype);
     for (int p = panel_first; p < panel_end; p += TILE_PANELS) {
         const void *panels[TILE_PANELS];
         int n = MIN(panel_end - p, (int)TILE_PANELS);
         for (int i = 0; i < n; i++) panels[i] = (const char *)w->panels + (size_t)(p + i) * panel_bytes;
-        tile_panels(w->dtype, y + (size_t)p * MATRIX_PANEL, y_stride, x, x_stride, n_rows, panels, n, w->n_in, false);
+        tile_panels(w->dtype, y + (size_t)p * MATRIX_PANEL, y_stride, x, x_stride, n_rows, panels, n, w->n_in,
+                    false);
     }
 }
 
-static void widen(float *out, const void *in, enum dtype t, size_t n)
-{
+static void widen(float *out, const void *in, enum dtype t, size_t n) {
     for (size_t i = 0; i < n; i += LANES) vec_store(out + i, tile_weights(in, t, i));
 }
 
 /* A slice of the inputs of up to BLOCK_PANELS panels, in floats, against a group of rows. */
 static void matmul_block(float *y, size_t y_stride, const float *x, size_t x_stride, int n_rows,
-                         const void *const *panels, int n_panels, int n_k, bool resume)
-{
+                         const void *const *panels, int n_panels, int n_k, bool resume) {
     int n_tiles = (n_rows + TILE_ROWS - 1) / TILE_ROWS;
     for (int i = 0, row = 0, n; i < n_tiles; i++, row += n) {
         n = (n_rows - row + n_tiles - i - 1) / (n_tiles - i);
-        tile_panels(DTYPE_F32, y + (size_t)row * y_stride, y_stride, x + (size_t)row * x_stride, x_stride, n, panels,
-                    n_panels, n_k, resume);
+        tile_panels(DTYPE_F32, y + (size_t)row * y_stride, y_stride, x + (size_t)row * x_stride, x_stride, n,
+                    panels, n_panels, n_k, resume);
     }
 }
 
 static void matmul_group(float *y, size_t y_stride, const float *x, size_t x_stride, int n_rows,
-                         const struct matrix *w, int panel_first, int panel_end)
-{
+                         const struct matrix *w, int panel_first, int panel_end) {
     _Alignas(64) float wide[BLOCK_PANELS][SLICE_K * MATRIX_PANEL];
     size_t panel_bytes = matrix_bytes(MATRIX_PANEL, w->n_in, w->dtype);
     int n_slices = (w->n_in + SLICE_K - 1) / SLICE_K;
@@ -145,31 +149,30 @@ static void matmul_group(float *y, size_t y_stride, const float *x, size_t x_str
                 widen(wide[i], panels[i], w->dtype, (size_t)n_k * MATRIX_PANEL);
                 panels[i] = wide[i];
             }
-            matmul_block(y + (size_t)p * MATRIX_PANEL, y_stride, x + k, x_stride, n_rows, panels, n, n_k, k > 0);
+            matmul_block(y + (size_t)p * MATRIX_PANEL, y_stride, x + k, x_stride, n_rows, panels, n, n_k,
+                         k > 0);
         }
     }
 }
 
-static void matmul(float *y, size_t y_stride, const float *x, size_t x_stride, int n_rows, const struct matrix *w,
-                   int panel_first, int panel_end)
-{
-    if (n_rows <= (w->dtype == DTYPE_F32 ? TILE_ROWS : TILE_ROWS_NARROW)) {
+static void matmul(float *y, size_t y_stride, const float *x, size_t x_stride, int n_rows,
+                   const struct matrix *w, int panel_first, int panel_end) {
+    if (n_rows <= (w->dtype == DTYPE_F32 ? TILE_ROWS : NARROW_ROWS)) {
         if (n_rows > 0) matmul_thin(y, y_stride, x, x_stride, n_rows, w, panel_first, panel_end);
         return;
     }
     int n_groups = (n_rows + GROUP_ROWS - 1) / GROUP_ROWS;
     for (int i = 0, row = 0, n; i < n_groups; i++, row += n) {
         n = (n_rows - row + n_groups - i - 1) / (n_groups - i);
-        matmul_group(y + (size_t)row * y_stride, y_stride, x + (size_t)row * x_stride, x_stride, n, w, panel_first,
-                     panel_end);
+        matmul_group(y + (size_t)row * y_stride, y_stride, x + (size_t)row * x_stride, x_stride, n, w,
+                     panel_first, panel_end);
     }
 }
 
 /* ---- element by element ---- */
 
-ALWAYS_INLINE VEC vec_exp(VEC x)
-{
-    vec_bits keep = (vec_bits)~(x < vec_set1(MATH_EXP_ZERO_BELOW));
+ALWAYS_INLINE VEC vec_exp(VEC x) {
+    vec_bits keep = (vec_bits) ~(x < vec_set1(MATH_EXP_ZERO_BELOW));
     x = vec_min(vec_set1(MATH_EXP_TOP), x);
     VEC shifted = vec_fma(x, vec_set1(MATH_EXP_LOG2E), vec_set1(MATH_EXP_SHIFT));
     VEC t = shifted - vec_set1(MATH_EXP_SHIFT);
@@ -185,27 +188,26 @@ ALWAYS_INLINE VEC vec_exp(VEC x)
     return (VEC)((vec_bits)y & keep);
 }
 
-static void rmsnorm(float *y, const float *x, const float *gain, int n, float eps)
-{
+static void rmsnorm(float *y, const float *x, const float *gain, int n, float eps) {
     VEC sum[PANEL_VECS];
-    UNROLL for (int v = 0; v < PANEL_VECS; v++) sum[v] = vec_set1(0);
+    EACH(v, PANEL_VECS) sum[v] = vec_set1(0);
     int i = 0;
     for (; i + 16 <= n; i += 16)
-        UNROLL for (int v = 0; v < PANEL_VECS; v++) {
+        EACH(v, PANEL_VECS) {
             VEC a = vec_load(x + i + v * LANES);
             sum[v] = vec_fma(a, a, sum[v]);
         }
     float stripe[16];
-    UNROLL for (int v = 0; v < PANEL_VECS; v++) vec_store(stripe + v * LANES, sum[v]);
+    EACH(v, PANEL_VECS) vec_store(stripe + v * LANES, sum[v]);
     for (; i < n; i++) stripe[i % 16] = fmaf(x[i], x[i], stripe[i % 16]);
 
     float scale = 1.0f / sqrtf(math_sum16(stripe) / (float)n + eps);
-    for (i = 0; i + LANES <= n; i += LANES) vec_store(y + i, vec_load(x + i) * vec_set1(scale) * vec_load(gain + i));
+    for (i = 0; i + LANES <= n; i += LANES)
+        vec_store(y + i, vec_load(x + i) * vec_set1(scale) * vec_load(gain + i));
     for (; i < n; i++) y[i] = x[i] * scale * gain[i];
 }
 
-static void rope(float *x, int n_heads, int head_width, const float *cos, const float *sin)
-{
+static void rope(float *x, int n_heads, int head_width, const float *cos, const float *sin) {
     int half = head_width / 2;
     for (int h = 0; h < n_heads; h++, x += head_width) {
         int i = 0;
@@ -218,8 +220,7 @@ static void rope(float *x, int n_heads, int head_width, const float *cos, const 
     }
 }
 
-static void silu_mul(float *gate, const float *up, int n)
-{
+static void silu_mul(float *gate, const float *up, int n) {
     int i = 0;
     for (; i + LANES <= n; i += LANES) {
         VEC g = vec_load(gate + i);
@@ -228,19 +229,17 @@ static void silu_mul(float *gate, const float *up, int n)
     for (; i < n; i++) gate[i] = math_silu_mul(gate[i], up[i]);
 }
 
-static void add(float *x, const float *y, int n)
-{
+static void add(float *x, const float *y, int n) {
     int i = 0;
     for (; i + LANES <= n; i += LANES) vec_store(x + i, vec_load(x + i) + vec_load(y + i));
     for (; i < n; i++) x[i] += y[i];
 }
 
-static float max_of(const float *x, int n)
-{
+static float max_of(const float *x, int n) {
     VEC m[2] = {vec_set1(-INFINITY), vec_set1(-INFINITY)};
     int i = 0;
     for (; i + 2 * LANES <= n; i += 2 * LANES)
-        UNROLL for (int v = 0; v < 2; v++) m[v] = vec_max(vec_load(x + i + v * LANES), m[v]);
+        EACH(v, 2) m[v] = vec_max(vec_load(x + i + v * LANES), m[v]);
     float lanes[LANES], max = -INFINITY;
     vec_store(lanes, vec_max(m[0], m[1]));
     for (int l = 0; l < LANES; l++)
@@ -251,19 +250,18 @@ static float max_of(const float *x, int n)
 }
 
 /* out[i] = exp((x[i] - max) * factor); the sum, striped by i % 16. */
-ALWAYS_INLINE float exp_stripes(float *out, const float *x, int n, float max, float factor)
-{
+ALWAYS_INLINE float exp_stripes(float *out, const float *x, int n, float max, float factor) {
     VEC sum[PANEL_VECS];
-    UNROLL for (int v = 0; v < PANEL_VECS; v++) sum[v] = vec_set1(0);
+    EACH(v, PANEL_VECS) sum[v] = vec_set1(0);
     int i = 0;
     for (; i + 16 <= n; i += 16)
-        UNROLL for (int v = 0; v < PANEL_VECS; v++) {
+        EACH(v, PANEL_VECS) {
             VEC e = vec_exp((vec_load(x + i + v * LANES) - vec_set1(max)) * vec_set1(factor));
             vec_store(out + i + v * LANES, e);
             sum[v] = sum[v] + e;
         }
     float stripe[16];
-    UNROLL for (int v = 0; v < PANEL_VECS; v++) vec_store(stripe + v * LANES, sum[v]);
+    EACH(v, PANEL_VECS) vec_store(stripe + v * LANES, sum[v]);
     for (; i < n; i++) {
         out[i] = math_exp((x[i] - max) * factor);
         stripe[i % 16] += out[i];
@@ -271,50 +269,48 @@ ALWAYS_INLINE float exp_stripes(float *out, const float *x, int n, float max, fl
     return math_sum16(stripe);
 }
 
-static float exp_sum(float *out, const float *x, int n, float inv_temperature, float *max_out)
-{
+static float exp_sum(float *out, const float *x, int n, float inv_temperature, float *max_out) {
     *max_out = max_of(x, n);
     return exp_stripes(out, x, n, *max_out, inv_temperature);
 }
 
 /* ---- attention ---- */
 
-/* out[i][..] = (sum over even t + sum over odd t of p[i][t] * V[t][..]) / total[i], for n_queries rows of p and n_columns vectors of V. */
+/* out[i][..] = (sum over even t + sum over odd t of p[i][t] * V[t][..]) / total[i], for n_queries rows of p
+ * and n_columns vectors of V. */
 ALWAYS_INLINE void values_run(int n_queries, int n_columns, float *out, const float *p, size_t p_stride,
                               const float *const *pages, size_t offset, int head_width, int n_tokens,
-                              const float *total)
-{
+                              const float *total) {
     VEC sum[VALUE_QUERIES][VALUE_COLUMNS][2];
-    UNROLL for (int i = 0; i < n_queries; i++)
-        UNROLL for (int c = 0; c < n_columns; c++) sum[i][c][0] = sum[i][c][1] = vec_set1(0);
+    EACH(i, n_queries) EACH(c, n_columns) EACH(odd, 2) sum[i][c][odd] = vec_set1(0);
     for (int t0 = 0; t0 < n_tokens; t0 += KV_PAGE) {
-        const float *v = pages[t0 / KV_PAGE] + offset;
-        int t = t0, t_end = MIN(t0 + KV_PAGE, n_tokens);
+        const float *v = pages[t0 / KV_PAGE] + offset, *weights = p + t0;
+        int t = 0, t_end = MIN(KV_PAGE, n_tokens - t0);
         for (; t + 2 <= t_end; t += 2, v += 2 * head_width)
-            UNROLL for (int odd = 0; odd < 2; odd++)
-                UNROLL for (int i = 0; i < n_queries; i++) {
-                    VEC weight = vec_broadcast(p + (size_t)i * p_stride + t + odd);
-                    UNROLL for (int c = 0; c < n_columns; c++)
-                        sum[i][c][odd] = vec_fma(weight, vec_load(v + odd * head_width + c * LANES), sum[i][c][odd]);
+            EACH(odd, 2) EACH(i, n_queries) {
+                VEC weight = vec_broadcast(weights + (size_t)i * p_stride + t + odd);
+                EACH(c, n_columns) {
+                    VEC value = vec_load(v + odd * head_width + c * LANES);
+                    sum[i][c][odd] = vec_fma(weight, value, sum[i][c][odd]);
                 }
+            }
         if (t < t_end)
-            UNROLL for (int i = 0; i < n_queries; i++)
-                UNROLL for (int c = 0; c < n_columns; c++)
-                    sum[i][c][0] = vec_fma(vec_broadcast(p + (size_t)i * p_stride + t), vec_load(v + c * LANES),
-                                           sum[i][c][0]);
+            EACH(i, n_queries) EACH(c, n_columns) {
+                VEC weight = vec_broadcast(weights + (size_t)i * p_stride + t);
+                sum[i][c][0] = vec_fma(weight, vec_load(v + c * LANES), sum[i][c][0]);
+            }
     }
-    UNROLL for (int i = 0; i < n_queries; i++)
-        UNROLL for (int c = 0; c < n_columns; c++)
-            vec_store(out + i * head_width + c * LANES, (sum[i][c][0] + sum[i][c][1]) / vec_set1(total[i]));
+    EACH(i, n_queries) EACH(c, n_columns)
+        vec_store(out + i * head_width + c * LANES, (sum[i][c][0] + sum[i][c][1]) / vec_set1(total[i]));
 }
 
-typedef void values_function(float *out, const float *p, size_t p_stride, const float *const *pages, size_t offset,
-                             int head_width, int n_tokens, const float *total);
-#define VALUES_DEFINE(queries, columns)                                                                               \
-    static void values_##queries##x##columns(float *out, const float *p, size_t p_stride, const float *const *pages,  \
-                                             size_t offset, int head_width, int n_tokens, const float *total)         \
-    {                                                                                                                 \
-        values_run(queries, columns, out, p, p_stride, pages, offset, head_width, n_tokens, total);                   \
+typedef void values_function(float *out, const float *p, size_t p_stride, const float *const *pages,
+                             size_t offset, int head_width, int n_tokens, const float *total);
+#define VALUES_DEFINE(queries, columns)                                                                      \
+    static void values_##queries##x##columns(float *out, const float *p, size_t p_stride,                    \
+                                             const float *const *pages, size_t offset, int head_width,       \
+                                             int n_tokens, const float *total) {                             \
+        values_run(queries, columns, out, p, p_stride, pages, offset, head_width, n_tokens, total);          \
     }
 #define VALUES_ENTRY(queries, columns) [queries][columns] = values_##queries##x##columns,
 VALUES(VALUES_DEFINE)
@@ -322,8 +318,7 @@ static values_function *const values_tiles[VALUE_QUERIES + 1][VALUE_COLUMNS + 1]
 
 /* The columns that do not fill a vector. */
 static void values_rest(float *out, const float *p, const float *const *pages, size_t offset, int head_width,
-                        int n_tokens, float total)
-{
+                        int n_tokens, float total) {
     float sum[2] = {0, 0};
     for (int t = 0; t < n_tokens; t++)
         sum[t % 2] = fmaf(p[t], pages[t / KV_PAGE][offset + (size_t)(t % KV_PAGE * head_width)], sum[t % 2]);
@@ -331,8 +326,7 @@ static void values_rest(float *out, const float *p, const float *const *pages, s
 }
 
 static void values(float *out, const float *p, size_t p_stride, int n_queries, const float *const *pages,
-                   size_t offset, int head_width, int n_tokens, const float *total)
-{
+                   size_t offset, int head_width, int n_tokens, const float *total) {
     for (int i = 0, n; i < n_queries; i += n, out += n * head_width, p += (size_t)n * p_stride) {
         n = MIN(n_queries - i, (int)VALUE_QUERIES);
         while (!values_tiles[n][1]) n--;
@@ -345,14 +339,13 @@ static void values(float *out, const float *p, size_t p_stride, int n_queries, c
         }
         for (; w < head_width; w++)
             for (int j = 0; j < n; j++)
-                values_rest(out + j * head_width + w, p + (size_t)j * p_stride, pages, offset + (size_t)w, head_width,
-                            n_tokens, total[i + j]);
+                values_rest(out + j * head_width + w, p + (size_t)j * p_stride, pages, offset + (size_t)w,
+                            head_width, n_tokens, total[i + j]);
     }
 }
 
-static void attend(float *out, const float *q, int n_queries, int head_width, const float *const *pages, size_t offset,
-                   int n_tokens, float scale, float *scratch)
-{
+static void attend(float *out, const float *q, int n_queries, int head_width, const float *const *pages,
+                   size_t offset, int n_tokens, float scale, float *scratch) {
     int n_pages = (n_tokens + KV_PAGE - 1) / KV_PAGE;
     size_t stride = (size_t)n_pages * KV_PAGE, values_offset = offset + (size_t)(head_width * KV_PAGE);
     for (int i = 0, n; i < n_queries; i += n) {
@@ -363,13 +356,14 @@ static void attend(float *out, const float *q, int n_queries, int head_width, co
             const void *keys[TILE_PANELS];
             int n_keys = MIN(n_pages - page, (int)TILE_PANELS);
             for (int j = 0; j < n_keys; j++) keys[j] = pages[page + j] + offset;
-            tile_panels(DTYPE_F32, p + page * KV_PAGE, stride, q + i * head_width, (size_t)head_width, n, keys, n_keys,
-                        head_width, false);
+            tile_panels(DTYPE_F32, p + page * KV_PAGE, stride, q + i * head_width, (size_t)head_width, n,
+                        keys, n_keys, head_width, false);
         }
         for (int j = 0; j < n; j++) {
             float *s = p + (size_t)j * stride;
             for (size_t t = 0; t < stride; t += LANES) vec_store(s + t, vec_load(s + t) * vec_set1(scale));
-            total[j] = exp_stripes(s, s, n_tokens, max_of(s, n_tokens), 1.0f);
+            for (size_t t = (size_t)n_tokens; t < stride; t++) s[t] = -INFINITY; /* adds nothing to the sum */
+            total[j] = exp_stripes(s, s, (int)stride, max_of(s, (int)stride), 1.0f);
         }
         values(out + i * head_width, p, stride, n, pages, values_offset, head_width, n_tokens, total);
     }

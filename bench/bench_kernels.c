@@ -1,0 +1,246 @@
+/* bench_kernels - one thread's matrix products, attention and element-wise loops beside the processor's own
+ * limit.
+ *
+ *     bench_kernels [generic|avx2|avx512] [rounds]      the best of `rounds` short rounds (default 7) for
+ * each figure
+ *
+ * The limit is a loop of independent fused multiply-adds in registers of the table's width, run in every
+ * round beside what is measured, because the clock of a shared machine varies. The last line is the geometric
+ * mean of the shares of all products with 16 rows and more.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "kernels/kernels.h"
+
+enum { N_ROWS_MAX = 256 };
+static const double round_seconds = 0.006;
+
+static const struct kernels *table;
+static int n_rounds = 7;
+static volatile float sink;
+
+/* ---- the limit ---- */
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#define PEAK(name, isa, vec, set1, fma, n_sums)                                                              \
+    __attribute__((target(isa), noinline)) static void name(int n) {                                         \
+        vec sum[n_sums], a = set1(0.999f), b = set1(0.001f);                                                 \
+        _Pragma("GCC unroll 32") for (int i = 0; i < n_sums; i++) sum[i] = set1((float)i);                   \
+        for (int k = 0; k < n; k++)                                                                          \
+            _Pragma("GCC unroll 32") for (int i = 0; i < n_sums; i++) sum[i] = fma(sum[i], a, b);            \
+        _Pragma("GCC unroll 32") for (int i = 1; i < n_sums; i++) sum[0] += sum[i];                          \
+        sink = sum[0][0];                                                                                    \
+    }
+PEAK(peak_avx2, "avx2,fma", __m256, _mm256_set1_ps, _mm256_fmadd_ps, 12)
+PEAK(peak_avx512, "avx512f", __m512, _mm512_set1_ps, _mm512_fmadd_ps, 24)
+#endif
+
+static double peak_gflops(void) {
+    enum { N = 20000 };
+    double flops = 2.0 * N, start = clock_seconds();
+#if defined(__x86_64__)
+    if (strcmp(table->name, "avx512") == 0)
+        peak_avx512(N), flops *= 24 * 16;
+    else if (strcmp(table->name, "avx2") == 0)
+        peak_avx2(N), flops *= 12 * 8;
+    else
+#endif
+    {
+        float x = 1;
+        for (int i = 0; i < N; i++) x = fmaf(x, 0.999f, 0.001f);
+        sink = x;
+    }
+    return flops / (clock_seconds() - start) * 1e-9;
+}
+
+/* ---- timing ---- */
+
+struct timing {
+    double seconds; /* of one call, the best round */
+    double peak;    /* GFLOP/s, the best round */
+};
+
+typedef void call_function(void *ctx);
+
+static struct timing best_of(call_function *call, void *ctx) {
+    struct timing best = {.seconds = INFINITY};
+    int n = 1;
+    call(ctx);
+    for (int r = 0; r < n_rounds; r++) {
+        best.peak = fmax(best.peak, peak_gflops());
+        double start = clock_seconds();
+        for (int i = 0; i < n; i++) call(ctx);
+        double each = (clock_seconds() - start) / n;
+        best.seconds = fmin(best.seconds, each);
+        n = (int)fmin(1e6, fmax(1, round_seconds / each));
+    }
+    best.peak = fmax(best.peak, peak_gflops());
+    return best;
+}
+
+static float *floats(size_t n) {
+    float *x = mem_alloc_aligned(64, n * sizeof *x);
+    for (size_t i = 0; i < n; i++) x[i] = (float)(int)(i * 2654435761u % 2001u) * 1e-3f - 1.0f;
+    return x;
+}
+
+/* ---- matrix products ---- */
+
+struct product {
+    struct matrix m;
+    float *x, *y;
+    int n_rows;
+};
+
+static void product_call(void *ctx) {
+    struct product *p = ctx;
+    table->matmul(p->y, (size_t)matrix_panels(&p->m) * MATRIX_PANEL, p->x, (size_t)p->m.n_in, p->n_rows,
+                  &p->m, 0, matrix_panels(&p->m));
+}
+
+static double log_shares;
+static int n_shares;
+
+static void bench_matmul(int n_out, int n_in, enum dtype t) {
+    static const int rows[] = {1, 2, 4, 8, 16, 64, 256};
+    struct product p = {0};
+    matrix_init(&p.m, n_out, n_in, t);
+    char *weights = mem_zalloc((size_t)n_in * (size_t)n_out, dtype_bytes(t));
+    for (size_t i = 0; i < (size_t)n_in * (size_t)n_out; i++) { /* small numbers in any type */
+        float w = (float)(int)(i % 255) * 1e-3f;
+        memcpy(weights + i * dtype_bytes(t), (char *)&w + 4 - dtype_bytes(t), dtype_bytes(t));
+    }
+    matrix_pack_rows(&p.m, 0, weights, n_out);
+    free(weights);
+    p.x = floats((size_t)N_ROWS_MAX * (size_t)n_in);
+    p.y = floats((size_t)N_ROWS_MAX * (size_t)matrix_panels(&p.m) * MATRIX_PANEL);
+
+    printf("%-4s %5d x %-5d", dtype_name(t), n_out, n_in);
+    for (size_t r = 0; r < ARRAY_LEN(rows); r++) {
+        p.n_rows = rows[r];
+        struct timing b = best_of(product_call, &p);
+        double gflops = 2e-9 * rows[r] * (double)n_out * n_in / b.seconds, share = gflops / b.peak;
+        if (rows[r] == 1) printf("  %6.1f GB/s", 1e-9 * (double)matrix_bytes(n_out, n_in, t) / b.seconds);
+        printf("  %6.1f %3.0f%%", gflops, 100 * share);
+        if (rows[r] >= 16) {
+            log_shares += log(share);
+            n_shares++;
+        }
+    }
+    printf("\n");
+    fflush(stdout);
+    free(p.x);
+    free(p.y);
+    matrix_fini(&p.m);
+}
+
+/* ---- attention ---- */
+
+struct attention {
+    float *out, *q, *scratch, *memory;
+    const float **pages;
+    int n_queries, width, n_tokens;
+};
+
+static void attention_call(void *ctx) {
+    struct attention *a = ctx;
+    table->attend(a->out, a->q, a->n_queries, a->width, a->pages, 0, a->n_tokens, 0.125f, a->scratch);
+}
+
+static void bench_attend(int n_queries, int width, int n_tokens) {
+    int n_pages = (n_tokens + KV_PAGE - 1) / KV_PAGE;
+    struct attention a = {.n_queries = n_queries, .width = width, .n_tokens = n_tokens};
+    a.q = floats((size_t)(n_queries * width));
+    a.out = floats((size_t)(n_queries * width));
+    a.scratch = floats((size_t)(n_queries * n_pages * KV_PAGE));
+    a.memory = floats(kv_head_floats(width) * (size_t)n_pages);
+    a.pages = mem_zalloc((size_t)n_pages, sizeof *a.pages);
+    for (int i = 0; i < n_pages; i++) a.pages[i] = a.memory + (size_t)i * kv_head_floats(width);
+    struct timing b = best_of(attention_call, &a);
+    double gflops = 4e-9 * n_queries * width * n_tokens / b.seconds;
+    printf("attend %2d queries x width %3d over %4d tokens: %7.2f us  %6.1f GFLOP/s  %3.0f%%\n", n_queries,
+           width, n_tokens, 1e6 * b.seconds, gflops, 100 * gflops / b.peak);
+    free(a.q);
+    free(a.out);
+    free(a.scratch);
+    free(a.memory);
+    free(a.pages);
+}
+
+/* ---- element by element ---- */
+
+enum { N_ELEMENTS = 4096 };
+static float *ea, *eb, *ec;
+
+static void call_rmsnorm(void *ctx) {
+    UNUSED(ctx);
+    table->rmsnorm(ec, ea, eb, N_ELEMENTS, 1e-5f);
+}
+
+static void call_rope(void *ctx) {
+    UNUSED(ctx);
+    table->rope(ec, N_ELEMENTS / 64, 64, ea, eb);
+}
+
+static void call_silu(void *ctx) {
+    UNUSED(ctx);
+    memcpy(ec, ea, N_ELEMENTS * sizeof *ec);
+    table->silu_mul(ec, eb, N_ELEMENTS);
+}
+
+static void call_exp_sum(void *ctx) {
+    UNUSED(ctx);
+    float max;
+    sink = table->exp_sum(ec, ea, N_ELEMENTS, 0.7f, &max);
+}
+
+static void bench_elements(const char *name, call_function *call) {
+    struct timing b = best_of(call, NULL);
+    printf("%-8s %5.2f elements/ns\n", name, 1e-9 * N_ELEMENTS / b.seconds);
+}
+
+int main(int argc, char **argv) {
+    table = argc > 1 ? kernels_by_name(argv[1]) : kernels_pick();
+    if (argc > 2) n_rounds = atoi(argv[2]);
+    if (!table || n_rounds < 1) {
+        fprintf(stderr,
+                "usage: bench_kernels [generic|avx2|avx512] [rounds]   (a table that this processor runs)\n");
+        return 2;
+    }
+    double peak = 0;
+    for (int i = 0; i < 200; i++) peak = fmax(peak, peak_gflops());
+    printf("table %s, one thread, limit %.1f GFLOP/s\n", table->name, peak);
+    printf("GFLOP/s and share of the limit at rows  1 (with weights GB/s), 2, 4, 8, 16, 64, 256\n");
+
+    static const int shapes[][2] = {{64, 64},   {192, 64},    {128, 128},   {704, 128},
+                                    {256, 256}, {768, 256},   {1536, 256},  {256, 768},
+                                    {512, 256}, {2048, 2048}, {8192, 2048}, {2048, 8192}};
+    for (size_t i = 0; i < ARRAY_LEN(shapes); i++)
+        for (int t = 0; t < 3; t += t < 1 || i > 8 ? 1 : 2)
+            bench_matmul(shapes[i][0], shapes[i][1], (enum dtype)t);
+
+    static const int heads[][3] = {{1, 16, 128}, {1, 32, 128}, {2, 32, 128},  {1, 64, 300},
+                                   {4, 64, 300}, {7, 64, 300}, {4, 128, 1000}};
+    for (size_t i = 0; i < ARRAY_LEN(heads); i++) bench_attend(heads[i][0], heads[i][1], heads[i][2]);
+
+    ea = floats(N_ELEMENTS);
+    eb = floats(N_ELEMENTS);
+    ec = floats(N_ELEMENTS);
+    bench_elements("rmsnorm", call_rmsnorm);
+    bench_elements("rope", call_rope);
+    bench_elements("silu_mul", call_silu);
+    bench_elements("exp_sum", call_exp_sum);
+    free(ea);
+    free(eb);
+    free(ec);
+    printf("%s: %.1f %% of the limit (geometric mean of %d products of 16 rows and more)\n", table->name,
+           100 * exp(log_shares / n_shares), n_shares);
+    return 0;
+}
