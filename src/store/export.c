@@ -1,4 +1,5 @@
-/* export.c - a run as JSON lines: the first line its configuration, then one line a problem (docs/records.md). */
+/* export.c - a run as JSON lines: the first line its configuration, then one line a problem
+ * (docs/records.md). */
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -12,44 +13,38 @@
 
 enum { EXPORT_REWARDS_MAX = 4096 };
 
-static json_t *text_or_null(const char *s)
-{
+static json_t *text_or_null(const char *s) {
     return s ? json_text(str_from(s)) : json_null();
 }
 
-static json_t *real_or_null(double x)
-{
+static json_t *real_or_null(double x) {
     return isfinite(x) ? json_real(x) : json_null();
 }
 
-static json_t *tri_state(int right)
-{
+static json_t *tri_state(int right) {
     return right < 0 ? json_null() : json_boolean(right);
 }
 
-static json_t *cost_json(const struct cost *c)
-{
-    return json_pack("{s:f,s:f,s:f}", "generated", c->tokens_generated, "read", c->tokens_read, "flops", c->flops);
+static json_t *cost_json(const struct cost *c) {
+    return json_pack("{s:f,s:f,s:f}", "generated", c->tokens_generated, "read", c->tokens_read, "flops",
+                     c->flops);
 }
 
-static json_t *rewards_json(const float *rewards, int n)
-{
+static json_t *rewards_json(const float *rewards, int n) {
     if (n < 0) return json_null();
     json_t *list = json_array();
     for (int i = 0; i < n; i++) json_array_append_new(list, real_or_null((double)rewards[i]));
     return list;
 }
 
-static json_t *tokens_json(const struct rows_node *n)
-{
+static json_t *tokens_json(const struct rows_node *n) {
     if (!n->tokens) return json_null();
     json_t *list = json_array();
     for (int i = 0; i < n->n_tokens_known; i++) json_array_append_new(list, json_integer(n->tokens[i]));
     return list;
 }
 
-static json_t *node_json(const struct rows_node *n)
-{
+static json_t *node_json(const struct rows_node *n) {
     json_t *o = json_object();
     json_object_set_new(o, "path", json_string(n->path));
     json_object_set_new(o, "text", json_text((struct str){n->text, n->text_len}));
@@ -66,8 +61,7 @@ static json_t *node_json(const struct rows_node *n)
     return o;
 }
 
-static json_t *solution_json(const struct rows *r, const struct rows_solution *v)
-{
+static json_t *solution_json(const struct rows *r, const struct rows_solution *v) {
     struct buf text = {0};
     rows_text(r, v->path, &text);
     float rewards[EXPORT_REWARDS_MAX];
@@ -83,8 +77,7 @@ static json_t *solution_json(const struct rows *r, const struct rows_solution *v
     return o;
 }
 
-static bool choice_json(void *ctx, const struct store_choice *c)
-{
+static bool choice_json(void *ctx, const struct store_choice *c) {
     json_t *o = json_object();
     json_object_set_new(o, "rule", json_string(c->rule));
     json_object_set_new(o, "aggregate", json_string(c->aggregate));
@@ -107,8 +100,7 @@ struct export {
     bool failed;
 };
 
-static bool export_problem(void *ctx, const struct store_problem *p)
-{
+static bool export_problem(void *ctx, const struct store_problem *p) {
     struct export *x = ctx;
     struct rows *r = rows_load(x->store, p->ordinal, x->e);
     if (!r) {
@@ -117,7 +109,8 @@ static bool export_problem(void *ctx, const struct store_problem *p)
     }
     json_t *o = json_object(), *nodes = json_array(), *solutions = json_array(), *choices = json_array();
     for (size_t i = 0; i < r->n_nodes; i++) json_array_append_new(nodes, node_json(&r->nodes[i]));
-    for (size_t i = 0; i < r->n_solutions; i++) json_array_append_new(solutions, solution_json(r, &r->solutions[i]));
+    for (size_t i = 0; i < r->n_solutions; i++)
+        json_array_append_new(solutions, solution_json(r, &r->solutions[i]));
     x->failed = !store_each_choice(x->store, p->ordinal, choice_json, choices, x->e);
     json_object_set_new(o, "problem", text_or_null(p->id));
     json_object_set_new(o, "level", p->level ? json_integer(p->level) : json_null());
@@ -130,16 +123,17 @@ static bool export_problem(void *ctx, const struct store_problem *p)
     json_object_set_new(o, "choices", choices);
     json_object_set_new(o, "nodes", nodes);
     char *line = json_line(o);
-    if (!x->failed && fprintf(x->out, "%s\n", line) < 0) x->failed = !err_set(x->e, ERR_SERVICE, "export: %s", strerror(errno));
+    if (!x->failed && fprintf(x->out, "%s\n", line) < 0)
+        x->failed = !err_set(x->e, ERR_SERVICE, "export: %s", strerror(errno));
     free(line);
     json_decref(o);
     rows_free(r);
     return !x->failed;
 }
 
-bool store_export(struct store *s, FILE *out, struct err *e)
-{
-    if (s->config && fprintf(out, "{\"configuration\":%s}\n", s->config) < 0) return err_set(e, ERR_SERVICE, "export: %s", strerror(errno));
+bool store_export(struct store *s, FILE *out, struct err *e) {
+    if (s->config && fprintf(out, "{\"configuration\":%s}\n", s->config) < 0)
+        return err_set(e, ERR_SERVICE, "export: %s", strerror(errno));
     struct export x = {.store = s, .out = out, .e = e};
     return store_each_problem(s, export_problem, &x, e) && !x.failed;
 }

@@ -29,7 +29,8 @@ struct store {
     sqlite3_stmt *put[STORE_PUTS];
 };
 
-bool store_failed(struct store *s, struct err *e, const char *doing); /* sets e from SQLite's message; false */
+bool store_failed(struct store *s, struct err *e,
+                  const char *doing); /* sets e from SQLite's message; false */
 const char *store_finish_name(enum store_finish f);
 enum store_finish store_finish_from(const char *name);
 

@@ -5,23 +5,21 @@
 #include "base/mem.h"
 #include "store/internal.h"
 
-static const char *const finish_names[] = {[STORE_STEP] = "step", [STORE_END] = "end", [STORE_LENGTH] = "length", [STORE_FAILED] = "failed"};
+static const char *const finish_names[] = {
+    [STORE_STEP] = "step", [STORE_END] = "end", [STORE_LENGTH] = "length", [STORE_FAILED] = "failed"};
 
-const char *store_finish_name(enum store_finish f)
-{
+const char *store_finish_name(enum store_finish f) {
     return finish_names[f];
 }
 
-enum store_finish store_finish_from(const char *name)
-{
+enum store_finish store_finish_from(const char *name) {
     for (size_t i = 0; i < ARRAY_LEN(finish_names); i++) {
         if (name && strcmp(name, finish_names[i]) == 0) return (enum store_finish)i;
     }
     return STORE_FAILED;
 }
 
-static const char *column_text(sqlite3_stmt *q, int i)
-{
+static const char *column_text(sqlite3_stmt *q, int i) {
     return (const char *)sqlite3_column_text(q, i);
 }
 
@@ -36,8 +34,8 @@ struct walk {
     int problem;
 };
 
-static bool each_row(struct store *s, const char *sql, struct walk *walk, bool (*on_row)(struct walk *w, sqlite3_stmt *q), struct err *e)
-{
+static bool each_row(struct store *s, const char *sql, struct walk *walk,
+                     bool (*on_row)(struct walk *w, sqlite3_stmt *q), struct err *e) {
     sqlite3_stmt *q = NULL;
     if (sqlite3_prepare_v2(s->db, sql, -1, &q, NULL) != SQLITE_OK) return store_failed(s, e, "reading");
     if (sqlite3_bind_parameter_count(q) > 0) sqlite3_bind_int(q, 1, walk->problem);
@@ -50,8 +48,7 @@ static bool each_row(struct store *s, const char *sql, struct walk *walk, bool (
     return done;
 }
 
-static bool problem_row(struct walk *w, sqlite3_stmt *q)
-{
+static bool problem_row(struct walk *w, sqlite3_stmt *q) {
     const struct store_problem p = {
         .ordinal = sqlite3_column_int(q, 0),
         .id = column_text(q, 1),
@@ -65,16 +62,16 @@ static bool problem_row(struct walk *w, sqlite3_stmt *q)
     return ((store_on_problem *)w->callback)(w->ctx, &p);
 }
 
-bool store_each_problem(struct store *s, store_on_problem *on, void *ctx, struct err *e)
-{
+bool store_each_problem(struct store *s, store_on_problem *on, void *ctx, struct err *e) {
     struct walk w = {.callback = (void *)on, .ctx = ctx};
-    return each_row(s,
-                    "SELECT ordinal,id,text,level,answer,done,policy_read,policy_flops,reward_read,reward_flops FROM problem ORDER BY ordinal",
-                    &w, problem_row, e);
+    return each_row(
+        s,
+        "SELECT ordinal,id,text,level,answer,done,policy_read,policy_flops,reward_read,reward_flops FROM "
+        "problem ORDER BY ordinal",
+        &w, problem_row, e);
 }
 
-static bool node_row(struct walk *w, sqlite3_stmt *q)
-{
+static bool node_row(struct walk *w, sqlite3_stmt *q) {
     const struct store_node n = {
         .problem = w->problem,
         .path = column_text(q, 0),
@@ -92,17 +89,16 @@ static bool node_row(struct walk *w, sqlite3_stmt *q)
     return ((store_on_node *)w->callback)(w->ctx, &n);
 }
 
-bool store_each_node(struct store *s, int problem, store_on_node *on, void *ctx, struct err *e)
-{
+bool store_each_node(struct store *s, int problem, store_on_node *on, void *ctx, struct err *e) {
     struct walk w = {.callback = (void *)on, .ctx = ctx, .problem = problem};
     return each_row(s,
-                    "SELECT path,text,tokens,n_tokens,logprob,finish,tokens_generated,tokens_read,flops,why FROM node WHERE problem=?"
+                    "SELECT path,text,tokens,n_tokens,logprob,finish,tokens_generated,tokens_read,flops,why "
+                    "FROM node WHERE problem=?"
                     " ORDER BY path COLLATE brood_path",
                     &w, node_row, e);
 }
 
-static bool score_row(struct walk *w, sqlite3_stmt *q)
-{
+static bool score_row(struct walk *w, sqlite3_stmt *q) {
     const bool failed = sqlite3_column_type(q, 1) == SQLITE_NULL;
     const struct store_score c = {
         .problem = w->problem,
@@ -114,15 +110,15 @@ static bool score_row(struct walk *w, sqlite3_stmt *q)
     return ((store_on_score *)w->callback)(w->ctx, &c);
 }
 
-bool store_each_score(struct store *s, int problem, store_on_score *on, void *ctx, struct err *e)
-{
+bool store_each_score(struct store *s, int problem, store_on_score *on, void *ctx, struct err *e) {
     struct walk w = {.callback = (void *)on, .ctx = ctx, .problem = problem};
-    return each_row(s, "SELECT path,rewards,tokens_read,flops FROM score WHERE problem=? ORDER BY path COLLATE brood_path", &w, score_row,
-                    e);
+    return each_row(
+        s,
+        "SELECT path,rewards,tokens_read,flops FROM score WHERE problem=? ORDER BY path COLLATE brood_path",
+        &w, score_row, e);
 }
 
-static bool solution_row(struct walk *w, sqlite3_stmt *q)
-{
+static bool solution_row(struct walk *w, sqlite3_stmt *q) {
     const struct store_solution v = {
         .problem = w->problem,
         .path = column_text(q, 0),
@@ -133,17 +129,16 @@ static bool solution_row(struct walk *w, sqlite3_stmt *q)
     return ((store_on_solution *)w->callback)(w->ctx, &v);
 }
 
-bool store_each_solution(struct store *s, int problem, store_on_solution *on, void *ctx, struct err *e)
-{
+bool store_each_solution(struct store *s, int problem, store_on_solution *on, void *ctx, struct err *e) {
     struct walk w = {.callback = (void *)on, .ctx = ctx, .problem = problem};
-    return each_row(s,
-                    "SELECT path,answer,complete,right FROM solution LEFT JOIN grade USING(problem,path) WHERE problem=?"
-                    " ORDER BY path COLLATE brood_path",
-                    &w, solution_row, e);
+    return each_row(
+        s,
+        "SELECT path,answer,complete,right FROM solution LEFT JOIN grade USING(problem,path) WHERE problem=?"
+        " ORDER BY path COLLATE brood_path",
+        &w, solution_row, e);
 }
 
-static bool choice_row(struct walk *w, sqlite3_stmt *q)
-{
+static bool choice_row(struct walk *w, sqlite3_stmt *q) {
     const struct store_choice c = {
         .problem = w->problem,
         .rule = column_text(q, 0),
@@ -160,32 +155,33 @@ static bool choice_row(struct walk *w, sqlite3_stmt *q)
     return ((store_on_choice *)w->callback)(w->ctx, &c);
 }
 
-bool store_each_choice(struct store *s, int problem, store_on_choice *on, void *ctx, struct err *e)
-{
+bool store_each_choice(struct store *s, int problem, store_on_choice *on, void *ctx, struct err *e) {
     struct walk w = {.callback = (void *)on, .ctx = ctx, .problem = problem};
-    return each_row(s,
-                    "SELECT rule,aggregate,path,answer,n_solutions,n_classes,n_votes,score,margin,right FROM choice"
-                    " LEFT JOIN grade USING(problem,path) WHERE problem=? ORDER BY rule,aggregate",
-                    &w, choice_row, e);
+    return each_row(
+        s,
+        "SELECT rule,aggregate,path,answer,n_solutions,n_classes,n_votes,score,margin,right FROM choice"
+        " LEFT JOIN grade USING(problem,path) WHERE problem=? ORDER BY rule,aggregate",
+        &w, choice_row, e);
 }
 
-bool store_sessions(struct store *s, struct store_session *sum, int *n_sessions, struct err *e)
-{
+bool store_sessions(struct store *s, struct store_session *sum, int *n_sessions, struct err *e) {
     sqlite3_stmt *q = NULL;
-    const char *sql = "SELECT total(seconds),total(cpu_seconds),total(n_jobs),total(tokens_generated),total(tokens_read),count(*) FROM session";
+    const char *sql = "SELECT "
+                      "total(seconds),total(cpu_seconds),total(n_jobs),total(tokens_generated),total(tokens_"
+                      "read),count(*) FROM session";
     if (sqlite3_prepare_v2(s->db, sql, -1, &q, NULL) != SQLITE_OK || sqlite3_step(q) != SQLITE_ROW) {
         sqlite3_finalize(q);
         return store_failed(s, e, "reading");
     }
-    *sum = (struct store_session){sqlite3_column_double(q, 0), sqlite3_column_double(q, 1), sqlite3_column_double(q, 2),
-                                  sqlite3_column_double(q, 3), sqlite3_column_double(q, 4)};
+    *sum = (struct store_session){sqlite3_column_double(q, 0), sqlite3_column_double(q, 1),
+                                  sqlite3_column_double(q, 2), sqlite3_column_double(q, 3),
+                                  sqlite3_column_double(q, 4)};
     *n_sessions = sqlite3_column_int(q, 5);
     sqlite3_finalize(q);
     return true;
 }
 
-bool store_count_done(struct store *s, int *n_problems, int *n_done, struct err *e)
-{
+bool store_count_done(struct store *s, int *n_problems, int *n_done, struct err *e) {
     sqlite3_stmt *q = NULL;
     if (sqlite3_prepare_v2(s->db, "SELECT count(*), total(done) FROM problem", -1, &q, NULL) != SQLITE_OK ||
         sqlite3_step(q) != SQLITE_ROW) {

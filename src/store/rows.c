@@ -7,13 +7,11 @@
 #include "base/map.h"
 #include "base/mem.h"
 
-static char *dup_or_null(const char *s)
-{
+static char *dup_or_null(const char *s) {
     return s ? mem_strdup(s) : NULL;
 }
 
-static bool add_node(void *ctx, const struct store_node *n)
-{
+static bool add_node(void *ctx, const struct store_node *n) {
     struct rows *r = ctx;
     MEM_GROW(r->nodes, r->cap_nodes, r->n_nodes + 1);
     struct rows_node *out = &r->nodes[r->n_nodes];
@@ -33,8 +31,7 @@ static bool add_node(void *ctx, const struct store_node *n)
     return true;
 }
 
-static bool add_score(void *ctx, const struct store_score *c)
-{
+static bool add_score(void *ctx, const struct store_score *c) {
     struct rows *r = ctx;
     uint32_t i;
     if (!map_get(r->by_path, str_from(c->path), &i)) return true;
@@ -46,8 +43,7 @@ static bool add_score(void *ctx, const struct store_score *c)
     return true;
 }
 
-static bool add_solution(void *ctx, const struct store_solution *v)
-{
+static bool add_solution(void *ctx, const struct store_solution *v) {
     struct rows *r = ctx;
     MEM_GROW(r->solutions, r->cap_solutions, r->n_solutions + 1);
     r->solutions[r->n_solutions++] = (struct rows_solution){
@@ -59,8 +55,7 @@ static bool add_solution(void *ctx, const struct store_solution *v)
     return true;
 }
 
-struct rows *rows_load(struct store *s, int problem, struct err *e)
-{
+struct rows *rows_load(struct store *s, int problem, struct err *e) {
     struct rows *r = mem_zalloc(1, sizeof *r);
     r->by_path = map_new(64);
     if (store_each_node(s, problem, add_node, r, e) && store_each_score(s, problem, add_score, r, e) &&
@@ -71,8 +66,7 @@ struct rows *rows_load(struct store *s, int problem, struct err *e)
     return NULL;
 }
 
-void rows_free(struct rows *r)
-{
+void rows_free(struct rows *r) {
     if (!r) return;
     for (size_t i = 0; i < r->n_nodes; i++) {
         struct rows_node *n = &r->nodes[i];
@@ -92,20 +86,19 @@ void rows_free(struct rows *r)
     free(r);
 }
 
-static const struct rows_node *find(const struct rows *r, struct str path)
-{
+static const struct rows_node *find(const struct rows *r, struct str path) {
     uint32_t i;
     return map_get(r->by_path, path, &i) ? &r->nodes[i] : NULL;
 }
 
-const struct rows_node *rows_find(const struct rows *r, const char *path)
-{
+const struct rows_node *rows_find(const struct rows *r, const char *path) {
     return find(r, str_from(path));
 }
 
-/* The nodes along a path from the top: calls each on "0", "0.3", "0.3.1". False if each did, or if a node is missing. */
-static bool along(const struct rows *r, const char *path, bool (*each)(void *ctx, const struct rows_node *n), void *ctx)
-{
+/* The nodes along a path from the top: calls each on "0", "0.3", "0.3.1". False if each did, or if a node is
+ * missing. */
+static bool along(const struct rows *r, const char *path, bool (*each)(void *ctx, const struct rows_node *n),
+                  void *ctx) {
     const size_t len = strlen(path);
     for (size_t i = 1; i <= len; i++) {
         if (i < len && path[i] != '.') continue;
@@ -115,14 +108,12 @@ static bool along(const struct rows *r, const char *path, bool (*each)(void *ctx
     return true;
 }
 
-static bool append_text(void *ctx, const struct rows_node *n)
-{
+static bool append_text(void *ctx, const struct rows_node *n) {
     buf_add(ctx, n->text, n->text_len);
     return true;
 }
 
-void rows_text(const struct rows *r, const char *path, struct buf *out)
-{
+void rows_text(const struct rows *r, const char *path, struct buf *out) {
     along(r, path, append_text, out);
 }
 
@@ -131,16 +122,14 @@ struct reward_list {
     int n, n_max;
 };
 
-static bool append_rewards(void *ctx, const struct rows_node *n)
-{
+static bool append_rewards(void *ctx, const struct rows_node *n) {
     struct reward_list *l = ctx;
     if (!n->scored || n->n_rewards < 0) return false;
     for (int i = 0; i < n->n_rewards && l->n < l->n_max; i++) l->out[l->n++] = n->rewards[i];
     return true;
 }
 
-int rows_rewards(const struct rows *r, const char *path, float *rewards, int n_max)
-{
+int rows_rewards(const struct rows *r, const char *path, float *rewards, int n_max) {
     struct reward_list l = {.out = rewards, .n_max = n_max};
     return along(r, path, append_rewards, &l) ? l.n : -1;
 }

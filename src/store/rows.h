@@ -1,7 +1,8 @@
 /* rows.h - all that a run holds on one problem, in memory: for resuming it, reporting on it, exporting it.
  *
- * Nodes are in path order with their scores attached; rows_find looks one up by its path. The text and the rewards of a solution are those of the
- * nodes along its path, joined. Ownership: everything belongs to the rows and goes with rows_free.
+ * Nodes are in path order with their scores attached; rows_find looks one up by its path. The text and the
+ * rewards of a solution are those of the nodes along its path, joined. Ownership: everything belongs to the
+ * rows and goes with rows_free.
  */
 #ifndef BROOD_ROWS_H
 #define BROOD_ROWS_H
@@ -42,8 +43,8 @@ MUST struct rows *rows_load(struct store *s, int problem, struct err *e);
 void rows_free(struct rows *r);
 const struct rows_node *rows_find(const struct rows *r, const char *path); /* NULL if never told */
 
-/* The text of the solution at `path`, appended to out; and its step rewards in order into rewards (room for n_max): returns how many, -1 where any node on
- * the path is not scored. */
+/* The text of the solution at `path`, appended to out; and its step rewards in order into rewards (room for
+ * n_max): returns how many, -1 where any node on the path is not scored. */
 void rows_text(const struct rows *r, const char *path, struct buf *out);
 int rows_rewards(const struct rows *r, const char *path, float *rewards, int n_max);
 

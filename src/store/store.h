@@ -1,17 +1,19 @@
 /* store.h - the run store: one SQLite file that holds everything a run was told, and its exact configuration.
  *
  *   meta(key, value)                                   format version, configuration (JSON), its hash
- *   problem(ordinal, id, text, level, answer, done, root costs)      answer is the key: only the grader reads it
- *   node(problem, path, text, tokens, n_tokens, logprob, finish, tokens_generated, tokens_read, flops, why)
+ *   problem(ordinal, id, text, level, answer, done, root costs)      answer is the key: only the grader reads
+ * it node(problem, path, text, tokens, n_tokens, logprob, finish, tokens_generated, tokens_read, flops, why)
  *   score(problem, path, rewards, tokens_read, flops)                step rewards of that node's text
  *   choice(problem, rule, aggregate, path, answer, votes, classes, score, margin)
  *   solution(problem, path, answer, complete)          the extracted answer of each solution
  *   grade(problem, path, right)                        written after the search has ended; never read by one
- *   session(ordinal, started, seconds, cpu_seconds, ...)   what each process that worked on the run spent: not part of the result
+ *   session(ordinal, started, seconds, cpu_seconds, ...)   what each process that worked on the run spent:
+ * not part of the result
  *
- * A node is named by (problem ordinal, path of child indices "0.3.1"). Rows are appended as results are told, in transactions of store_flush; a process
- * killed at any instant loses at most what was told since the last flush, and resumes by being told again from here.
- * All tables but session are a function of the configuration: store_export writes them in a fixed order, equal for equal runs.
+ * A node is named by (problem ordinal, path of child indices "0.3.1"). Rows are appended as results are told,
+ * in transactions of store_flush; a process killed at any instant loses at most what was told since the last
+ * flush, and resumes by being told again from here. All tables but session are a function of the
+ * configuration: store_export writes them in a fixed order, equal for equal runs.
  *
  * Writers hold an advisory lock on the file: a second writer is refused; readers may look at any time.
  * Ownership: strings handed to callbacks are borrowed for the call. Threads: one thread owns a store.
@@ -91,18 +93,22 @@ struct store_session {
     double n_jobs, tokens_generated, tokens_read; /* really computed, repetitions included */
 };
 
-MUST bool store_put_problem(struct store *s, const struct store_problem *p, struct err *e); /* ignored if the ordinal is there */
-MUST bool store_put_root_costs(struct store *s, int problem, const struct cost *policy, const struct cost *reward, struct err *e);
+MUST bool store_put_problem(struct store *s, const struct store_problem *p,
+                            struct err *e); /* ignored if the ordinal is there */
+MUST bool store_put_root_costs(struct store *s, int problem, const struct cost *policy,
+                               const struct cost *reward, struct err *e);
 MUST bool store_put_node(struct store *s, const struct store_node *n, struct err *e);
 MUST bool store_put_score(struct store *s, const struct store_score *c, struct err *e);
-MUST bool store_put_solution(struct store *s, const struct store_solution *v, struct err *e); /* with its grade, if any */
+MUST bool store_put_solution(struct store *s, const struct store_solution *v,
+                             struct err *e); /* with its grade, if any */
 MUST bool store_put_choice(struct store *s, const struct store_choice *c, struct err *e);
 MUST bool store_put_done(struct store *s, int problem, struct err *e);
 /* Adds to the row of this process's session. */
 MUST bool store_put_session(struct store *s, const struct store_session *t, struct err *e);
 MUST bool store_flush(struct store *s, struct err *e); /* commits what was put since the last one */
 
-/* Readers: each calls back in ordinal and path order (paths by their numbers); a callback that returns false stops the walk (not an error). */
+/* Readers: each calls back in ordinal and path order (paths by their numbers); a callback that returns false
+ * stops the walk (not an error). */
 typedef bool store_on_problem(void *ctx, const struct store_problem *p);
 typedef bool store_on_node(void *ctx, const struct store_node *n);
 typedef bool store_on_score(void *ctx, const struct store_score *c);

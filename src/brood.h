@@ -1,0 +1,115 @@
+/* brood.h - Brood as a library: a small language model that answers like a larger one by searching and
+ * choosing.
+ *
+ *     struct brood_error error;
+ *     struct brood *b = brood_open(&(struct brood_options){.policy = "models/small", .reward = "models/prm"},
+ * &error); struct brood_answer *a = brood_solve(b, &(struct brood_request){.problem = "...", .strategy =
+ * "sample:n=16"}, &error); printf("%s (%d of %d votes)\n", a->answer, a->n_votes, a->n_solutions);
+ *     brood_answer_free(a);
+ *     brood_close(b);
+ *
+ * Results are a function of (models, request): the same request gives the same answer on any number of
+ * threads, bit for bit, unless a budget in seconds ends it.
+ *
+ * Errors: functions return NULL and fill the error: one line that says what, where and what to do. status is
+ * 2 for bad input, 3 when a model or server failed for good, 130 when cancelled before there was anything to
+ * answer with. Threads: a handle is used by one thread at a time; brood_cancel may be called from any thread
+ * or a signal handler.
+ */
+#ifndef BROOD_H
+#define BROOD_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define BROOD_API __attribute__((visibility("default")))
+#else
+#define BROOD_API
+#endif
+
+struct brood;
+
+struct brood_error {
+    int status; /* 2, 3 or 130 */
+    char message[600];
+};
+
+struct brood_options {
+    const char *policy; /* SPEC: a Hugging Face folder, lab:NAME, replay:FILE; NULL: lab:small */
+    const char *reward; /* SPEC; NULL: lab:prm with the default policy, else none; "none": none */
+    const char *system; /* system message; NULL: none */
+    const char *chat;   /* chat format by name; NULL: the model's own */
+    int n_threads;      /* 0: all cores */
+};
+
+enum brood_event_kind {
+    BROOD_EVENT_NODE,  /* a piece of solution was written */
+    BROOD_EVENT_SCORE, /* its steps were scored */
+    BROOD_EVENT_DROP,  /* it was pruned, with all below */
+};
+
+struct brood_event {
+    enum brood_event_kind kind;
+    const char *path;     /* of child indices from the prompt, "0.3.1" */
+    const char *text;     /* NODE */
+    int ended;            /* NODE: the solution is complete */
+    int n_tokens;         /* NODE */
+    const float *rewards; /* SCORE: [n_rewards] in [0,1] */
+    int n_rewards;
+};
+
+/* Borrowed for the call. Not zero: stop the search and answer with what there is. */
+typedef int brood_on_event(void *ctx, const struct brood_event *event);
+
+struct brood_request {
+    const char *problem;
+    const char *problem_id; /* keys the random numbers, finds recorded samples; NULL: "problem" */
+    const char *strategy;   /* "sample:n=16,temperature=0.8"; NULL: sample */
+    const char *select;     /* majority, best, weighted; NULL: weighted with a reward model, else majority */
+    const char *aggregate;  /* last, min, prod, mean; NULL: what suits the reward model */
+    uint64_t seed;
+    int n_tokens_max; /* longest solution; 0: 1024 or the model's context */
+    double budget_samples, budget_tokens, budget_flops, budget_seconds; /* 0: none */
+    brood_on_event *on_event;
+    void *ctx;
+};
+
+struct brood_class {    /* equal answers */
+    const char *answer; /* as first written */
+    int n_votes;
+    double score; /* sum of aggregate rewards; 0 without a reward model */
+};
+
+struct brood_answer {
+    char *answer;   /* NULL: no solution had one */
+    char *solution; /* the text it was taken from; NULL: none */
+    const char *select, *aggregate,
+        *ended;      /* what chose; why the search ended: finished, budget, deadline, stopped */
+    int n_solutions; /* that took part */
+    int n_votes;     /* equal to the answer */
+    int n_classes;   /* different answers */
+    double score,
+        margin; /* of the choice: see select.h; margin is its lead over the next best, relative for votes */
+    struct brood_class *classes; /* [n_classes], best first */
+    double tokens_generated, tokens_read, flops_policy, flops_reward, seconds;
+    int n_failed; /* samples that a service could not do */
+};
+
+BROOD_API struct brood *brood_open(const struct brood_options *options, struct brood_error *error);
+BROOD_API void brood_close(struct brood *b);
+BROOD_API struct brood_answer *brood_solve(struct brood *b, const struct brood_request *request,
+                                           struct brood_error *error);
+BROOD_API void brood_answer_free(struct brood_answer *a);
+BROOD_API void
+brood_cancel(struct brood *b); /* the solve in progress, or the next one, ends soon with what it has */
+BROOD_API const char *brood_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

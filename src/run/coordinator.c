@@ -1,0 +1,150 @@
+/* coordinator.c - keeps the services busy with the jobs of many searches. */
+#include "run/coordinator.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "run/trial.h"
+
+struct coordinator {
+    struct policy *policy;
+    struct reward *reward;
+    coordinator_on_event *on_event;
+    void *ctx;
+    struct trial **slots; /* NULL: free */
+    size_t n_slots, cap_slots;
+    size_t *order; /* [n_active] slots in the order in which their problems were added */
+    size_t n_active, cap_order;
+};
+
+/* A service that has only a few jobs waits for more while the other has work: larger batches cost less a row.
+ */
+enum { COORDINATOR_REWARD_BATCH = 32, COORDINATOR_SLOTS_MAX = 1 << 20 };
+
+struct coordinator *coordinator_new(struct policy *policy, struct reward *reward,
+                                    coordinator_on_event *on_event, void *ctx) {
+    struct coordinator *c = mem_zalloc(1, sizeof *c);
+    *c = (struct coordinator){.policy = policy, .reward = reward, .on_event = on_event, .ctx = ctx};
+    return c;
+}
+
+void coordinator_free(struct coordinator *c) {
+    if (!c) return;
+    for (size_t i = 0; i < c->n_slots; i++) trial_free(c->slots[i]);
+    free(c->slots);
+    free(c->order);
+    free(c);
+}
+
+struct policy *coordinator_policy(struct coordinator *c) {
+    return c->policy;
+}
+
+struct reward *coordinator_reward(struct coordinator *c) {
+    return c->reward;
+}
+
+bool coordinator_event(struct coordinator *c, const struct run_event *event, struct err *e) {
+    return !c->on_event || c->on_event(c->ctx, event, e);
+}
+
+bool coordinator_add(struct coordinator *c, const struct coordinator_problem *p, struct err *e) {
+    ASSERT(p->n_tokens_max > 0);
+    size_t slot = 0;
+    while (slot < c->n_slots && c->slots[slot]) slot++;
+    ASSERT(slot < COORDINATOR_SLOTS_MAX);
+    struct trial *t = trial_new(c, slot, p, e);
+    if (!t) return false;
+    if (slot == c->n_slots) {
+        MEM_GROW(c->slots, c->cap_slots, c->n_slots + 1);
+        c->n_slots++;
+    }
+    c->slots[slot] = t;
+    MEM_GROW(c->order, c->cap_order, c->n_active + 1);
+    c->order[c->n_active++] = slot;
+    return true;
+}
+
+int coordinator_in_flight(const struct coordinator *c) {
+    return policy_in_flight(c->policy) + (c->reward ? reward_in_flight(c->reward) : 0);
+}
+
+bool coordinator_hungry(const struct coordinator *c) {
+    return policy_in_flight(c->policy) < policy_info(c->policy)->n_wanted;
+}
+
+/* Draws asks from the searches, oldest problem first, until the policy has enough. */
+static bool submit(struct coordinator *c, struct err *e) {
+    for (size_t i = 0; i < c->n_active; i++) {
+        struct trial *t = c->slots[c->order[i]];
+        bool did = true;
+        while (did && coordinator_hungry(c)) {
+            if (!trial_advance(t, &did, e)) return false;
+        }
+        if (!coordinator_hungry(c)) break;
+    }
+    return true;
+}
+
+static bool tell_policy(struct coordinator *c, struct err *e) {
+    struct policy_result r;
+    while (policy_next(c->policy, &r)) {
+        struct trial *t = c->slots[r.id >> 33];
+        if (!trial_policy_result(t, (int)((r.id & 0x1ffffffffu) >> 1), &r, e)) return false;
+    }
+    return true;
+}
+
+static bool tell_reward(struct coordinator *c, struct err *e) {
+    struct reward_result r;
+    while (reward_next(c->reward, &r)) {
+        struct trial *t = c->slots[r.id >> 33];
+        if (!trial_reward_result(t, (int)((r.id & 0x1ffffffffu) >> 1), &r, e)) return false;
+    }
+    return true;
+}
+
+static bool end_trials(struct coordinator *c, struct err *e) {
+    size_t n = 0;
+    const double now = clock_seconds();
+    for (size_t i = 0; i < c->n_active; i++) {
+        const size_t slot = c->order[i];
+        struct trial *t = c->slots[slot];
+        if (!trial_over(t) && now >= t->deadline) trial_stop(t, RUN_DEADLINE);
+        if (!trial_over(t)) {
+            c->order[n++] = slot;
+            continue;
+        }
+        const bool ok = trial_end(t, e);
+        trial_free(t);
+        c->slots[slot] = NULL;
+        if (!ok) { /* the rest stays listed, so that coordinator_free finds a consistent state */
+            for (i++; i < c->n_active; i++) c->order[n++] = c->order[i];
+            c->n_active = n;
+            return false;
+        }
+    }
+    c->n_active = n;
+    return true;
+}
+
+bool coordinator_step(struct coordinator *c, int *n_active, struct err *e) {
+    if (!submit(c, e)) return false;
+    const int policy_did = policy_work(c->policy, 0.05, e);
+    if (policy_did < 0 || !tell_policy(c, e)) return false;
+    if (c->reward && (policy_did == 0 || reward_in_flight(c->reward) >= COORDINATOR_REWARD_BATCH)) {
+        if (reward_work(c->reward, policy_did ? 0 : 0.05, e) < 0 || !tell_reward(c, e)) return false;
+    }
+    if (!end_trials(c, e)) return false;
+    *n_active = (int)c->n_active;
+    return true;
+}
+
+bool coordinator_stop(struct coordinator *c, struct err *e) {
+    for (size_t i = 0; i < c->n_active; i++) {
+        struct trial *t = c->slots[c->order[i]];
+        if (!trial_over(t)) trial_stop(t, RUN_STOPPED);
+    }
+    return end_trials(c, e);
+}

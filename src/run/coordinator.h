@@ -1,0 +1,87 @@
+/* coordinator.h - carries jobs from searches to services and results back.
+ *
+ * Any number of problems are searched at once, each by its own search. The coordinator asks the searches for
+ * jobs in the order in which the problems were added, keeps as many in flight as fill the services' batches,
+ * tells each result to its search, and reports it as an event. Results that a store already has are told from
+ * there without computing: that is how a run resumes.
+ *
+ *     search A ─┐                      ┌─> policy ──┐
+ *     search B ─┼─ asks ─> coordinator ┤            ├─ results ─> tell, event
+ *     search C ─┘    (budget, deadline)└─> reward ──┘
+ *
+ * While coordinator_hungry() says so the batches are not full: add another problem. What a search decides,
+ * and so every event's content, does not depend on what else is in flight; only the order of events does.
+ *
+ * Ownership: services are borrowed and must outlive the coordinator; a problem's strings are borrowed until
+ * its RUN_ENDED event. Threads: one thread owns a coordinator.
+ */
+#ifndef BROOD_COORDINATOR_H
+#define BROOD_COORDINATOR_H
+
+#include "policy/policy.h"
+#include "reward/reward.h"
+#include "run/budget.h"
+#include "run/solutions.h"
+#include "search/search.h"
+#include "store/rows.h"
+
+struct coordinator;
+
+struct coordinator_problem {
+    int ordinal;
+    const char *id, *text;
+    uint64_t key; /* of the problem: rng_child_named(seed, id) */
+    const struct search_spec *spec;
+    struct budget budget;
+    int n_tokens_max;            /* longest solution, > 0 */
+    const struct rows *recorded; /* what a store knows already; NULL: nothing */
+};
+
+enum run_what {
+    RUN_NODE,  /* `node` was told */
+    RUN_SCORE, /* `score` was told */
+    RUN_DROP,  /* the node at `path` and all below were pruned */
+    RUN_ENDED, /* the search of this problem is over */
+};
+
+enum run_why { RUN_FINISHED, RUN_BUDGET, RUN_DEADLINE, RUN_STOPPED };
+
+struct run_cost {
+    struct cost policy_root, reward_root, policy, reward; /* prompts; everything told after them */
+};
+
+struct run_event {
+    enum run_what what;
+    int ordinal;
+    bool recorded; /* told from the store, not computed now */
+    const char *path;
+    const struct store_node *node;
+    const struct store_score *score;
+    /* RUN_ENDED */
+    enum run_why why;
+    const struct solutions *solutions; /* valid during the call */
+    const struct run_cost *cost;
+    int n_failed;        /* expansions or scores that a service could not do */
+    const char *failure; /* why the first of them failed, or NULL */
+    double seconds;
+};
+
+/* Called during coordinator_step. False stops stepping with *e set (a store that cannot be written). */
+typedef bool coordinator_on_event(void *ctx, const struct run_event *event, struct err *e);
+
+/* reward may be NULL. */
+struct coordinator *coordinator_new(struct policy *policy, struct reward *reward,
+                                    coordinator_on_event *on_event, void *ctx);
+void coordinator_free(struct coordinator *c); /* cancels what is in flight */
+
+MUST bool coordinator_add(struct coordinator *c, const struct coordinator_problem *p, struct err *e);
+bool coordinator_hungry(const struct coordinator *c);
+/* One turn: ask, submit, one slice of work, tell. *n_active becomes the number of problems not ended. */
+MUST bool coordinator_step(struct coordinator *c, int *n_active, struct err *e);
+/* Ends every search now with what it has (RUN_STOPPED). */
+MUST bool coordinator_stop(struct coordinator *c, struct err *e);
+
+/* Jobs in flight and work really done, repetitions included. */
+int coordinator_in_flight(const struct coordinator *c);
+
+#endif

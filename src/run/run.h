@@ -1,0 +1,70 @@
+/* run.h - one strategy over one task with one seed: recorded, resumable.
+ *
+ * run_open opens the services, the task and the store, and checks that a run that exists already was made
+ * with the same configuration; run_step carries it on; whatever ends the process, the next run_open with the
+ * same options goes on where it stopped and arrives at the same records.
+ *
+ *     struct run *r = run_open(&options, &e);
+ *     do ok = run_step(r, &progress, &e); while (ok && !progress.finished);
+ *     run_close(r, &e);
+ *
+ * Threads: one thread owns a run. run_stop may be called from a signal handler.
+ */
+#ifndef BROOD_RUN_H
+#define BROOD_RUN_H
+
+#include "policy/policy.h"
+#include "reward/reward.h"
+#include "run/budget.h"
+#include "run/coordinator.h"
+#include "run/task.h"
+#include "search/search.h"
+#include "select/select.h"
+
+struct run_options {
+    const char *task;   /* path or lab:NAME */
+    const char *policy; /* SPEC */
+    const char *reward; /* SPEC or NULL */
+    const char *store;  /* path of the run; ":memory:" keeps nothing */
+    struct search_spec spec;
+    enum select_rule
+        select; /* for the recorded choice; every other is recorded beside it where its inputs exist */
+    enum select_aggregate aggregate;
+    struct budget budget; /* of each problem */
+    uint64_t seed;
+    int n_tokens_max;  /* longest solution; 0: RUN_TOKENS_DEFAULT, or the policy's context if that is shorter
+                        */
+    size_t n_problems; /* the first so many; 0: all */
+    bool lenient;      /* grade by Qwen's rules */
+    int n_threads;
+    const char *system, *chat, *separator; /* as policy_options */
+};
+
+enum { RUN_TOKENS_DEFAULT = 1024 };
+
+struct run_progress {
+    int n_problems, n_done;               /* n_done counts those of earlier sessions too */
+    int n_done_before;                    /* done when this session began */
+    int n_graded, n_right;                /* of the done ones: the recorded choice */
+    double n_solutions;                   /* told in this session */
+    double tokens_generated, tokens_read; /* computed in this session: policy and reward model */
+    double seconds;                       /* of this session */
+    int n_failed;
+    bool finished;
+};
+
+struct run;
+MUST struct run *run_open(const struct run_options *o, struct err *e);
+/* One turn, then what has been reached. After run_stop: writes what is there and reports ERR_CANCELLED. */
+MUST bool run_step(struct run *r, struct run_progress *p, struct err *e);
+void run_stop(struct run *r);
+MUST bool run_close(struct run *r, struct err *e);
+const char *run_failure(const struct run *r); /* why the first failed expansion or score failed, or NULL */
+/* A hash over every token, score and choice of the records, in their order. */
+MUST bool run_signature(struct run *r, uint64_t *out, struct err *e);
+struct store *run_store(struct run *r); /* borrowed: for reports */
+
+/* The sampling parameters that are NAN in a spec become the policy's recommendation. */
+void run_fill_sampling(struct search_spec *spec, const struct policy_info *info);
+
+#endif

@@ -1,0 +1,59 @@
+/* solutions.c - collecting solutions. */
+#include "run/solutions.h"
+
+#include <stdlib.h>
+
+#include "answer/extract.h"
+#include "base/mem.h"
+
+struct solutions *solutions_new(void) {
+    struct solutions *s = mem_zalloc(1, sizeof *s);
+    s->classes = select_classes_new();
+    return s;
+}
+
+void solutions_free(struct solutions *s) {
+    if (!s) return;
+    for (size_t i = 0; i < s->n; i++) {
+        free(s->items[i].path);
+        free(s->items[i].text);
+        free(s->items[i].answer);
+        free(s->items[i].rewards);
+    }
+    free(s->items);
+    free(s->view);
+    select_classes_free(s->classes);
+    free(s);
+}
+
+void solutions_add(struct solutions *s, const char *path, struct str text, const float *rewards,
+                   int n_rewards, bool complete, int n_tokens, double logprob) {
+    const size_t cap_before = s->cap;
+    MEM_GROW(s->items, s->cap, s->n + 1);
+    if (s->cap != cap_before) s->view = mem_realloc(s->view, s->cap, sizeof *s->view);
+    struct str answer;
+    const bool answered = answer_extract(text, 0, &answer, NULL);
+    struct solution *x = &s->items[s->n];
+    *x = (struct solution){
+        .path = mem_strdup(path),
+        .text = str_dup(text),
+        .answer = answered ? str_dup(answer) : NULL,
+        .rewards = n_rewards > 0 ? mem_dup(rewards, (size_t)n_rewards * sizeof *rewards) : NULL,
+        .n_rewards = n_rewards > 0 ? n_rewards : 0,
+        .complete = complete,
+        .n_tokens = n_tokens,
+        .logprob = logprob,
+    };
+    s->view[s->n++] = (struct select_solution){
+        .answer_class = answered ? select_classes_add_answer(s->classes, answer) : -1,
+        .complete = complete,
+        .rewards = x->rewards,
+        .n_rewards = x->n_rewards,
+        .verified = SELECT_UNKNOWN,
+    };
+}
+
+struct select_choice solutions_choose(const struct solutions *s, enum select_rule rule,
+                                      enum select_aggregate aggregate) {
+    return select_choose(rule, aggregate, s->view, NULL, (int)s->n);
+}

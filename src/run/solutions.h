@@ -1,0 +1,41 @@
+/* solutions.h - the solutions that a search has found, ready for selection.
+ *
+ * In path order, whatever the order in which they ended, with answers extracted and put into classes of equal
+ * answers in that order: so a selection over them is a function of the tree. Ownership: everything belongs to
+ * the set.
+ */
+#ifndef BROOD_SOLUTIONS_H
+#define BROOD_SOLUTIONS_H
+
+#include "base/cost.h"
+#include "base/str.h"
+#include "select/select.h"
+
+struct solution {
+    char *path, *text;
+    char *answer;   /* extracted; NULL: none */
+    float *rewards; /* [n_rewards] step rewards along the path; NULL: not scored */
+    int n_rewards;
+    bool complete;
+    int n_tokens;
+    double logprob;
+};
+
+struct solutions {
+    struct solution *items;
+    struct select_solution *view; /* [n] of the same solutions, what select_choose takes */
+    size_t n, cap;
+    struct select_classes *classes;
+};
+
+struct solutions *solutions_new(void);
+void solutions_free(struct solutions *s);
+/* Adds one; takes ownership of nothing: everything is copied. Call in path order. */
+void solutions_add(struct solutions *s, const char *path, struct str text, const float *rewards,
+                   int n_rewards, bool complete, int n_tokens, double logprob);
+
+/* The rule with its aggregate over all of them. */
+struct select_choice solutions_choose(const struct solutions *s, enum select_rule rule,
+                                      enum select_aggregate aggregate);
+
+#endif

@@ -1,0 +1,42 @@
+/* task.h - a set of problems, read from JSON lines.
+ *
+ * Fields of a line, the first present of each list counts:
+ *     id        id, task_id, unique_id, else "line N"
+ *     prompt    prompt, problem, question, Problem, Question
+ *     answer    answer, Answer, final_answer (string or number; of GSM8K's the text after "####"); may be
+ * missing: then nothing is graded level     level (an integer, or "Level 3"); may be missing This reads the
+ * published layouts of GSM8K, MATH-500, AIME and AMC as they are. A line with unit tests and no answer
+ * (HumanEval) is refused: this build has no verifier for programs.
+ *
+ * `lab:NAME` names a bundled task. Ownership: the task owns all its strings. Threads: read-only after
+ * loading.
+ */
+#ifndef BROOD_TASK_H
+#define BROOD_TASK_H
+
+#include "base/err.h"
+#include "base/str.h"
+
+struct task_problem {
+    char *id, *prompt;
+    char *answer; /* NULL: unknown. For the grader only. */
+    int level;    /* 0: none */
+};
+
+struct task {
+    char *name;
+    struct task_problem *problems;
+    size_t n_problems, cap;
+    uint64_t hash; /* of ids, prompts, levels and answers: what a resumed run must find again */
+};
+
+/* Reads at most n_max problems (0: all). An empty task, a duplicate id or a malformed line is an error that
+ * names the line. */
+MUST struct task *task_open(const char *spec, size_t n_max, struct err *e);
+void task_free(struct task *t);
+
+/* The grader: does the solution's answer equal the key? Both are answers, already extracted; `lenient`
+ * follows Qwen's grader. */
+bool task_grade(struct str answer, const char *key, bool lenient);
+
+#endif

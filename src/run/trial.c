@@ -1,0 +1,469 @@
+/* trial.c - asks into jobs, results into what is told. */
+#include "run/trial.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+enum { TRIAL_REWARDS_MAX = 4096 };
+
+static uint64_t job_id(const struct trial *t, int node, bool is_score) {
+    return t->slot << 33 | (uint64_t)node << 1 | (uint64_t)is_score;
+}
+
+static const struct tree_node *tree_node(const struct trial *t, int node) {
+    return &search_tree(t->search)->nodes[node];
+}
+
+/* The trial's record of a tree node, made when first needed. */
+static struct trial_node *trial_node(struct trial *t, int node) {
+    const size_t n = (size_t)node + 1;
+    if (n > t->n_nodes) {
+        MEM_GROW(t->nodes, t->cap_nodes, n);
+        memset(t->nodes + t->n_nodes, 0, (n - t->n_nodes) * sizeof *t->nodes);
+        t->n_nodes = n;
+    }
+    struct trial_node *x = &t->nodes[node];
+    if (!x->path) {
+        const size_t need = tree_path(search_tree(t->search), node, NULL, 0) + 1;
+        x->path = mem_alloc(need);
+        tree_path(search_tree(t->search), node, x->path, need);
+        x->recorded = t->problem.recorded && node > 0 ? rows_find(t->problem.recorded, x->path) : NULL;
+    }
+    return x;
+}
+
+struct trial *trial_new(struct coordinator *owner, uint64_t slot, const struct coordinator_problem *p,
+                        struct err *e) {
+    struct trial *t = mem_zalloc(1, sizeof *t);
+    *t = (struct trial){.owner = owner, .slot = slot, .problem = *p, .started = clock_seconds()};
+    t->deadline = p->budget.seconds > 0 ? t->started + p->budget.seconds : INFINITY;
+    t->classes = select_classes_new();
+    ledger_init(&t->ledger, &p->budget);
+    const struct search_context context = {
+        .problem_key = p->key,
+        .has_reward = coordinator_reward(owner) != NULL,
+        .n_tokens_answer_max = p->n_tokens_max,
+    };
+    t->search = search_new(p->spec, &context, e);
+    if (t->search) return t;
+    trial_free(t);
+    return NULL;
+}
+
+static void node_forget_policy(struct trial *t, int node) {
+    struct trial_node *x = &t->nodes[node];
+    if (x->policy_prefix) policy_release(coordinator_policy(t->owner), x->policy_prefix);
+    x->policy_prefix = NULL;
+}
+
+static void node_forget_reward(struct trial *t, int node) {
+    struct trial_node *x = &t->nodes[node];
+    if (x->reward_prefix) reward_release(coordinator_reward(t->owner), x->reward_prefix);
+    x->reward_prefix = NULL;
+}
+
+/* Takes a node out of the services: its jobs and its prefixes. */
+static void node_withdraw(struct trial *t, int node) {
+    struct trial_node *x = &t->nodes[node];
+    if (x->writing) policy_cancel(coordinator_policy(t->owner), job_id(t, node, false));
+    if (x->scoring) reward_cancel(coordinator_reward(t->owner), job_id(t, node, true));
+    t->n_in_flight -= (int)x->writing + (int)x->scoring;
+    x->writing = x->scoring = false;
+    node_forget_policy(t, node);
+    node_forget_reward(t, node);
+}
+
+void trial_free(struct trial *t) {
+    if (!t) return;
+    for (size_t i = 0; i < t->n_nodes; i++) {
+        node_withdraw(t, (int)i);
+        free(t->nodes[i].path);
+        free(t->nodes[i].text);
+    }
+    free(t->nodes);
+    free(t->failure);
+    ledger_fini(&t->ledger);
+    select_classes_free(t->classes);
+    search_free(t->search);
+    free(t);
+}
+
+/* ---- prefixes, made when a job needs them ---- */
+
+static struct policy_prefix *policy_prefix_of(struct trial *t, int node, struct err *e) {
+    struct policy *policy = coordinator_policy(t->owner);
+    struct trial_node *x = trial_node(t, node);
+    if (x->policy_prefix) return x->policy_prefix;
+    if (node == 0) {
+        const struct policy_prompt prompt = {.id = t->problem.id, .text = t->problem.text};
+        x->policy_prefix = policy_root(policy, &prompt, e);
+        return x->policy_prefix;
+    }
+    ASSERT(x->recorded); /* computed nodes have theirs until they are dropped */
+    struct policy_prefix *from = policy_prefix_of(t, tree_node(t, node)->parent, e);
+    x = trial_node(t, node);
+    if (!from) return NULL;
+    x->policy_prefix =
+        policy_extend(policy, from, tree_node(t, node)->index, (struct str){x->text, x->text_len},
+                      x->recorded->tokens, x->recorded->n_tokens_known, e);
+    return x->policy_prefix;
+}
+
+static struct reward_prefix *reward_prefix_of(struct trial *t, int node, struct err *e) {
+    struct reward *reward = coordinator_reward(t->owner);
+    struct trial_node *x = trial_node(t, node);
+    if (x->reward_prefix) return x->reward_prefix;
+    if (node == 0) {
+        x->reward_prefix = reward_root(reward, t->problem.text, e);
+        return x->reward_prefix;
+    }
+    struct reward_prefix *from = reward_prefix_of(t, tree_node(t, node)->parent, e);
+    x = trial_node(t, node);
+    if (!from) return NULL;
+    x->reward_prefix = reward_extend(reward, from, (struct str){x->text, x->text_len}, e);
+    return x->reward_prefix;
+}
+
+/* The prompts are charged when the first result that read them is told, recorded or not. */
+static bool charge_policy_root(struct trial *t, struct err *e) {
+    if (t->cost.policy_root.tokens_read > 0) return true;
+    struct policy_prefix *root = policy_prefix_of(t, 0, e);
+    if (!root) return false;
+    t->cost.policy_root = policy_root_cost(coordinator_policy(t->owner), root);
+    ledger_charge(&t->ledger, t->cost.policy_root.flops);
+    return true;
+}
+
+static bool charge_reward_root(struct trial *t, struct err *e) {
+    if (t->cost.reward_root.tokens_read > 0) return true;
+    struct reward_prefix *root = reward_prefix_of(t, 0, e);
+    if (!root) return false;
+    t->cost.reward_root = reward_root_cost(coordinator_reward(t->owner), root);
+    ledger_charge(&t->ledger, t->cost.reward_root.flops);
+    return true;
+}
+
+static void note_failure(struct trial *t, const char *why) {
+    if (t->n_failed++ == 0) t->failure = mem_strdup(why ? why : "no reason given");
+}
+
+/* ---- telling ---- */
+
+/* The text of the whole solution that ends at `node`. */
+static void solution_text(struct trial *t, int node, struct buf *out) {
+    if (node == 0) return;
+    solution_text(t, tree_node(t, node)->parent, out);
+    const struct trial_node *x = trial_node(t, node);
+    buf_add(out, x->text, x->text_len);
+}
+
+static void settle(struct trial *t, struct trial_node *x, const struct cost *scored) {
+    if (x->has_entry)
+        ledger_settle(&t->ledger, x->ledger_entry, x->written.tokens_generated,
+                      x->written.flops + scored->flops);
+}
+
+static bool tell_node(struct trial *t, int node, const struct store_node *row, bool recorded, struct err *e) {
+    struct trial_node *x = trial_node(t, node);
+    x->text = str_dup(row->text);
+    x->text_len = row->text.len;
+    x->written = row->cost;
+    cost_add(&t->cost.policy, &row->cost);
+    if (row->finish == STORE_FAILED) note_failure(t, row->why);
+    /* With a reward model the entry stays reserved until its score is told; a failed node has none. */
+    if (!coordinator_reward(t->owner) || row->finish == STORE_FAILED) settle(t, x, &(struct cost){0});
+    const struct run_event event = {
+        .what = RUN_NODE, .ordinal = t->problem.ordinal, .recorded = recorded, .path = x->path, .node = row};
+    if (!coordinator_event(t->owner, &event, e)) return false;
+    struct search_told told = {.finish = (enum search_finish)row->finish,
+                               .n_tokens = row->n_tokens,
+                               .logprob = row->logprob,
+                               .answer_class = -1};
+    if (row->finish == STORE_END) {
+        struct buf text = {0};
+        solution_text(t, node, &text);
+        told.answer_class = select_classes_add(t->classes, buf_str(&text));
+        buf_free(&text);
+    }
+    search_tell_node(t->search, node, &told);
+    return true;
+}
+
+static bool tell_score(struct trial *t, int node, const struct store_score *row, bool recorded,
+                       struct err *e) {
+    struct trial_node *x = trial_node(t, node);
+    cost_add(&t->cost.reward, &row->cost);
+    settle(t, x, &row->cost);
+    const struct run_event event = {.what = RUN_SCORE,
+                                    .ordinal = t->problem.ordinal,
+                                    .recorded = recorded,
+                                    .path = x->path,
+                                    .score = row};
+    if (!coordinator_event(t->owner, &event, e)) return false;
+    search_tell_score(t->search, node, row->rewards, row->n_rewards);
+    return true;
+}
+
+_Static_assert((int)SEARCH_STEP == (int)STORE_STEP && (int)SEARCH_FAILED == (int)STORE_FAILED &&
+                   (int)POLICY_STEP == (int)STORE_STEP && (int)POLICY_END == (int)STORE_END &&
+                   (int)POLICY_FAILED == (int)STORE_FAILED,
+               "the rooms list the ways to finish in one order");
+
+bool trial_policy_result(struct trial *t, int node, const struct policy_result *r, struct err *e) {
+    struct trial_node *x = trial_node(t, node);
+    x->writing = false;
+    t->n_in_flight--;
+    x->policy_prefix = r->prefix;
+    if (!charge_policy_root(t, e)) return false;
+    const struct store_node row = {
+        .problem = t->problem.ordinal,
+        .path = x->path,
+        .text = r->text,
+        .tokens = r->tokens,
+        .n_tokens_known = r->tokens ? r->n_tokens : 0,
+        .n_tokens = r->n_tokens,
+        .logprob = r->logprob,
+        .finish = (enum store_finish)r->finish,
+        .cost = r->cost,
+        .why = r->finish == POLICY_FAILED ? r->why : NULL,
+    };
+    if (!tell_node(t, node, &row, false, e)) return false;
+    if (row.finish != STORE_STEP)
+        node_forget_policy(t, node); /* an ended answer is not continued: its pages are free at once */
+    return true;
+}
+
+bool trial_reward_result(struct trial *t, int node, const struct reward_result *r, struct err *e) {
+    struct trial_node *x = trial_node(t, node);
+    x->scoring = false;
+    t->n_in_flight--;
+    x->reward_prefix = r->prefix;
+    if (r->failed) note_failure(t, r->why);
+    if (!charge_reward_root(t, e)) return false;
+    const struct store_score row = {
+        .problem = t->problem.ordinal,
+        .path = x->path,
+        .rewards = r->rewards,
+        .n_rewards = r->failed ? -1 : r->n_rewards,
+        .cost = r->cost,
+    };
+    if (!tell_score(t, node, &row, false, e)) return false;
+    if (tree_node(t, node)->state != TREE_OPEN) node_forget_reward(t, node);
+    return true;
+}
+
+/* ---- asks ---- */
+
+static double flops_bound_per_token(const struct trial *t) {
+    const struct policy_info *p = policy_info(coordinator_policy(t->owner));
+    double sum = p->flops_per_token + p->flops_per_position * p->n_context;
+    if (coordinator_reward(t->owner)) {
+        /* A reward model may cut the text into other tokens and reads a marker a step: twice the policy's
+         * tokens bounds both. */
+        const struct reward_info *r = reward_info(coordinator_reward(t->owner));
+        sum += 2 * (r->flops_per_token + r->flops_per_position * r->n_context);
+    }
+    return sum;
+}
+
+static bool expand_recorded(struct trial *t, int node, struct err *e) {
+    const struct rows_node *r = trial_node(t, node)->recorded;
+    if (!charge_policy_root(t, e)) return false;
+    const struct store_node row = {
+        .problem = t->problem.ordinal,
+        .path = r->path,
+        .text = {r->text, r->text_len},
+        .tokens = r->tokens,
+        .n_tokens_known = r->n_tokens_known,
+        .n_tokens = r->n_tokens,
+        .logprob = r->logprob,
+        .finish = r->finish,
+        .cost = r->cost,
+        .why = r->why,
+    };
+    return tell_node(t, node, &row, true, e);
+}
+
+static bool expand(struct trial *t, const struct search_ask *ask, int n_tokens, struct err *e) {
+    if (trial_node(t, ask->node)->recorded) return expand_recorded(t, ask->node, e);
+    struct policy_prefix *from = policy_prefix_of(t, ask->parent, e);
+    if (!from) return false;
+    const struct policy_job job = {
+        .id = job_id(t, ask->node, false),
+        .from = from,
+        .key = tree_node(t, ask->node)->key,
+        .index = tree_node(t, ask->node)->index,
+        .until = ask->until_end ? POLICY_UNTIL_END : POLICY_UNTIL_STEP,
+        .n_tokens_max = n_tokens,
+        .sampling = {ask->temperature, ask->top_p, ask->min_p, ask->top_k},
+    };
+    trial_node(t, ask->node)->writing = true;
+    t->n_in_flight++;
+    policy_submit(coordinator_policy(t->owner), &job);
+    return true;
+}
+
+/* Grants the expansion its budget and starts it, or holds it back, or ends the search. */
+static bool try_expand(struct trial *t, const struct search_ask *ask, bool *did, struct err *e) {
+    size_t entry;
+    if (t->n_in_flight == 0) ledger_settle_all(&t->ledger);
+    const int granted = ledger_grant(&t->ledger, ask->n_tokens_max, flops_bound_per_token(t), &entry);
+    *did = granted != BUDGET_WAIT;
+    t->is_held = granted == BUDGET_WAIT;
+    t->held = *ask;
+    if (granted == BUDGET_WAIT) return true;
+    if (granted == BUDGET_SPENT) {
+        trial_stop(t, RUN_BUDGET);
+        return true;
+    }
+    struct trial_node *x = trial_node(t, ask->node);
+    x->ledger_entry = entry;
+    x->has_entry = true;
+    return expand(t, ask, granted, e);
+}
+
+static bool score(struct trial *t, int node, struct err *e) {
+    struct trial_node *x = trial_node(t, node);
+    const struct rows_node *r = x->recorded;
+    if (r && r->scored) {
+        if (!charge_reward_root(t, e)) return false;
+        const struct store_score row = {t->problem.ordinal, r->path, r->rewards, r->n_rewards, r->score_cost};
+        return tell_score(t, node, &row, true, e);
+    }
+    struct reward_prefix *from = reward_prefix_of(t, tree_node(t, node)->parent, e);
+    x = trial_node(t, node);
+    if (!from) return false;
+    const struct reward_job job = {.id = job_id(t, node, true), .from = from, .text = {x->text, x->text_len}};
+    x->scoring = true;
+    t->n_in_flight++;
+    reward_submit(coordinator_reward(t->owner), &job);
+    return true;
+}
+
+static bool drop(struct trial *t, int node, struct err *e) {
+    const struct tree *tree = search_tree(t->search);
+    bool *below = mem_zalloc(tree->n_nodes, sizeof *below); /* parents come before children */
+    for (size_t i = (size_t)node; i < tree->n_nodes; i++) {
+        below[i] = (int)i == node || (tree->nodes[i].parent >= 0 && below[tree->nodes[i].parent]);
+        if (!below[i] || i >= t->n_nodes) continue;
+        node_withdraw(t, (int)i);
+        if (t->is_held && t->held.node == (int)i) t->is_held = false;
+    }
+    free(below);
+    const struct run_event event = {
+        .what = RUN_DROP, .ordinal = t->problem.ordinal, .path = trial_node(t, node)->path};
+    return coordinator_event(t->owner, &event, e);
+}
+
+bool trial_advance(struct trial *t, bool *did, struct err *e) {
+    *did = false;
+    if (t->is_held) return try_expand(t, &t->held, did, e);
+    struct search_ask ask;
+    if (!search_ask(t->search, &ask)) return true;
+    *did = true;
+    switch (ask.op) {
+    case SEARCH_EXPAND:
+        return try_expand(t, &ask, did, e);
+    case SEARCH_SCORE:
+        return score(t, ask.node, e);
+    case SEARCH_DROP:
+        return drop(t, ask.node, e);
+    }
+    ASSERT(!"an ask of no known kind");
+    return false;
+}
+
+/* ---- the end ---- */
+
+bool trial_over(const struct trial *t) {
+    return search_done(t->search) && !t->is_held;
+}
+
+void trial_stop(struct trial *t, enum run_why why) {
+    t->why = why;
+    t->is_held = false;
+    search_stop(t->search);
+    for (size_t i = 0; i < t->n_nodes; i++) node_withdraw(t, (int)i);
+}
+
+static int compare_path_order(const struct tree *tree, int a, int b) {
+    if (a == b) return 0;
+    while (tree->nodes[a].depth > tree->nodes[b].depth) {
+        a = tree->nodes[a].parent;
+        if (a == b) return 1;
+    }
+    while (tree->nodes[b].depth > tree->nodes[a].depth) {
+        b = tree->nodes[b].parent;
+        if (a == b) return -1;
+    }
+    while (tree->nodes[a].parent != tree->nodes[b].parent) {
+        a = tree->nodes[a].parent;
+        b = tree->nodes[b].parent;
+    }
+    return tree->nodes[a].index < tree->nodes[b].index ? -1 : 1;
+}
+
+static int compare_nodes(const void *a, const void *b, void *tree) {
+    return compare_path_order(tree, *(const int *)a, *(const int *)b);
+}
+
+static bool path_is_scored(const struct tree *tree, int node) {
+    for (; node > 0; node = tree->nodes[node].parent) {
+        if (tree->nodes[node].n_rewards < 0) return false;
+    }
+    return true;
+}
+
+static void add_solution(struct trial *t, int node, struct solutions *out) {
+    const struct tree *tree = search_tree(t->search);
+    struct buf text = {0};
+    float rewards[TRIAL_REWARDS_MAX];
+    const int n_rewards =
+        path_is_scored(tree, node) ? tree_path_rewards(tree, node, rewards, TRIAL_REWARDS_MAX) : 0;
+    int n_tokens = 0;
+    double logprob = 0;
+    for (int i = node; i > 0; i = tree->nodes[i].parent) {
+        n_tokens += tree->nodes[i].n_tokens;
+        logprob += tree->nodes[i].logprob;
+    }
+    solution_text(t, node, &text);
+    solutions_add(out, trial_node(t, node)->path, buf_str(&text), rewards, MIN(n_rewards, TRIAL_REWARDS_MAX),
+                  tree->nodes[node].state == TREE_SOLUTION, n_tokens, logprob);
+    buf_free(&text);
+}
+
+static struct solutions *gather(struct trial *t) {
+    const struct tree *tree = search_tree(t->search);
+    int *nodes = mem_zalloc(tree->n_nodes, sizeof *nodes), n = 0;
+    for (size_t i = 1; i < tree->n_nodes; i++) {
+        const struct tree_node *x = &tree->nodes[i];
+        if (!x->dropped && (x->state == TREE_SOLUTION || x->state == TREE_CUT)) nodes[n++] = (int)i;
+    }
+    qsort_r(nodes, (size_t)n, sizeof *nodes, compare_nodes, (void *)(uintptr_t)tree);
+    struct solutions *s = solutions_new();
+    for (int i = 0; i < n; i++) add_solution(t, nodes[i], s);
+    free(nodes);
+    return s;
+}
+
+bool trial_end(struct trial *t, struct err *e) {
+    struct solutions *s = gather(t);
+    const struct run_event event = {
+        .what = RUN_ENDED,
+        .ordinal = t->problem.ordinal,
+        .why = t->why,
+        .solutions = s,
+        .cost = &t->cost,
+        .n_failed = t->n_failed,
+        .failure = t->failure,
+        .seconds = clock_seconds() - t->started,
+    };
+    t->ended = true;
+    const bool ok = coordinator_event(t->owner, &event, e);
+    solutions_free(s);
+    return ok;
+}

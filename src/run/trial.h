@@ -1,0 +1,63 @@
+/* trial.h - one problem being searched: its search, the text and prefixes of its nodes, its budget (private
+ * to the run room).
+ *
+ * A trial turns the search's asks into service jobs and service results into what the search is told. It
+ * never waits. Job ids are (slot << 33 | node << 1 | is_score), so that a result finds its trial and node.
+ */
+#ifndef BROOD_TRIAL_H
+#define BROOD_TRIAL_H
+
+#include "run/coordinator.h"
+
+struct trial_node {
+    char *path; /* "" for the root */
+    char *text;
+    size_t text_len;
+    struct policy_prefix *policy_prefix; /* NULL: not there (yet) */
+    struct reward_prefix *reward_prefix;
+    const struct rows_node *recorded;
+    struct cost written; /* what writing it cost */
+    size_t ledger_entry;
+    bool has_entry, writing, scoring;
+};
+
+struct trial {
+    struct coordinator *owner;
+    uint64_t slot;
+    struct coordinator_problem problem;
+    struct search *search;
+    struct select_classes *classes;
+    struct trial_node *nodes; /* by tree node number */
+    size_t n_nodes, cap_nodes;
+    struct ledger ledger;
+    struct search_ask held; /* an expansion that waits for its budget */
+    bool is_held, ended;
+    enum run_why why;
+    double deadline, started;
+    int n_in_flight;
+    struct run_cost cost;
+    int n_failed;
+    char *failure;
+};
+
+struct trial *trial_new(struct coordinator *owner, uint64_t slot, const struct coordinator_problem *p,
+                        struct err *e);
+void trial_free(struct trial *t); /* cancels its jobs */
+
+/* Takes asks until one job was submitted (or one recorded result told): true; false when the search wants
+ * nothing now. *e is set, and the trial useless, when a service refused a prefix or an event could not be
+ * handled. */
+MUST bool trial_advance(struct trial *t, bool *did, struct err *e);
+MUST bool trial_policy_result(struct trial *t, int node, const struct policy_result *r, struct err *e);
+MUST bool trial_reward_result(struct trial *t, int node, const struct reward_result *r, struct err *e);
+bool trial_over(const struct trial *t);
+void trial_stop(struct trial *t, enum run_why why);
+/* Gathers the solutions and sends RUN_ENDED. */
+MUST bool trial_end(struct trial *t, struct err *e);
+
+/* What the trial uses of its owner. */
+struct policy *coordinator_policy(struct coordinator *c);
+struct reward *coordinator_reward(struct coordinator *c);
+bool coordinator_event(struct coordinator *c, const struct run_event *event, struct err *e);
+
+#endif
