@@ -1,0 +1,15 @@
+/* kinds.h - inside the room: how reward.c opens each kind. See policy/kinds.h, which this mirrors. */
+#ifndef BROOD_REWARD_KINDS_H
+#define BROOD_REWARD_KINDS_H
+
+#include "reward/reward.h"
+
+typedef struct reward *reward_open_kind(const char *rest, const struct reward_options *o, struct err *e);
+reward_open_kind reward_open_embedded; /* a folder */
+reward_open_kind reward_open_lab;      /* the name of a bundled model */
+reward_open_kind reward_open_toy;
+
+struct str reward_separator(const struct reward_options *o);
+void reward_set_identity(struct reward *r, uint64_t hash);
+
+#endif

@@ -1,0 +1,131 @@
+/* reward.c - see reward.h: the table of kinds, and what all of them share. */
+#include "reward/reward.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "reward/kinds.h"
+
+static const struct {
+    const char *prefix;
+    reward_open_kind *open;
+} reward_kinds[] = {
+    {"lab:", reward_open_lab},
+    {"toy:", reward_open_toy},
+};
+
+static struct reward *open_kind(const char *spec, const struct reward_options *o, struct err *e) {
+    struct str s = str_from(spec);
+    for (size_t i = 0; i < ARRAY_LEN(reward_kinds); i++) {
+        struct str prefix = str_from(reward_kinds[i].prefix);
+        if (str_starts(s, prefix)) return reward_kinds[i].open(spec + prefix.len, o, e);
+    }
+    if (file_is_dir(spec)) return reward_open_embedded(spec, o, e);
+    if (str_starts(s, STR("http://")) || str_starts(s, STR("https://")))
+        err_set(e, ERR_INPUT,
+                "reward model %s: this build has no reward model over HTTP; use lab:NAME or the folder of a "
+                "Hugging Face model with a step-scoring head",
+                spec);
+    else
+        err_set(e, ERR_INPUT,
+                "reward model '%s': no such folder; use lab:NAME, the folder of a Hugging Face model with a "
+                "step-scoring head, or toy:",
+                spec);
+    return NULL;
+}
+
+struct reward *reward_open(const char *spec, const struct reward_options *o, struct err *e) {
+    static const struct reward_options none = {0};
+    if (!o) o = &none;
+    if (o->separator && !o->separator[0]) {
+        err_set(e, ERR_INPUT, "the step separator is empty; leave it out for a blank line");
+        return NULL;
+    }
+    struct reward *r = open_kind(spec, o, e);
+    if (!r) return NULL;
+    r->name = mem_strdup(spec);
+    r->info.name = r->name;
+    return r;
+}
+
+void reward_close(struct reward *r) {
+    if (!r) return;
+    char *name = r->name;
+    r->ops->close(r);
+    free(name);
+}
+
+const struct reward_info *reward_info(const struct reward *r) {
+    return &r->info;
+}
+
+struct reward_prefix *reward_root(struct reward *r, const char *problem_text, struct err *e) {
+    return r->ops->root(r, problem_text, e);
+}
+
+struct cost reward_root_cost(const struct reward *r, const struct reward_prefix *root) {
+    return r->ops->root_cost(r, root);
+}
+
+struct reward_prefix *reward_extend(struct reward *r, struct reward_prefix *from, struct str text,
+                                    struct err *e) {
+    ASSERT(from);
+    return r->ops->extend(r, from, text, e);
+}
+
+void reward_release(struct reward *r, struct reward_prefix *prefix) {
+    if (prefix) r->ops->release(r, prefix);
+}
+
+void reward_submit(struct reward *r, const struct reward_job *job) {
+    ASSERT(job->from);
+    r->ops->submit(r, job);
+}
+
+void reward_cancel(struct reward *r, uint64_t id) {
+    r->ops->cancel(r, id);
+}
+
+int reward_work(struct reward *r, double seconds_max, struct err *e) {
+    return r->ops->work(r, seconds_max, e);
+}
+
+bool reward_next(struct reward *r, struct reward_result *out) {
+    *out = (struct reward_result){0};
+    return r->ops->next(r, out);
+}
+
+int reward_in_flight(const struct reward *r) {
+    return r->ops->in_flight(r);
+}
+
+/* ---- what kinds share ---- */
+int reward_split_steps(struct str text, struct str separator, void (*each)(void *ctx, struct str step),
+                       void *ctx) {
+    ASSERT(separator.len > 0);
+    int n_steps = 0;
+    for (bool last = false; !last;) {
+        ptrdiff_t found = str_find(text, separator);
+        last = found < 0;
+        struct str step = str_trim((struct str){text.ptr, last ? text.len : (size_t)found});
+        if (!last) {
+            size_t n_used = (size_t)found + separator.len;
+            text = (struct str){text.ptr + n_used, text.len - n_used};
+        }
+        if (step.len == 0) continue;
+        if (each) each(ctx, step);
+        n_steps++;
+    }
+    return n_steps;
+}
+
+struct str reward_separator(const struct reward_options *o) {
+    return str_from(o->separator ? o->separator : "\n\n");
+}
+
+void reward_set_identity(struct reward *r, uint64_t hash) {
+    snprintf(r->info.identity, sizeof r->info.identity, "%016" PRIx64, hash);
+}
