@@ -1,8 +1,9 @@
 /* chat.h - conversations to token ids, exactly as the model was trained.
  *
- * A chat format is recognised from the model's chat_template (chat.c has the table; a format is one row and one function); a template that is not
- * recognised is refused with its first line and the way out (--chat NAME). A model without a template gets "plain": the text as it is.
- * Special tokens are put by id; what users and models write can never become one.
+ * A chat format is recognised from the model's chat_template (chat.c has the table; a format is one row and
+ * one function); a template that is not recognised is refused with its first line and the way out (--chat
+ * NAME). A model without a template gets "plain": the text as it is. Special tokens are put by id; what users
+ * and models write can never become one.
  */
 #ifndef BROOD_CHAT_H
 #define BROOD_CHAT_H
@@ -20,13 +21,24 @@ struct chat_message {
 struct chat_format; /* owned by the model */
 
 /* NULL template_text: plain. */
-MUST struct chat_format *chat_open(const char *template_text, const struct tokenizer *t, const char *where, struct err *e);
+MUST struct chat_format *chat_open(const char *template_text, const struct tokenizer *t, const char *where,
+                                   struct err *e);
+/* The format of this name, whatever the template says. */
+MUST struct chat_format *chat_open_named(const char *name, const struct tokenizer *t, const char *where,
+                                         struct err *e);
 void chat_close(struct chat_format *f);
 const char *chat_name(const struct chat_format *f);
+const char *chat_names(void); /* "lab, plain, ...", static */
 
-/* Appends the ids of the conversation and, if open_answer, of the opening of the assistant's turn. The last message may be an unfinished assistant
- * turn (open_answer false, continue_last true): then nothing closes it. */
-MUST bool chat_render(const struct chat_format *f, const struct tokenizer *t, const struct chat_message *messages, size_t n_messages,
-                      bool open_answer, bool continue_last, struct tokens *out, struct err *e);
+/* Templates that write today's date write this one, so that a run can be repeated (Llama 3.1's own default).
+ */
+#define CHAT_DATE "26 Jul 2024"
+
+/* Appends the ids of the conversation and, if open_answer, of the opening of the assistant's turn. The last
+ * message may be an unfinished assistant turn (open_answer false, continue_last true): then nothing closes
+ * it. */
+MUST bool chat_render(const struct chat_format *f, const struct tokenizer *t,
+                      const struct chat_message *messages, size_t n_messages, bool open_answer,
+                      bool continue_last, struct tokens *out, struct err *e);
 
 #endif

@@ -1,8 +1,9 @@
 /* model.h - a model as it lies on disk: configuration, tensors, tokenizer, chat format, step-reading profile.
  *
- * model_open reads a Hugging Face folder (config.json, generation_config.json, tokenizer.json, tokenizer_config.json, *.safetensors).
- * Tensors stay mapped from the file; the engine repacks what it needs and the mapping may then be dropped by model_drop_tensors.
- * Anything that is not understood is refused by name, with what would work: a model that loads is computed right.
+ * model_open reads a Hugging Face folder (config.json, generation_config.json, tokenizer.json,
+ * tokenizer_config.json, *.safetensors). Tensors stay mapped from the file; the engine repacks what it needs
+ * and the mapping may then be dropped by model_drop_tensors. Anything that is not understood is refused by
+ * name, with what would work: a model that loads is computed right.
  *
  * A family is one row in a table (family.c); a file format is one file that fills the same structs.
  *
@@ -60,31 +61,39 @@ struct model {
     struct model_config config;
     struct tokenizer *tokenizer;
     struct chat_format *chat;
-    struct prm_profile prm;         /* .kind PRM_NONE unless the model scores steps */
+    struct prm_profile prm; /* .kind PRM_NONE unless the model scores steps */
     struct model_sampling sampling;
-    int *end_tokens; /* ids that end an answer (eos_token_id of the generation configuration, else of config.json) */
+    int *end_tokens; /* ids that end an answer (eos_token_id of the generation configuration, else of
+                        config.json) */
     int n_end_tokens;
     struct tensor *tensors; /* sorted by name */
     int n_tensors;
-    uint64_t content_hash; /* over the bytes of config, tokenizer and weights files' headers, sizes and sampled content: names the model in a store */
+    uint64_t content_hash; /* over the bytes of config, tokenizer and weights files' headers, sizes and
+                              sampled content: names the model in a store */
     void *mappings;
 };
 
 MUST struct model *model_open(const char *path, struct err *e);
+/* The same with a chat format of this name (chat_names), whatever the model's template says; NULL: as
+ * model_open. */
+MUST struct model *model_open_chat(const char *path, const char *chat, struct err *e);
 void model_close(struct model *m);
-void model_drop_tensors(struct model *m); /* unmaps the weights; tensors become empty */
+void model_drop_tensors(
+    struct model *m); /* unmaps the weights; tensors keep their names and shapes, data become NULL */
 
 const struct tensor *model_tensor(const struct model *m, const char *name); /* NULL if absent */
-/* The tensor with this name and exactly this shape (n_dims numbers), or an error that names what was found. */
-MUST const struct tensor *model_want_tensor(const struct model *m, const char *name, int n_dims, const int64_t *shape, struct err *e);
+/* The tensor with this name and exactly this shape (n_dims numbers), or an error that names what was found.
+ */
+MUST const struct tensor *model_want_tensor(const struct model *m, const char *name, int n_dims,
+                                            const int64_t *shape, struct err *e);
 
 bool model_is_end(const struct model *m, int token);
-int64_t model_parameters(const struct model *m);            /* all, tied ones once */
-int64_t model_parameters_computed(const struct model *m);   /* those multiplied for every token: without input embeddings */
-/* Floating-point operations for one token at a context of n_context tokens: 2 per computed parameter, plus 4 * L * H * W * n_context for
- * attention; n_outputs is how many head outputs are computed (0 when only reading). */
+int64_t model_parameters(const struct model *m); /* all, tied ones once */
+int64_t
+model_parameters_computed(const struct model *m); /* those of every token: without embeddings and head */
+/* Floating-point operations for one token at a context of n_context tokens: 2 per computed parameter, plus 4
+ * * L * H * W * n_context for attention, plus 2 * D for each of the n_outputs head outputs that are computed
+ * (0 when only reading). */
 double model_flops_per_token(const struct model_config *c, double n_context, int64_t n_outputs);
-
-/* A model's configuration alone: what `brood model PATH` prints needs no weights in memory. */
 
 #endif

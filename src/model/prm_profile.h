@@ -1,10 +1,14 @@
-/* prm_profile.h - how a process reward model wants to read a problem and its steps, and where its score stands.
+/* prm_profile.h - how a process reward model wants to read a problem and its steps, and where its score
+ * stands.
  *
- * A profile is data, chosen from the model's files and printable; the reward room follows it without knowing model names:
+ * A profile is data, chosen from the model's files and printable; the reward room follows it without knowing
+ * model names:
  *
- *     problem prompt ids | step 1 ids, marker | step 2 ids, marker | ...       score of a step = readout(head outputs at its marker)
+ *     problem prompt ids | step 1 ids, marker | step 2 ids, marker | ...       score of a step = readout(head
+ * outputs at its marker)
  *
- * Steps are encoded one by one, stripped of white space at both ends, so a step's ids do not depend on what follows it.
+ * Steps are encoded one by one, stripped of white space at both ends, so a step's ids do not depend on what
+ * follows it.
  */
 #ifndef BROOD_PRM_PROFILE_H
 #define BROOD_PRM_PROFILE_H

@@ -1,10 +1,11 @@
 /* tokenizer.h - text to token ids and back, as tokenizer.json says.
  *
- * Byte-level BPE (Llama-3, Qwen, GPT-2 style): normaliser (none, NFC) -> added tokens -> split pattern (PCRE2) -> byte symbols -> merges by rank
- * (ignore_merges: a whole piece that is in the vocabulary is taken as it is). Anything else in the file is refused by name.
+ * Byte-level BPE (Llama-3, Qwen, GPT-2 style): normaliser (none, NFC) -> added tokens -> split pattern
+ * (PCRE2) -> byte symbols -> merges by rank (ignore_merges: a whole piece that is in the vocabulary is taken
+ * as it is). Anything else in the file is refused by name.
  *
- * Special tokens are never parsed in a user's or a model's text: tokenizer_encode reads plain text only; templates put special
- * tokens by id (tokenizer_special).
+ * Special tokens are never parsed in a user's or a model's text: tokenizer_encode reads plain text only;
+ * templates put special tokens by id (tokenizer_special).
  *
  * Threads: a tokenizer is read-only after loading; encode and decode may run on any thread.
  */
@@ -28,23 +29,31 @@ void tokens_free(struct tokens *t);
 MUST struct tokenizer *tokenizer_open(const char *dir, struct err *e);
 void tokenizer_close(struct tokenizer *t);
 
-/* Appends the ids of plain text to *out. Ill-formed UTF-8 is encoded as its bytes. Text over TOKENIZER_TEXT_MAX bytes is an error. */
+/* Appends the ids of plain text to *out. Ill-formed UTF-8 is encoded as its bytes. Text over
+ * TOKENIZER_TEXT_MAX bytes is an error. */
 MUST bool tokenizer_encode(const struct tokenizer *t, struct str text, struct tokens *out, struct err *e);
 
-/* The bytes that a token stands for (special tokens: their text). Borrowed for the tokenizer's life; not NUL-terminated.
- * A token may be part of a UTF-8 character. */
+/* The bytes that a token stands for (special tokens: their text). Borrowed for the tokenizer's life; not
+ * NUL-terminated. A token may be part of a UTF-8 character. */
 struct str tokenizer_bytes(const struct tokenizer *t, int id);
 
 /* Appends the text of ids; special tokens are skipped if `skip_special`. */
-void tokenizer_decode(const struct tokenizer *t, const int *ids, size_t n, bool skip_special, struct buf *out);
+void tokenizer_decode(const struct tokenizer *t, const int *ids, size_t n, bool skip_special,
+                      struct buf *out);
 
-/* Incremental decoding that never shows half a character: of the bytes in `pending`, the longest prefix that does not end inside a UTF-8 character. */
+/* Incremental decoding that never shows half a character: of the bytes in `pending`, the longest prefix that
+ * does not end inside a UTF-8 character. */
 size_t tokenizer_complete_utf8(struct str pending);
 
-int tokenizer_special(const struct tokenizer *t, const char *text); /* id of an added token by its exact text, or -1 */
+int tokenizer_special(const struct tokenizer *t,
+                      const char *text); /* id of an added token by its exact text, or -1 */
 bool tokenizer_is_special(const struct tokenizer *t, int id);
 int tokenizer_count(const struct tokenizer *t); /* ids are 0 .. count-1; may have gaps */
-int tokenizer_bos(const struct tokenizer *t);   /* id to put first (from the post-processor or add_bos_token), or -1 */
+int tokenizer_bos(const struct tokenizer
+                      *t); /* id to put before plain text (from the post-processor or add_bos_token), or -1 */
+int tokenizer_bos_token(
+    const struct tokenizer *t); /* bos_token of tokenizer_config.json, which chat templates may name, or -1 */
+int tokenizer_eos_token(const struct tokenizer *t); /* its eos_token, or -1 */
 uint64_t tokenizer_hash(const struct tokenizer *t); /* equal for equal vocabularies, patterns and merges */
 
 #define TOKENIZER_TEXT_MAX ((size_t)16 << 20)

@@ -1,0 +1,218 @@
+#include "model/config.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "model/family.h"
+
+static bool want_int(const json_t *root, const char *key, int64_t max, int *out, const char *where,
+                     struct err *e) {
+    int64_t n;
+    if (!json_want_int(root, key, 1, max, &n, where, e)) return false;
+    *out = (int)n;
+    return true;
+}
+
+static bool get_int(const json_t *root, const char *key, int def, int64_t max, int *out, const char *where,
+                    struct err *e) {
+    int64_t n;
+    if (!json_get_int(root, key, def, 1, max, &n, where, e)) return false;
+    *out = (int)n;
+    return true;
+}
+
+static bool parse_family(const json_t *root, const char *where, struct model_config *c, struct err *e) {
+    const json_t *names = json_object_get(root, "architectures");
+    const char *name = json_string_value(json_array_get(names, 0));
+    if (!name || json_array_size(names) != 1)
+        return err_set(e, ERR_INPUT, "%s: \"architectures\" must name one architecture; these work: %s",
+                       where, family_names());
+    const struct family *f = family_find(name);
+    if (!f)
+        return err_set(e, ERR_INPUT, "%s: architecture %.80s is not supported; these are: %s", where, name,
+                       family_names());
+    c->family = f->name;
+    c->head = f->head;
+    c->qkv_bias = f->qkv_bias;
+    c->qk_norm = f->qk_norm;
+    return true;
+}
+
+static bool parse_sizes(const json_t *root, const char *where, struct model_config *c, struct err *e) {
+    if (!want_int(root, "num_hidden_layers", 1024, &c->n_layers, where, e) ||
+        !want_int(root, "hidden_size", 1 << 17, &c->d_model, where, e) ||
+        !want_int(root, "intermediate_size", 1 << 20, &c->d_ffn, where, e) ||
+        !want_int(root, "num_attention_heads", 4096, &c->n_heads, where, e) ||
+        !want_int(root, "vocab_size", 1 << 22, &c->n_vocab, where, e) ||
+        !want_int(root, "max_position_embeddings", 1 << 27, &c->n_context, where, e) ||
+        !get_int(root, "num_key_value_heads", c->n_heads, 4096, &c->n_kv_heads, where, e) ||
+        !get_int(root, "head_dim", MAX(c->d_model / c->n_heads, 1), 4096, &c->head_width, where, e))
+        return false;
+    if (c->n_heads % c->n_kv_heads)
+        return err_set(e, ERR_INPUT, "%s: %d attention heads cannot share %d key-value heads", where,
+                       c->n_heads, c->n_kv_heads);
+    if (c->head_width % 2)
+        return err_set(e, ERR_INPUT, "%s: a head width of %d cannot be rotated in pairs", where,
+                       c->head_width);
+    double eps;
+    if (!json_get_real(root, "rms_norm_eps", 1e-6, &eps, where, e)) return false;
+    if (!(eps >= 0 && eps < 1)) return err_set(e, ERR_INPUT, "%s: rms_norm_eps is %g", where, eps);
+    c->norm_eps = (float)eps;
+    return json_get_bool(root, "tie_word_embeddings", false, &c->tied_embeddings, where, e);
+}
+
+static bool parse_head(const json_t *root, const char *where, struct model_config *c, struct err *e) {
+    c->n_head_outputs = c->n_vocab;
+    if (c->head == MODEL_HEAD_LM) return true;
+    const json_t *labels = json_object_get(root, "id2label");
+    size_t n_labels = json_is_object(labels) ? MIN(json_object_size(labels), 1024u) : 2;
+    return get_int(root, "num_labels", (int)MAX(n_labels, 1u), 1024, &c->n_head_outputs, where, e);
+}
+
+/* What a family may switch on and this program does not compute. */
+static bool refuse_options(const json_t *root, const char *where, const struct model_config *c,
+                           struct err *e) {
+    static const char *const quantised = "quantization_config";
+    const json_t *q = json_object_get(root, quantised);
+    if (q && !json_is_null(q))
+        return err_set(e, ERR_INPUT,
+                       "%s: the weights are quantised (%s); take the original checkpoint (F32, F16, BF16)",
+                       where, quantised);
+    const char *act;
+    if (!json_get_string(root, "hidden_act", "silu", &act, where, e)) return false;
+    if (strcmp(act, "silu") != 0 && strcmp(act, "swish") != 0)
+        return err_set(e, ERR_INPUT, "%s: activation %.40s is not supported; silu is", where, act);
+    bool biased, mlp_biased;
+    if (!json_get_bool(root, "attention_bias", false, &biased, where, e) ||
+        !json_get_bool(root, "mlp_bias", false, &mlp_biased, where, e))
+        return false;
+    if (mlp_biased || (biased && !c->qkv_bias))
+        return err_set(e, ERR_INPUT, "%s: %s is true, which is not supported for %s models", where,
+                       mlp_biased ? "mlp_bias" : "attention_bias", c->family);
+    double rotated;
+    if (!json_get_real(root, "partial_rotary_factor", 1, &rotated, where, e)) return false;
+    if (rotated != 1)
+        return err_set(e, ERR_INPUT, "%s: partial_rotary_factor %g is not supported; 1 is", where, rotated);
+    return true;
+}
+
+/* A window as long as the context changes nothing. */
+static bool refuse_window(const json_t *root, const char *where, const struct model_config *c,
+                          struct err *e) {
+    int64_t window;
+    bool used;
+    if (!json_get_int(root, "sliding_window", 0, 0, INT64_MAX, &window, where, e) ||
+        !json_get_bool(root, "use_sliding_window", strcmp(c->family, "mistral") == 0, &used, where, e))
+        return false;
+    const json_t *types = json_object_get(root, "layer_types");
+    for (size_t i = 0; i < json_array_size(types); i++) {
+        const char *type = json_string_value(json_array_get(types, i));
+        if (!type || strcmp(type, "full_attention") != 0)
+            return err_set(e, ERR_INPUT, "%s: layer %zu has attention %.40s; full_attention is supported",
+                           where, i, type ? type : "of no name");
+    }
+    if (used && window > 0 && window < c->n_context)
+        return err_set(
+            e, ERR_INPUT,
+            "%s: sliding-window attention (%lld of %d positions) is not supported; a version without it is "
+            "(Mistral v0.2 or later), or set max_position_embeddings to the window",
+            where, (long long)window, c->n_context);
+    return true;
+}
+
+static bool want_factor(const json_t *rope, const char *key, double min, double *out, const char *where,
+                        struct err *e) {
+    if (!json_get_real(rope, key, NAN, out, where, e)) return false;
+    if (!(*out >= min && *out <= 1e6))
+        return err_set(e, ERR_INPUT, "%s: RoPE scaling needs \"%s\" from %g to 1e6", where, key, min);
+    return true;
+}
+
+static bool parse_rope_kind(const json_t *rope, const char *type, const char *where, struct model_config *c,
+                            struct err *e) {
+    if (strcmp(type, "default") == 0) return true;
+    if (strcmp(type, "linear") == 0) {
+        c->rope.kind = ROPE_LINEAR;
+        return want_factor(rope, "factor", 1, &c->rope.factor, where, e);
+    }
+    if (strcmp(type, "llama3") == 0) {
+        c->rope.kind = ROPE_LLAMA3;
+        if (!want_factor(rope, "factor", 1, &c->rope.factor, where, e) ||
+            !want_factor(rope, "low_freq_factor", 1e-6, &c->rope.low_freq_factor, where, e) ||
+            !want_factor(rope, "high_freq_factor", 1e-6, &c->rope.high_freq_factor, where, e) ||
+            !want_int(rope, "original_max_position_embeddings", 1 << 27, &c->rope.n_context_original, where,
+                      e))
+            return false;
+        return c->rope.low_freq_factor < c->rope.high_freq_factor ||
+               err_set(e, ERR_INPUT, "%s: low_freq_factor must be below high_freq_factor", where);
+    }
+    return err_set(e, ERR_INPUT, "%s: RoPE scaling %.40s is not supported; default, linear and llama3 are",
+                   where, type);
+}
+
+static bool parse_rope(const json_t *root, const char *where, struct model_config *c, struct err *e) {
+    const json_t *rope = json_object_get(root, "rope_parameters");
+    if (!json_is_object(rope)) rope = json_object_get(root, "rope_scaling");
+    c->rope.kind = ROPE_DEFAULT;
+    c->rope.factor = c->rope.attention_factor = 1;
+    if (!json_get_real(root, "rope_theta", 10000, &c->rope.theta, where, e)) return false;
+    if (json_is_object(rope)) {
+        const char *type, *old_type;
+        if (!json_get_real(rope, "rope_theta", c->rope.theta, &c->rope.theta, where, e) ||
+            !json_get_string(rope, "type", "default", &old_type, where, e) ||
+            !json_get_string(rope, "rope_type", old_type, &type, where, e))
+            return false;
+        if (json_object_get(rope, "full_attention") || json_object_get(rope, "sliding_attention"))
+            return err_set(e, ERR_INPUT, "%s: RoPE that differs between layers is not supported", where);
+        if (!parse_rope_kind(rope, type, where, c, e)) return false;
+    } else if (rope && !json_is_null(rope)) {
+        return err_set(e, ERR_INPUT, "%s: RoPE scaling must be an object", where);
+    }
+    return (c->rope.theta >= 1 && c->rope.theta <= 1e12) ||
+           err_set(e, ERR_INPUT, "%s: rope_theta is %g", where, c->rope.theta);
+}
+
+bool config_parse(const json_t *root, const char *where, struct model_config *out, struct err *e) {
+    *out = (struct model_config){0};
+    if (!json_is_object(root)) return err_set(e, ERR_INPUT, "%s: not an object", where);
+    return parse_family(root, where, out, e) && parse_sizes(root, where, out, e) &&
+           parse_head(root, where, out, e) && refuse_options(root, where, out, e) &&
+           refuse_window(root, where, out, e) && parse_rope(root, where, out, e);
+}
+
+bool config_parse_ends(const json_t *root, const char *where, int n_vocab, struct config_ends *out,
+                       struct err *e) {
+    const json_t *ids = json_object_get(root, "eos_token_id");
+    out->n = 0;
+    if (!ids || json_is_null(ids)) return true;
+    size_t n = json_is_array(ids) ? json_array_size(ids) : 1;
+    if (n > CONFIG_ENDS_MAX)
+        return err_set(e, ERR_INPUT, "%s: more than %d end tokens", where, CONFIG_ENDS_MAX);
+    for (size_t i = 0; i < n; i++) {
+        const json_t *id = json_is_array(ids) ? json_array_get(ids, i) : ids;
+        if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) >= n_vocab)
+            return err_set(e, ERR_INPUT, "%s: eos_token_id must be ids below vocab_size %d", where, n_vocab);
+        out->ids[out->n++] = (int)json_integer_value(id);
+    }
+    return true;
+}
+
+bool config_parse_sampling(const json_t *root, const char *where, struct model_sampling *out, struct err *e) {
+    double temperature, top_p, min_p;
+    int64_t top_k;
+    if (!json_get_real(root, "temperature", 1, &temperature, where, e) ||
+        !json_get_real(root, "top_p", 1, &top_p, where, e) ||
+        !json_get_real(root, "min_p", 0, &min_p, where, e) ||
+        !json_get_int(root, "top_k", 0, INT64_MIN, INT64_MAX, &top_k, where, e))
+        return false;
+    if (!(temperature >= 0 && temperature <= 100) || !(top_p > 0 && top_p <= 1) ||
+        !(min_p >= 0 && min_p <= 1))
+        return err_set(e, ERR_INPUT, "%s: temperature %g, top_p %g or min_p %g makes no sense", where,
+                       temperature, top_p, min_p);
+    *out = (struct model_sampling){.temperature = (float)temperature,
+                                   .top_p = (float)top_p,
+                                   .min_p = (float)min_p,
+                                   .top_k = top_k > 0 && top_k < 1 << 22 ? (int)top_k : 0};
+    return true;
+}

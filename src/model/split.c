@@ -1,0 +1,229 @@
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include "model/split.h"
+
+#include <pcre2.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/rng.h"
+
+enum {
+    PATTERNS_MAX = 16,
+    PATTERN_BYTES_MAX = 16384,
+    MATCH_LIMIT = 20 * 1000 * 1000,
+    HEAP_KIB_MAX = 256 << 10
+};
+
+struct split {
+    pcre2_code *codes[PATTERNS_MAX];
+    int n;
+    pcre2_match_context *limits;
+    uint64_t hash;
+};
+
+/* Unicode White_Space, and the rest: insides of a character class. PCRE2's own \s has U+180E besides. */
+#define SPACES                                                                                               \
+    "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{" \
+    "3000}"
+#define NO_SPACES                                                                                            \
+    "\\x{0}-\\x{8}\\x{e}-\\x{1f}\\x{21}-\\x{84}\\x{86}-\\x{9f}\\x{a1}-\\x{167f}\\x{1681}-\\x{1fff}"          \
+    "\\x{200b}-\\x{2027}\\x{202a}-\\x{202e}\\x{2030}-\\x{205e}\\x{2060}-\\x{2fff}\\x{3001}-\\x{10ffff}"
+
+struct split *split_new(void) {
+    struct split *s = mem_zalloc(1, sizeof *s);
+    s->limits = pcre2_match_context_create(NULL);
+    ASSERT(s->limits);
+    pcre2_set_match_limit(s->limits, MATCH_LIMIT);
+    pcre2_set_heap_limit(s->limits, HEAP_KIB_MAX);
+    return s;
+}
+
+void split_free(struct split *s) {
+    if (!s) return;
+    for (int i = 0; i < s->n; i++) pcre2_code_free(s->codes[i]);
+    pcre2_match_context_free(s->limits);
+    free(s);
+}
+
+uint64_t split_hash(const struct split *s) {
+    return s->hash;
+}
+
+static bool refuse(struct str pattern, const char *what, size_t at, const char *where, struct err *e) {
+    return err_set(e, ERR_INPUT,
+                   "%s: the split pattern uses %s at byte %zu (\"%.*s\"), which is not supported", where,
+                   what, at, (int)MIN(pattern.len - at, 20), pattern.ptr + at);
+}
+
+/* An escape at pattern[at]; *at moves behind what is written. */
+static bool rewrite_escape(struct str pattern, size_t *at, bool in_class, struct buf *out, const char *where,
+                           struct err *e) {
+    if (*at + 1 >= pattern.len) return refuse(pattern, "an unfinished escape", *at, where, e);
+    char c = pattern.ptr[*at + 1];
+    if (c == 's') {
+        buf_add_str(out, in_class ? STR(SPACES) : STR("[" SPACES "]"));
+    } else if (c == 'S') {
+        buf_add_str(out, in_class ? STR(NO_SPACES) : STR("[^" SPACES "]"));
+    } else if (strchr("pPdDrntfx", c) || !((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                                           (c >= '0' && c <= '9') || (unsigned char)c >= 0x80 || c == '_')) {
+        if (c == '\0') return refuse(pattern, "a NUL", *at, where, e);
+        buf_add(out, pattern.ptr + *at, 2);
+    } else {
+        return refuse(pattern, "an escape", *at, where, e);
+    }
+    *at += 2;
+    return true;
+}
+
+/* A class from its '[' to its ']'. */
+static bool rewrite_class(struct str pattern, size_t *at, struct buf *out, const char *where, struct err *e) {
+    size_t first = *at, i = *at + 1;
+    buf_add_char(out, '[');
+    if (i < pattern.len && pattern.ptr[i] == '^') buf_add_char(out, pattern.ptr[i++]);
+    if (i < pattern.len && pattern.ptr[i] == ']') return refuse(pattern, "an empty class", first, where, e);
+    while (i < pattern.len && pattern.ptr[i] != ']') {
+        if (pattern.ptr[i] == '\\') {
+            if (!rewrite_escape(pattern, &i, true, out, where, e)) return false;
+            continue;
+        }
+        if (pattern.ptr[i] == '[') return refuse(pattern, "a class in a class", i, where, e);
+        if (pattern.ptr[i] == '&' && i + 1 < pattern.len && pattern.ptr[i + 1] == '&')
+            return refuse(pattern, "an intersection of classes", i, where, e);
+        buf_add_char(out, pattern.ptr[i++]);
+    }
+    if (i == pattern.len) return refuse(pattern, "an unclosed class", first, where, e);
+    buf_add_char(out, ']');
+    *at = i + 1;
+    return true;
+}
+
+/* Groups that both engines read alike: (...), (?:...), (?i:...), and looks around. */
+static bool check_group(struct str pattern, size_t at, const char *where, struct err *e) {
+    static const char *const known[] = {"(?:", "(?i:", "(?=", "(?!", "(?<=", "(?<!", "(?>"};
+    const struct str rest = {pattern.ptr + at, pattern.len - at};
+    if (str_starts(rest, STR("(*"))) return refuse(pattern, "a verb", at, where, e);
+    if (!str_starts(rest, STR("(?"))) return true;
+    for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+        if (str_starts(rest, str_from(known[i]))) return true;
+    }
+    return refuse(pattern, "a group", at, where, e);
+}
+
+bool split_rewrite(struct str pattern, struct buf *out, const char *where, struct err *e) {
+    if (pattern.len > PATTERN_BYTES_MAX)
+        return err_set(e, ERR_INPUT, "%s: a split pattern of %zu bytes is over %d", where, pattern.len,
+                       PATTERN_BYTES_MAX);
+    for (size_t i = 0; i < pattern.len;) {
+        char c = pattern.ptr[i];
+        if (c == '\\') {
+            if (!rewrite_escape(pattern, &i, false, out, where, e)) return false;
+            continue;
+        }
+        if (c == '[') {
+            if (!rewrite_class(pattern, &i, out, where, e)) return false;
+            continue;
+        }
+        if (c == '(' && !check_group(pattern, i, where, e)) return false;
+        if (c == '^' || c == '$' || c == '\0') return refuse(pattern, "an anchor", i, where, e);
+        if (c == '}' && i + 1 < pattern.len && pattern.ptr[i + 1] == '+')
+            return refuse(pattern, "a doubled repeat", i, where, e);
+        buf_add_char(out, c);
+        i++;
+    }
+    return true;
+}
+
+bool split_add(struct split *s, struct str pattern, const char *where, struct err *e) {
+    struct buf text = {0};
+    bool done = false;
+    int code = 0;
+    size_t at = 0;
+    if (s->n == PATTERNS_MAX)
+        return err_set(e, ERR_INPUT, "%s: more than %d split patterns", where, PATTERNS_MAX);
+    if (!split_rewrite(pattern, &text, where, e)) goto done;
+    pcre2_compile_context *context = pcre2_compile_context_create(NULL);
+    ASSERT(context);
+    pcre2_set_newline(context, PCRE2_NEWLINE_LF);
+    pcre2_set_parens_nest_limit(context, 50);
+    pcre2_code *compiled =
+        pcre2_compile((PCRE2_SPTR)buf_cstr(&text), text.len, PCRE2_UTF | PCRE2_UCP, &code, &at, context);
+    pcre2_compile_context_free(context);
+    if (!compiled) {
+        unsigned char why[128] = "";
+        pcre2_get_error_message(code, why, sizeof why);
+        err_set(e, ERR_INPUT, "%s: split pattern: %s", where, (const char *)why);
+        goto done;
+    }
+    uint32_t is_empty = 0;
+    pcre2_pattern_info(compiled, PCRE2_INFO_MATCHEMPTY, &is_empty);
+    if (is_empty) {
+        pcre2_code_free(compiled);
+        err_set(e, ERR_INPUT, "%s: the split pattern can match nothing", where);
+        goto done;
+    }
+    (void)pcre2_jit_compile(compiled, PCRE2_JIT_COMPLETE); /* faster where it works, the same where not */
+    s->codes[s->n++] = compiled;
+    s->hash = rng_hash(s->hash, pattern.ptr, pattern.len);
+    done = true;
+done:
+    buf_free(&text);
+    return done;
+}
+
+struct run {
+    const struct split *split;
+    pcre2_match_data *matches[PATTERNS_MAX];
+    split_piece *piece;
+    void *ctx;
+};
+
+/* The next match at or after `from`: 1 with its bounds, 0 if there is none, negative on failure. */
+static int match_next(const struct run *r, int i_pattern, struct str text, size_t from, size_t *begin,
+                      size_t *end) {
+    const struct split *s = r->split;
+    pcre2_match_data *m = r->matches[i_pattern];
+    PCRE2_SPTR subject = (PCRE2_SPTR)text.ptr;
+    int got = pcre2_match(s->codes[i_pattern], subject, text.len, from, PCRE2_NO_UTF_CHECK, m, s->limits);
+    if (got == PCRE2_ERROR_JIT_STACKLIMIT)
+        got = pcre2_match(s->codes[i_pattern], subject, text.len, from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, m,
+                          s->limits);
+    if (got == PCRE2_ERROR_NOMATCH) return 0;
+    if (got < 0) return got;
+    const PCRE2_SIZE *bounds = pcre2_get_ovector_pointer(m);
+    *begin = bounds[0];
+    *end = bounds[1];
+    return 1;
+}
+
+static bool cut(const struct run *r, int i_pattern, struct str text, struct err *e) {
+    if (text.len == 0) return true;
+    if (i_pattern == r->split->n) {
+        r->piece(r->ctx, text);
+        return true;
+    }
+    for (size_t at = 0; at < text.len;) {
+        size_t begin = text.len, end = text.len;
+        int got = match_next(r, i_pattern, text, at, &begin, &end);
+        if (got < 0)
+            return err_set(e, ERR_INPUT,
+                           "this text takes the tokenizer's split pattern too long (PCRE2 error %d)", got);
+        if (got > 0 && end <= at)
+            end = begin = text.len; /* a match of nothing, which looking around might give */
+        if (!cut(r, i_pattern + 1, (struct str){text.ptr + at, begin - at}, e)) return false;
+        if (!cut(r, i_pattern + 1, (struct str){text.ptr + begin, end - begin}, e)) return false;
+        at = end;
+    }
+    return true;
+}
+
+bool split_run(const struct split *s, struct str text, split_piece *piece, void *ctx, struct err *e) {
+    struct run r = {.split = s, .piece = piece, .ctx = ctx};
+    for (int i = 0; i < s->n; i++) {
+        r.matches[i] = pcre2_match_data_create(1, NULL);
+        ASSERT(r.matches[i]);
+    }
+    bool done = cut(&r, 0, text, e);
+    for (int i = 0; i < s->n; i++) pcre2_match_data_free(r.matches[i]);
+    return done;
+}

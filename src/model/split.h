@@ -1,0 +1,34 @@
+/* split.h - cutting text into the pieces that byte-pair merging works on, by the patterns of tokenizer.json.
+ *
+ * Patterns are written for Oniguruma and run by PCRE2 (UTF, UCP): what the two read alike is taken, `\s` and
+ * `\S` are spelled out as Unicode's White_Space, and every construct that they read differently is refused
+ * when the pattern is added. Several patterns cut one after another, each within the pieces of the former.
+ * Every byte of the text lies in one piece.
+ *
+ * Threads: read-only once filled.
+ */
+#ifndef BROOD_SPLIT_H
+#define BROOD_SPLIT_H
+
+#include "base/err.h"
+#include "base/str.h"
+
+struct split;
+
+struct split *split_new(void);
+void split_free(struct split *s);
+
+/* Each match is a piece, and so is each stretch between matches ("Isolated"). */
+MUST bool split_add(struct split *s, struct str pattern, const char *where, struct err *e);
+
+typedef void split_piece(void *ctx, struct str piece);
+
+/* Tells the pieces of well-formed UTF-8 in order. Fails only where a pattern exceeds its bound of work. */
+MUST bool split_run(const struct split *s, struct str text, split_piece *piece, void *ctx, struct err *e);
+
+uint64_t split_hash(const struct split *s);
+
+/* The rewritten pattern, as it is given to PCRE2. For tests. */
+MUST bool split_rewrite(struct str pattern, struct buf *out, const char *where, struct err *e);
+
+#endif

@@ -1,0 +1,185 @@
+/* tokenizer_json_parts.c - the pipeline around the merges, as tokenizer.json composes it. */
+#include <string.h>
+
+#include "base/json.h"
+#include "model/tokenizer_impl.h"
+
+enum { DEPTH_MAX = 4, PARTS_MAX = 16 };
+
+#define GPT2_PATTERN "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
+
+static bool want_type(const json_t *part, const char **type, const char *what, const char *where,
+                      struct err *e) {
+    return json_want_string(part, "type", type, where, e) || err_wrap(e, "%s", what);
+}
+
+/* The list of a "Sequence", with both limits checked. */
+static bool want_list(const json_t *part, const char *key, int depth, const json_t **list, const char *where,
+                      struct err *e) {
+    *list = json_object_get(part, key);
+    if (!json_is_array(*list) || json_array_size(*list) > PARTS_MAX || depth >= DEPTH_MAX)
+        return err_set(e, ERR_INPUT,
+                       "%s: a Sequence without %s, with over %d of them, or nested over %d deep", where, key,
+                       PARTS_MAX, DEPTH_MAX);
+    return true;
+}
+
+static bool refuse(const char *what, const char *type, const char *supported, const char *where,
+                   struct err *e) {
+    return err_set(e, ERR_INPUT, "%s: %s \"%.40s\" is not supported; %s", where, what, type, supported);
+}
+
+/* ---- normaliser ---- */
+
+static bool parse_normaliser(struct tokenizer *t, const json_t *part, int depth, const char *where,
+                             struct err *e) {
+    const char *type;
+    const json_t *list;
+    if (!part || json_is_null(part)) return true;
+    if (!want_type(part, &type, "normalizer", where, e)) return false;
+    if (strcmp(type, "NFC") == 0) return t->nfc = true;
+    if (strcmp(type, "Sequence") != 0) return refuse("normalizer", type, "none and NFC are", where, e);
+    if (!want_list(part, "normalizers", depth, &list, where, e)) return false;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        if (!parse_normaliser(t, json_array_get(list, i), depth + 1, where, e)) return false;
+    }
+    return true;
+}
+
+bool tokenizer_parse_normaliser(struct tokenizer *t, const json_t *part, const char *where, struct err *e) {
+    return parse_normaliser(t, part, 0, where, e);
+}
+
+/* ---- splitter ---- */
+
+static void add_literal(struct buf *pattern, const char *text) {
+    for (; *text; text++) {
+        if (strchr("\\^$.[]|()?*+{}-#", *text)) buf_add_char(pattern, '\\');
+        buf_add_char(pattern, *text);
+    }
+}
+
+/* {"type": "Split", "pattern": {"Regex": P} or {"String": S}, "behavior": "Isolated", "invert": false} */
+static bool parse_split(struct tokenizer *t, const json_t *part, const char *where, struct err *e) {
+    const char *behaviour, *regex, *literal;
+    const json_t *pattern = json_object_get(part, "pattern");
+    if (!json_want_string(part, "behavior", &behaviour, where, e)) return false;
+    if (strcmp(behaviour, "Isolated") != 0)
+        return refuse("Split behavior", behaviour, "Isolated is", where, e);
+    if (!json_get_string(pattern, "Regex", NULL, &regex, where, e) ||
+        !json_get_string(pattern, "String", NULL, &literal, where, e))
+        return false;
+    if (regex) return split_add(t->split, str_from(regex), where, e);
+    if (!literal || !literal[0])
+        return err_set(e, ERR_INPUT, "%s: Split has neither a Regex nor a String", where);
+    struct buf escaped = {0};
+    add_literal(&escaped, literal);
+    bool done = split_add(t->split, buf_str(&escaped), where, e);
+    buf_free(&escaped);
+    return done;
+}
+
+static bool parse_digits(struct tokenizer *t, const json_t *part, const char *where, struct err *e) {
+    bool single;
+    if (!json_get_bool(part, "individual_digits", false, &single, where, e)) return false;
+    return split_add(t->split, single ? STR("\\p{N}") : STR("\\p{N}+"), where, e);
+}
+
+static bool parse_byte_level(struct tokenizer *t, const json_t *part, const char *where, struct err *e) {
+    bool prefix, regex;
+    if (!json_get_bool(part, "add_prefix_space", true, &prefix, where, e) ||
+        !json_get_bool(part, "use_regex", true, &regex, where, e))
+        return false;
+    if (prefix) return err_set(e, ERR_INPUT, "%s: add_prefix_space is not supported", where);
+    return !regex || split_add(t->split, STR(GPT2_PATTERN), where, e);
+}
+
+/* *is_bytes: the ByteLevel has come, after which nothing may. */
+static bool parse_splitter(struct tokenizer *t, const json_t *part, int depth, bool *is_bytes,
+                           const char *where, struct err *e) {
+    const char *type;
+    const json_t *list;
+    if (!want_type(part, &type, "pre_tokenizer", where, e)) return false;
+    if (*is_bytes) return refuse("pre_tokenizer after ByteLevel", type, "nothing is", where, e);
+    if (strcmp(type, "Split") == 0) return parse_split(t, part, where, e);
+    if (strcmp(type, "Digits") == 0) return parse_digits(t, part, where, e);
+    if (strcmp(type, "ByteLevel") == 0) return *is_bytes = true, parse_byte_level(t, part, where, e);
+    if (strcmp(type, "Sequence") != 0)
+        return refuse("pre_tokenizer", type, "Split, Digits, ByteLevel and a Sequence of them are", where, e);
+    if (!want_list(part, "pretokenizers", depth, &list, where, e)) return false;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        if (!parse_splitter(t, json_array_get(list, i), depth + 1, is_bytes, where, e)) return false;
+    }
+    return true;
+}
+
+bool tokenizer_parse_splitter(struct tokenizer *t, const json_t *part, const char *where, struct err *e) {
+    bool is_bytes = false;
+    if (part && !json_is_null(part) && !parse_splitter(t, part, 0, &is_bytes, where, e)) return false;
+    return is_bytes || err_set(e, ERR_INPUT,
+                               "%s: no ByteLevel pre_tokenizer: this is not byte-level BPE, which alone is "
+                               "supported",
+                               where);
+}
+
+/* ---- post-processor ---- */
+
+static bool refuse_template(const char *where, struct err *e) {
+    return err_set(e, ERR_INPUT,
+                   "%s: TemplateProcessing other than one token before the text is not supported", where);
+}
+
+/* "single": [{"SpecialToken": {"id": TEXT}}, {"Sequence": {"id": "A"}}], "special_tokens": {TEXT: {"ids":
+ * [ID]}} */
+static bool parse_template(struct tokenizer *t, const json_t *part, const char *where, struct err *e) {
+    const json_t *single = json_object_get(part, "single");
+    size_t n = json_array_size(single);
+    if (n < 1 || n > 2 || !json_object_get(json_array_get(single, n - 1), "Sequence"))
+        return refuse_template(where, e);
+    if (n == 1) return true;
+    const json_t *token = json_object_get(json_array_get(single, 0), "SpecialToken");
+    const char *text = json_string_value(json_object_get(token, "id"));
+    if (!text) return refuse_template(where, e);
+    const json_t *ids =
+        json_object_get(json_object_get(json_object_get(part, "special_tokens"), text), "ids");
+    const json_t *id = json_array_get(ids, 0);
+    if (json_array_size(ids) != 1 || !json_is_integer(id)) return refuse_template(where, e);
+    if (json_integer_value(id) < 0 || json_integer_value(id) >= t->n_ids ||
+        !t->entries[json_integer_value(id)].present)
+        return err_set(e, ERR_INPUT, "%s: the post-processor's token \"%.60s\" is not in the vocabulary",
+                       where, text);
+    if (t->bos >= 0) return refuse_template(where, e);
+    t->bos = (int)json_integer_value(id);
+    return true;
+}
+
+static bool parse_post_processor(struct tokenizer *t, const json_t *part, int depth, const char *where,
+                                 struct err *e) {
+    const char *type;
+    const json_t *list;
+    if (!part || json_is_null(part)) return true;
+    if (!want_type(part, &type, "post_processor", where, e)) return false;
+    if (strcmp(type, "ByteLevel") == 0) return true; /* offsets only */
+    if (strcmp(type, "TemplateProcessing") == 0) return parse_template(t, part, where, e);
+    if (strcmp(type, "Sequence") != 0)
+        return refuse("post_processor", type, "ByteLevel and TemplateProcessing are", where, e);
+    if (!want_list(part, "processors", depth, &list, where, e)) return false;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        if (!parse_post_processor(t, json_array_get(list, i), depth + 1, where, e)) return false;
+    }
+    return true;
+}
+
+bool tokenizer_parse_post_processor(struct tokenizer *t, const json_t *part, const char *where,
+                                    struct err *e) {
+    return parse_post_processor(t, part, 0, where, e);
+}
+
+/* ---- decoder ---- */
+
+bool tokenizer_parse_decoder(const json_t *part, const char *where, struct err *e) {
+    const char *type;
+    if (!part || json_is_null(part)) return true;
+    if (!want_type(part, &type, "decoder", where, e)) return false;
+    return strcmp(type, "ByteLevel") == 0 || refuse("decoder", type, "ByteLevel is", where, e);
+}
