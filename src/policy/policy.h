@@ -19,8 +19,8 @@
  * Determinism: for a given model, the tokens of a job are a function of (prefix, job.key, sampling), whatever
  * else is in flight. A job that continues a step with the key that wrote it goes on as if it had never
  * stopped.
- * Ownership: a prefix is owned by who received it (policy_release) and must outlive the jobs that continue it;
- * its ancestors may be released before it.
+ * Ownership: a prefix is owned by who received it (policy_release) and must outlive the jobs that continue
+ * it; its ancestors may be released before it.
  * Threads: one thread owns a policy.
  */
 #ifndef BROOD_POLICY_H
