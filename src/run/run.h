@@ -29,7 +29,7 @@ struct run_options {
     struct search_spec spec;
     enum select_rule
         select; /* for the recorded choice; every other is recorded beside it where its inputs exist */
-    enum select_aggregate aggregate;
+    enum aggregate aggregate;
     struct budget budget; /* of each problem */
     uint64_t seed;
     int n_tokens_max;  /* longest solution; 0: RUN_TOKENS_DEFAULT, or the policy's context if that is shorter

@@ -54,6 +54,6 @@ void solutions_add(struct solutions *s, const char *path, struct str text, const
 }
 
 struct select_choice solutions_choose(const struct solutions *s, enum select_rule rule,
-                                      enum select_aggregate aggregate) {
+                                      enum aggregate aggregate) {
     return select_choose(rule, aggregate, s->view, NULL, (int)s->n);
 }

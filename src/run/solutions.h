@@ -36,6 +36,6 @@ void solutions_add(struct solutions *s, const char *path, struct str text, const
 
 /* The rule with its aggregate over all of them. */
 struct select_choice solutions_choose(const struct solutions *s, enum select_rule rule,
-                                      enum select_aggregate aggregate);
+                                      enum aggregate aggregate);
 
 #endif

@@ -31,7 +31,8 @@ struct store;
 
 enum store_mode { STORE_READ, STORE_WRITE };
 
-/* STORE_WRITE creates the file if it is missing. A file that is no run, or a newer format, is refused. */
+/* STORE_WRITE creates the file if it is missing; ":memory:" keeps it in memory. A file that is no run, or a
+ * newer format, is refused. */
 MUST struct store *store_open(const char *path, enum store_mode mode, struct err *e);
 MUST bool store_close(struct store *s, struct err *e); /* flushes; NULL is legal */
 const char *store_path(const struct store *s);

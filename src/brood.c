@@ -1,0 +1,256 @@
+/* brood.c - the library's door: one problem through the coordinator. */
+#include "brood.h"
+
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "answer/answer.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "run/coordinator.h"
+#include "run/run.h"
+
+#ifndef BROOD_VERSION
+#define BROOD_VERSION "0"
+#endif
+
+static const char default_policy[] = "lab:small", default_reward[] = "lab:prm";
+
+struct brood {
+    struct policy *policy;
+    struct reward *reward; /* NULL: none */
+    volatile sig_atomic_t cancelled;
+};
+
+/* One solve in progress. */
+struct solving {
+    struct brood *brood;
+    const struct brood_request *request;
+    enum select_rule select;
+    enum aggregate aggregate;
+    struct brood_answer *answer; /* set when the search has ended */
+};
+
+static void set_error(struct brood_error *error, const struct err *e) {
+    error->status = err_exit_status(e->code);
+    snprintf(error->message, sizeof error->message, "%s", e->msg);
+}
+
+const char *brood_version(void) {
+    return BROOD_VERSION;
+}
+
+struct brood *brood_open(const struct brood_options *o, struct brood_error *error) {
+    struct err e = {0};
+    struct brood *b = mem_zalloc(1, sizeof *b);
+    const char *policy = o->policy ? o->policy : default_policy;
+    const char *reward = o->reward ? o->reward : o->policy ? "none" : default_reward;
+    const struct policy_options po = {.n_threads = o->n_threads, .system = o->system, .chat = o->chat};
+    const struct reward_options ro = {.n_threads = o->n_threads};
+    b->policy = policy_open(policy, &po, &e);
+    if (!b->policy) goto failed;
+    if (strcmp(reward, "none") != 0) {
+        b->reward = reward_open(reward, &ro, &e);
+        if (!b->reward) goto failed;
+    }
+    return b;
+failed:
+    set_error(error, &e);
+    brood_close(b);
+    return NULL;
+}
+
+void brood_close(struct brood *b) {
+    if (!b) return;
+    reward_close(b->reward);
+    policy_close(b->policy);
+    free(b);
+    answer_thread_end();
+}
+
+void brood_cancel(struct brood *b) {
+    b->cancelled = 1;
+}
+
+/* ---- the answer ---- */
+
+static int compare_classes(const void *a, const void *b) {
+    const struct brood_class *x = a, *y = b;
+    if (x->score < y->score || x->score > y->score) return x->score > y->score ? -1 : 1;
+    return (y->n_votes > x->n_votes) - (y->n_votes < x->n_votes);
+}
+
+static void list_classes(struct brood_answer *a, const struct solutions *s, enum aggregate aggregate) {
+    const int n = select_classes_count(s->classes);
+    a->classes = mem_zalloc((size_t)n, sizeof *a->classes);
+    for (size_t i = 0; i < s->n; i++) {
+        const struct select_solution *v = &s->view[i];
+        if (v->answer_class < 0) continue;
+        struct brood_class *c = &a->classes[v->answer_class];
+        if (!c->answer) c->answer = mem_strdup(s->items[i].answer);
+        c->n_votes++;
+        if (v->n_rewards > 0) c->score += aggregate_of(aggregate, v->rewards, v->n_rewards);
+    }
+    a->n_classes = n;
+    qsort(a->classes, (size_t)n, sizeof *a->classes, compare_classes);
+}
+
+static const char *const why_names[] = {[RUN_FINISHED] = "finished",
+                                        [RUN_BUDGET] = "budget",
+                                        [RUN_DEADLINE] = "deadline",
+                                        [RUN_STOPPED] = "stopped"};
+
+static struct brood_answer *make_answer(const struct solving *v, const struct run_event *event) {
+    const struct solutions *s = event->solutions;
+    const struct run_cost *cost = event->cost;
+    const struct select_choice c = solutions_choose(s, v->select, v->aggregate);
+    struct brood_answer *a = mem_zalloc(1, sizeof *a);
+    *a = (struct brood_answer){
+        .select = select_rule_name(v->select),
+        .aggregate = aggregate_names[v->aggregate],
+        .ended = why_names[event->why],
+        .n_solutions = c.n_solutions,
+        .n_votes = c.n_votes,
+        .score = c.score,
+        .margin = c.margin,
+        .tokens_generated = cost->policy.tokens_generated,
+        .tokens_read = cost->policy_root.tokens_read + cost->policy.tokens_read +
+                       cost->reward_root.tokens_read + cost->reward.tokens_read,
+        .flops_policy = cost->policy_root.flops + cost->policy.flops,
+        .flops_reward = cost->reward_root.flops + cost->reward.flops,
+        .seconds = event->seconds,
+        .n_failed = event->n_failed,
+    };
+    if (c.solution >= 0) {
+        const struct solution *x = &s->items[c.solution];
+        a->answer = x->answer ? mem_strdup(x->answer) : NULL;
+        a->solution = mem_strdup(x->text);
+    }
+    list_classes(a, s, v->aggregate);
+    return a;
+}
+
+void brood_answer_free(struct brood_answer *a) {
+    if (!a) return;
+    for (int i = 0; i < a->n_classes; i++) free((char *)(uintptr_t)a->classes[i].answer);
+    free(a->classes);
+    free(a->answer);
+    free(a->solution);
+    free(a);
+}
+
+/* ---- solving ---- */
+
+static bool on_event(void *ctx, const struct run_event *event, struct err *e) {
+    struct solving *v = ctx;
+    if (event->what == RUN_ENDED) {
+        if (event->solutions->n == 0 && event->failure) {
+            return err_set(e, ERR_SERVICE, "no solution could be written: %s", event->failure);
+        }
+        v->answer = make_answer(v, event);
+        return true;
+    }
+    if (!v->request->on_event) return true;
+    struct brood_event out = {.path = event->path};
+    struct buf text = {0};
+    if (event->what == RUN_NODE) {
+        buf_add_str(&text, event->node->text);
+        out.kind = BROOD_EVENT_NODE;
+        out.text = buf_cstr(&text);
+        out.ended = event->node->finish == STORE_END;
+        out.n_tokens = event->node->n_tokens;
+    } else if (event->what == RUN_SCORE) {
+        out.kind = BROOD_EVENT_SCORE;
+        out.rewards = event->score->rewards;
+        out.n_rewards = MAX(event->score->n_rewards, 0);
+    } else {
+        out.kind = BROOD_EVENT_DROP;
+    }
+    if (v->request->on_event(v->request->ctx, &out)) v->brood->cancelled = 1;
+    buf_free(&text);
+    return true;
+}
+
+static bool choose_rules(struct solving *v, struct err *e) {
+    const struct brood_request *q = v->request;
+    const struct reward_info *info = v->brood->reward ? reward_info(v->brood->reward) : NULL;
+    const char *rule = q->select ? q->select : info ? "weighted" : "majority";
+    const char *aggregate = q->aggregate                 ? q->aggregate
+                            : info && info->aggregate[0] ? info->aggregate
+                                                         : "last";
+    if (!select_rule_parse(rule, &v->select, e) || !aggregate_parse(aggregate, &v->aggregate, e))
+        return false;
+    if (select_needs_rewards(v->select) && !info) {
+        return err_set(e, ERR_INPUT, "selection %s needs a reward model: give one, or choose majority", rule);
+    }
+    if (v->select == SELECT_FIRST_VERIFIED) {
+        return err_set(
+            e, ERR_INPUT,
+            "selection first-verified needs verified solutions: it works on recorded ones (brood vote)");
+    }
+    return true;
+}
+
+static bool prepare(struct solving *v, struct search_spec *spec, struct coordinator_problem *p,
+                    struct err *e) {
+    const struct brood_request *q = v->request;
+    const struct policy_info *info = policy_info(v->brood->policy);
+    if (!q->problem || str_trim(str_from(q->problem)).len == 0)
+        return err_set(e, ERR_INPUT, "the problem is empty: give its text");
+    if (!search_spec_parse(spec, q->strategy ? q->strategy : "sample", e)) return false;
+    if (spec->strategy->needs_reward && !v->brood->reward) {
+        return err_set(e, ERR_INPUT, "strategy %s needs a reward model", spec->strategy->name);
+    }
+    run_fill_sampling(spec, info);
+    if (q->budget_samples > 0 && search_spec_has(spec, "n") &&
+        search_spec_get(spec, "n") > q->budget_samples &&
+        !search_spec_set(spec, "n", fmax(1, floor(q->budget_samples)), e)) {
+        return false;
+    }
+    int n_tokens_max = q->n_tokens_max > 0 ? q->n_tokens_max : RUN_TOKENS_DEFAULT;
+    if (info->n_context > 0) n_tokens_max = MIN(n_tokens_max, info->n_context);
+    *p = (struct coordinator_problem){
+        .id = q->problem_id ? q->problem_id : "problem",
+        .text = q->problem,
+        .spec = spec,
+        .budget = {.samples = q->budget_samples,
+                   .tokens = q->budget_tokens,
+                   .flops = q->budget_flops,
+                   .seconds = q->budget_seconds},
+        .n_tokens_max = n_tokens_max,
+    };
+    p->key = rng_child_named(q->seed, p->id);
+    return true;
+}
+
+static bool search(struct solving *v, const struct coordinator_problem *p, struct err *e) {
+    struct coordinator *c = coordinator_new(v->brood->policy, v->brood->reward, on_event, v);
+    bool ok = coordinator_add(c, p, e);
+    for (int n_active = 1; ok && n_active > 0 && !v->brood->cancelled;)
+        ok = coordinator_step(c, &n_active, e);
+    if (ok && v->brood->cancelled && !v->answer) ok = coordinator_stop(c, e);
+    coordinator_free(c);
+    return ok;
+}
+
+struct brood_answer *brood_solve(struct brood *b, const struct brood_request *request,
+                                 struct brood_error *error) {
+    struct err e = {0};
+    struct solving v = {.brood = b, .request = request};
+    struct search_spec spec;
+    struct coordinator_problem problem;
+    const bool ok = choose_rules(&v, &e) && prepare(&v, &spec, &problem, &e) && search(&v, &problem, &e);
+    b->cancelled = 0;
+    if (ok && v.answer && v.answer->n_solutions == 0 && strcmp(v.answer->ended, "stopped") == 0) {
+        err_set(&e, ERR_CANCELLED, "stopped before there was a solution");
+    } else if (ok) {
+        return v.answer;
+    }
+    brood_answer_free(v.answer);
+    set_error(error, &e);
+    return NULL;
+}

@@ -1,0 +1,432 @@
+/* run.c - a run: services, task and store around a coordinator. */
+#include "run/run.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "store/rows.h"
+#include "store/store.h"
+
+/* What is told is committed this often: the most that a kill can cost. */
+static const double flush_seconds = 0.25;
+
+struct run {
+    struct run_options options;
+    int n_tokens_max;
+    struct task *task;
+    struct policy *policy;
+    struct reward *reward;
+    struct store *store;
+    struct coordinator *coordinator;
+    bool *done;             /* [n_problems] */
+    struct rows **recorded; /* [n_problems] of the problems being searched */
+    size_t next_problem;
+    struct run_progress progress;
+    char *failure;
+    double started, started_cpu, flushed;
+    struct store_session told, stored; /* of this session: so far, and written */
+    volatile sig_atomic_t stopped;
+};
+
+void run_fill_sampling(struct search_spec *spec, const struct policy_info *info) {
+    const struct {
+        const char *key;
+        double value;
+    } recommended[] = {{"temperature", (double)info->sampling.temperature},
+                       {"top_p", (double)info->sampling.top_p},
+                       {"min_p", (double)info->sampling.min_p},
+                       {"top_k", info->sampling.top_k}};
+    for (int i = 0; i < spec->strategy->n_params; i++) {
+        for (size_t j = 0; j < ARRAY_LEN(recommended); j++) {
+            if (isnan(spec->values[i]) && strcmp(spec->strategy->params[i].name, recommended[j].key) == 0) {
+                spec->values[i] = recommended[j].value;
+            }
+        }
+    }
+}
+
+/* ---- configuration: what must be the same for a run to go on ---- */
+
+static json_t *budget_json(const struct budget *b) {
+    return json_pack("{s:f,s:f,s:f,s:f}", "samples", b->samples, "tokens", b->tokens, "flops", b->flops,
+                     "seconds", b->seconds);
+}
+
+static json_t *service_json(const char *name, const char *kind, const char *identity, double n_parameters) {
+    return json_pack("{s:s,s:s,s:s,s:f}", "name", name, "kind", kind, "identity", identity, "parameters",
+                     n_parameters);
+}
+
+static char *hex(uint64_t x) {
+    struct buf b = {0};
+    buf_printf(&b, "%016" PRIx64, x);
+    return buf_take(&b);
+}
+
+static json_t *configuration(const struct run *r) {
+    const struct run_options *o = &r->options;
+    const struct policy_info *p = policy_info(r->policy);
+    struct buf strategy = {0};
+    search_spec_print(&o->spec, &strategy);
+    char *task_hash = hex(r->task->hash), *seed = hex(o->seed);
+    json_t *c = json_object();
+    json_object_set_new(c, "task",
+                        json_pack("{s:s,s:I,s:s}", "name", r->task->name, "problems",
+                                  (json_int_t)r->task->n_problems, "hash", task_hash));
+    json_object_set_new(c, "policy", service_json(p->name, p->kind, p->identity, p->n_parameters));
+    const struct reward_info *w = r->reward ? reward_info(r->reward) : NULL;
+    json_object_set_new(c, "reward",
+                        w ? service_json(w->name, w->kind, w->identity, w->n_parameters) : json_null());
+    json_object_set_new(c, "strategy", json_string(buf_cstr(&strategy)));
+    json_object_set_new(c, "select", json_string(select_rule_name(o->select)));
+    json_object_set_new(c, "aggregate", json_string(aggregate_names[o->aggregate]));
+    json_object_set_new(c, "budget", budget_json(&o->budget));
+    json_object_set_new(c, "seed", json_string(seed));
+    json_object_set_new(c, "tokens_max", json_integer(r->n_tokens_max));
+    json_object_set_new(c, "grader", json_string(o->lenient ? "qwen" : "strict"));
+    json_object_set_new(c, "system", o->system ? json_text(str_from(o->system)) : json_null());
+    json_object_set_new(c, "chat", o->chat ? json_string(o->chat) : json_null());
+    json_object_set_new(c, "separator", json_string(o->separator ? o->separator : "\n\n"));
+    free(task_hash);
+    free(seed);
+    buf_free(&strategy);
+    return c;
+}
+
+/* Names the first part in which the recorded configuration differs. A model that moved is the same model: its
+ * name may change, its identity not. */
+static bool same_configuration(const struct run *r, const json_t *now, const json_t *then, struct err *e) {
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)now, key, value) {
+        const json_t *old = json_object_get(then, key);
+        const json_t *a = value, *b = old;
+        if (json_is_object(value) && json_is_object(old) && json_object_get(value, "identity")) {
+            a = json_object_get(value, "identity");
+            b = json_object_get(old, "identity");
+        } else if (strcmp(key, "task") == 0) {
+            a = json_object_get(value, "hash");
+            b = json_object_get(old, "hash");
+        }
+        if (json_equal(a, b)) continue;
+        char *was = old ? json_line(old) : mem_strdup("none"), *is = json_line(value);
+        err_set(e, ERR_INPUT,
+                "%s: this run was made with another %s (%s, now %s): give --run another file, or the same "
+                "options",
+                store_path(r->store), key, was, is);
+        free(was);
+        free(is);
+        return false;
+    }
+    return true;
+}
+
+static bool settle_configuration(struct run *r, struct err *e) {
+    json_t *now = configuration(r);
+    bool ok;
+    if (store_config(r->store)) {
+        json_t *then = json_parse(str_from(store_config(r->store)), store_path(r->store), e);
+        ok = then && same_configuration(r, now, then, e);
+        json_decref(then);
+    } else {
+        char *line = json_line(now);
+        ok = store_set_config(r->store, line, e);
+        free(line);
+    }
+    json_decref(now);
+    return ok;
+}
+
+/* ---- opening ---- */
+
+struct survey {
+    struct run *run;
+    struct err *e;
+    bool failed;
+};
+
+static bool count_choice(void *ctx, const struct store_choice *c) {
+    struct run *r = ctx;
+    if (c->right >= 0) r->progress.n_graded++;
+    if (c->right > 0) r->progress.n_right++;
+    return true;
+}
+
+static bool mark_done(void *ctx, const struct store_problem *p) {
+    struct survey *v = ctx;
+    if (p->ordinal < 0 || (size_t)p->ordinal >= v->run->task->n_problems || !p->done) return true;
+    v->run->done[p->ordinal] = true;
+    v->run->progress.n_done++;
+    return true;
+}
+
+static bool open_records(struct run *r, struct err *e) {
+    for (size_t i = 0; i < r->task->n_problems; i++) {
+        const struct task_problem *p = &r->task->problems[i];
+        const struct store_problem row = {
+            .ordinal = (int)i, .id = p->id, .text = p->prompt, .answer = p->answer, .level = p->level};
+        if (!store_put_problem(r->store, &row, e)) return false;
+    }
+    struct survey v = {.run = r, .e = e};
+    if (!store_flush(r->store, e) || !store_each_problem(r->store, mark_done, &v, e)) return false;
+    for (size_t i = 0; i < r->task->n_problems; i++) {
+        if (r->done[i] && !store_each_choice(r->store, (int)i, count_choice, r, e)) return false;
+    }
+    r->progress.n_done_before = r->progress.n_done;
+    return true;
+}
+
+static bool on_event(void *ctx, const struct run_event *event, struct err *e);
+
+static bool open_services(struct run *r, struct err *e) {
+    const struct run_options *o = &r->options;
+    const struct policy_options po = {
+        .n_threads = o->n_threads, .separator = o->separator, .system = o->system, .chat = o->chat};
+    const struct reward_options ro = {.n_threads = o->n_threads, .separator = o->separator};
+    r->policy = policy_open(o->policy, &po, e);
+    if (!r->policy) return false;
+    if (o->reward) {
+        r->reward = reward_open(o->reward, &ro, e);
+        if (!r->reward) return false;
+    }
+    if (o->spec.strategy->needs_reward && !r->reward) {
+        return err_set(
+            e, ERR_INPUT,
+            "strategy %s needs a reward model: give one with --reward, for example --reward lab:prm",
+            o->spec.strategy->name);
+    }
+    if (select_needs_rewards(o->select) && !r->reward) {
+        return err_set(e, ERR_INPUT,
+                       "selection %s needs a reward model: give one with --reward, or --select majority",
+                       select_rule_name(o->select));
+    }
+    const int n_context = policy_info(r->policy)->n_context;
+    r->n_tokens_max = o->n_tokens_max > 0 ? o->n_tokens_max : RUN_TOKENS_DEFAULT;
+    if (n_context > 0) r->n_tokens_max = MIN(r->n_tokens_max, n_context);
+    run_fill_sampling(&r->options.spec, policy_info(r->policy));
+    return true;
+}
+
+struct run *run_open(const struct run_options *o, struct err *e) {
+    struct run *r = mem_zalloc(1, sizeof *r);
+    r->options = *o;
+    r->started = r->flushed = clock_seconds();
+    r->started_cpu = clock_cpu_seconds();
+    r->task = task_open(o->task, o->n_problems, e);
+    if (!r->task || !open_services(r, e)) goto failed;
+    if (o->budget.samples > 0 && search_spec_has(&r->options.spec, "n") &&
+        search_spec_get(&r->options.spec, "n") > o->budget.samples &&
+        !search_spec_set(&r->options.spec, "n", floor(o->budget.samples), e)) {
+        goto failed;
+    }
+    r->done = mem_zalloc(r->task->n_problems, sizeof *r->done);
+    r->recorded = mem_zalloc(r->task->n_problems, sizeof *r->recorded);
+    r->progress.n_problems = (int)r->task->n_problems;
+    r->store = store_open(o->store, STORE_WRITE, e);
+    if (!r->store || !settle_configuration(r, e) || !open_records(r, e)) goto failed;
+    r->coordinator = coordinator_new(r->policy, r->reward, on_event, r);
+    return r;
+failed:;
+    struct err ignored;
+    if (!run_close(r, &ignored)) { /* the first error is the one that counts */
+    }
+    return NULL;
+}
+
+static bool flush(struct run *r, struct err *e) {
+    r->told.seconds = clock_seconds() - r->started;
+    r->told.cpu_seconds = clock_cpu_seconds() - r->started_cpu;
+    const struct store_session more = {
+        .seconds = r->told.seconds - r->stored.seconds,
+        .cpu_seconds = r->told.cpu_seconds - r->stored.cpu_seconds,
+        .n_jobs = r->told.n_jobs - r->stored.n_jobs,
+        .tokens_generated = r->told.tokens_generated - r->stored.tokens_generated,
+        .tokens_read = r->told.tokens_read - r->stored.tokens_read,
+    };
+    r->flushed = clock_seconds();
+    if (!store_put_session(r->store, &more, e) || !store_flush(r->store, e)) return false;
+    r->stored = r->told;
+    return true;
+}
+
+bool run_close(struct run *r, struct err *e) {
+    if (!r) return true;
+    bool ok = !r->coordinator || flush(r, e);
+    coordinator_free(r->coordinator);
+    if (r->store && !store_close(r->store, e)) ok = false;
+    reward_close(r->reward);
+    policy_close(r->policy);
+    for (size_t i = 0; r->recorded && i < r->task->n_problems; i++) rows_free(r->recorded[i]);
+    free(r->recorded);
+    free(r->done);
+    task_free(r->task);
+    free(r->failure);
+    free(r);
+    return ok;
+}
+
+/* ---- events into the store ---- */
+
+static int grade(struct run *r, const struct task_problem *p, const char *answer, struct map *grades) {
+    if (!p->answer) return -1;
+    if (!answer) return 0;
+    uint32_t right;
+    if (!map_get(grades, str_from(answer), &right)) {
+        right = task_grade(str_from(answer), p->answer, r->options.lenient);
+        map_put(grades, str_from(answer), right);
+    }
+    return (int)right;
+}
+
+static bool put_solutions(struct run *r, int ordinal, const struct solutions *s, int chosen,
+                          int *chosen_right, struct err *e) {
+    const struct task_problem *p = &r->task->problems[ordinal];
+    struct map *grades = map_new(16);
+    bool ok = true;
+    *chosen_right = p->answer ? 0 : -1;
+    for (size_t i = 0; ok && i < s->n; i++) {
+        const struct solution *x = &s->items[i];
+        const struct store_solution row = {.problem = ordinal,
+                                           .path = x->path,
+                                           .answer = x->answer,
+                                           .complete = x->complete,
+                                           .right = grade(r, p, x->answer, grades)};
+        if ((int)i == chosen) *chosen_right = row.right;
+        ok = store_put_solution(r->store, &row, e);
+    }
+    map_free(grades);
+    return ok;
+}
+
+static bool put_choice(struct run *r, int ordinal, const struct solutions *s, const struct select_choice *c,
+                       struct err *e) {
+    const struct solution *x = c->solution >= 0 ? &s->items[c->solution] : NULL;
+    const struct store_choice row = {
+        .problem = ordinal,
+        .rule = select_rule_name(r->options.select),
+        .aggregate = aggregate_names[r->options.aggregate],
+        .path = x ? x->path : NULL,
+        .answer = x ? x->answer : NULL,
+        .n_solutions = c->n_solutions,
+        .n_classes = c->n_classes,
+        .n_votes = c->n_votes,
+        .score = c->score,
+        .margin = c->margin,
+    };
+    return store_put_choice(r->store, &row, e);
+}
+
+static bool on_ended(struct run *r, const struct run_event *event, struct err *e) {
+    const int i = event->ordinal;
+    rows_free(r->recorded[i]);
+    r->recorded[i] = NULL;
+    if (event->failure && !r->failure) r->failure = mem_strdup(event->failure);
+    r->progress.n_failed += event->n_failed;
+    if (event->why == RUN_STOPPED) return true; /* to be resumed */
+    const struct select_choice c =
+        solutions_choose(event->solutions, r->options.select, r->options.aggregate);
+    int right;
+    if (!put_solutions(r, i, event->solutions, c.solution, &right, e) ||
+        !put_choice(r, i, event->solutions, &c, e) ||
+        !store_put_root_costs(r->store, i, &event->cost->policy_root, &event->cost->reward_root, e) ||
+        !store_put_done(r->store, i, e)) {
+        return false;
+    }
+    r->done[i] = true;
+    r->progress.n_done++;
+    r->progress.n_graded += right >= 0;
+    r->progress.n_right += right > 0;
+    return true;
+}
+
+static bool on_event(void *ctx, const struct run_event *event, struct err *e) {
+    struct run *r = ctx;
+    if (event->what == RUN_ENDED) return on_ended(r, event, e);
+    if (event->recorded || event->what == RUN_DROP) return true;
+    const struct cost *c = event->what == RUN_NODE ? &event->node->cost : &event->score->cost;
+    r->told.n_jobs++;
+    r->told.tokens_generated += c->tokens_generated;
+    r->told.tokens_read += c->tokens_read;
+    if (event->what == RUN_SCORE) return store_put_score(r->store, event->score, e);
+    if (event->node->finish == STORE_END) r->progress.n_solutions++;
+    return store_put_node(r->store, event->node, e);
+}
+
+/* ---- carrying on ---- */
+
+static bool feed(struct run *r, int *n_active, struct err *e) {
+    /* A step after each, since only then is it known whether the batches are full. */
+    while (r->next_problem < r->task->n_problems && coordinator_hungry(r->coordinator)) {
+        const size_t i = r->next_problem++;
+        if (r->done[i]) continue;
+        const struct task_problem *p = &r->task->problems[i];
+        r->recorded[i] = rows_load(r->store, (int)i, e);
+        if (!r->recorded[i]) return false;
+        const struct coordinator_problem job = {
+            .ordinal = (int)i,
+            .id = p->id,
+            .text = p->prompt,
+            .key = rng_child_named(r->options.seed, p->id),
+            .spec = &r->options.spec,
+            .budget = r->options.budget,
+            .n_tokens_max = r->n_tokens_max,
+            .recorded = r->recorded[i],
+        };
+        if (!coordinator_add(r->coordinator, &job, e)) return err_wrap(e, "problem %s", p->id);
+        if (!coordinator_step(r->coordinator, n_active, e)) return false;
+    }
+    return true;
+}
+
+bool run_step(struct run *r, struct run_progress *p, struct err *e) {
+    int n_active = 0;
+    if (r->stopped) {
+        if (!coordinator_stop(r->coordinator, e) || !flush(r, e)) return false;
+        return err_set(e, ERR_CANCELLED, "interrupted: everything so far is kept in %s",
+                       store_path(r->store));
+    }
+    bool ok = feed(r, &n_active, e) && coordinator_step(r->coordinator, &n_active, e);
+    r->progress.finished = ok && n_active == 0 && r->next_problem == r->task->n_problems;
+    if (!ok || r->progress.finished || clock_seconds() - r->flushed > flush_seconds) {
+        struct err flush_error;
+        if (!flush(r, ok ? e : &flush_error)) ok = false; /* what was told is kept whatever else failed */
+    }
+    r->progress.seconds = clock_seconds() - r->started;
+    r->progress.tokens_generated = r->told.tokens_generated;
+    r->progress.tokens_read = r->told.tokens_read;
+    *p = r->progress;
+    return ok;
+}
+
+void run_stop(struct run *r) {
+    r->stopped = 1;
+}
+
+const char *run_failure(const struct run *r) {
+    return r->failure;
+}
+
+struct store *run_store(struct run *r) {
+    return r->store;
+}
+
+bool run_signature(struct run *r, uint64_t *out, struct err *e) {
+    char *bytes = NULL;
+    size_t n = 0;
+    FILE *f = open_memstream(&bytes, &n);
+    if (!f) return err_set(e, ERR_SERVICE, "no memory for the signature");
+    const bool ok = store_export(r->store, f, e);
+    fclose(f);
+    *out = rng_hash(0, bytes, n);
+    free(bytes);
+    return ok;
+}
