@@ -56,23 +56,39 @@ static bool refuse(struct str pattern, const char *what, size_t at, const char *
                    what, at, (int)MIN(pattern.len - at, 20), pattern.ptr + at);
 }
 
-/* An escape at pattern[at]; *at moves behind what is written. */
+/* The length of an escape that is written as it stands: \p{...} and \x{...} with their braces, else two
+ * bytes; 0 if unclosed. */
+static size_t escape_length(struct str rest) {
+    if (!strchr("pPx", rest.ptr[1]) || rest.len < 3 || rest.ptr[2] != '{') return 2;
+    const char *close = memchr(rest.ptr, '}', rest.len);
+    return close ? (size_t)(close - rest.ptr) + 1 : 0;
+}
+
+static bool is_word(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           (unsigned char)c >= 0x80;
+}
+
+/* An escape at pattern[at]; *at moves behind it. Escapes of letters are listed: those that both engines read
+ * alike. */
 static bool rewrite_escape(struct str pattern, size_t *at, bool in_class, struct buf *out, const char *where,
                            struct err *e) {
-    if (*at + 1 >= pattern.len) return refuse(pattern, "an unfinished escape", *at, where, e);
-    char c = pattern.ptr[*at + 1];
+    const struct str rest = {pattern.ptr + *at, pattern.len - *at};
+    if (rest.len < 2 || rest.ptr[1] == '\0') return refuse(pattern, "an unfinished escape", *at, where, e);
+    char c = rest.ptr[1];
+    size_t n = 2;
     if (c == 's') {
         buf_add_str(out, in_class ? STR(SPACES) : STR("[" SPACES "]"));
     } else if (c == 'S') {
         buf_add_str(out, in_class ? STR(NO_SPACES) : STR("[^" SPACES "]"));
-    } else if (strchr("pPdDrntfx", c) || !((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                                           (c >= '0' && c <= '9') || (unsigned char)c >= 0x80 || c == '_')) {
-        if (c == '\0') return refuse(pattern, "a NUL", *at, where, e);
-        buf_add(out, pattern.ptr + *at, 2);
+    } else if (!is_word(c) || strchr("pPdDrntfx", c)) {
+        n = escape_length(rest);
+        if (n == 0) return refuse(pattern, "an unclosed brace", *at, where, e);
+        buf_add(out, rest.ptr, n);
     } else {
         return refuse(pattern, "an escape", *at, where, e);
     }
-    *at += 2;
+    *at += n;
     return true;
 }
 
