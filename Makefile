@@ -38,7 +38,7 @@ override CFLAGS  += -std=c17 -g $(MODE) $(WARN) -ffp-contract=off -fvisibility=h
 override LDFLAGS += $(filter -fsanitize% -fno-sanitize%,$(MODE)) -Wl,--as-needed
 
 # Sources: a folder in src/ is a room. Kernels are compiled once for every instruction set and chosen at start-up.
-SRC  := $(sort $(foreach r,$(ROOMS),$(wildcard src/$(r)/*.c)) $(wildcard src/*.c))
+SRC  := $(sort $(foreach r,$(ROOMS),$(wildcard src/$(r)/*.c)) $(if $(filter-out *,$(ROOMS)),,$(wildcard src/*.c)))
 SRC  := $(if $(X86),$(SRC),$(filter-out %_avx2.c %_avx512.c,$(SRC)))
 OBJ  := $(patsubst %.c,$(B)/%.o,$(filter-out src/cli/%,$(SRC)))
 CLI  := $(patsubst %.c,$(B)/%.o,$(wildcard src/cli/*.c))

@@ -85,13 +85,21 @@ void ledger_settle(struct ledger *l, size_t entry, double tokens, double flops) 
     ASSERT(entry < l->n_entries);
     struct ledger_entry *x = &l->entries[entry];
     if (x->settled) return;
-    *x = (struct ledger_entry){.tokens = tokens, .flops = flops, .settled = true};
+    *x = (struct ledger_entry){tokens, flops, 0, 0, true};
+    if (l->budget.tokens > 0 || l->budget.flops > 0) advance(l);
+}
+
+void ledger_note(struct ledger *l, size_t entry, double tokens, double flops) {
+    ASSERT(entry < l->n_entries && !l->entries[entry].settled);
+    l->entries[entry].tokens = l->entries[entry].known_tokens = tokens;
+    l->entries[entry].known_flops = flops;
     if (l->budget.tokens > 0 || l->budget.flops > 0) advance(l);
 }
 
 void ledger_settle_all(struct ledger *l) {
     for (size_t i = l->n_settled; i < l->n_entries; i++) {
-        if (!l->entries[i].settled) l->entries[i] = (struct ledger_entry){.settled = true};
+        struct ledger_entry *x = &l->entries[i];
+        if (!x->settled) *x = (struct ledger_entry){x->known_tokens, x->known_flops, 0, 0, true};
     }
     advance(l);
 }

@@ -27,7 +27,8 @@ struct budget { /* 0: unlimited */
 MUST bool budget_parse(struct budget *b, const char *text, struct err *e);
 
 struct ledger_entry {
-    double tokens, flops; /* reserved; the real cost once settled */
+    double tokens, flops;             /* reserved; the real cost once settled */
+    double known_tokens, known_flops; /* of that, what is known to be spent */
     bool settled;
 };
 
@@ -47,8 +48,10 @@ void ledger_charge(struct ledger *l, double flops);
 /* How many tokens the next job gets: wanted or fewer, BUDGET_WAIT or BUDGET_SPENT. A job of n tokens costs at
  * most n * flops_per_token. On a grant, *entry is its number for ledger_settle. */
 int ledger_grant(struct ledger *l, int n_tokens_wanted, double flops_per_token, size_t *entry);
+/* Written but not scored yet: the tokens are final, the FLOPs so far known, the rest stays reserved. */
+void ledger_note(struct ledger *l, size_t entry, double tokens, double flops);
 void ledger_settle(struct ledger *l, size_t entry, double tokens, double flops);
 void ledger_settle_all(
-    struct ledger *l); /* nothing is in flight: what was reserved and not told will not be spent */
+    struct ledger *l); /* nothing is in flight: what is not known to be spent will not be */
 
 #endif

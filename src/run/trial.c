@@ -162,9 +162,8 @@ static void solution_text(struct trial *t, int node, struct buf *out) {
 }
 
 static void settle(struct trial *t, struct trial_node *x, const struct cost *scored) {
-    if (x->has_entry)
-        ledger_settle(&t->ledger, x->ledger_entry, x->written.tokens_generated,
-                      x->written.flops + scored->flops);
+    if (!x->has_entry) return;
+    ledger_settle(&t->ledger, x->ledger_entry, x->written.tokens_generated, x->written.flops + scored->flops);
 }
 
 static bool tell_node(struct trial *t, int node, const struct store_node *row, bool recorded, struct err *e) {
@@ -174,8 +173,11 @@ static bool tell_node(struct trial *t, int node, const struct store_node *row, b
     x->written = row->cost;
     cost_add(&t->cost.policy, &row->cost);
     if (row->finish == STORE_FAILED) note_failure(t, row->why);
-    /* With a reward model the entry stays reserved until its score is told; a failed node has none. */
-    if (!coordinator_reward(t->owner) || row->finish == STORE_FAILED) settle(t, x, &(struct cost){0});
+    if (!coordinator_reward(t->owner) || row->finish == STORE_FAILED) {
+        settle(t, x, &(struct cost){0});
+    } else if (x->has_entry) { /* its score may still be asked for */
+        ledger_note(&t->ledger, x->ledger_entry, x->written.tokens_generated, x->written.flops);
+    }
     const struct run_event event = {
         .what = RUN_NODE, .ordinal = t->problem.ordinal, .recorded = recorded, .path = x->path, .node = row};
     if (!coordinator_event(t->owner, &event, e)) return false;
@@ -350,6 +352,8 @@ static bool drop(struct trial *t, int node, struct err *e) {
     for (size_t i = (size_t)node; i < tree->n_nodes; i++) {
         below[i] = (int)i == node || (tree->nodes[i].parent >= 0 && below[tree->nodes[i].parent]);
         if (!below[i] || i >= t->n_nodes) continue;
+        settle(t, &t->nodes[i],
+               &(struct cost){0}); /* work cut short is not charged: nothing was told of it */
         node_withdraw(t, (int)i);
         if (t->is_held && t->held.node == (int)i) t->is_held = false;
     }

@@ -1,0 +1,233 @@
+/* test_store.c - the run store through its public door. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "store/rows.h"
+#include "store/store.h"
+
+static char dir[] = "/tmp/brood-store-XXXXXX";
+
+static char *path_of(const char *name) {
+    static char path[128];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    return path;
+}
+
+static void put_node(struct store *s, int problem, const char *path, const char *text,
+                     enum store_finish finish) {
+    struct err e;
+    const int tokens[] = {5, 6, 7};
+    const struct store_node n = {.problem = problem,
+                                 .path = path,
+                                 .text = str_from(text),
+                                 .tokens = tokens,
+                                 .n_tokens_known = 3,
+                                 .n_tokens = 3,
+                                 .logprob = -1.5,
+                                 .finish = finish,
+                                 .cost = {.tokens_generated = 3, .flops = 30}};
+    assert_true(store_put_node(s, &n, &e));
+}
+
+static void put_score(struct store *s, int problem, const char *path, float reward) {
+    struct err e;
+    const struct store_score c = {problem, path, &reward, 1, {.tokens_read = 3, .flops = 9}};
+    assert_true(store_put_score(s, &c, &e));
+}
+
+static void fill(struct store *s) {
+    struct err e;
+    assert_true(store_set_config(s, "{\"seed\":1}", &e));
+    for (int i = 0; i < 2; i++) {
+        const struct store_problem p = {
+            .ordinal = i, .id = i ? "b" : "a", .text = "2+2?", .answer = "4", .level = i + 1};
+        assert_true(store_put_problem(s, &p, &e));
+    }
+    put_node(s, 0, "10", "ten\n\n", STORE_STEP);
+    put_node(s, 0, "2", "two\n\n", STORE_STEP);
+    put_node(s, 0, "2.0", "The answer is \\boxed{4}.", STORE_END);
+    put_score(s, 0, "2", 0.25f);
+    put_score(s, 0, "2.0", 0.75f);
+    const struct store_solution v = {
+        .problem = 0, .path = "2.0", .answer = "4", .complete = true, .right = 1};
+    assert_true(store_put_solution(s, &v, &e));
+    const struct store_choice c = {.problem = 0,
+                                   .rule = "majority",
+                                   .aggregate = "last",
+                                   .path = "2.0",
+                                   .answer = "4",
+                                   .n_solutions = 1,
+                                   .n_classes = 1,
+                                   .n_votes = 1,
+                                   .score = 1,
+                                   .margin = 1};
+    assert_true(store_put_choice(s, &c, &e));
+    assert_true(store_put_done(s, 0, &e));
+}
+
+static bool collect_path(void *ctx, const struct store_node *n) {
+    buf_printf(ctx, "%s ", n->path);
+    return true;
+}
+
+static void test_rows_come_in_path_order(void **state) {
+    UNUSED(state);
+    struct err e;
+    struct store *s = store_open(":memory:", STORE_WRITE, &e);
+    assert_non_null(s);
+    fill(s);
+    struct buf paths = {0};
+    assert_true(store_each_node(s, 0, collect_path, &paths, &e));
+    assert_string_equal(buf_cstr(&paths), "2 2.0 10 ");
+    buf_free(&paths);
+    assert_true(store_close(s, &e));
+}
+
+static void test_rows_join_text_and_rewards(void **state) {
+    UNUSED(state);
+    struct err e;
+    struct store *s = store_open(":memory:", STORE_WRITE, &e);
+    fill(s);
+    struct rows *r = rows_load(s, 0, &e);
+    assert_non_null(r);
+    struct buf text = {0};
+    rows_text(r, "2.0", &text);
+    assert_string_equal(buf_cstr(&text), "two\n\nThe answer is \\boxed{4}.");
+    float rewards[4];
+    assert_int_equal(rows_rewards(r, "2.0", rewards, 4), 2);
+    assert_true(rewards[0] == 0.25f && rewards[1] == 0.75f);
+    assert_int_equal(rows_rewards(r, "10", rewards, 4), -1); /* not scored */
+    assert_null(rows_find(r, "3"));
+    assert_int_equal(rows_find(r, "2")->tokens[2], 7);
+    assert_int_equal(r->n_solutions, 1);
+    assert_int_equal(r->solutions[0].right, 1);
+    buf_free(&text);
+    rows_free(r);
+    assert_true(store_close(s, &e));
+}
+
+static char *export_text(struct store *s) {
+    struct err e;
+    char *text = NULL;
+    size_t n = 0;
+    FILE *f = open_memstream(&text, &n);
+    assert_true(store_export(s, f, &e));
+    fclose(f);
+    return text;
+}
+
+static void test_what_was_flushed_survives_and_exports_alike(void **state) {
+    UNUSED(state);
+    struct err e;
+    char *path = path_of("run.brood");
+    struct store *s = store_open(path, STORE_WRITE, &e);
+    assert_non_null(s);
+    fill(s);
+    char *before = export_text(s);
+    assert_non_null(strstr(before, "{\"configuration\":{\"seed\":1}}"));
+    assert_non_null(strstr(before, "\"right\":true"));
+    assert_true(store_close(s, &e));
+    s = store_open(path, STORE_READ, &e);
+    assert_non_null(s);
+    char *after = export_text(s);
+    assert_string_equal(before, after);
+    assert_string_equal(store_config(s), "{\"seed\":1}");
+    int n_problems, n_done;
+    assert_true(store_count_done(s, &n_problems, &n_done, &e));
+    assert_int_equal(n_problems, 2);
+    assert_int_equal(n_done, 1);
+    free(before);
+    free(after);
+    assert_true(store_close(s, &e));
+}
+
+static void test_sessions_add_up_and_are_not_exported(void **state) {
+    UNUSED(state);
+    struct err e;
+    char *path = path_of("sessions.brood");
+    for (int i = 0; i < 2; i++) {
+        struct store *s = store_open(path, STORE_WRITE, &e);
+        if (i == 0) fill(s);
+        const struct store_session t = {.seconds = 1.5, .tokens_generated = 10};
+        assert_true(store_put_session(s, &t, &e) && store_put_session(s, &t, &e));
+        struct store_session sum;
+        int n;
+        assert_true(store_sessions(s, &sum, &n, &e));
+        assert_int_equal(n, i + 1);
+        assert_true(sum.seconds == 3.0 * (i + 1) && sum.tokens_generated == 20.0 * (i + 1));
+        char *text = export_text(s);
+        assert_null(strstr(text, "seconds"));
+        free(text);
+        assert_true(store_close(s, &e));
+    }
+}
+
+static void test_a_second_writer_is_refused_a_reader_is_not(void **state) {
+    UNUSED(state);
+    struct err e;
+    char *path = path_of("locked.brood");
+    struct store *s = store_open(path, STORE_WRITE, &e);
+    fill(s);
+    assert_true(store_flush(s, &e));
+    assert_null(store_open(path, STORE_WRITE, &e));
+    assert_int_equal(e.code, ERR_INPUT);
+    assert_non_null(strstr(e.msg, "another process"));
+    struct store *reader = store_open(path, STORE_READ, &e);
+    assert_non_null(reader);
+    char *text = export_text(reader);
+    assert_non_null(strstr(text, "\"path\":\"2.0\""));
+    free(text);
+    assert_true(store_close(reader, &e));
+    assert_true(store_close(s, &e));
+}
+
+static void expect_refused(const char *path, enum store_mode mode, const char *part) {
+    struct err e = {0};
+    assert_null(store_open(path, mode, &e));
+    assert_int_equal(e.code, ERR_INPUT);
+    if (!strstr(e.msg, part)) fail_msg("\"%s\" does not say \"%s\"", e.msg, part);
+}
+
+static void test_foreign_files_are_refused_by_name(void **state) {
+    UNUSED(state);
+    expect_refused(path_of("missing.brood"), STORE_READ, "no such run");
+    char *path = path_of("text.brood");
+    FILE *f = fopen(path, "w");
+    for (int i = 0; i < 200; i++) fputs("this is not a database, however long it may be\n", f);
+    fclose(f);
+    expect_refused(path, STORE_READ, "not a run");
+    expect_refused(path, STORE_WRITE, "not a run");
+    expect_refused("/tmp", STORE_WRITE, "/tmp");
+}
+
+static int setup(void **state) {
+    UNUSED(state);
+    return mkdtemp(dir) ? 0 : -1;
+}
+
+static int teardown(void **state) {
+    UNUSED(state);
+    char command[160];
+    snprintf(command, sizeof command, "rm -rf '%s'", dir);
+    return system(command);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rows_come_in_path_order),
+        cmocka_unit_test(test_rows_join_text_and_rewards),
+        cmocka_unit_test(test_what_was_flushed_survives_and_exports_alike),
+        cmocka_unit_test(test_sessions_add_up_and_are_not_exported),
+        cmocka_unit_test(test_a_second_writer_is_refused_a_reader_is_not),
+        cmocka_unit_test(test_foreign_files_are_refused_by_name),
+    };
+    return cmocka_run_group_tests_name("store", tests, setup, teardown);
+}
