@@ -2,7 +2,5 @@
 #include "search/strategies.h"
 
 const struct search_strategy *const search_strategies[] = {
-    &search_greedy,
-    &search_sample,
-    NULL,
+    &search_greedy, &search_sample, &search_beam, &search_dvts, NULL,
 };

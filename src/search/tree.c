@@ -38,6 +38,7 @@ int tree_add(struct tree *t, int parent) {
     struct tree_node *p = tree_get(t, parent);
     ASSERT(p->state == TREE_OPEN && !p->dropped);
     int index = p->n_children++;
+    p->n_live++;
     t->nodes[t->n_nodes] = (struct tree_node){
         .parent = parent,
         .index = index,
@@ -52,10 +53,17 @@ int tree_add(struct tree *t, int parent) {
 }
 
 void tree_drop(struct tree *t, int node) {
-    tree_get(t, node)->dropped = true;
-    if (t->nodes[node].n_children == 0) return;
-    for (size_t i = (size_t)node + 1; i < t->n_nodes; i++)
-        if (t->nodes[t->nodes[i].parent].dropped) t->nodes[i].dropped = true;
+    struct tree_node *top = tree_get(t, node);
+    ASSERT(top->parent >= 0 && !top->dropped);
+    top->dropped = true;
+    t->nodes[top->parent].n_live--;
+    if (top->n_live == 0) return;
+    top->n_live = 0;
+    for (size_t i = (size_t)node + 1; i < t->n_nodes; i++) {
+        if (!t->nodes[t->nodes[i].parent].dropped) continue;
+        t->nodes[i].dropped = true;
+        t->nodes[i].n_live = 0;
+    }
 }
 
 int tree_path_rewards(const struct tree *t, int node, float *out, int n_max) {
@@ -121,12 +129,16 @@ void tree_check(const struct tree *t) {
     ASSERT(t->n_nodes > 0 && t->nodes[0].parent == -1 && t->nodes[0].state == TREE_OPEN &&
            !t->nodes[0].dropped);
     int *n_seen = mem_zalloc(t->n_nodes, sizeof *n_seen);
+    int *n_live = mem_zalloc(t->n_nodes, sizeof *n_live);
     for (size_t i = 1; i < t->n_nodes; i++) {
         int parent = t->nodes[i].parent;
         ASSERT(parent >= 0 && (size_t)parent < i);
         ASSERT(t->nodes[i].index == n_seen[parent]++);
+        n_live[parent] += !t->nodes[i].dropped;
         check_node(t, (int)i);
     }
-    for (size_t i = 0; i < t->n_nodes; i++) ASSERT(t->nodes[i].n_children == n_seen[i]);
+    for (size_t i = 0; i < t->n_nodes; i++)
+        ASSERT(t->nodes[i].n_children == n_seen[i] && t->nodes[i].n_live == n_live[i]);
     free(n_seen);
+    free(n_live);
 }

@@ -31,6 +31,7 @@ struct tree_node {
     bool score_asked; /* a SCORE is wanted or was */
     bool scoring;     /* its SCORE is handed out and not told */
     int n_children;   /* thought of so far */
+    int n_live;       /* children that are not dropped */
     int n_tokens;
     int n_tokens_path; /* root..node */
     double logprob;

@@ -1,0 +1,59 @@
+/* beam.h - level by level search guided by step rewards, in one group (beam search) or several that know
+ * nothing of each other (DVTS).
+ *
+ *     one group, 2 slots, 4 children a slot                                 o open   S solution   x pruned
+ *
+ *     root ──┬─ o 0.9 ──┬─ S 0.9   closes its slot for good
+ *            │          ├─ o 0.3 x
+ *            │          ├─ S 0.2   outranked, closes no slot, but was paid for: it stays a solution
+ *            │          └─ o 0.8 ──┬─ ... the one slot left goes on with its 4 children
+ *            ├─ o 0.1 x            └─ ...
+ *            ├─ o 0.7 ──┬─ o 0.5 x
+ *            └─ ...     └─ ...
+ *
+ * A level is decided when every node of it was told and scored. Its candidates, open or ended, are ranked by
+ * (twins last, aggregate of the rewards along the path, path order); the best go into the group's slots, the
+ * other open ones are dropped. A candidate that ended closes its slot; so does a slot for which there is no
+ * candidate. The rest go on until all slots are closed; at the last depth the answer is written to its end.
+ * What was cut off or failed is no candidate.
+ *
+ * A twin is a node whose text an earlier sibling also has: two slots with the same text would search the same
+ * place twice.
+ */
+#ifndef BROOD_BEAM_H
+#define BROOD_BEAM_H
+
+#include "base/aggregate.h"
+#include "search/strategies.h"
+
+struct beam_group {
+    int n_slots;      /* still open */
+    int share, spare; /* the slot of rank i gets share children, one more if i < spare */
+    int *level;       /* [n_level] nodes of the level that is being written, in path order */
+    size_t n_level, cap;
+    int n_waiting; /* of them, not told or not scored */
+};
+
+struct beam {
+    struct search search;
+    enum aggregate aggregate;
+    int depth;
+    bool distinct;
+    struct beam_group *groups; /* [n_groups]; a node's tag is its group */
+    int n_groups;
+    float *rewards; /* scratch */
+    size_t cap_rewards;
+};
+
+/* Starts n_groups groups of n_slots slots; the parameter n is the number of children that all together write
+ * a level. */
+void beam_start(struct search *s, int n_groups, int n_slots);
+int beam_slots(const struct search *s); /* n / width, at least 1 */
+void beam_fini(struct search *s);
+void beam_told_node(struct search *s, int node);
+void beam_told_score(struct search *s, int node);
+
+enum { BEAM_PARAMS = 9 };
+extern const struct search_param beam_params[BEAM_PARAMS];
+
+#endif
