@@ -10,6 +10,7 @@
  * Costs are a function of positions alone, as in policy/embedded.c: tokens read, plus the listed outputs at
  * markers.
  */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -216,8 +217,14 @@ static struct job *take_serial(struct embedded *p, uint64_t serial) {
 static void tell(struct embedded *p, struct job *job, const float *outputs, struct reward_result *out) {
     const struct prm_profile *profile = &p->model->prm;
     MEM_GROW(p->rewards, p->cap_rewards, job->n_marks);
-    for (size_t i = 0; i < job->n_marks; i++)
+    for (size_t i = 0; i < job->n_marks; i++) {
         p->rewards[i] = (float)prm_profile_score(profile, outputs + i * (size_t)profile->n_outputs);
+        if (isnan(p->rewards[i])) {
+            out->failed = true;
+            out->why = "the reward model's outputs are not numbers";
+            return;
+        }
+    }
     out->rewards = p->rewards;
     out->n_rewards = (int)job->n_marks;
     size_t n = branch_length(job->branch) - job->n_before;

@@ -1,0 +1,405 @@
+/* embedded.c - a model of ours as a policy: prefixes are branches of the engine's KV tree, jobs are its
+ * requests.
+ *
+ * A prompt is rendered once by the model's chat format up to the opening of the answer; from there on text is
+ * kept as token ids and never encoded again. A job forks its prefix, so the shared part is stored and
+ * computed once; the last token of a step is computed when something follows it.
+ *
+ * A step ends with the token in which its separator becomes complete (the match is over bytes, across
+ * tokens); blank separators in front of a step belong to it.
+ *
+ * Costs are a function of positions alone: a token at position t costs model_flops_per_token at a context of
+ * t; the prompt is read (no head outputs) and charged to the root, every sampled token is charged to its job
+ * with the whole head. What the engine really computed, evicted pages again included, is in its own counters.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/rng.h"
+#include "base/share.h"
+#include "engine/engine.h"
+#include "model/model.h"
+#include "policy/kinds.h"
+
+struct policy_prefix {
+    struct branch *branch;
+    bool ended; /* its last token ends the answer */
+};
+
+struct stepper { /* finds the end of a step in a stream of bytes */
+    const char *separator;
+    size_t n_separator, *fallback; /* Knuth-Morris-Pratt: matched bytes after a mismatch at each length */
+    size_t n_matched, n_seen;
+    size_t n_blank; /* bytes before the first that is not blank */
+};
+
+struct job {
+    uint64_t id, serial; /* the caller's; the engine's */
+    struct branch *branch;
+    size_t n_before; /* tokens of the prefix */
+    struct stepper stepper;
+    const struct tokenizer *tokenizer;
+    char *why; /* failed at submission */
+};
+
+struct embedded {
+    struct policy base;
+    struct model *model;
+    struct engine *engine;
+    struct chat_format *chat_own; /* the one of policy_options.chat */
+    char *system, *separator;
+    size_t *fallback;
+    struct job **jobs; /* in flight, in the order of submission */
+    size_t n_jobs, cap;
+    uint64_t n_serials;
+    struct job *told; /* of the last result: its `why` is still being read */
+    struct buf text;  /* of the last result */
+};
+
+/* ---- the end of a step ---- */
+static size_t *stepper_table(struct str separator) {
+    size_t *fallback = mem_zalloc(separator.len + 1, sizeof *fallback);
+    for (size_t i = 1, k = 0; i < separator.len; i++) {
+        while (k > 0 && separator.ptr[i] != separator.ptr[k]) k = fallback[k];
+        if (separator.ptr[i] == separator.ptr[k]) k++;
+        fallback[i + 1] = k;
+    }
+    return fallback;
+}
+
+static bool is_blank(char c) {
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/* Takes the bytes of one token; true if a separator became complete that begins behind something not blank.
+ */
+static bool stepper_feed(struct stepper *s, struct str bytes) {
+    bool ends = false;
+    for (size_t i = 0; i < bytes.len; i++) {
+        char c = bytes.ptr[i];
+        if (s->n_blank == s->n_seen && is_blank(c)) s->n_blank++;
+        s->n_seen++;
+        while (s->n_matched > 0 && c != s->separator[s->n_matched]) s->n_matched = s->fallback[s->n_matched];
+        if (c == s->separator[s->n_matched]) s->n_matched++;
+        if (s->n_matched < s->n_separator) continue;
+        ends = ends || s->n_blank < s->n_seen - s->n_separator;
+        s->n_matched = s->fallback[s->n_matched];
+    }
+    return ends;
+}
+
+static enum engine_stop on_token(void *ctx, int token, float logprob) {
+    struct job *job = ctx;
+    UNUSED(logprob);
+    if (tokenizer_is_special(job->tokenizer, token)) return ENGINE_STOP_NO;
+    return stepper_feed(&job->stepper, tokenizer_bytes(job->tokenizer, token)) ? ENGINE_STOP_AFTER
+                                                                               : ENGINE_STOP_NO;
+}
+
+/* ---- prefixes ---- */
+static struct policy_prefix *prefix_new(struct branch *branch, bool ended) {
+    struct policy_prefix *prefix = mem_alloc(sizeof *prefix);
+    *prefix = (struct policy_prefix){.branch = branch, .ended = ended};
+    return prefix;
+}
+
+static bool render(const struct embedded *p, const char *text, struct tokens *ids, struct err *e) {
+    struct chat_message messages[2];
+    size_t n = 0;
+    if (p->system) messages[n++] = (struct chat_message){CHAT_SYSTEM, str_from(p->system)};
+    messages[n++] = (struct chat_message){CHAT_USER, str_from(text)};
+    const struct chat_format *chat = p->chat_own ? p->chat_own : p->model->chat;
+    return chat_render(chat, p->model->tokenizer, messages, n, true, false, ids, e);
+}
+
+static struct policy_prefix *embedded_root(struct policy *policy, const struct policy_prompt *prompt,
+                                           struct err *e) {
+    struct embedded *p = (struct embedded *)policy;
+    struct policy_prefix *root = NULL;
+    struct tokens ids = {0};
+    if (!render(p, prompt->text, &ids, e)) goto done;
+    if (ids.len == 0) {
+        err_set(e, ERR_INPUT, "the problem is empty");
+        goto done;
+    }
+    if (ids.len >= (size_t)p->base.info.n_context) {
+        err_set(e, ERR_INPUT,
+                "the problem takes %zu tokens, and %s reads %d in all: shorten it, or use another policy",
+                ids.len, p->base.name, p->base.info.n_context);
+        goto done;
+    }
+    root = prefix_new(engine_root(p->engine), false);
+    branch_append(root->branch, ids.ptr, ids.len);
+done:
+    tokens_free(&ids);
+    return root;
+}
+
+/* Floating-point operations of n tokens from position `first` on. */
+static double flops_of(const struct embedded *p, size_t first, size_t n, double per_token) {
+    double sum_positions = (double)n * (double)first + (double)n * ((double)n - 1) / 2;
+    return (double)n * per_token + sum_positions * p->base.info.flops_per_position;
+}
+
+static struct cost embedded_root_cost(const struct policy *policy, const struct policy_prefix *root) {
+    const struct embedded *p = (const struct embedded *)policy;
+    size_t n = branch_length(root->branch);
+    double per_token = model_flops_per_token(&p->model->config, 0, 0);
+    return (struct cost){.tokens_read = (double)n, .flops = flops_of(p, 0, n, per_token)};
+}
+
+static struct policy_prefix *embedded_extend(struct policy *policy, struct policy_prefix *from, int index,
+                                             struct str text, const int *tokens, int n_tokens,
+                                             struct err *e) {
+    struct embedded *p = (struct embedded *)policy;
+    struct policy_prefix *prefix = NULL;
+    struct tokens ids = {0};
+    UNUSED(index);
+    if (tokens)
+        tokens_add_all(&ids, tokens, (size_t)n_tokens);
+    else if (!tokenizer_encode(p->model->tokenizer, text, &ids, e))
+        goto done;
+    for (size_t i = 0; i < ids.len; i++) {
+        if (ids.ptr[i] >= 0 && ids.ptr[i] < p->model->config.n_vocab) continue;
+        err_set(e, ERR_INPUT, "%s has no token %d: the recorded text is another model's", p->base.name,
+                ids.ptr[i]);
+        goto done;
+    }
+    if (branch_length(from->branch) + ids.len > (size_t)p->base.info.n_context) {
+        err_set(e, ERR_INPUT, "the recorded text is longer than what %s reads (%d tokens)", p->base.name,
+                p->base.info.n_context);
+        goto done;
+    }
+    prefix = prefix_new(branch_fork(from->branch), from->ended);
+    branch_append(prefix->branch, ids.ptr, ids.len);
+    if (ids.len > 0) prefix->ended = model_is_end(p->model, ids.ptr[ids.len - 1]);
+done:
+    tokens_free(&ids);
+    return prefix;
+}
+
+static void embedded_release(struct policy *policy, struct policy_prefix *prefix) {
+    UNUSED(policy);
+    branch_release(prefix->branch);
+    free(prefix);
+}
+
+/* ---- jobs ---- */
+static void job_free(struct job *job) {
+    if (!job) return;
+    if (job->branch) branch_release(job->branch);
+    free(job->why);
+    free(job);
+}
+
+static struct job *remove_at(struct embedded *p, size_t i) {
+    struct job *job = p->jobs[i];
+    p->n_jobs--;
+    memmove(p->jobs + i, p->jobs + i + 1, (p->n_jobs - i) * sizeof *p->jobs);
+    return job;
+}
+
+static struct job *refused(struct job *job, const char *why) {
+    job->why = mem_strdup(why);
+    return job;
+}
+
+/* Hands the job to the engine, or notes why it cannot be. */
+static struct job *job_start(struct embedded *p, const struct policy_job *asked) {
+    struct job *job = mem_zalloc(1, sizeof *job);
+    job->id = asked->id;
+    job->serial = p->n_serials++;
+    job->n_before = branch_length(asked->from->branch);
+    if (asked->from->ended) return refused(job, "the answer has ended");
+    if (job->n_before >= (size_t)p->base.info.n_context) return refused(job, "the policy's context is full");
+    job->branch = branch_fork(asked->from->branch);
+    job->tokenizer = p->model->tokenizer;
+    job->stepper = (struct stepper){
+        .separator = p->separator, .n_separator = strlen(p->separator), .fallback = p->fallback};
+    const struct policy_sampling *s = &asked->sampling;
+    engine_generate(p->engine,
+                    &(struct engine_generate){
+                        .id = job->serial,
+                        .branch = job->branch,
+                        .key = asked->key,
+                        .sampling = {.temperature = s->temperature,
+                                     .top_k = s->top_k,
+                                     .top_p = s->top_p,
+                                     .min_p = s->min_p},
+                        .n_tokens_max = MIN(asked->n_tokens_max, p->base.info.n_context - (int)job->n_before),
+                        .on_token = asked->until == POLICY_UNTIL_STEP ? on_token : NULL,
+                        .ctx = job,
+                    });
+    return job;
+}
+
+static void embedded_submit(struct policy *policy, const struct policy_job *asked) {
+    struct embedded *p = (struct embedded *)policy;
+    MEM_GROW(p->jobs, p->cap, p->n_jobs + 1);
+    p->jobs[p->n_jobs++] = job_start(p, asked);
+}
+
+static void embedded_cancel(struct policy *policy, uint64_t id) {
+    struct embedded *p = (struct embedded *)policy;
+    for (size_t i = 0; i < p->n_jobs; i++) {
+        if (p->jobs[i]->id != id) continue;
+        struct job *job = remove_at(p, i);
+        if (job->branch) engine_cancel(p->engine, job->serial);
+        job_free(job);
+        return;
+    }
+}
+
+static int embedded_work(struct policy *policy, double seconds_max, struct err *e) {
+    struct embedded *p = (struct embedded *)policy;
+    UNUSED(seconds_max); /* one forward pass */
+    if (p->n_jobs == 0) return 0;
+    return engine_step(p->engine, e) < 0 ? -1 : 1;
+}
+
+/* The first job that was refused at submission, or NULL. */
+static struct job *take_refused(struct embedded *p) {
+    for (size_t i = 0; i < p->n_jobs; i++)
+        if (p->jobs[i]->why) return remove_at(p, i);
+    return NULL;
+}
+
+static struct job *take_serial(struct embedded *p, uint64_t serial) {
+    for (size_t i = 0; i < p->n_jobs; i++)
+        if (p->jobs[i]->serial == serial) return remove_at(p, i);
+    ASSERT(!"an event of the engine belongs to a job in flight");
+    return NULL;
+}
+
+static void tell(struct embedded *p, struct job *job, const struct engine_event *event,
+                 struct policy_result *out) {
+    static const enum policy_finish finishes[] = {[ENGINE_END_TOKEN] = POLICY_END,
+                                                  [ENGINE_END_STOPPED] = POLICY_STEP,
+                                                  [ENGINE_END_LENGTH] = POLICY_LENGTH};
+    size_t n = (size_t)event->n_tokens, n_shown = n - (event->end == ENGINE_END_TOKEN);
+    out->finish = finishes[event->end];
+    buf_clear(&p->text);
+    tokenizer_decode(p->model->tokenizer, event->tokens, n_shown, true, &p->text);
+    out->text = buf_str(&p->text);
+    if (out->finish != POLICY_STEP) out->text.len = tokenizer_complete_utf8(out->text);
+    out->tokens = event->tokens;
+    out->n_tokens = event->n_tokens;
+    for (size_t i = 0; i < n; i++) out->logprob += (double)event->logprobs[i];
+    out->cost.tokens_generated = (double)n;
+    out->cost.flops = flops_of(p, job->n_before, n, p->base.info.flops_per_token);
+    out->prefix = prefix_new(job->branch, event->end == ENGINE_END_TOKEN);
+    job->branch = NULL;
+}
+
+static bool embedded_next(struct policy *policy, struct policy_result *out) {
+    struct embedded *p = (struct embedded *)policy;
+    struct engine_event event;
+    struct job *job = take_refused(p);
+    if (!job && !engine_next(p->engine, &event)) return false;
+    out->finish = POLICY_FAILED;
+    if (job) {
+        out->why = job->why;
+    } else {
+        job = take_serial(p, event.id);
+        if (event.end == ENGINE_END_FAILED)
+            out->why = "the policy's outputs are not numbers";
+        else
+            tell(p, job, &event, out);
+    }
+    out->id = job->id;
+    job_free(p->told);
+    p->told = job;
+    return true;
+}
+
+static int embedded_in_flight(const struct policy *policy) {
+    return (int)((const struct embedded *)policy)->n_jobs;
+}
+
+/* ---- opening and closing ---- */
+static void embedded_close(struct policy *policy) {
+    struct embedded *p = (struct embedded *)policy;
+    for (size_t i = 0; i < p->n_jobs; i++) {
+        if (p->jobs[i]->branch) engine_cancel(p->engine, p->jobs[i]->serial);
+        job_free(p->jobs[i]);
+    }
+    job_free(p->told);
+    free(p->jobs);
+    buf_free(&p->text);
+    if (p->engine) engine_close(p->engine);
+    if (p->chat_own) chat_close(p->chat_own);
+    if (p->model) model_close(p->model);
+    free(p->fallback);
+    free(p->separator);
+    free(p->system);
+    free(p);
+}
+
+static const struct policy_ops embedded_ops = {
+    .close = embedded_close,
+    .root = embedded_root,
+    .root_cost = embedded_root_cost,
+    .extend = embedded_extend,
+    .release = embedded_release,
+    .submit = embedded_submit,
+    .cancel = embedded_cancel,
+    .work = embedded_work,
+    .next = embedded_next,
+    .in_flight = embedded_in_flight,
+};
+
+static void fill_info(struct embedded *p, const char *chat) {
+    const struct model *m = p->model;
+    const struct model_config *c = &m->config;
+    double at_start = model_flops_per_token(c, 0, c->n_vocab);
+    p->base.info = (struct policy_info){
+        .kind = "embedded",
+        .n_parameters = (double)model_parameters(m),
+        .flops_per_token = at_start,
+        .flops_per_position = model_flops_per_token(c, 1, c->n_vocab) - at_start,
+        .n_context = c->n_context,
+        .n_wanted = engine_wanted(p->engine),
+        .sampling = {.temperature = m->sampling.temperature,
+                     .top_p = m->sampling.top_p,
+                     .min_p = m->sampling.min_p,
+                     .top_k = m->sampling.top_k},
+    };
+    const char *parts[] = {chat, p->separator, p->system ? p->system : ""};
+    uint64_t hash = m->content_hash;
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) hash = rng_hash(hash, parts[i], strlen(parts[i]) + 1);
+    policy_set_identity(&p->base, hash);
+}
+
+struct policy *policy_open_embedded(const char *path, const struct policy_options *o, struct err *e) {
+    struct embedded *p = mem_zalloc(1, sizeof *p);
+    p->base.ops = &embedded_ops;
+    p->system = o->system ? mem_strdup(o->system) : NULL;
+    p->separator = str_dup(policy_separator(o));
+    p->fallback = stepper_table(policy_separator(o));
+    p->model = model_open(path, e);
+    if (!p->model) goto failed;
+    if (p->model->config.head != MODEL_HEAD_LM) {
+        err_set(e, ERR_INPUT, "%s: this model scores text and cannot write it; give it as --reward", path);
+        goto failed;
+    }
+    if (o->chat && !(p->chat_own = chat_open_named(o->chat, p->model->tokenizer, path, e))) goto failed;
+    p->engine = engine_open(p->model, &(struct engine_options){.n_threads = o->n_threads}, e);
+    if (!p->engine) goto failed;
+    model_drop_tensors(p->model);
+    fill_info(p, chat_name(p->chat_own ? p->chat_own : p->model->chat));
+    return &p->base;
+failed:
+    embedded_close(&p->base);
+    return NULL;
+}
+
+struct policy *policy_open_lab(const char *name, const struct policy_options *o, struct err *e) {
+    struct buf place = {0};
+    buf_printf(&place, "models/%s", name);
+    char *path = share_path(buf_cstr(&place), e);
+    struct policy *p = path ? policy_open_embedded(path, o, e) : NULL;
+    buf_free(&place);
+    free(path);
+    return p;
+}
