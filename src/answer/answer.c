@@ -1,0 +1,63 @@
+#include "answer/answer.h"
+
+#include "answer/decide.h"
+#include "answer/parse.h"
+
+#include "base/mem.h"
+#include "base/rng.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct answer {
+    struct str text;
+    struct answer_options options;
+    struct tree tree;
+    const struct node *root; /* NULL: unparsable */
+};
+
+struct answer *answer_parse(struct str text, const struct answer_options *options) {
+    struct answer *a = mem_zalloc(1, sizeof *a);
+    a->text = (struct str){str_dup(text), text.len};
+    if (options) a->options = *options;
+    tree_init(&a->tree);
+    struct str trimmed = str_trim(a->text);
+    if (trimmed.len == 0 || trimmed.len > ANSWER_BYTES_MAX) return a;
+    struct lex lex;
+    lex_run(&lex, trimmed, &a->tree, a->options.comma_decimal);
+    a->root = parse_run(&lex, &a->tree);
+    lex_fini(&lex);
+    return a;
+}
+
+void answer_free(struct answer *a) {
+    if (!a) return;
+    tree_fini(&a->tree);
+    free((char *)(uintptr_t)a->text.ptr);
+    free(a);
+}
+
+bool answer_is_unparsable(const struct answer *a) {
+    return !a->root;
+}
+
+struct str answer_text(const struct answer *a) {
+    return a->text;
+}
+
+enum answer_verdict answer_equal(const struct answer *a, const struct answer *b) {
+    ASSERT(a->options.rules == b->options.rules && a->options.n_decimals == b->options.n_decimals);
+    if (str_equal(str_trim(a->text), str_trim(b->text))) return ANSWER_EQUAL;
+    if (!a->root || !b->root) return ANSWER_CANNOT_TELL;
+    struct decide d = {.n_decimals = a->options.n_decimals, .n_steps_left = DECIDE_STEPS};
+    return decide(&d, a->root, b->root);
+}
+
+uint64_t answer_key(const struct answer *a) {
+    struct str text = str_trim(a->text);
+    return a->root ? key_of(a->root) : rng_hash(7, text.ptr, text.len);
+}
+
+void answer_thread_end(void) {
+    flint_cleanup();
+}

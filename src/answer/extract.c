@@ -1,0 +1,281 @@
+#include "answer/extract.h"
+
+#include <string.h>
+
+#define JOIN_BYTES_MAX 60 /* between two boxes of one answer */
+
+static bool is_space(char c) {
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+static bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+static bool is_letter(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+static char lower(char c) {
+    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+}
+static struct str cut(struct str s, size_t from, size_t to) {
+    return (struct str){s.ptr + from, to - from};
+}
+
+const char *answer_source_name(enum answer_source how) {
+    static const char *const NAMES[] = {"nothing", "boxed", "hashes", "phrase", "math", "number"};
+    return NAMES[how];
+}
+
+/* ---- boxes ---- */
+
+struct box {
+    size_t begin, end; /* of the whole command */
+    struct str inner;
+};
+
+/* Offset behind the brace that closes the one at `at`, or 0. */
+static size_t close_brace(struct str s, size_t at) {
+    size_t depth = 0;
+    for (size_t i = at; i < s.len; i++) {
+        if (s.ptr[i] == '\\') i++;
+        else if (s.ptr[i] == '{') depth++;
+        else if (s.ptr[i] == '}' && --depth == 0) return i + 1;
+    }
+    return 0;
+}
+
+/* The box command at `at` (a backslash). */
+static bool box_at(struct str s, size_t at, struct box *out) {
+    static const char *const NAMES[] = {"\\boxed", "\\fbox", "\\framebox"};
+    struct str rest = cut(s, at, s.len);
+    size_t i = 0;
+    for (size_t k = 0; k < ARRAY_LEN(NAMES) && !i; k++)
+        if (str_starts(rest, str_from(NAMES[k]))) i = at + strlen(NAMES[k]);
+    if (!i) return false;
+    size_t after_name = i;
+    while (i < s.len && is_space(s.ptr[i])) i++;
+    if (i >= s.len) return false;
+    out->begin = at;
+    if (s.ptr[i] == '{') {
+        out->end = close_brace(s, i);
+        if (!out->end) return false;
+        out->inner = str_trim(cut(s, i + 1, out->end - 1));
+        return out->inner.len > 0;
+    }
+    if (i == after_name) return false; /* \boxedfoo */
+    size_t from = i;
+    while (i < s.len && !is_space(s.ptr[i]) && !strchr("$\\,;)", s.ptr[i])) i++;
+    if (i > from && s.ptr[i - 1] == '.') i--;
+    out->end = i;
+    out->inner = cut(s, from, i);
+    return i > from;
+}
+
+/* Nothing but separators: commas, "and", "or", spacing commands, dollars, short remarks in \text{...}. */
+static bool only_separators(struct str s) {
+    if (s.len > JOIN_BYTES_MAX) return false;
+    size_t i = 0;
+    while (i < s.len) {
+        char c = s.ptr[i];
+        struct str rest = cut(s, i, s.len);
+        if (is_space(c) || strchr(",;$.&", c)) i++;
+        else if (str_starts(rest, STR("and"))) i += 3;
+        else if (str_starts(rest, STR("or"))) i += 2;
+        else if (str_starts(rest, STR("\\text{"))) {
+            size_t end = close_brace(s, i + 5);
+            if (!end) return false;
+            i = end;
+        } else if (str_starts(rest, STR("\\quad"))) i += 5;
+        else if (str_starts(rest, STR("\\qquad"))) i += 6;
+        else if (c == '\\' && i + 1 < s.len && !is_letter(s.ptr[i + 1])) i += 2;
+        else return false;
+    }
+    return true;
+}
+
+static bool find_boxed(struct str s, struct str *out) {
+    struct box run = {0}, box;
+    bool found = false, joined = false;
+    size_t joined_end = 0, joined_begin = 0;
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.ptr[i] != '\\' || !box_at(s, i, &box)) continue;
+        bool joins = found && only_separators(cut(s, joined_end, box.begin));
+        if (!joins) joined_begin = box.begin;
+        joined = joins;
+        joined_end = box.end;
+        run = box;
+        found = true;
+        i = box.end - 1;
+    }
+    if (!found) return false;
+    *out = joined ? cut(s, joined_begin, joined_end) : run.inner;
+    return true;
+}
+
+/* ---- hashes and phrases ---- */
+
+static size_t line_end(struct str s, size_t at) {
+    while (at < s.len && s.ptr[at] != '\n') at++;
+    return at;
+}
+
+static bool find_hashes(struct str s, struct str *out) {
+    ptrdiff_t at = str_find_last(s, STR("####"));
+    if (at < 0) return false;
+    *out = str_trim(cut(s, (size_t)at + 4, line_end(s, (size_t)at)));
+    return out->len > 0;
+}
+
+static bool starts_nocase(struct str s, const char *word) {
+    size_t n = strlen(word);
+    if (s.len < n) return false;
+    for (size_t i = 0; i < n; i++)
+        if (lower(s.ptr[i]) != word[i]) return false;
+    return true;
+}
+
+/* Trims what surrounds an answer in prose: ": ", "$...$" wholly around it, "**", a final full stop. */
+static struct str trim_answer(struct str s) {
+    for (bool again = true; again;) {
+        again = false;
+        s = str_trim(s);
+        while (s.len && strchr(":*=", s.ptr[0])) s = cut(s, 1, s.len), again = true;
+        while (s.len && strchr(".,;:*!", s.ptr[s.len - 1])) {
+            if (s.len >= 2 && s.ptr[s.len - 2] == '\\') break;
+            s.len--;
+            again = true;
+        }
+        if (s.len >= 2 && s.ptr[0] == '$' && s.ptr[s.len - 1] == '$' && s.ptr[s.len - 2] != '\\') {
+            struct str inner = cut(s, 1, s.len - 1);
+            if (str_find(inner, STR("$")) < 0 || (inner.len && inner.ptr[0] == '$')) s = inner, again = true;
+        }
+        if (s.len >= 4 && ((str_starts(s, STR("\\(")) && str_ends(s, STR("\\)"))) || (str_starts(s, STR("\\[")) && str_ends(s, STR("\\]")))))
+            s = cut(s, 2, s.len - 2), again = true;
+    }
+    return s;
+}
+
+/* The end of the sentence that starts at `at`: a full stop before white space, or the line's end, outside $...$. */
+static size_t sentence_end(struct str s, size_t at) {
+    size_t i = at;
+    while (i < s.len && is_space(s.ptr[i])) i++;
+    bool math = false, spans_lines = i < s.len && (s.ptr[i] == '$' || str_starts(cut(s, i, s.len), STR("\\[")));
+    for (; i < s.len; i++) {
+        char c = s.ptr[i];
+        if (c == '\\' && i + 1 < s.len) {
+            char d = s.ptr[++i];
+            if (d == '(' || d == '[') math = true;
+            if (d == ')' || d == ']') math = false;
+            continue;
+        }
+        if (c == '$') {
+            math = !math;
+            if (i + 1 < s.len && s.ptr[i + 1] == '$') i++;
+        }
+        if (c == '\n' && !(math && spans_lines)) return i;
+        if (!math && c == '.' && (i + 1 >= s.len || is_space(s.ptr[i + 1]) || s.ptr[i + 1] == '<')) return i;
+    }
+    return s.len;
+}
+
+static bool find_phrase(struct str s, struct str *out) {
+    static const char *const PHRASES[] = {"answer is", "answer is:", "answer:", "answer =", "answers are", "answer:**"};
+    bool found = false;
+    for (size_t i = 0; i < s.len; i++) {
+        size_t n = 0;
+        char c = lower(s.ptr[i]);
+        bool at_start = i == 0 || !is_letter(s.ptr[i - 1]);
+        if (c == 'a' && at_start) {
+            struct str rest = cut(s, i, MIN(s.len, i + 12));
+            for (size_t k = 0; k < ARRAY_LEN(PHRASES); k++)
+                if (starts_nocase(rest, PHRASES[k])) n = MAX(n, strlen(PHRASES[k]));
+            if (s.ptr[i] == 'A' && rest.len > 1 && rest.ptr[1] == ':' && (i == 0 || s.ptr[i - 1] == '\n')) n = 2;
+        }
+        if (!n) continue;
+        struct str answer = trim_answer(cut(s, i + n, sentence_end(s, i + n)));
+        if (answer.len) {
+            *out = answer;
+            found = true;
+        }
+        i += n - 1;
+    }
+    return found;
+}
+
+/* ---- last resorts ---- */
+
+static bool find_math(struct str s, struct str *out) {
+    bool found = false;
+    for (size_t i = 0; i < s.len; i++) {
+        size_t end = 0, from = 0;
+        if (s.ptr[i] == '\\' && i + 1 < s.len) {
+            char open = s.ptr[i + 1];
+            if (open == '(' || open == '[') {
+                ptrdiff_t n = str_find(cut(s, i + 2, s.len), open == '(' ? STR("\\)") : STR("\\]"));
+                if (n >= 0) {
+                    from = i + 2;
+                    end = from + (size_t)n;
+                }
+            } else i++;
+        } else if (s.ptr[i] == '$') {
+            size_t wide = i + 1 < s.len && s.ptr[i + 1] == '$' ? 2 : 1;
+            size_t j = i + wide;
+            while (j < s.len && !(s.ptr[j] == '$' && s.ptr[j - 1] != '\\')) j++;
+            if (j < s.len) {
+                from = i + wide;
+                end = j;
+            }
+        }
+        if (!end) continue;
+        struct str inner = trim_answer(cut(s, from, end));
+        if (inner.len) {
+            *out = inner;
+            found = true;
+        }
+        i = end + 1 < s.len && s.ptr[end] != '$' ? end + 1 : end + (end + 1 < s.len && s.ptr[end + 1] == '$');
+    }
+    return found;
+}
+
+static bool is_minus(struct str s, size_t end, size_t *n_bytes) {
+    if (end >= 1 && s.ptr[end - 1] == '-') return *n_bytes = 1, true;
+    if (end >= 3 && memcmp(s.ptr + end - 3, "\xe2\x88\x92", 3) == 0) return *n_bytes = 3, true;
+    return false;
+}
+
+/* The last number that is not part of a word: sign, digits with separators, a percent sign behind. */
+static bool find_number(struct str s, struct str *out) {
+    bool found = false;
+    for (size_t i = 0; i < s.len;) {
+        bool point = s.ptr[i] == '.' && i + 1 < s.len && is_digit(s.ptr[i + 1]);
+        if (!is_digit(s.ptr[i]) && !point) {
+            i++;
+            continue;
+        }
+        size_t from = i, n;
+        while (i < s.len && (is_digit(s.ptr[i]) || ((s.ptr[i] == '.' || s.ptr[i] == ',') && i + 1 < s.len && is_digit(s.ptr[i + 1])))) i++;
+        bool word = from > 0 && (is_letter(s.ptr[from - 1]) || s.ptr[from - 1] == '_');
+        word = word || (i < s.len && (is_letter(s.ptr[i]) || s.ptr[i] == '_') && from > 0 && is_letter(s.ptr[from - 1]));
+        if (word) continue;
+        if (i + 1 < s.len && s.ptr[i] == '/' && is_digit(s.ptr[i + 1])) {
+            i++;
+            while (i < s.len && is_digit(s.ptr[i])) i++;
+        }
+        if (is_minus(s, from, &n) && (from == n || !is_digit(s.ptr[from - n - 1]))) from -= n;
+        size_t end = i;
+        if (end < s.len && s.ptr[end] == '%') end++;
+        *out = cut(s, from, end);
+        found = true;
+    }
+    return found;
+}
+
+bool answer_extract(struct str text, unsigned flags, struct str *out, enum answer_source *how) {
+    enum answer_source source = ANSWER_FROM_NOTHING;
+    if (find_boxed(text, out)) source = ANSWER_FROM_BOXED;
+    else if (find_hashes(text, out)) source = ANSWER_FROM_HASHES;
+    else if (find_phrase(text, out)) source = ANSWER_FROM_PHRASE;
+    else if ((flags & ANSWER_TRY_MATH) && find_math(text, out)) source = ANSWER_FROM_MATH;
+    else if ((flags & ANSWER_TRY_NUMBER) && find_number(text, out)) source = ANSWER_FROM_NUMBER;
+    if (how) *how = source;
+    return source != ANSWER_FROM_NOTHING;
+}
