@@ -22,7 +22,7 @@ PKG_CONFIG ?= pkg-config
 MISSING  := $(shell $(PKG_CONFIG) --exists $(PKGS) 2>/dev/null || echo yes)
 FLINT    := $(if $(shell printf '\043include <flint/ca.h>' | $(CC) -E -x c - >/dev/null 2>&1 && echo 3),-lflint,$\
               -lcalcium -lantic -lflint-arb -lflint)
-LIBS     := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null) $(FLINT) -lm -lpthread
+LIBS     := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null) $(FLINT) -lmpfr -lgmp -lm -lpthread
 CMOCKA   := $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null || echo -lcmocka)
 
 CPPFLAGS += -D_GNU_SOURCE -DBROOD_VERSION='"$(VERSION)"' -Isrc $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
