@@ -2,7 +2,6 @@
 
 #include "base/rng.h"
 
-#include <acb_hypgeom.h>
 
 /* A rational n / 2^16 whose size is between 1/16 and 4: fixed by name and point. */
 static void sample(acb_t out, uint64_t key, unsigned i_point) {

@@ -8,7 +8,6 @@
 #define BROOD_ANSWER_EVAL_H
 
 #include "answer/node.h"
-#include <acb.h>
 
 /* True with the value when the expression is a rational that can be computed within EVAL_BITS_MAX bits. */
 bool eval_rational(const struct node *n, fmpq_t out);

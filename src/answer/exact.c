@@ -3,7 +3,6 @@
 #include "answer/decide.h"
 #include "answer/eval.h"
 
-#include <calcium/ca.h>
 
 #define N_PARTS_MAX 12
 #define INPUT_BITS_MAX 400

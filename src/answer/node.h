@@ -10,7 +10,7 @@
 #define BROOD_ANSWER_NODE_H
 
 #include "base/str.h"
-#include <flint/fmpq.h>
+#include "answer/flint.h"
 
 enum node_kind {
     NODE_NUM,       /* value; flags NODE_DECIMAL, NODE_BASED */

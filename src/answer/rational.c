@@ -1,7 +1,5 @@
 #include "answer/eval.h"
 
-#include <flint/arith.h>
-
 static slong bits(const fmpq_t q) {
     return (slong)(fmpz_bits(fmpq_numref(q)) + fmpz_bits(fmpq_denref(q)));
 }
