@@ -2,7 +2,6 @@
 
 #include "base/rng.h"
 
-
 /* A rational n / 2^16 whose size is between 1/16 and 4: fixed by name and point. */
 static void sample(acb_t out, uint64_t key, unsigned i_point) {
     uint64_t r = rng_u64(key, i_point);
@@ -57,8 +56,8 @@ static bool eval_power(const struct node *n, acb_t out, slong prec, unsigned i_p
     } else {
         acb_t x;
         acb_init(x);
-        ok = eval_ball(n->kids[0], out, prec, i_point) && eval_ball(n->kids[1], x, prec, i_point) && below(out, 1 << 16) && below(x, 30) &&
-             !acb_contains_zero(out);
+        ok = eval_ball(n->kids[0], out, prec, i_point) && eval_ball(n->kids[1], x, prec, i_point) &&
+             below(out, 1 << 16) && below(x, 30) && !acb_contains_zero(out);
         if (ok) acb_pow(out, out, x, prec);
         acb_clear(x);
     }
@@ -69,7 +68,8 @@ static bool eval_power(const struct node *n, acb_t out, slong prec, unsigned i_p
 static bool nth_root(acb_t x, const acb_t index, slong prec) {
     fmpz_t n;
     fmpz_init(n);
-    bool ok = arb_get_unique_fmpz(n, acb_realref(index)) && acb_is_int(index) && fmpz_cmp_si(n, 1) >= 0 && fmpz_cmp_si(n, 1000) <= 0;
+    bool ok = arb_get_unique_fmpz(n, acb_realref(index)) && acb_is_int(index) && fmpz_cmp_si(n, 1) >= 0 &&
+              fmpz_cmp_si(n, 1000) <= 0;
     slong k = ok ? fmpz_get_si(n) : 1;
     fmpz_clear(n);
     if (!ok) return false;
@@ -101,35 +101,69 @@ static bool round_to_integer(arb_t x, bool ceil, slong prec) {
 /* cot, sec, csc and the inverses that only acb has */
 static bool trig(enum func f, acb_t x, slong prec) {
     switch (f) {
-    case FUNC_SIN: acb_sin(x, x, prec); break;
-    case FUNC_COS: acb_cos(x, x, prec); break;
-    case FUNC_TAN: acb_tan(x, x, prec); break;
-    case FUNC_COT: acb_cot(x, x, prec); break;
-    case FUNC_SEC: acb_sec(x, x, prec); break;
-    case FUNC_CSC: acb_csc(x, x, prec); break;
-    case FUNC_ASIN: acb_asin(x, x, prec); break;
-    case FUNC_ACOS: acb_acos(x, x, prec); break;
-    case FUNC_ATAN: acb_atan(x, x, prec); break;
-    case FUNC_SINH: acb_sinh(x, x, prec); break;
-    case FUNC_COSH: acb_cosh(x, x, prec); break;
-    case FUNC_TANH: acb_tanh(x, x, prec); break;
-    case FUNC_ASINH: acb_asinh(x, x, prec); break;
-    case FUNC_ACOSH: acb_acosh(x, x, prec); break;
-    case FUNC_ATANH: acb_atanh(x, x, prec); break;
-    default: return false;
+    case FUNC_SIN:
+        acb_sin(x, x, prec);
+        break;
+    case FUNC_COS:
+        acb_cos(x, x, prec);
+        break;
+    case FUNC_TAN:
+        acb_tan(x, x, prec);
+        break;
+    case FUNC_COT:
+        acb_cot(x, x, prec);
+        break;
+    case FUNC_SEC:
+        acb_sec(x, x, prec);
+        break;
+    case FUNC_CSC:
+        acb_csc(x, x, prec);
+        break;
+    case FUNC_ASIN:
+        acb_asin(x, x, prec);
+        break;
+    case FUNC_ACOS:
+        acb_acos(x, x, prec);
+        break;
+    case FUNC_ATAN:
+        acb_atan(x, x, prec);
+        break;
+    case FUNC_SINH:
+        acb_sinh(x, x, prec);
+        break;
+    case FUNC_COSH:
+        acb_cosh(x, x, prec);
+        break;
+    case FUNC_TANH:
+        acb_tanh(x, x, prec);
+        break;
+    case FUNC_ASINH:
+        acb_asinh(x, x, prec);
+        break;
+    case FUNC_ACOSH:
+        acb_acosh(x, x, prec);
+        break;
+    case FUNC_ATANH:
+        acb_atanh(x, x, prec);
+        break;
+    default:
+        return false;
     }
     return true;
 }
 
 static bool unary(enum func f, acb_t x, slong prec) {
     switch (f) {
-    case FUNC_SQRT: acb_sqrt(x, x, prec); return true;
+    case FUNC_SQRT:
+        acb_sqrt(x, x, prec);
+        return true;
     case FUNC_ABS:
         acb_abs(acb_realref(x), x, prec);
         arb_zero(acb_imagref(x));
         return true;
     case FUNC_FLOOR:
-    case FUNC_CEIL: return acb_is_real(x) && below(x, prec) && round_to_integer(acb_realref(x), f == FUNC_CEIL, prec);
+    case FUNC_CEIL:
+        return acb_is_real(x) && below(x, prec) && round_to_integer(acb_realref(x), f == FUNC_CEIL, prec);
     case FUNC_FACTORIAL:
         if (!below(x, 20)) return false;
         acb_add_ui(x, x, 1, prec);
@@ -152,30 +186,42 @@ static bool unary(enum func f, acb_t x, slong prec) {
             acb_clear(ten);
         }
         return true;
-    case FUNC_RE: arb_zero(acb_imagref(x)); return true;
+    case FUNC_RE:
+        arb_zero(acb_imagref(x));
+        return true;
     case FUNC_IM:
         arb_swap(acb_realref(x), acb_imagref(x));
         arb_zero(acb_imagref(x));
         return true;
-    case FUNC_CONJ: acb_conj(x, x); return true;
+    case FUNC_CONJ:
+        acb_conj(x, x);
+        return true;
     case FUNC_MIN:
-    case FUNC_MAX: return true;
-    default: return below(x, 30) && trig(f, x, prec);
+    case FUNC_MAX:
+        return true;
+    default:
+        return below(x, 30) && trig(f, x, prec);
     }
 }
 
 static bool combine(const struct node *n, acb_t acc, const acb_t x, slong prec) {
     switch (n->kind) {
-    case NODE_ADD: acb_add(acc, acc, x, prec); return true;
-    case NODE_MUL: acb_mul(acc, acc, x, prec); return true;
+    case NODE_ADD:
+        acb_add(acc, acc, x, prec);
+        return true;
+    case NODE_MUL:
+        acb_mul(acc, acc, x, prec);
+        return true;
     case NODE_DIV:
         if (acb_contains_zero(x)) return false;
         acb_div(acc, acc, x, prec);
         return true;
-    default: break;
+    default:
+        break;
     }
     switch (n->op) {
-    case FUNC_ROOT: return nth_root(acc, x, prec);
+    case FUNC_ROOT:
+        return nth_root(acc, x, prec);
     case FUNC_LOG: {
         acb_t d;
         acb_init(d);
@@ -192,10 +238,13 @@ static bool combine(const struct node *n, acb_t acc, const acb_t x, slong prec) 
     case FUNC_MIN:
     case FUNC_MAX:
         if (!acb_is_real(acc) || !acb_is_real(x)) return false;
-        if (n->op == FUNC_MIN) arb_min(acb_realref(acc), acb_realref(acc), acb_realref(x), prec);
-        else arb_max(acb_realref(acc), acb_realref(acc), acb_realref(x), prec);
+        if (n->op == FUNC_MIN)
+            arb_min(acb_realref(acc), acb_realref(acc), acb_realref(x), prec);
+        else
+            arb_max(acb_realref(acc), acb_realref(acc), acb_realref(x), prec);
         return true;
-    default: return false;
+    default:
+        return false;
     }
 }
 
@@ -204,7 +253,8 @@ static bool eval_apply(const struct node *n, acb_t out, slong prec, unsigned i_p
     uint64_t key = rng_hash(1, n->name.ptr, n->name.len);
     for (uint32_t i = 0; i < n->n_kids; i++) {
         if (!eval_ball(n->kids[i], out, prec, i_point) || !below(out, 60)) return false;
-        double re = arf_get_d(arb_midref(acb_realref(out)), ARF_RND_NEAR), im = arf_get_d(arb_midref(acb_imagref(out)), ARF_RND_NEAR);
+        double re = arf_get_d(arb_midref(acb_realref(out)), ARF_RND_NEAR),
+               im = arf_get_d(arb_midref(acb_imagref(out)), ARF_RND_NEAR);
         float parts[2] = {(float)re + 0.0f, (float)im + 0.0f};
         key = rng_hash(key, parts, sizeof parts);
     }
@@ -218,7 +268,8 @@ static bool eval_kids(const struct node *n, acb_t out, slong prec, unsigned i_po
     acb_t x;
     acb_init(x);
     bool ok = true;
-    for (uint32_t i = 1; i < n->n_kids && ok; i++) ok = eval_ball(n->kids[i], x, prec, i_point) && combine(n, out, x, prec);
+    for (uint32_t i = 1; i < n->n_kids && ok; i++)
+        ok = eval_ball(n->kids[i], x, prec, i_point) && combine(n, out, x, prec);
     acb_clear(x);
     return ok;
 }
@@ -226,15 +277,25 @@ static bool eval_kids(const struct node *n, acb_t out, slong prec, unsigned i_po
 bool eval_ball(const struct node *n, acb_t out, slong prec, unsigned i_point) {
     bool ok = true;
     switch (n->kind) {
-    case NODE_NUM: acb_set_fmpq(out, n->value, prec); break;
-    case NODE_SYM: sample(out, rng_hash(0, n->name.ptr, n->name.len), i_point); break;
-    case NODE_APPLY: ok = eval_apply(n, out, prec, i_point); break;
-    case NODE_PI: acb_const_pi(out, prec); break;
+    case NODE_NUM:
+        acb_set_fmpq(out, n->value, prec);
+        break;
+    case NODE_SYM:
+        sample(out, rng_hash(0, n->name.ptr, n->name.len), i_point);
+        break;
+    case NODE_APPLY:
+        ok = eval_apply(n, out, prec, i_point);
+        break;
+    case NODE_PI:
+        acb_const_pi(out, prec);
+        break;
     case NODE_E:
         arb_const_e(acb_realref(out), prec);
         arb_zero(acb_imagref(out));
         break;
-    case NODE_I: acb_onei(out); break;
+    case NODE_I:
+        acb_onei(out);
+        break;
     case NODE_NEG:
         ok = eval_ball(n->kids[0], out, prec, i_point);
         acb_neg(out, out);
@@ -253,7 +314,9 @@ bool eval_ball(const struct node *n, acb_t out, slong prec, unsigned i_point) {
         acb_clear(pi);
         break;
     }
-    case NODE_POW: ok = eval_power(n, out, prec, i_point); break;
+    case NODE_POW:
+        ok = eval_power(n, out, prec, i_point);
+        break;
     case NODE_ADD:
     case NODE_MUL:
     case NODE_DIV:
@@ -261,21 +324,29 @@ bool eval_ball(const struct node *n, acb_t out, slong prec, unsigned i_point) {
         fmpq_t q; /* factorials, binomials, gcd ... exactly, whatever their size */
         fmpq_init(q);
         bool exact = n->kind == NODE_FUNC && eval_rational(n, q);
-        if (exact) acb_set_fmpq(out, q, prec);
-        else ok = eval_kids(n, out, prec, i_point);
+        if (exact)
+            acb_set_fmpq(out, q, prec);
+        else
+            ok = eval_kids(n, out, prec, i_point);
         fmpq_clear(q);
         break;
     }
-    default: ok = false; break;
+    default:
+        ok = false;
+        break;
     }
     return ok && acb_is_finite(out);
 }
 
 int eval_infinity(const struct node *n) {
     switch (n->kind) {
-    case NODE_INF: return 1;
-    case NODE_NEG: return -eval_infinity(n->kids[0]);
-    case NODE_PERCENT: return eval_infinity(n->kids[0]);
-    default: return 0;
+    case NODE_INF:
+        return 1;
+    case NODE_NEG:
+        return -eval_infinity(n->kids[0]);
+    case NODE_PERCENT:
+        return eval_infinity(n->kids[0]);
+    default:
+        return 0;
     }
 }

@@ -26,12 +26,14 @@ static bool is_collection(const struct node *n) {
 static enum answer_verdict in_order(struct decide *d, const struct node *a, const struct node *b) {
     if (a->n_kids != b->n_kids) return ANSWER_DIFFERENT;
     enum answer_verdict v = ANSWER_EQUAL;
-    for (uint32_t i = 0; i < a->n_kids && v != ANSWER_DIFFERENT; i++) v = both(v, decide(d, a->kids[i], b->kids[i]));
+    for (uint32_t i = 0; i < a->n_kids && v != ANSWER_DIFFERENT; i++)
+        v = both(v, decide(d, a->kids[i], b->kids[i]));
     return v;
 }
 
 /* Does every element of a have an equal in b? With `once`, each element of b serves one element only. */
-static enum answer_verdict contained(struct decide *d, const struct node *a, const struct node *b, bool once) {
+static enum answer_verdict contained(struct decide *d, const struct node *a, const struct node *b,
+                                     bool once) {
     bool used[DECIDE_ITEMS_MAX] = {false};
     enum answer_verdict all = ANSWER_EQUAL;
     for (uint32_t i = 0; i < a->n_kids; i++) {
@@ -66,7 +68,8 @@ static bool of_tuples(const struct node *list) {
     return true;
 }
 
-/* Lists without regard to order. Repetition counts, unless the list cannot be anything but a set of solutions. */
+/* Lists without regard to order. Repetition counts, unless the list cannot be anything but a set of
+ * solutions. */
 static enum answer_verdict lists_equal(struct decide *d, const struct node *a, const struct node *b) {
     bool sets = (a->kind == NODE_SET && b->kind == NODE_SET) || (of_tuples(a) && of_tuples(b));
     if (sets) return as_sets(d, a, b);
@@ -119,12 +122,14 @@ static enum answer_verdict vector_equal(struct decide *d, const struct node *m, 
 static enum answer_verdict ratios_equal(struct decide *d, const struct node *a, const struct node *b) {
     enum answer_verdict v = in_order(d, a, b);
     if (v == ANSWER_EQUAL || a->n_kids != b->n_kids) return v;
-    if ((a->flags | b->flags) & NODE_CLOCK) return a->n_kids == 2 && (a->flags & b->flags & NODE_CLOCK) ? v : ANSWER_CANNOT_TELL;
+    if ((a->flags | b->flags) & NODE_CLOCK)
+        return a->n_kids == 2 && (a->flags & b->flags & NODE_CLOCK) ? v : ANSWER_CANNOT_TELL;
     struct tree t; /* a : b = c : d when every pair has a d = b c */
     tree_init(&t);
     v = ANSWER_EQUAL;
     for (uint32_t i = 1; i < a->n_kids; i++)
-        v = both(v, decide_scalar(d, node_2(&t, NODE_MUL, a->kids[0], b->kids[i]), node_2(&t, NODE_MUL, a->kids[i], b->kids[0])));
+        v = both(v, decide_scalar(d, node_2(&t, NODE_MUL, a->kids[0], b->kids[i]),
+                                  node_2(&t, NODE_MUL, a->kids[i], b->kids[0])));
     tree_fini(&t);
     return v;
 }
@@ -161,15 +166,21 @@ static bool is_linear(const struct node *n) {
         for (uint32_t i = 0; i < n->n_kids; i++)
             if (!is_linear(n->kids[i])) return false;
         return true;
-    case NODE_MUL: return is_linear(n->kids[0]) && is_linear(n->kids[1]) && !(node_has_symbol(n->kids[0]) && node_has_symbol(n->kids[1]));
-    case NODE_DIV: return is_linear(n->kids[0]) && !node_has_symbol(n->kids[1]);
-    case NODE_SYM: return true;
-    default: return !node_has_symbol(n);
+    case NODE_MUL:
+        return is_linear(n->kids[0]) && is_linear(n->kids[1]) &&
+               !(node_has_symbol(n->kids[0]) && node_has_symbol(n->kids[1]));
+    case NODE_DIV:
+        return is_linear(n->kids[0]) && !node_has_symbol(n->kids[1]);
+    case NODE_SYM:
+        return true;
+    default:
+        return !node_has_symbol(n);
     }
 }
 
 static enum answer_verdict relations_equal(struct decide *d, const struct node *a, const struct node *b) {
-    if (!is_scalar_relation(a) || !is_scalar_relation(b)) return node_same(a, b) ? ANSWER_EQUAL : ANSWER_CANNOT_TELL;
+    if (!is_scalar_relation(a) || !is_scalar_relation(b))
+        return node_same(a, b) ? ANSWER_EQUAL : ANSWER_CANNOT_TELL;
     uint64_t in_a = 0, in_b = 0;
     symbols_of(a, &in_a);
     symbols_of(b, &in_b);
@@ -192,12 +203,18 @@ static enum answer_verdict chains_equal(struct decide *d, const struct node *a, 
         bool same = true;
         for (uint32_t i = 0; i + 1 < n && same; i++) {
             char x = a->name.ptr[i], y = b->name.ptr[reversed ? n - 2 - i : i];
-            if (reversed) y = y == REL_LT ? REL_GT : y == REL_GT ? REL_LT : y == REL_LE ? REL_GE : y == REL_GE ? REL_LE : y;
+            if (reversed)
+                y = y == REL_LT   ? REL_GT
+                    : y == REL_GT ? REL_LT
+                    : y == REL_LE ? REL_GE
+                    : y == REL_GE ? REL_LE
+                                  : y;
             same = x == y;
         }
         if (!same) continue;
         enum answer_verdict v = ANSWER_EQUAL;
-        for (uint32_t i = 0; i < n; i++) v = both(v, decide(d, a->kids[i], b->kids[reversed ? n - 1 - i : i]));
+        for (uint32_t i = 0; i < n; i++)
+            v = both(v, decide(d, a->kids[i], b->kids[reversed ? n - 1 - i : i]));
         return v;
     }
     return ANSWER_DIFFERENT;
@@ -213,9 +230,11 @@ static const struct node *as_equation(struct tree *t, const struct node *n) {
 }
 
 static enum answer_verdict labels_equal(struct decide *d, const struct node *a, const struct node *b) {
-    const struct node *x = a->kind == NODE_LABEL ? a->kids[0] : a, *y = b->kind == NODE_LABEL ? b->kids[0] : b;
+    const struct node *x = a->kind == NODE_LABEL ? a->kids[0] : a,
+                      *y = b->kind == NODE_LABEL ? b->kids[0] : b;
     bool symbolic = (node_is_scalar(x) && node_has_symbol(x)) || (node_is_scalar(y) && node_has_symbol(y));
-    bool functional = (a->kind != NODE_LABEL || (a->flags & NODE_FUNCTIONAL)) && (b->kind != NODE_LABEL || (b->flags & NODE_FUNCTIONAL));
+    bool functional = (a->kind != NODE_LABEL || (a->flags & NODE_FUNCTIONAL)) &&
+                      (b->kind != NODE_LABEL || (b->flags & NODE_FUNCTIONAL));
     if (a->kind == NODE_REL || b->kind == NODE_REL || (a->kind == b->kind && symbolic && !functional)) {
         if (a->kind == b->kind && str_equal(a->name, b->name)) return decide(d, x, y);
         if (a->flags & b->flags & NODE_FUNCTIONAL) return ANSWER_CANNOT_TELL;
@@ -225,7 +244,8 @@ static enum answer_verdict labels_equal(struct decide *d, const struct node *a, 
         tree_fini(&t);
         return v;
     }
-    if (a->kind == NODE_LABEL && b->kind == NODE_LABEL && symbolic && !str_equal(a->name, b->name)) return doubtful(decide(d, x, y));
+    if (a->kind == NODE_LABEL && b->kind == NODE_LABEL && symbolic && !str_equal(a->name, b->name))
+        return doubtful(decide(d, x, y));
     enum answer_verdict v = decide(d, x, y);
     return symbolic && !functional ? doubtful(v) : v; /* is y = 2x the same answer as 2x? */
 }
@@ -239,9 +259,11 @@ struct unit {
 };
 
 static const struct unit UNITS[] = {
-    {"mm", 'L', 1, 1000}, {"cm", 'L', 1, 100}, {"m", 'L', 1, 1}, {"km", 'L', 1000, 1}, {"inch", 'L', 254, 10000}, {"ft", 'L', 3048, 10000},
-    {"yd", 'L', 9144, 10000}, {"mi", 'L', 1609344, 1000}, {"s", 'T', 1, 1}, {"min", 'T', 60, 1}, {"h", 'T', 3600, 1}, {"day", 'T', 86400, 1},
-    {"week", 'T', 604800, 1}, {"g", 'M', 1, 1}, {"kg", 'M', 1000, 1}, {"mg", 'M', 1, 1000}, {"cent", '$', 1, 100}, {"dollar", '$', 1, 1},
+    {"mm", 'L', 1, 1000},      {"cm", 'L', 1, 100},      {"m", 'L', 1, 1},         {"km", 'L', 1000, 1},
+    {"inch", 'L', 254, 10000}, {"ft", 'L', 3048, 10000}, {"yd", 'L', 9144, 10000}, {"mi", 'L', 1609344, 1000},
+    {"s", 'T', 1, 1},          {"min", 'T', 60, 1},      {"h", 'T', 3600, 1},      {"day", 'T', 86400, 1},
+    {"week", 'T', 604800, 1},  {"g", 'M', 1, 1},         {"kg", 'M', 1000, 1},     {"mg", 'M', 1, 1000},
+    {"cent", '$', 1, 100},     {"dollar", '$', 1, 1},
 };
 
 static const struct unit *find_unit(struct str name) {
@@ -257,7 +279,8 @@ static struct node *scaled(struct tree *t, const struct node *n, const struct un
 }
 
 static enum answer_verdict units_equal(struct decide *d, const struct node *a, const struct node *b) {
-    if (a->kind != NODE_UNIT || b->kind != NODE_UNIT) return decide(d, a->kind == NODE_UNIT ? a->kids[0] : a, b->kind == NODE_UNIT ? b->kids[0] : b);
+    if (a->kind != NODE_UNIT || b->kind != NODE_UNIT)
+        return decide(d, a->kind == NODE_UNIT ? a->kids[0] : a, b->kind == NODE_UNIT ? b->kids[0] : b);
     if (str_equal(a->name, b->name)) return decide(d, a->kids[0], b->kids[0]);
     const struct unit *u = find_unit(a->name), *v = find_unit(b->name);
     if (!u || !v) return doubtful(decide(d, a->kids[0], b->kids[0]));
@@ -284,7 +307,8 @@ static enum answer_verdict percents_equal(struct decide *d, const struct node *a
     enum answer_verdict v = decide_scalar(d, a, b);
     if (v != ANSWER_DIFFERENT) return v;
     bool first = a->kind == NODE_PERCENT;
-    return doubtful(decide(d, first ? a->kids[0] : a, first ? b : b->kids[0])); /* 50% and 50: was "percent" asked for? */
+    return doubtful(
+        decide(d, first ? a->kids[0] : a, first ? b : b->kids[0])); /* 50% and 50: was "percent" asked for? */
 }
 
 /* ---- words ---- */
@@ -297,17 +321,20 @@ static void letter_counts(struct str s, int counts[26]) {
 
 static enum answer_verdict words_equal(const struct node *a, const struct node *b) {
     if (str_equal(a->name, b->name)) return ANSWER_EQUAL;
-    if (str_find(a->name, b->name) >= 0 || str_find(b->name, a->name) >= 0) return ANSWER_CANNOT_TELL; /* "ellipse", "an ellipse" */
+    if (str_find(a->name, b->name) >= 0 || str_find(b->name, a->name) >= 0)
+        return ANSWER_CANNOT_TELL; /* "ellipse", "an ellipse" */
     int x[26], y[26];
     letter_counts(a->name, x);
     letter_counts(b->name, y);
     bool one_word = str_find(a->name, STR(" ")) < 0 && str_find(b->name, STR(" ")) < 0;
-    if (((a->flags | b->flags) & NODE_LOOSE) && memcmp(x, y, sizeof x) == 0) return ANSWER_CANNOT_TELL; /* perhaps products of symbols */
+    if (((a->flags | b->flags) & NODE_LOOSE) && memcmp(x, y, sizeof x) == 0)
+        return ANSWER_CANNOT_TELL; /* perhaps products of symbols */
     return one_word ? ANSWER_DIFFERENT : ANSWER_CANNOT_TELL;
 }
 
 static enum answer_verdict word_beside(const struct node *word, const struct node *other) {
-    bool plain = str_find(word->name, STR(" ")) < 0 && other->kind != NODE_SET && other->kind != NODE_SYM && other->kind != NODE_MUL;
+    bool plain = str_find(word->name, STR(" ")) < 0 && other->kind != NODE_SET && other->kind != NODE_SYM &&
+                 other->kind != NODE_MUL;
     return plain && !(word->flags & NODE_LOOSE) ? ANSWER_DIFFERENT : ANSWER_CANNOT_TELL;
 }
 

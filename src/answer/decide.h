@@ -15,13 +15,14 @@ struct decide {
     long n_steps_left; /* comparisons of scalars that may still be made: the budget of one answer_equal */
 };
 
-#define DECIDE_STEPS 20000
+#define DECIDE_STEPS     20000
 #define DECIDE_ITEMS_MAX 400 /* elements of a list or set that is compared without regard to order */
 
 enum answer_verdict decide(struct decide *d, const struct node *a, const struct node *b);
 enum answer_verdict decide_scalar(struct decide *d, const struct node *a, const struct node *b);
 
-/* EQUAL when p = c q for a constant c (c > 0 if positive), from the eight points; c is not zero. Never DIFFERENT unless proved. */
+/* EQUAL when p = c q for a constant c (c > 0 if positive), from the eight points; c is not zero. Never
+ * DIFFERENT unless proved. */
 enum answer_verdict decide_proportional(const struct node *p, const struct node *q, bool positive);
 
 /* Constants without symbols, whose balls overlap: is the difference zero? */
@@ -32,7 +33,8 @@ enum answer_verdict poly_equal(const struct node *a, const struct node *b);
 
 /* Is the tree a set of reals, or readable as one: interval, union, R, inequality in one variable? */
 bool reals_is(const struct node *n);
-/* EQUAL, DIFFERENT or CANNOT_TELL for two trees of which one reals_is and the other is a set, a pair (an open interval) or reals_is too. */
+/* EQUAL, DIFFERENT or CANNOT_TELL for two trees of which one reals_is and the other is a set, a pair (an open
+ * interval) or reals_is too. */
 enum answer_verdict reals_equal(struct decide *d, const struct node *a, const struct node *b);
 
 /* The bucket of a tree; see answer_key. */

@@ -1,12 +1,12 @@
-/* Calcium decides whether an expression without symbols is zero. Its options are turned down so that work stays bounded: small degrees of
- * algebraic numbers, small precision, few relations; and expressions with many irrational parts are not even tried. */
+/* Calcium decides whether an expression without symbols is zero. Its options are turned down so that work
+ * stays bounded: small degrees of algebraic numbers, small precision, few relations; and expressions with
+ * many irrational parts are not even tried. */
 #include "answer/decide.h"
 #include "answer/eval.h"
 
-
-#define N_PARTS_MAX 12
+#define N_PARTS_MAX    12
 #define INPUT_BITS_MAX 400
-#define POWER_MAX 40
+#define POWER_MAX      40
 
 struct exact {
     ca_ctx_t ctx;
@@ -37,7 +37,8 @@ static bool exact_power(struct exact *x, const struct node *n, ca_t out) {
         truth_t zero = ca_check_is_zero(out, x->ctx);
         ok = zero == T_FALSE || (zero == T_TRUE && fmpq_sgn(e) > 0);
         if (ok && !fmpz_is_one(fmpq_denref(e)))
-            ok = !fmpz_is_odd(fmpq_denref(e)) || (zero == T_FALSE && ca_check_is_negative_real(out, x->ctx) == T_FALSE);
+            ok = !fmpz_is_odd(fmpq_denref(e)) ||
+                 (zero == T_FALSE && ca_check_is_negative_real(out, x->ctx) == T_FALSE);
         if (ok) ca_pow_fmpq(out, out, e, x->ctx);
     }
     fmpq_clear(e);
@@ -47,8 +48,8 @@ static bool exact_power(struct exact *x, const struct node *n, ca_t out) {
 static bool exact_root(struct exact *x, const struct node *n, ca_t out) {
     fmpq_t e;
     fmpq_init(e);
-    bool ok = eval_rational(n->kids[1], e) && fmpz_is_one(fmpq_denref(e)) && fmpq_sgn(e) > 0 && fmpz_cmp_si(fmpq_numref(e), POWER_MAX) <= 0 &&
-              eval_exact(x, n->kids[0], out);
+    bool ok = eval_rational(n->kids[1], e) && fmpz_is_one(fmpq_denref(e)) && fmpq_sgn(e) > 0 &&
+              fmpz_cmp_si(fmpq_numref(e), POWER_MAX) <= 0 && eval_exact(x, n->kids[0], out);
     if (ok) {
         bool odd = fmpz_is_odd(fmpq_numref(e));
         fmpq_inv(e, e);
@@ -87,8 +88,10 @@ static bool hyperbolic(struct exact *x, enum func f, ca_t v) {
     ca_add(sum, up, down, x->ctx);
     ca_sub(v, up, down, x->ctx);
     bool ok = true;
-    if (f == FUNC_TANH) ok = divide(x, v, sum);
-    else ca_div_ui(v, f == FUNC_SINH ? v : sum, 2, x->ctx);
+    if (f == FUNC_TANH)
+        ok = divide(x, v, sum);
+    else
+        ca_div_ui(v, f == FUNC_SINH ? v : sum, 2, x->ctx);
     ca_clear(up, x->ctx);
     ca_clear(down, x->ctx);
     ca_clear(sum, x->ctx);
@@ -97,11 +100,21 @@ static bool hyperbolic(struct exact *x, enum func f, ca_t v) {
 
 static bool exact_unary(struct exact *x, enum func f, ca_t v) {
     switch (f) {
-    case FUNC_SQRT: ca_sqrt(v, v, x->ctx); return true;
-    case FUNC_ABS: ca_abs(v, v, x->ctx); return true;
-    case FUNC_FLOOR: ca_floor(v, v, x->ctx); return true;
-    case FUNC_CEIL: ca_ceil(v, v, x->ctx); return true;
-    case FUNC_EXP: ca_exp(v, v, x->ctx); return true;
+    case FUNC_SQRT:
+        ca_sqrt(v, v, x->ctx);
+        return true;
+    case FUNC_ABS:
+        ca_abs(v, v, x->ctx);
+        return true;
+    case FUNC_FLOOR:
+        ca_floor(v, v, x->ctx);
+        return true;
+    case FUNC_CEIL:
+        ca_ceil(v, v, x->ctx);
+        return true;
+    case FUNC_EXP:
+        ca_exp(v, v, x->ctx);
+        return true;
     case FUNC_LN:
         if (ca_check_is_zero(v, x->ctx) != T_FALSE) return false;
         ca_log(v, v, x->ctx);
@@ -114,8 +127,12 @@ static bool exact_unary(struct exact *x, enum func f, ca_t v) {
         ca_clear(ten, x->ctx);
         return ok;
     }
-    case FUNC_SIN: ca_sin(v, v, x->ctx); return true;
-    case FUNC_COS: ca_cos(v, v, x->ctx); return true;
+    case FUNC_SIN:
+        ca_sin(v, v, x->ctx);
+        return true;
+    case FUNC_COS:
+        ca_cos(v, v, x->ctx);
+        return true;
     case FUNC_TAN:
     case FUNC_COT:
     case FUNC_SEC:
@@ -127,22 +144,38 @@ static bool exact_unary(struct exact *x, enum func f, ca_t v) {
         bool top = f == FUNC_TAN || f == FUNC_CSC;
         ca_set(v, top ? s : c, x->ctx);
         bool ok = true;
-        if (f == FUNC_TAN || f == FUNC_COT) ok = divide(x, v, top ? c : s);
-        else ok = reciprocal(x, v);
+        if (f == FUNC_TAN || f == FUNC_COT)
+            ok = divide(x, v, top ? c : s);
+        else
+            ok = reciprocal(x, v);
         ca_clear(s, x->ctx);
         ca_clear(c, x->ctx);
         return ok;
     }
-    case FUNC_ASIN: ca_asin(v, v, x->ctx); return true;
-    case FUNC_ACOS: ca_acos(v, v, x->ctx); return true;
-    case FUNC_ATAN: ca_atan(v, v, x->ctx); return true;
+    case FUNC_ASIN:
+        ca_asin(v, v, x->ctx);
+        return true;
+    case FUNC_ACOS:
+        ca_acos(v, v, x->ctx);
+        return true;
+    case FUNC_ATAN:
+        ca_atan(v, v, x->ctx);
+        return true;
     case FUNC_SINH:
     case FUNC_COSH:
-    case FUNC_TANH: return hyperbolic(x, f, v);
-    case FUNC_RE: ca_re(v, v, x->ctx); return true;
-    case FUNC_IM: ca_im(v, v, x->ctx); return true;
-    case FUNC_CONJ: ca_conj(v, v, x->ctx); return true;
-    default: return false;
+    case FUNC_TANH:
+        return hyperbolic(x, f, v);
+    case FUNC_RE:
+        ca_re(v, v, x->ctx);
+        return true;
+    case FUNC_IM:
+        ca_im(v, v, x->ctx);
+        return true;
+    case FUNC_CONJ:
+        ca_conj(v, v, x->ctx);
+        return true;
+    default:
+        return false;
     }
 }
 
@@ -155,10 +188,14 @@ static bool exact_kids(struct exact *x, const struct node *n, ca_t out) {
     for (uint32_t i = 1; i < n->n_kids && ok; i++) {
         ok = eval_exact(x, n->kids[i], v);
         if (!ok) break;
-        if (n->kind == NODE_ADD) ca_add(out, out, v, x->ctx);
-        else if (n->kind == NODE_MUL) ca_mul(out, out, v, x->ctx);
-        else if (n->kind == NODE_DIV) ok = divide(x, out, v);
-        else ok = n->op == FUNC_LOG && exact_log(x, out, v);
+        if (n->kind == NODE_ADD)
+            ca_add(out, out, v, x->ctx);
+        else if (n->kind == NODE_MUL)
+            ca_mul(out, out, v, x->ctx);
+        else if (n->kind == NODE_DIV)
+            ok = divide(x, out, v);
+        else
+            ok = n->op == FUNC_LOG && exact_log(x, out, v);
     }
     ca_clear(v, x->ctx);
     return ok;
@@ -168,7 +205,8 @@ static bool exact_rational(const struct node *n, ca_t out, struct exact *x, bool
     fmpq_t q;
     fmpq_init(q);
     *known = eval_rational(n, q);
-    bool ok = *known && fmpz_bits(fmpq_numref(q)) <= INPUT_BITS_MAX && fmpz_bits(fmpq_denref(q)) <= INPUT_BITS_MAX;
+    bool ok =
+        *known && fmpz_bits(fmpq_numref(q)) <= INPUT_BITS_MAX && fmpz_bits(fmpq_denref(q)) <= INPUT_BITS_MAX;
     if (ok) ca_set_fmpq(out, q, x->ctx);
     fmpq_clear(q);
     return ok;
@@ -177,14 +215,19 @@ static bool exact_rational(const struct node *n, ca_t out, struct exact *x, bool
 static bool eval_exact(struct exact *x, const struct node *n, ca_t out) {
     bool rational, ok = exact_rational(n, out, x, &rational);
     if (rational) return ok;
-    if ((n->kind == NODE_POW || n->kind == NODE_FUNC || n->kind == NODE_DEGREE) && ++x->n_parts > N_PARTS_MAX) return false;
+    if ((n->kind == NODE_POW || n->kind == NODE_FUNC || n->kind == NODE_DEGREE) && ++x->n_parts > N_PARTS_MAX)
+        return false;
     switch (n->kind) {
-    case NODE_PI: ca_pi(out, x->ctx); return true;
+    case NODE_PI:
+        ca_pi(out, x->ctx);
+        return true;
     case NODE_E:
         ca_one(out, x->ctx);
         ca_exp(out, out, x->ctx);
         return true;
-    case NODE_I: ca_i(out, x->ctx); return true;
+    case NODE_I:
+        ca_i(out, x->ctx);
+        return true;
     case NODE_NEG:
         if (!eval_exact(x, n->kids[0], out)) return false;
         ca_neg(out, out, x->ctx);
@@ -203,12 +246,19 @@ static bool eval_exact(struct exact *x, const struct node *n, ca_t out) {
         ca_clear(pi, x->ctx);
         return true;
     }
-    case NODE_POW: ok = exact_power(x, n, out); break;
-    case NODE_FUNC: ok = n->op == FUNC_ROOT ? exact_root(x, n, out) : exact_kids(x, n, out); break;
+    case NODE_POW:
+        ok = exact_power(x, n, out);
+        break;
+    case NODE_FUNC:
+        ok = n->op == FUNC_ROOT ? exact_root(x, n, out) : exact_kids(x, n, out);
+        break;
     case NODE_ADD:
     case NODE_MUL:
-    case NODE_DIV: ok = exact_kids(x, n, out); break;
-    default: return false;
+    case NODE_DIV:
+        ok = exact_kids(x, n, out);
+        break;
+    default:
+        return false;
     }
     return ok && is_usable(x, out);
 }

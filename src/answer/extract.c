@@ -36,9 +36,12 @@ struct box {
 static size_t close_brace(struct str s, size_t at) {
     size_t depth = 0;
     for (size_t i = at; i < s.len; i++) {
-        if (s.ptr[i] == '\\') i++;
-        else if (s.ptr[i] == '{') depth++;
-        else if (s.ptr[i] == '}' && --depth == 0) return i + 1;
+        if (s.ptr[i] == '\\')
+            i++;
+        else if (s.ptr[i] == '{')
+            depth++;
+        else if (s.ptr[i] == '}' && --depth == 0)
+            return i + 1;
     }
     return 0;
 }
@@ -77,17 +80,24 @@ static bool only_separators(struct str s) {
     while (i < s.len) {
         char c = s.ptr[i];
         struct str rest = cut(s, i, s.len);
-        if (is_space(c) || strchr(",;$.&", c)) i++;
-        else if (str_starts(rest, STR("and"))) i += 3;
-        else if (str_starts(rest, STR("or"))) i += 2;
+        if (is_space(c) || strchr(",;$.&", c))
+            i++;
+        else if (str_starts(rest, STR("and")))
+            i += 3;
+        else if (str_starts(rest, STR("or")))
+            i += 2;
         else if (str_starts(rest, STR("\\text{"))) {
             size_t end = close_brace(s, i + 5);
             if (!end) return false;
             i = end;
-        } else if (str_starts(rest, STR("\\quad"))) i += 5;
-        else if (str_starts(rest, STR("\\qquad"))) i += 6;
-        else if (c == '\\' && i + 1 < s.len && !is_letter(s.ptr[i + 1])) i += 2;
-        else return false;
+        } else if (str_starts(rest, STR("\\quad")))
+            i += 5;
+        else if (str_starts(rest, STR("\\qquad")))
+            i += 6;
+        else if (c == '\\' && i + 1 < s.len && !is_letter(s.ptr[i + 1]))
+            i += 2;
+        else
+            return false;
     }
     return true;
 }
@@ -148,17 +158,20 @@ static struct str trim_answer(struct str s) {
             struct str inner = cut(s, 1, s.len - 1);
             if (str_find(inner, STR("$")) < 0 || (inner.len && inner.ptr[0] == '$')) s = inner, again = true;
         }
-        if (s.len >= 4 && ((str_starts(s, STR("\\(")) && str_ends(s, STR("\\)"))) || (str_starts(s, STR("\\[")) && str_ends(s, STR("\\]")))))
+        if (s.len >= 4 && ((str_starts(s, STR("\\(")) && str_ends(s, STR("\\)"))) ||
+                           (str_starts(s, STR("\\[")) && str_ends(s, STR("\\]")))))
             s = cut(s, 2, s.len - 2), again = true;
     }
     return s;
 }
 
-/* The end of the sentence that starts at `at`: a full stop before white space, or the line's end, outside $...$. */
+/* The end of the sentence that starts at `at`: a full stop before white space, or the line's end, outside
+ * $...$. */
 static size_t sentence_end(struct str s, size_t at) {
     size_t i = at;
     while (i < s.len && is_space(s.ptr[i])) i++;
-    bool math = false, spans_lines = i < s.len && (s.ptr[i] == '$' || str_starts(cut(s, i, s.len), STR("\\[")));
+    bool math = false,
+         spans_lines = i < s.len && (s.ptr[i] == '$' || str_starts(cut(s, i, s.len), STR("\\[")));
     for (; i < s.len; i++) {
         char c = s.ptr[i];
         if (c == '\\' && i + 1 < s.len) {
@@ -178,7 +191,8 @@ static size_t sentence_end(struct str s, size_t at) {
 }
 
 static bool find_phrase(struct str s, struct str *out) {
-    static const char *const PHRASES[] = {"answer is", "answer is:", "answer:", "answer =", "answers are", "answer:**"};
+    static const char *const PHRASES[] = {
+        "answer is", "answer is:", "answer:", "answer =", "answers are", "answer:**"};
     bool found = false;
     for (size_t i = 0; i < s.len; i++) {
         size_t n = 0;
@@ -188,7 +202,8 @@ static bool find_phrase(struct str s, struct str *out) {
             struct str rest = cut(s, i, MIN(s.len, i + 12));
             for (size_t k = 0; k < ARRAY_LEN(PHRASES); k++)
                 if (starts_nocase(rest, PHRASES[k])) n = MAX(n, strlen(PHRASES[k]));
-            if (s.ptr[i] == 'A' && rest.len > 1 && rest.ptr[1] == ':' && (i == 0 || s.ptr[i - 1] == '\n')) n = 2;
+            if (s.ptr[i] == 'A' && rest.len > 1 && rest.ptr[1] == ':' && (i == 0 || s.ptr[i - 1] == '\n'))
+                n = 2;
         }
         if (!n) continue;
         struct str answer = trim_answer(cut(s, i + n, sentence_end(s, i + n)));
@@ -215,7 +230,8 @@ static bool find_math(struct str s, struct str *out) {
                     from = i + 2;
                     end = from + (size_t)n;
                 }
-            } else i++;
+            } else
+                i++;
         } else if (s.ptr[i] == '$') {
             size_t wide = i + 1 < s.len && s.ptr[i + 1] == '$' ? 2 : 1;
             size_t j = i + wide;
@@ -252,9 +268,12 @@ static bool find_number(struct str s, struct str *out) {
             continue;
         }
         size_t from = i, n;
-        while (i < s.len && (is_digit(s.ptr[i]) || ((s.ptr[i] == '.' || s.ptr[i] == ',') && i + 1 < s.len && is_digit(s.ptr[i + 1])))) i++;
+        while (i < s.len && (is_digit(s.ptr[i]) || ((s.ptr[i] == '.' || s.ptr[i] == ',') && i + 1 < s.len &&
+                                                    is_digit(s.ptr[i + 1]))))
+            i++;
         bool word = from > 0 && (is_letter(s.ptr[from - 1]) || s.ptr[from - 1] == '_');
-        word = word || (i < s.len && (is_letter(s.ptr[i]) || s.ptr[i] == '_') && from > 0 && is_letter(s.ptr[from - 1]));
+        word = word || (i < s.len && (is_letter(s.ptr[i]) || s.ptr[i] == '_') && from > 0 &&
+                        is_letter(s.ptr[from - 1]));
         if (word) continue;
         if (i + 1 < s.len && s.ptr[i] == '/' && is_digit(s.ptr[i + 1])) {
             i++;
@@ -271,11 +290,16 @@ static bool find_number(struct str s, struct str *out) {
 
 bool answer_extract(struct str text, unsigned flags, struct str *out, enum answer_source *how) {
     enum answer_source source = ANSWER_FROM_NOTHING;
-    if (find_boxed(text, out)) source = ANSWER_FROM_BOXED;
-    else if (find_hashes(text, out)) source = ANSWER_FROM_HASHES;
-    else if (find_phrase(text, out)) source = ANSWER_FROM_PHRASE;
-    else if ((flags & ANSWER_TRY_MATH) && find_math(text, out)) source = ANSWER_FROM_MATH;
-    else if ((flags & ANSWER_TRY_NUMBER) && find_number(text, out)) source = ANSWER_FROM_NUMBER;
+    if (find_boxed(text, out))
+        source = ANSWER_FROM_BOXED;
+    else if (find_hashes(text, out))
+        source = ANSWER_FROM_HASHES;
+    else if (find_phrase(text, out))
+        source = ANSWER_FROM_PHRASE;
+    else if ((flags & ANSWER_TRY_MATH) && find_math(text, out))
+        source = ANSWER_FROM_MATH;
+    else if ((flags & ANSWER_TRY_NUMBER) && find_number(text, out))
+        source = ANSWER_FROM_NUMBER;
     if (how) *how = source;
     return source != ANSWER_FROM_NOTHING;
 }

@@ -12,15 +12,20 @@ static char lower(char c) {
 }
 
 bool parse_is_unit_letter(const struct lex_token *t) {
-    return t->kind == LEX_SYM && (t->flags & LEX_IN_TEXT) && t->text.len == 1 && strchr("msghLlNJWVKACFPcdftwu", t->text.ptr[0]);
+    return t->kind == LEX_SYM && (t->flags & LEX_IN_TEXT) && t->text.len == 1 &&
+           strchr("msghLlNJWVKACFPcdftwu", t->text.ptr[0]);
 }
 
 static struct str unit_alias(struct str w) {
     static const char *const ALIASES[][2] = {
-        {"centimeter", "cm"}, {"centimetre", "cm"}, {"millimeter", "mm"}, {"meter", "m"}, {"metre", "m"}, {"kilometer", "km"}, {"kilometre", "km"},
-        {"inches", "inch"}, {"in", "inch"}, {"feet", "ft"}, {"foot", "ft"}, {"kilogram", "kg"}, {"gram", "g"}, {"second", "s"}, {"sec", "s"},
-        {"minute", "min"}, {"hour", "h"}, {"hr", "h"}, {"usd", "dollar"}, {"buck", "dollar"}, {"liter", "l"}, {"litre", "l"}, {"pound", "lb"},
-        {"mile", "mi"}, {"yard", "yd"}, {"ounce", "oz"}, {"people", "person"}, {"children", "child"}, {"men", "man"}, {"radian", "rad"},
+        {"centimeter", "cm"}, {"centimetre", "cm"}, {"millimeter", "mm"}, {"meter", "m"},
+        {"metre", "m"},       {"kilometer", "km"},  {"kilometre", "km"},  {"inches", "inch"},
+        {"in", "inch"},       {"feet", "ft"},       {"foot", "ft"},       {"kilogram", "kg"},
+        {"gram", "g"},        {"second", "s"},      {"sec", "s"},         {"minute", "min"},
+        {"hour", "h"},        {"hr", "h"},          {"usd", "dollar"},    {"buck", "dollar"},
+        {"liter", "l"},       {"litre", "l"},       {"pound", "lb"},      {"mile", "mi"},
+        {"yard", "yd"},       {"ounce", "oz"},      {"people", "person"}, {"children", "child"},
+        {"men", "man"},       {"radian", "rad"},
     };
     for (size_t i = 0; i < ARRAY_LEN(ALIASES); i++)
         if (str_equal(w, str_from(ALIASES[i][0]))) return str_from(ALIASES[i][1]);
@@ -38,7 +43,8 @@ static void add_unit_word(struct buf *b, struct str word) {
     buf_add_str(b, unit_alias(s));
 }
 
-/* The unit behind a value: "cm", "square meters", "km/h", "cm^2", "dollars per hour". Empty for none and for "units". */
+/* The unit behind a value: "cm", "square meters", "km/h", "cm^2", "dollars per hour". Empty for none and for
+ * "units". */
 struct str parse_unit(struct parse *p) {
     struct buf b = {0};
     size_t from = p->at;
@@ -46,17 +52,24 @@ struct str parse_unit(struct parse *p) {
         const struct lex_token *t = &p->t[p->at];
         bool first = p->at == from;
         bool word = t->kind == LEX_WORD || (!first && t->kind == LEX_SYM) || parse_is_unit_letter(t);
-        if (word) add_unit_word(&b, t->text);
-        else if (first) break;
+        if (word)
+            add_unit_word(&b, t->text);
+        else if (first)
+            break;
         else if (parse_is_char(p, '^') && t[1].kind == LEX_NUM) {
             buf_printf(&b, "^%.*s", (int)t[1].text.len, t[1].text.ptr);
             p->at++;
-        } else if (parse_is_char(p, '^') && t[1].kind == LEX_CHAR && t[1].op == '{' && t[2].kind == LEX_NUM && t[3].kind == LEX_CHAR && t[3].op == '}') {
+        } else if (parse_is_char(p, '^') && t[1].kind == LEX_CHAR && t[1].op == '{' && t[2].kind == LEX_NUM &&
+                   t[3].kind == LEX_CHAR && t[3].op == '}') {
             buf_printf(&b, "^%.*s", (int)t[2].text.len, t[2].text.ptr);
             p->at += 3;
-        } else if (parse_is_char(p, '/')) buf_add_char(&b, '/');
-        else if (parse_is_char(p, '(') && t[1].kind == LEX_SYM && t[2].kind == LEX_CHAR && t[2].op == ')' && (t->flags & LEX_IN_TEXT)) p->at += 2;
-        else if (!(parse_is_char(p, '.') && t[1].kind != LEX_END) && !parse_is_char(p, '\'')) break;
+        } else if (parse_is_char(p, '/'))
+            buf_add_char(&b, '/');
+        else if (parse_is_char(p, '(') && t[1].kind == LEX_SYM && t[2].kind == LEX_CHAR && t[2].op == ')' &&
+                 (t->flags & LEX_IN_TEXT))
+            p->at += 2;
+        else if (!(parse_is_char(p, '.') && t[1].kind != LEX_END) && !parse_is_char(p, '\''))
+            break;
         p->at++;
     }
     struct str unit = tree_str(p->tree, str_trim(buf_str(&b)));
@@ -83,9 +96,12 @@ static struct node *parse_text(struct parse *p) {
         if (t->kind == LEX_CHAR && strchr(".'!{", t->op)) continue;
         if (b.len) buf_add_char(&b, ' ');
         if (!(t->flags & LEX_IN_TEXT)) loose = true;
-        if (t->text.len) add_lower(&b, t->text);
-        else if (t->kind == LEX_CHAR) buf_add_char(&b, (char)t->op);
-        else buf_printf(&b, "#%d:%d", t->kind, t->op);
+        if (t->text.len)
+            add_lower(&b, t->text);
+        else if (t->kind == LEX_CHAR)
+            buf_add_char(&b, (char)t->op);
+        else
+            buf_printf(&b, "#%d:%d", t->kind, t->op);
     }
     struct node *n = node_new(p->tree, NODE_TEXT, 0);
     n->name = tree_str(p->tree, buf_str(&b));
@@ -99,8 +115,8 @@ static struct node *parse_text(struct parse *p) {
 
 static bool is_upper_name(const struct node *n) { /* AB, \angle ABC, m\angle A: products of capitals */
     if (n->kind == NODE_MUL) return is_upper_name(n->kids[0]) && is_upper_name(n->kids[1]);
-    return n->kind == NODE_SYM && ((n->name.ptr[0] >= 'A' && n->name.ptr[0] <= 'Z') || str_equal(n->name, STR("angle")) ||
-                                   str_equal(n->name, STR("triangle")));
+    return n->kind == NODE_SYM && ((n->name.ptr[0] >= 'A' && n->name.ptr[0] <= 'Z') ||
+                                   str_equal(n->name, STR("angle")) || str_equal(n->name, STR("triangle")));
 }
 
 static bool is_name_tuple(const struct node *n) {
@@ -116,13 +132,17 @@ static bool is_label(const struct node *n, bool *functional) {
     if (n->kind == NODE_SYM || n->kind == NODE_TEXT || is_name_tuple(n)) return true;
     if (n->kind == NODE_APPLY) return *functional = true;
     if (n->kind == NODE_POW && n->kids[0]->kind == NODE_SYM && n->kids[1]->kind == NODE_NEG) return false;
-    if (n->kind == NODE_MUL && n->kids[0]->kind == NODE_SYM && n->kids[1]->kind == NODE_SYM && !is_upper_name(n)) {
-        return *functional = n->kids[0]->name.ptr[0] >= 'A' && n->kids[0]->name.ptr[0] <= 'Z'; /* P(x), W(n) */
+    if (n->kind == NODE_MUL && n->kids[0]->kind == NODE_SYM && n->kids[1]->kind == NODE_SYM &&
+        !is_upper_name(n)) {
+        return *functional =
+                   n->kids[0]->name.ptr[0] >= 'A' && n->kids[0]->name.ptr[0] <= 'Z'; /* P(x), W(n) */
     }
     if (n->kind == NODE_MUL && is_upper_name(n)) return true;
-    if (n->kind == NODE_DIV) return is_upper_name(n->kids[0]) && is_upper_name(n->kids[1]) && n->kids[0]->kind == NODE_MUL;
+    if (n->kind == NODE_DIV)
+        return is_upper_name(n->kids[0]) && is_upper_name(n->kids[1]) && n->kids[0]->kind == NODE_MUL;
     if (n->kind == NODE_FUNC && n->op == FUNC_ABS) return is_upper_name(n->kids[0]);
-    return n->kind == NODE_MUL && n->kids[0]->kind == NODE_SYM && is_upper_name(n->kids[1]) && n->kids[1]->kind == NODE_MUL; /* m\angle A */
+    return n->kind == NODE_MUL && n->kids[0]->kind == NODE_SYM && is_upper_name(n->kids[1]) &&
+           n->kids[1]->kind == NODE_MUL; /* m\angle A */
 }
 
 static bool mentions(const struct node *n, struct str name) {
@@ -147,9 +167,13 @@ static struct node *make_label(struct parse *p, struct str name, struct node *va
 static struct node *make_equation(struct parse *p, struct node_vec *v, struct str lhs_text) {
     struct node *lhs = v->items[0], *value = v->items[v->n - 1], *n;
     bool functional, named = is_label(lhs, &functional);
-    if (named && !(lhs->kind == NODE_SYM && mentions(value, lhs->name))) n = make_label(p, lhs_text, value, functional);
-    else if (v->n > 2 || (node_is_scalar(lhs) && node_is_scalar(value) && !node_has_symbol(lhs) && !node_has_symbol(value))) n = value;
-    else if (value->kind == NODE_SYM && node_is_scalar(lhs) && !mentions(lhs, value->name)) n = make_label(p, value->name, lhs, false);
+    if (named && !(lhs->kind == NODE_SYM && mentions(value, lhs->name)))
+        n = make_label(p, lhs_text, value, functional);
+    else if (v->n > 2 || (node_is_scalar(lhs) && node_is_scalar(value) && !node_has_symbol(lhs) &&
+                          !node_has_symbol(value)))
+        n = value;
+    else if (value->kind == NODE_SYM && node_is_scalar(lhs) && !mentions(lhs, value->name))
+        n = make_label(p, value->name, lhs, false);
     else {
         n = node_2(p->tree, NODE_REL, lhs, value);
         n->op = REL_EQ;
@@ -200,7 +224,8 @@ struct node *parse_item(struct parse *p) {
             struct node *set = parse_set(p);
             if (v.n != 1 || v.items[0]->kind != NODE_SYM) parse_fail(p);
             n = make_label(p, v.items[0]->name, set, false);
-        } else if (op == 'X' || v.n >= sizeof ops) parse_fail(p);
+        } else if (op == 'X' || v.n >= sizeof ops)
+            parse_fail(p);
         else {
             ops[v.n - 1] = op;
             node_vec_add(&v, starts_text(p) ? parse_text(p) : parse_set(p));
@@ -222,7 +247,10 @@ static char take_separator(struct parse *p) {
     char found = 0;
     for (;;) {
         const struct lex_token *t = &p->t[p->at];
-        char c = t->kind == LEX_AND ? 'a' : t->kind == LEX_OR ? 'o' : t->kind == LEX_CHAR && strchr(",;~N", t->op) ? (char)t->op : 0;
+        char c = t->kind == LEX_AND                             ? 'a'
+                 : t->kind == LEX_OR                            ? 'o'
+                 : t->kind == LEX_CHAR && strchr(",;~N", t->op) ? (char)t->op
+                                                                : 0;
         if (!c) return found;
         if (c == 'o' || c == ';' || !found) found = c;
         p->at++;
@@ -231,7 +259,8 @@ static char take_separator(struct parse *p) {
 
 static bool ends_list(const struct parse *p) {
     const struct lex_token *t = &p->t[p->at];
-    return t->kind == LEX_END || (t->kind == LEX_CHAR && strchr(")]}.", t->op)) || (t->kind == LEX_BRACE && t->op == '}');
+    return t->kind == LEX_END || (t->kind == LEX_CHAR && strchr(")]}.", t->op)) ||
+           (t->kind == LEX_BRACE && t->op == '}');
 }
 
 /* "1,2; 3,4" is a list of the tuples (1,2) and (3,4). */
@@ -240,8 +269,10 @@ static struct node *split_list(struct parse *p, struct node_vec *v, const char *
     for (size_t i = 0; i < v->n; i++) {
         node_vec_add(&run, v->items[i]);
         if (i + 1 < v->n && seps[i] != ';') continue;
-        if (run.n == 1) node_vec_add(&outer, run.items[0]), run.n = 0;
-        else node_vec_add(&outer, node_from_vec(p->tree, NODE_TUPLE, &run));
+        if (run.n == 1)
+            node_vec_add(&outer, run.items[0]), run.n = 0;
+        else
+            node_vec_add(&outer, node_from_vec(p->tree, NODE_TUPLE, &run));
     }
     free(run.items);
     free(v->items);
@@ -255,7 +286,8 @@ static struct node *settle_labels(struct node *list) {
     bool rest_bare = true, all_same = true;
     for (uint32_t i = 1; i < list->n_kids; i++) {
         const struct node *k = list->kids[i];
-        if (k->kind != NODE_LABEL) all_same = false;
+        if (k->kind != NODE_LABEL)
+            all_same = false;
         else {
             rest_bare = false;
             all_same = all_same && str_equal(k->name, first->name);
@@ -279,7 +311,8 @@ struct node *parse_list(struct parse *p, bool split_at_semicolons) {
         if (parse_is(p, LEX_OVER, -1)) {
             bool choose = p->t[p->at++].op == 'C';
             struct node *below = parse_item(p);
-            item = choose ? node_func_2(p->tree, FUNC_BINOMIAL, item, below) : node_2(p->tree, NODE_DIV, item, below);
+            item = choose ? node_func_2(p->tree, FUNC_BINOMIAL, item, below)
+                          : node_2(p->tree, NODE_DIV, item, below);
         }
         node_vec_add(&v, item);
         char sep = p->failed ? 0 : take_separator(p);
@@ -297,8 +330,10 @@ struct node *parse_list(struct parse *p, bool split_at_semicolons) {
     } else if (v.n == 1) {
         n = v.items[0];
         free(v.items);
-    } else if (split_at_semicolons && comma && semicolon) n = split_list(p, &v, seps.ptr);
-    else n = settle_labels(node_from_vec(p->tree, NODE_LIST, &v));
+    } else if (split_at_semicolons && comma && semicolon)
+        n = split_list(p, &v, seps.ptr);
+    else
+        n = settle_labels(node_from_vec(p->tree, NODE_LIST, &v));
     if (n->kind == NODE_LIST && any_or) n->op = 'o';
     buf_free(&seps);
     return n;
@@ -316,7 +351,8 @@ static void count_plusminus(const struct node *n, size_t *n_pm, bool *has_mp) {
 }
 
 /* A copy with the signs that the bits of `choice` say; *bit walks over them (all use bit 0 when tied). */
-static struct node *choose_signs(struct tree *t, const struct node *n, unsigned choice, unsigned *bit, bool tied) {
+static struct node *choose_signs(struct tree *t, const struct node *n, unsigned choice, unsigned *bit,
+                                 bool tied) {
     if (n->kind == NODE_NUM || t->full) return (struct node *)(uintptr_t)n;
     struct node *copy = node_new(t, n->kind, n->n_kids);
     copy->op = n->op;
@@ -359,7 +395,8 @@ struct node *parse_expand_plusminus(struct parse *p, struct node *n) {
     if (n_pm == 0) return n;
     if (n->kind == NODE_LIST) {
         for (uint32_t i = 0; i < n->n_kids; i++) expand_into(p, n->kids[i], &v);
-    } else expand_into(p, n, &v);
+    } else
+        expand_into(p, n, &v);
     struct node *list = node_from_vec(p->tree, NODE_LIST, &v);
     if (list->n_kids == 0) return parse_fail(p);
     list->op = n->kind == NODE_LIST ? n->op : 0;

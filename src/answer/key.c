@@ -1,5 +1,6 @@
-/* Buckets. A scalar's key is its value at point 0, cut to about 40 bits on a grid whose lines no exact value hits; where the ball
- * touches a line all the same, the key is a constant. Collections add up the keys of their parts, so order does not matter. */
+/* Buckets. A scalar's key is its value at point 0, cut to about 40 bits on a grid whose lines no exact value
+ * hits; where the ball touches a line all the same, the key is a constant. Collections add up the keys of
+ * their parts, so order does not matter. */
 #include "answer/decide.h"
 #include "answer/eval.h"
 
@@ -41,7 +42,8 @@ static uint64_t key_of_scalar(const struct node *n) {
     acb_init(x);
     uint64_t re = 0, im = 0, key = KEY_NONE;
     for (unsigned i = 0; i < 2 && key == KEY_NONE; i++)
-        if (eval_ball(n, x, 160, i) && cut(acb_realref(x), &re) && cut(acb_imagref(x), &im)) key = mix(re, im);
+        if (eval_ball(n, x, 160, i) && cut(acb_realref(x), &re) && cut(acb_imagref(x), &im))
+            key = mix(re, im);
     acb_clear(x);
     return key;
 }
@@ -54,19 +56,25 @@ static uint64_t key_of_parts(const struct node *n) {
 
 uint64_t key_of(const struct node *n) {
     if (node_is_scalar(n)) {
-        if (n->kind == NODE_DEGREE || n->kind == NODE_PERCENT) return key_of_scalar(n->kind == NODE_DEGREE ? n->kids[0] : n);
+        if (n->kind == NODE_DEGREE || n->kind == NODE_PERCENT)
+            return key_of_scalar(n->kind == NODE_DEGREE ? n->kids[0] : n);
         return key_of_scalar(n);
     }
     switch (n->kind) {
     case NODE_LABEL:
-    case NODE_UNIT: return key_of(n->kids[0]);
-    case NODE_TEXT: return rng_hash(5, n->name.ptr, n->name.len);
+    case NODE_UNIT:
+        return key_of(n->kids[0]);
+    case NODE_TEXT:
+        return rng_hash(5, n->name.ptr, n->name.len);
     case NODE_SET:
         if (n->n_kids == 1) return key_of(n->kids[0]);
         return mix(1, key_of_parts(n));
     case NODE_TUPLE:
-    case NODE_LIST: return mix(1, key_of_parts(n));
-    case NODE_MATRIX: return mix(2, key_of_parts(n));
-    default: return mix(3, n->kind == NODE_REL ? 0 : 1);
+    case NODE_LIST:
+        return mix(1, key_of_parts(n));
+    case NODE_MATRIX:
+        return mix(2, key_of_parts(n));
+    default:
+        return mix(3, n->kind == NODE_REL ? 0 : 1);
     }
 }

@@ -72,18 +72,26 @@ static size_t count_digits(const struct scan *s, size_t at) {
     return n;
 }
 
-/* The length of a thousands separator at `at`, or 0: "," "{,}" ",\!" "\," "\ " "~" " " followed by exactly three digits. */
+/* The length of a thousands separator at `at`, or 0: "," "{,}" ",\!" "\," "\ " "~" " " followed by exactly
+ * three digits. */
 static size_t group_separator(const struct scan *s, size_t at) {
     struct str rest = slice(s, at, s->end);
     size_t n = 0;
     bool bare = false;
-    if (str_starts(rest, STR("{,}"))) n = 3;
-    else if (str_starts(rest, STR(",\\!"))) n = 3;
-    else if (str_starts(rest, STR("\\!,\\!"))) n = 5;
-    else if (str_starts(rest, STR(",\\"))) return 0;
-    else if (str_starts(rest, STR("\\,")) || str_starts(rest, STR("\\ ")) || str_starts(rest, STR("\\;"))) n = 2;
-    else if (str_starts(rest, STR(","))) n = 1, bare = true;
-    else if (str_starts(rest, STR(" ")) || str_starts(rest, STR("~"))) n = 1;
+    if (str_starts(rest, STR("{,}")))
+        n = 3;
+    else if (str_starts(rest, STR(",\\!")))
+        n = 3;
+    else if (str_starts(rest, STR("\\!,\\!")))
+        n = 5;
+    else if (str_starts(rest, STR(",\\")))
+        return 0;
+    else if (str_starts(rest, STR("\\,")) || str_starts(rest, STR("\\ ")) || str_starts(rest, STR("\\;")))
+        n = 2;
+    else if (str_starts(rest, STR(",")))
+        n = 1, bare = true;
+    else if (str_starts(rest, STR(" ")) || str_starts(rest, STR("~")))
+        n = 1;
     if (!n || (bare && s->n_brackets)) return 0;
     while (!bare && at + n < s->end && is_space(s->l->src.ptr[at + n])) n++;
     return count_digits(s, at + n) == 3 ? n : 0;
@@ -132,7 +140,8 @@ static void scan_number(struct scan *s) {
         s->at += sep + 3;
         grouped = true;
     }
-    bool point = peek(s, 0) == '.' && (count_digits(s, s->at + 1) > 0 || str_starts(slice(s, s->at + 1, s->end), STR("\\overline")));
+    bool point = peek(s, 0) == '.' && (count_digits(s, s->at + 1) > 0 ||
+                                       str_starts(slice(s, s->at + 1, s->end), STR("\\overline")));
     if (point || (comma && peek(s, 0) == ',' && count_digits(s, s->at + 1) > 0)) {
         has_point = true;
         buf_add_char(&b, '.');
@@ -149,7 +158,8 @@ static void scan_number(struct scan *s) {
 
 /* ---- letters ---- */
 
-static bool in_list(struct str s, const char *list) { /* list: words between single spaces, with one at both ends */
+static bool in_list(struct str s,
+                    const char *list) { /* list: words between single spaces, with one at both ends */
     char padded[20];
     if (s.len > 16) return false;
     padded[0] = ' ';
@@ -160,20 +170,25 @@ static bool in_list(struct str s, const char *list) { /* list: words between sin
 }
 
 static bool is_short_unit(struct str s) {
-    return in_list(s, " cm mm km kg mg ml mL ft lb lbs oz mi yd hr hrs min mins sec secs mph kph rpm Hz kHz am pm AM PM in sq cu km/h "
+    return in_list(s, " cm mm km kg mg ml mL ft lb lbs oz mi yd hr hrs min mins sec secs mph kph rpm Hz kHz "
+                      "am pm AM PM in sq cu km/h "
                       "day days men cup cups box pts gal bit kW kJ mol ");
 }
 
 static bool is_short_word(struct str s) {
-    return in_list(s, " yes no Yes No YES NO odd Odd one two six ten red Red the The not Not all All any is Is are of for to if it at on as "
+    return in_list(s, " yes no Yes No YES NO odd Odd one two six ten red Red the The not Not all All any is "
+                      "Is are of for to if it at on as "
                       "by Tom Bob Sam Ann Joe Jim Kim Tim Dan Ben Max Amy Eve Mon Tue Wed Thu Fri Sat Sun ");
 }
 
 static void emit_letter(struct scan *s, size_t at) {
     struct str name = slice(s, at, at + 1);
-    if (name.ptr[0] == 'e') emit(s, LEX_CONST, NODE_E, name);
-    else if (name.ptr[0] == 'i') emit(s, LEX_CONST, NODE_I, name);
-    else emit(s, LEX_SYM, 0, name);
+    if (name.ptr[0] == 'e')
+        emit(s, LEX_CONST, NODE_E, name);
+    else if (name.ptr[0] == 'i')
+        emit(s, LEX_CONST, NODE_I, name);
+    else
+        emit(s, LEX_SYM, 0, name);
 }
 
 /* "sinx", "lnx", "sqrtx": a function and one letter. */
@@ -203,8 +218,10 @@ static void scan_letters(struct scan *s) {
         return;
     }
     const struct word *w = word_plain(run);
-    bool phrase = s->in_text && before && before->kind == LEX_WORD; /* inside a sentence only connectors keep their meaning */
-    if (w && !(s->in_text && w->kind == LEX_REL) && !(phrase && w->kind != LEX_AND && w->kind != LEX_OR && w->kind != LEX_PERCENT)) {
+    bool phrase = s->in_text && before &&
+                  before->kind == LEX_WORD; /* inside a sentence only connectors keep their meaning */
+    if (w && !(s->in_text && w->kind == LEX_REL) &&
+        !(phrase && w->kind != LEX_AND && w->kind != LEX_OR && w->kind != LEX_PERCENT)) {
         emit_word(s, w);
         return;
     }
@@ -224,9 +241,12 @@ static size_t matching_brace(const struct scan *s, size_t at) {
     size_t n_open = 0;
     for (size_t i = at; i < s->end; i++) {
         char c = s->l->src.ptr[i];
-        if (c == '\\') i++;
-        else if (c == '{') n_open++;
-        else if (c == '}' && --n_open == 0) return i + 1;
+        if (c == '\\')
+            i++;
+        else if (c == '{')
+            n_open++;
+        else if (c == '}' && --n_open == 0)
+            return i + 1;
     }
     return 0;
 }
@@ -277,11 +297,14 @@ static void scan_begin_end(struct scan *s, int kind) {
 }
 
 static bool scan_special_command(struct scan *s, struct str name) {
-    if (in_list(name, " text textbf textit textrm textnormal mbox textsf texttt textup hbox mathrm operatorname mathsf emph textsc rm ")) {
+    if (in_list(name, " text textbf textit textrm textnormal mbox textsf texttt textup hbox mathrm "
+                      "operatorname mathsf emph textsc rm ")) {
         scan_text_group(s);
         return true;
     }
-    if (in_list(name, " mathbf mathit mathcal boxed fbox framebox underline bm mathscr ensuremath boldmath variable tfrac* ")) return true;
+    if (in_list(name, " mathbf mathit mathcal boxed fbox framebox underline bm mathscr ensuremath boldmath "
+                      "variable tfrac* "))
+        return true;
     if (in_list(name, " color tag label hspace vspace phantom hphantom vphantom rule ")) {
         skip_group(s);
         return true;
@@ -296,9 +319,12 @@ static bool scan_special_command(struct scan *s, struct str name) {
         emit(s, known ? LEX_NUMBERS : LEX_SYM, 0, set);
         return true;
     }
-    if (str_equal(name, STR("begin"))) scan_begin_end(s, LEX_BEGIN);
-    else if (str_equal(name, STR("end"))) scan_begin_end(s, LEX_FINISH);
-    else return false;
+    if (str_equal(name, STR("begin")))
+        scan_begin_end(s, LEX_BEGIN);
+    else if (str_equal(name, STR("end")))
+        scan_begin_end(s, LEX_FINISH);
+    else
+        return false;
     return true;
 }
 
@@ -317,7 +343,8 @@ static bool scan_glued_command(struct scan *s, size_t from, size_t n) {
 static void scan_command(struct scan *s) {
     char c = peek(s, 1);
     if (c == '\\') {
-        if (s->n_envs == 0 && is_letter(peek(s, 2))) s->at++; /* "\\frac": escaped twice */
+        if (s->n_envs == 0 && is_letter(peek(s, 2)))
+            s->at++; /* "\\frac": escaped twice */
         else {
             emit_char(s, 'N');
             s->at += 2;
@@ -329,10 +356,14 @@ static void scan_command(struct scan *s) {
         if (c == '{' || c == '}') {
             s->n_brackets += c == '{' ? 1 : -1;
             emit(s, LEX_BRACE, c, (struct str){0});
-        } else if (c == '%') emit(s, LEX_PERCENT, 0, (struct str){0});
-        else if (c == '$') emit(s, LEX_CURRENCY, 0, STR("dollar"));
-        else if (c == '|') emit_char(s, '|');
-        else s->spaced = true; /* \, \! \; \: \  \( \) \[ \] */
+        } else if (c == '%')
+            emit(s, LEX_PERCENT, 0, (struct str){0});
+        else if (c == '$')
+            emit(s, LEX_CURRENCY, 0, STR("dollar"));
+        else if (c == '|')
+            emit_char(s, '|');
+        else
+            s->spaced = true; /* \, \! \; \: \  \( \) \[ \] */
         return;
     }
     size_t from = s->at + 1, n = 0;
@@ -349,8 +380,10 @@ static void scan_command(struct scan *s) {
         } else if (w->kind == LEX_END && peek(s, 0) == '}' && str_equal(name, STR("right"))) {
             s->at++;
             emit(s, LEX_BRACE, '}', (struct str){0});
-        } else emit_word(s, w);
-    } else if (n < 3 || !scan_glued_command(s, from, n)) emit(s, LEX_SYM, 0, name);
+        } else
+            emit_word(s, w);
+    } else if (n < 3 || !scan_glued_command(s, from, n))
+        emit(s, LEX_SYM, 0, name);
 }
 
 /* ---- everything ---- */
@@ -368,8 +401,8 @@ static void scan_unicode(struct scan *s) {
     static const struct {
         uint32_t u;
         const char *num, *den;
-    } SMALL[] = {{0xbd, "1", "2"}, {0xbc, "1", "4"}, {0xbe, "3", "4"}, {0x2153, "1", "3"}, {0x2154, "2", "3"}, {0xb2, "2", NULL},
-                 {0xb3, "3", NULL}, {0x2074, "4", NULL}};
+    } SMALL[] = {{0xbd, "1", "2"},   {0xbc, "1", "4"},  {0xbe, "3", "4"},  {0x2153, "1", "3"},
+                 {0x2154, "2", "3"}, {0xb2, "2", NULL}, {0xb3, "3", NULL}, {0x2074, "4", NULL}};
     for (size_t i = 0; i < ARRAY_LEN(SMALL); i++) {
         if (SMALL[i].u != u) continue;
         if (SMALL[i].den) {
@@ -387,8 +420,10 @@ static void scan_unicode(struct scan *s) {
         return;
     }
     const struct word *w = word_unicode(u);
-    if (w) emit_word(s, w);
-    else emit(s, LEX_WORD, 0, text);
+    if (w)
+        emit_word(s, w);
+    else
+        emit(s, LEX_WORD, 0, text);
 }
 
 static void scan_punctuation(struct scan *s, char c) {
@@ -406,17 +441,21 @@ static void scan_punctuation(struct scan *s, char c) {
     } else if (c == '=') {
         n = next == '=' ? 2 : 1;
         emit(s, LEX_REL, REL_EQ, (struct str){0});
-    } else if (c == '%') emit(s, LEX_PERCENT, 0, (struct str){0});
-    else if (c == '$' || c == '#') s->spaced = true;
+    } else if (c == '%')
+        emit(s, LEX_PERCENT, 0, (struct str){0});
+    else if (c == '$' || c == '#')
+        s->spaced = true;
     else if (c == '+' && next == '-') {
         n = 2;
         emit(s, LEX_PM, '+', (struct str){0});
-    } else if (c == '~') s->spaced = true;
+    } else if (c == '~')
+        s->spaced = true;
     else if (strchr("+-*/^_()[]{}|,;:!'&.", c)) {
         if (c == '(' || c == '[') s->n_brackets++;
         if ((c == ')' || c == ']') && s->n_brackets > 0) s->n_brackets--;
         emit_char(s, c);
-    } else emit(s, LEX_BAD, 0, (struct str){0});
+    } else
+        emit(s, LEX_BAD, 0, (struct str){0});
     s->at += n;
 }
 
@@ -426,11 +465,16 @@ static void scan_all(struct scan *s) {
         if (is_space(c)) {
             s->spaced = true;
             s->at++;
-        } else if (is_digit(c) || (c == '.' && is_digit(peek(s, 1)))) scan_number(s);
-        else if (is_letter(c)) scan_letters(s);
-        else if (c == '\\') scan_command(s);
-        else if ((unsigned char)c >= 0x80) scan_unicode(s);
-        else scan_punctuation(s, c);
+        } else if (is_digit(c) || (c == '.' && is_digit(peek(s, 1))))
+            scan_number(s);
+        else if (is_letter(c))
+            scan_letters(s);
+        else if (c == '\\')
+            scan_command(s);
+        else if ((unsigned char)c >= 0x80)
+            scan_unicode(s);
+        else
+            scan_punctuation(s, c);
     }
 }
 

@@ -105,7 +105,8 @@ struct node *node_func_2(struct tree *t, enum func f, struct node *a, struct nod
 
 bool node_same(const struct node *a, const struct node *b) {
     if (a->kind != b->kind || a->op != b->op || a->n_kids != b->n_kids) return false;
-    if (((a->flags ^ b->flags) & (NODE_LO_OPEN | NODE_HI_OPEN | NODE_FUNCTIONAL | NODE_SQUARE)) != 0) return false;
+    if (((a->flags ^ b->flags) & (NODE_LO_OPEN | NODE_HI_OPEN | NODE_FUNCTIONAL | NODE_SQUARE)) != 0)
+        return false;
     if (a->kind == NODE_NUM) return fmpq_equal(a->value, b->value);
     if (!str_equal(a->name, b->name)) return false;
     for (uint32_t i = 0; i < a->n_kids; i++)
@@ -164,5 +165,6 @@ bool node_has_decimal(const struct node *n) {
 }
 
 bool node_is_num_si(const struct node *n, long v) {
-    return n->kind == NODE_NUM && fmpz_is_one(fmpq_denref(n->value)) && fmpz_equal_si(fmpq_numref(n->value), v);
+    return n->kind == NODE_NUM && fmpz_is_one(fmpq_denref(n->value)) &&
+           fmpz_equal_si(fmpq_numref(n->value), v);
 }

@@ -83,8 +83,10 @@ static struct node *parse_exponent(struct parse *p) {
     bool negative = false;
     while (parse_is_char(p, '-') || parse_is_char(p, '+')) negative ^= p->t[p->at++].op == '-';
     struct node *e;
-    if (parse_is_char(p, '{')) e = parse_argument(p);
-    else e = parse_primary(p);
+    if (parse_is_char(p, '{'))
+        e = parse_argument(p);
+    else
+        e = parse_primary(p);
     if (parse_is_char(p, '^') && !p->failed && parse_enter(p)) {
         p->at++;
         e = node_2(p->tree, NODE_POW, e, parse_exponent(p));
@@ -109,7 +111,8 @@ static struct node *parse_postfix(struct parse *p, struct node *n) {
     while (!p->failed) {
         if (parse_is_char(p, '!')) {
             p->at++;
-            if (parse_is_char(p, '!')) return parse_fail(p); /* n!! is another function, or (n!)!: nobody knows */
+            if (parse_is_char(p, '!'))
+                return parse_fail(p); /* n!! is another function, or (n!)!: nobody knows */
             n = node_func(p->tree, FUNC_FACTORIAL, n);
         } else if (parse_is(p, LEX_PERCENT, -1)) {
             p->at++;
@@ -123,9 +126,11 @@ static struct node *parse_postfix(struct parse *p, struct node *n) {
                 continue;
             }
             p->at++;
-            if (n->kind == NODE_POW) return parse_fail(p); /* a^b^c without braces at this level: a double superscript */
+            if (n->kind == NODE_POW)
+                return parse_fail(p); /* a^b^c without braces at this level: a double superscript */
             n = node_2(p->tree, NODE_POW, n, parse_exponent(p));
-        } else break;
+        } else
+            break;
         if (n->kind == NODE_POW && parse_is_char(p, '^')) return parse_fail(p);
     }
     return n;
@@ -172,7 +177,8 @@ static struct node *parse_product(struct parse *p) {
             if (parse_is_unit_letter(t) && !node_has_symbol(n)) break;
             factor = parse_power(p);
             n = times(p->tree, n, factor);
-        } else break;
+        } else
+            break;
     }
     return n;
 }
@@ -200,8 +206,10 @@ struct node *parse_sum(struct parse *p) {
     node_vec_add(&v, n);
     while (!p->failed) {
         const struct lex_token *t = &p->t[p->at];
-        if (parse_take_char(p, '+')) node_vec_add(&v, parse_signed_product(p));
-        else if (parse_take_char(p, '-')) node_vec_add(&v, node_1(p->tree, NODE_NEG, parse_signed_product(p)));
+        if (parse_take_char(p, '+'))
+            node_vec_add(&v, parse_signed_product(p));
+        else if (parse_take_char(p, '-'))
+            node_vec_add(&v, node_1(p->tree, NODE_NEG, parse_signed_product(p)));
         else if (t->kind == LEX_PM) {
             p->at++;
             struct node *left = v.n == 1 ? v.items[0] : node_from_vec(p->tree, NODE_ADD, &v);
@@ -209,7 +217,8 @@ struct node *parse_sum(struct parse *p) {
             pm->op = t->op;
             v.n = 0;
             node_vec_add(&v, pm);
-        } else break;
+        } else
+            break;
     }
     p->depth--;
     if (v.n == 1) {
@@ -227,7 +236,8 @@ static struct node *parse_ratio(struct parse *p) {
         node_vec_add(&v, n);
         const struct lex_token *first = &p->t[p->at - 1];
         while (!p->failed && parse_take_char(p, ':')) node_vec_add(&v, parse_sum(p));
-        bool clock = first[0].kind == LEX_NUM && first[2].kind == LEX_NUM && first[0].text.len <= 2 && first[2].text.len == 2;
+        bool clock = first[0].kind == LEX_NUM && first[2].kind == LEX_NUM && first[0].text.len <= 2 &&
+                     first[2].text.len == 2;
         n = node_from_vec(p->tree, NODE_RATIO, &v);
         if (clock) n->flags |= NODE_CLOCK;
     }

@@ -1,15 +1,13 @@
 /* parse.h - tokens into the expression tree (private to the room).
  *
- *     list     item ((',' | ';' | and | or | \quad) item)*          semicolons beside commas make tuples of what the commas join
- *     item     text | set (rel set)*                                 then labels: "x = 5" is LABEL x 5
- *     set      ratio ((\cup | \cap | \setminus) ratio)*
- *     ratio    sum (':' sum)* unit?
- *     sum      product (('+' | '-' | \pm | \mp) product)*
- *     product  sign* power (('*' | '/' | nothing) power)*            left to right; "1/2x" is (1/2)x
- *     power    postfix ('^' exponent)?
- *     postfix  primary ('!' | '%' | degree)*
+ *     list     item ((',' | ';' | and | or | \quad) item)*          semicolons beside commas make tuples of
+ * what the commas join item     text | set (rel set)*                                 then labels: "x = 5" is
+ * LABEL x 5 set      ratio ((\cup | \cap | \setminus) ratio)* ratio    sum (':' sum)* unit? sum      product
+ * (('+' | '-' | \pm | \mp) product)* product  sign* power (('*' | '/' | nothing) power)*            left to
+ * right; "1/2x" is (1/2)x power    postfix ('^' exponent)? postfix  primary ('!' | '%' | degree)*
  *
- * Depth is bounded by PARSE_DEPTH_MAX, the rest by the number of tokens. Differences from TeX: \sqrt12 and x^10 take the whole number.
+ * Depth is bounded by PARSE_DEPTH_MAX, the rest by the number of tokens. Differences from TeX: \sqrt12 and
+ * x^10 take the whole number.
  */
 #ifndef BROOD_ANSWER_PARSE_H
 #define BROOD_ANSWER_PARSE_H
@@ -32,7 +30,8 @@ struct parse {
 /* The tree of the whole text, or NULL when there is no reading. */
 struct node *parse_run(struct lex *l, struct tree *tree);
 
-/* Inside the parser: parse.c has sums and products, primary.c what they are made of, item.c lists, relations and words. */
+/* Inside the parser: parse.c has sums and products, primary.c what they are made of, item.c lists, relations
+ * and words. */
 struct node *parse_fail(struct parse *p);
 bool parse_is(const struct parse *p, int kind, int op); /* op < 0: any */
 bool parse_is_char(const struct parse *p, char c);

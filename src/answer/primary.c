@@ -18,18 +18,23 @@ static bool number_value(struct str s, fmpq_t out) {
     long exponent = 0;
     for (; i < s.len && s.ptr[i] != 'e'; i++) {
         char c = s.ptr[i];
-        if (c == '.') point = true;
-        else if (c == '(') rep = true;
+        if (c == '.')
+            point = true;
+        else if (c == '(')
+            rep = true;
         else if (c != ')') {
             if (n >= sizeof digits - 1) return false;
             digits[n++] = c;
-            if (rep) n_rep++;
-            else if (point) n_frac++;
+            if (rep)
+                n_rep++;
+            else if (point)
+                n_frac++;
         }
     }
     digits[n] = '\0';
     if (n == 0) return false;
-    if (i < s.len) exponent = strtol(s.ptr + i + 1, NULL, 10); /* the lexer allows six digits; the text ends in NUL */
+    if (i < s.len)
+        exponent = strtol(s.ptr + i + 1, NULL, 10); /* the lexer allows six digits; the text ends in NUL */
     if (exponent > 2000 || exponent < -2000) return false;
     fmpz_t all, head, ten;
     fmpz_init(all);
@@ -42,13 +47,16 @@ static bool number_value(struct str s, fmpq_t out) {
         fmpz_sub(all, all, head); /* 0.1(6) = (16 - 1) / 90 */
         ten_to(ten, n_rep);
         fmpz_sub_ui(ten, ten, 1);
-    } else fmpz_one(ten);
+    } else
+        fmpz_one(ten);
     ten_to(head, n_frac);
     fmpz_mul(ten, ten, head);
     fmpq_set_fmpz_frac(out, all, ten);
     ten_to(head, (ulong)labs(exponent));
-    if (exponent > 0) fmpq_mul_fmpz(out, out, head);
-    else if (exponent < 0) fmpq_div_fmpz(out, out, head);
+    if (exponent > 0)
+        fmpq_mul_fmpz(out, out, head);
+    else if (exponent < 0)
+        fmpq_div_fmpz(out, out, head);
     fmpz_clear(all);
     fmpz_clear(head);
     fmpz_clear(ten);
@@ -66,7 +74,9 @@ static bool take_base(struct parse *p, const struct lex_token *t, struct node *n
     at++;
     if (brace && !(p->t[at].kind == LEX_CHAR && p->t[at].op == '}')) return false;
     p->at = at + brace;
-    if (base < 2 || base > 36 || memchr(t->text.ptr, '.', t->text.len) || memchr(t->text.ptr, 'e', t->text.len)) return false;
+    if (base < 2 || base > 36 || memchr(t->text.ptr, '.', t->text.len) ||
+        memchr(t->text.ptr, 'e', t->text.len))
+        return false;
     for (size_t i = 0; i < t->text.len; i++)
         if (t->text.ptr[i] - '0' >= base) return false;
     fmpz_set_str(fmpq_numref(n->value), t->text.ptr, (int)base);
@@ -78,12 +88,14 @@ static bool take_base(struct parse *p, const struct lex_token *t, struct node *n
 static bool is_proper_fraction(const struct node *n) {
     if (n->kind != NODE_DIV || n->kids[0]->kind != NODE_NUM || n->kids[1]->kind != NODE_NUM) return false;
     const struct node *a = n->kids[0], *b = n->kids[1];
-    return fmpz_is_one(fmpq_denref(a->value)) && fmpz_is_one(fmpq_denref(b->value)) && !((a->flags | b->flags) & NODE_DECIMAL) &&
-           fmpz_sgn(fmpq_numref(a->value)) > 0 && fmpz_cmp(fmpq_numref(a->value), fmpq_numref(b->value)) < 0;
+    return fmpz_is_one(fmpq_denref(a->value)) && fmpz_is_one(fmpq_denref(b->value)) &&
+           !((a->flags | b->flags) & NODE_DECIMAL) && fmpz_sgn(fmpq_numref(a->value)) > 0 &&
+           fmpz_cmp(fmpq_numref(a->value), fmpq_numref(b->value)) < 0;
 }
 
 static bool is_integer_token(const struct lex_token *t) {
-    return t->kind == LEX_NUM && !memchr(t->text.ptr, '.', t->text.len) && !memchr(t->text.ptr, 'e', t->text.len);
+    return t->kind == LEX_NUM && !memchr(t->text.ptr, '.', t->text.len) &&
+           !memchr(t->text.ptr, 'e', t->text.len);
 }
 
 static struct node *parse_frac(struct parse *p) {
@@ -108,7 +120,8 @@ static struct node *parse_number(struct parse *p) {
         if (!p->failed) return node_2(p->tree, NODE_MUL, n, f);
         return f;
     }
-    if (is_integer_token(u) && (u->flags & LEX_SPACE) && u[1].kind == LEX_CHAR && u[1].op == '/' && is_integer_token(&u[2])) {
+    if (is_integer_token(u) && (u->flags & LEX_SPACE) && u[1].kind == LEX_CHAR && u[1].op == '/' &&
+        is_integer_token(&u[2])) {
         struct node *a = node_new(p->tree, NODE_NUM, 0), *b = node_new(p->tree, NODE_NUM, 0); /* 3 1/2 */
         if (!number_value(u->text, a->value) || !number_value(u[2].text, b->value)) return parse_fail(p);
         p->at += 3;
@@ -132,16 +145,20 @@ static bool take_subscript(struct parse *p, struct buf *name) {
             return true;
         }
         if (t->kind == LEX_END) return false;
-        if (t->kind == LEX_CHAR) buf_add_char(name, (char)t->op);
-        else buf_add_str(name, t->text.len ? t->text : STR("?"));
+        if (t->kind == LEX_CHAR)
+            buf_add_char(name, (char)t->op);
+        else
+            buf_add_str(name, t->text.len ? t->text : STR("?"));
         p->at++;
-        if (!brace) return t->kind == LEX_SYM || t->kind == LEX_NUM || t->kind == LEX_CONST || t->kind == LEX_WORD;
+        if (!brace)
+            return t->kind == LEX_SYM || t->kind == LEX_NUM || t->kind == LEX_CONST || t->kind == LEX_WORD;
     }
     return false;
 }
 
 static bool is_function_name(struct str name) {
-    return name.len >= 1 && strchr("fghFGH", name.ptr[0]) && (name.len == 1 || name.ptr[1] == '_' || name.ptr[1] == '\'');
+    return name.len >= 1 && strchr("fghFGH", name.ptr[0]) &&
+           (name.len == 1 || name.ptr[1] == '_' || name.ptr[1] == '\'');
 }
 
 static struct node *parse_symbol(struct parse *p, struct str prefix) {
@@ -208,7 +225,8 @@ struct node *parse_argument(struct parse *p) {
     } else if (parse_is_char(p, '-')) {
         p->at++;
         n = node_1(p->tree, NODE_NEG, parse_primary(p));
-    } else n = parse_primary(p);
+    } else
+        n = parse_primary(p);
     p->depth--;
     return n;
 }
@@ -312,7 +330,8 @@ static struct node *parse_environment(struct parse *p) {
 
 static struct node *parse_const(struct parse *p) {
     const struct lex_token *t = &p->t[p->at];
-    if ((t->op == NODE_E || t->op == NODE_I) && t[1].kind == LEX_CHAR && t[1].op == '_') return parse_symbol(p, (struct str){0});
+    if ((t->op == NODE_E || t->op == NODE_I) && t[1].kind == LEX_CHAR && t[1].op == '_')
+        return parse_symbol(p, (struct str){0});
     p->at++;
     return node_new(p->tree, t->op, 0);
 }
@@ -341,25 +360,47 @@ struct node *parse_primary(struct parse *p) {
     struct node *n;
     const struct lex_token *t = &p->t[p->at];
     switch (t->kind) {
-    case LEX_NUM: n = parse_number(p); break;
-    case LEX_SYM: n = parse_symbol(p, (struct str){0}); break;
-    case LEX_CONST: n = parse_const(p); break;
-    case LEX_FUNC: n = parse_function(p); break;
-    case LEX_FRAC: n = parse_frac(p); break;
-    case LEX_BEGIN: n = parse_environment(p); break;
-    case LEX_BRACE: n = t->op == '{' ? parse_braces(p) : parse_fail(p); break;
-    case LEX_CHAR: n = parse_char(p); break;
-    case LEX_ACCENT: n = parse_accent(p); break;
+    case LEX_NUM:
+        n = parse_number(p);
+        break;
+    case LEX_SYM:
+        n = parse_symbol(p, (struct str){0});
+        break;
+    case LEX_CONST:
+        n = parse_const(p);
+        break;
+    case LEX_FUNC:
+        n = parse_function(p);
+        break;
+    case LEX_FRAC:
+        n = parse_frac(p);
+        break;
+    case LEX_BEGIN:
+        n = parse_environment(p);
+        break;
+    case LEX_BRACE:
+        n = t->op == '{' ? parse_braces(p) : parse_fail(p);
+        break;
+    case LEX_CHAR:
+        n = parse_char(p);
+        break;
+    case LEX_ACCENT:
+        n = parse_accent(p);
+        break;
     case LEX_BINOM:
         p->at++;
         n = parse_argument(p);
         n = node_func_2(p->tree, FUNC_BINOMIAL, n, parse_argument(p));
         break;
     case LEX_FENCE:
-        if (t->op == 'f') n = parse_fenced(p, FUNC_FLOOR, LEX_FENCE, 'F');
-        else if (t->op == 'c') n = parse_fenced(p, FUNC_CEIL, LEX_FENCE, 'C');
-        else if (t->op == '|') n = parse_fenced(p, FUNC_ABS, LEX_FENCE, '!');
-        else n = parse_fail(p);
+        if (t->op == 'f')
+            n = parse_fenced(p, FUNC_FLOOR, LEX_FENCE, 'F');
+        else if (t->op == 'c')
+            n = parse_fenced(p, FUNC_CEIL, LEX_FENCE, 'C');
+        else if (t->op == '|')
+            n = parse_fenced(p, FUNC_ABS, LEX_FENCE, '!');
+        else
+            n = parse_fail(p);
         break;
     case LEX_NUMBERS:
         p->at++;
@@ -375,7 +416,9 @@ struct node *parse_primary(struct parse *p) {
         p->currency = t->text;
         n = parse_primary(p);
         break;
-    default: n = parse_fail(p); break;
+    default:
+        n = parse_fail(p);
+        break;
     }
     p->depth--;
     return n;

@@ -37,7 +37,8 @@ static bool power(fmpq_t out, const fmpq_t base, const fmpq_t e) {
     }
     if (!fmpz_fits_si(fmpq_numref(e)) || !fmpz_fits_si(fmpq_denref(e))) return false;
     slong p = fmpz_get_si(fmpq_numref(e)), q = fmpz_get_si(fmpq_denref(e));
-    if (p > EVAL_BITS_MAX || p < -EVAL_BITS_MAX || bits(base) * (p < 0 ? -p : p) > EVAL_BITS_MAX) return false;
+    if (p > EVAL_BITS_MAX || p < -EVAL_BITS_MAX || bits(base) * (p < 0 ? -p : p) > EVAL_BITS_MAX)
+        return false;
     if (q != 1 && fmpq_sgn(base) < 0) return false; /* principal or real root: left open */
     fmpq_set(out, base);
     if (!root(out, q)) return false;
@@ -53,8 +54,10 @@ static bool to_small(const fmpq_t q, slong max, slong *out) {
 
 static bool gcd_lcm(fmpq_t out, const fmpq_t a, const fmpq_t b, bool lcm) {
     if (!is_integer(a) || !is_integer(b)) return false;
-    if (lcm) fmpz_lcm(fmpq_numref(out), fmpq_numref(a), fmpq_numref(b));
-    else fmpz_gcd(fmpq_numref(out), fmpq_numref(a), fmpq_numref(b));
+    if (lcm)
+        fmpz_lcm(fmpq_numref(out), fmpq_numref(a), fmpq_numref(b));
+    else
+        fmpz_gcd(fmpq_numref(out), fmpq_numref(a), fmpq_numref(b));
     fmpz_one(fmpq_denref(out));
     return true;
 }
@@ -83,25 +86,30 @@ static bool modulo(fmpq_t out, const fmpq_t a, const fmpq_t b) {
 static bool combine(enum func f, fmpq_t acc, const fmpq_t x) {
     switch (f) {
     case FUNC_GCD:
-    case FUNC_LCM: return gcd_lcm(acc, acc, x, f == FUNC_LCM);
+    case FUNC_LCM:
+        return gcd_lcm(acc, acc, x, f == FUNC_LCM);
     case FUNC_MIN:
     case FUNC_MAX:
         if ((fmpq_cmp(x, acc) < 0) == (f == FUNC_MIN)) fmpq_set(acc, x);
         return true;
-    case FUNC_BINOMIAL: return binomial(acc, acc, x);
-    case FUNC_MOD: return modulo(acc, acc, x);
+    case FUNC_BINOMIAL:
+        return binomial(acc, acc, x);
+    case FUNC_MOD:
+        return modulo(acc, acc, x);
     case FUNC_ROOT: {
         slong n;
         return to_small(x, 64, &n) && n >= 1 && root(acc, n);
     }
-    default: return false;
+    default:
+        return false;
     }
 }
 
 static bool unary(enum func f, fmpq_t x) {
     slong n;
     switch (f) {
-    case FUNC_SQRT: return root(x, 2);
+    case FUNC_SQRT:
+        return root(x, 2);
     case FUNC_ABS:
         fmpq_abs(x, x);
         return true;
@@ -122,31 +130,41 @@ static bool unary(enum func f, fmpq_t x) {
     case FUNC_MIN:
     case FUNC_MAX:
     case FUNC_RE:
-    case FUNC_CONJ: return true;
+    case FUNC_CONJ:
+        return true;
     case FUNC_IM:
         fmpq_zero(x);
         return true;
-    default: return false;
+    default:
+        return false;
     }
 }
 
 static bool binary(const struct node *n, fmpq_t acc, const fmpq_t x) {
     if (bits(acc) + bits(x) > EVAL_BITS_MAX) return false;
     switch (n->kind) {
-    case NODE_ADD: fmpq_add(acc, acc, x); return true;
-    case NODE_MUL: fmpq_mul(acc, acc, x); return true;
+    case NODE_ADD:
+        fmpq_add(acc, acc, x);
+        return true;
+    case NODE_MUL:
+        fmpq_mul(acc, acc, x);
+        return true;
     case NODE_DIV:
         if (fmpq_is_zero(x)) return false;
         fmpq_div(acc, acc, x);
         return true;
-    case NODE_POW: return power(acc, acc, x);
-    default: return combine(n->op, acc, x);
+    case NODE_POW:
+        return power(acc, acc, x);
+    default:
+        return combine(n->op, acc, x);
     }
 }
 
 bool eval_rational(const struct node *n, fmpq_t out) {
     switch (n->kind) {
-    case NODE_NUM: fmpq_set(out, n->value); return true;
+    case NODE_NUM:
+        fmpq_set(out, n->value);
+        return true;
     case NODE_NEG:
         if (!eval_rational(n->kids[0], out)) return false;
         fmpq_neg(out, out);
@@ -159,8 +177,10 @@ bool eval_rational(const struct node *n, fmpq_t out) {
     case NODE_MUL:
     case NODE_DIV:
     case NODE_POW:
-    case NODE_FUNC: break;
-    default: return false;
+    case NODE_FUNC:
+        break;
+    default:
+        return false;
     }
     if (!eval_rational(n->kids[0], out)) return false;
     if (n->kind == NODE_FUNC && n->n_kids == 1) return unary(n->op, out);

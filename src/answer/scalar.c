@@ -1,10 +1,10 @@
 #include "answer/decide.h"
 #include "answer/eval.h"
 
-#define PREC_LOW 128
+#define PREC_LOW    128
 #define PREC_POINTS 160
-#define POINTS_MIN 4
-#define AGREE_BITS 100
+#define POINTS_MIN  4
+#define AGREE_BITS  100
 
 /* Do two numbers round (half away from zero) to the same value with n decimals? */
 static bool same_rounded(const fmpq_t a, const fmpq_t b, int n) {
@@ -40,7 +40,8 @@ static bool rounded_source(const struct node *n, fmpq_t out) {
     if (eval_rational(n, out)) return true;
     acb_t x;
     acb_init(x);
-    bool ok = eval_ball(n, x, PREC_LOW, 0) && acb_is_real(x) && mag_cmp_2exp_si(arb_radref(acb_realref(x)), -60) < 0;
+    bool ok = eval_ball(n, x, PREC_LOW, 0) && acb_is_real(x) &&
+              mag_cmp_2exp_si(arb_radref(acb_realref(x)), -60) < 0;
     if (ok) arf_get_fmpq(out, arb_midref(acb_realref(x)));
     acb_clear(x);
     return ok;
@@ -72,7 +73,8 @@ enum point { POINT_NONE, POINT_APART, POINT_TOGETHER, POINT_DOMAIN };
 
 static bool is_narrow(const acb_t x) {
     return acb_rel_accuracy_bits(x) >= AGREE_BITS ||
-           (mag_cmp_2exp_si(arb_radref(acb_realref(x)), -AGREE_BITS) < 0 && mag_cmp_2exp_si(arb_radref(acb_imagref(x)), -AGREE_BITS) < 0);
+           (mag_cmp_2exp_si(arb_radref(acb_realref(x)), -AGREE_BITS) < 0 &&
+            mag_cmp_2exp_si(arb_radref(acb_imagref(x)), -AGREE_BITS) < 0);
 }
 
 static enum point compare_at(const struct node *a, const struct node *b, slong prec, unsigned i_point) {
@@ -83,9 +85,11 @@ static enum point compare_at(const struct node *a, const struct node *b, slong p
     if (eval_ball(a, x, prec, i_point) && eval_ball(b, y, prec, i_point)) {
         bool x_real = acb_is_real(x), y_real = acb_is_real(y);
         if (!acb_overlaps(x, y)) {
-            bool mixed = (x_real && !arb_contains_zero(acb_imagref(y))) || (y_real && !arb_contains_zero(acb_imagref(x)));
+            bool mixed = (x_real && !arb_contains_zero(acb_imagref(y))) ||
+                         (y_real && !arb_contains_zero(acb_imagref(x)));
             result = mixed ? POINT_DOMAIN : POINT_APART;
-        } else if (is_narrow(x) && is_narrow(y)) result = POINT_TOGETHER;
+        } else if (is_narrow(x) && is_narrow(y))
+            result = POINT_TOGETHER;
     }
     acb_clear(x);
     acb_clear(y);
@@ -98,10 +102,12 @@ static enum answer_verdict constants_equal(const struct node *a, const struct no
     acb_init(y);
     enum answer_verdict v = ANSWER_CANNOT_TELL;
     bool known = eval_ball(a, x, PREC_LOW, 0) && eval_ball(b, y, PREC_LOW, 0);
-    if (known && !acb_overlaps(x, y)) v = ANSWER_DIFFERENT;
+    if (known && !acb_overlaps(x, y))
+        v = ANSWER_DIFFERENT;
     else if (known) {
         v = exact_equal(a, b);
-        if (v == ANSWER_CANNOT_TELL && eval_ball(a, x, EVAL_PREC_MAX, 0) && eval_ball(b, y, EVAL_PREC_MAX, 0) && !acb_overlaps(x, y))
+        if (v == ANSWER_CANNOT_TELL && eval_ball(a, x, EVAL_PREC_MAX, 0) &&
+            eval_ball(b, y, EVAL_PREC_MAX, 0) && !acb_overlaps(x, y))
             v = ANSWER_DIFFERENT;
     }
     acb_clear(x);
@@ -130,8 +136,8 @@ enum answer_verdict decide_scalar(struct decide *d, const struct node *a, const 
     if (node_same(a, b)) return ANSWER_EQUAL;
     int rational = rational_equal(a, b);
     if (rational == 1) return ANSWER_EQUAL;
-    if (d->n_decimals > 0 && (node_has_decimal(a) || node_has_decimal(b)) && !node_has_symbol(a) && !node_has_symbol(b) &&
-        agree_rounded(a, b, d->n_decimals))
+    if (d->n_decimals > 0 && (node_has_decimal(a) || node_has_decimal(b)) && !node_has_symbol(a) &&
+        !node_has_symbol(b) && agree_rounded(a, b, d->n_decimals))
         return ANSWER_EQUAL;
     if (rational == 0) return ANSWER_DIFFERENT;
     int inf_a = eval_infinity(a), inf_b = eval_infinity(b);
@@ -156,7 +162,9 @@ enum answer_verdict decide_proportional(const struct node *p, const struct node 
     unsigned n = 0;
     bool apart = false, ok = true;
     for (unsigned i = 0; i < EVAL_POINTS && !apart && ok; i++) {
-        if (!eval_ball(p, x, PREC_POINTS, i) || !eval_ball(q, y, PREC_POINTS, i) || acb_contains_zero(y) || acb_contains_zero(x)) continue;
+        if (!eval_ball(p, x, PREC_POINTS, i) || !eval_ball(q, y, PREC_POINTS, i) || acb_contains_zero(y) ||
+            acb_contains_zero(x))
+            continue;
         acb_div(ratio, x, y, PREC_POINTS);
         if (!is_narrow(ratio)) continue;
         if (n++ == 0) acb_set(first, ratio);

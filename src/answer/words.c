@@ -1,4 +1,5 @@
-/* The tables are sorted by name (bytes), for bsearch; a test walks them. LEX_END in the command table means: no token, layout only. */
+/* The tables are sorted by name (bytes), for bsearch; a test walks them. LEX_END in the command table means:
+ * no token, layout only. */
 #include "answer/lex.h"
 
 #include <stdlib.h>
