@@ -20,7 +20,7 @@ struct answer *answer_parse(struct str text, const struct answer_options *option
     struct answer *a = mem_zalloc(1, sizeof *a);
     a->text = (struct str){str_dup(text), text.len};
     if (options) a->options = *options;
-    tree_init(&a->tree);
+    node_tree_init(&a->tree);
     struct str trimmed = str_trim(a->text);
     if (trimmed.len == 0 || trimmed.len > ANSWER_BYTES_MAX) return a;
     struct lex lex;
@@ -32,7 +32,7 @@ struct answer *answer_parse(struct str text, const struct answer_options *option
 
 void answer_free(struct answer *a) {
     if (!a) return;
-    tree_fini(&a->tree);
+    node_tree_fini(&a->tree);
     free((char *)(uintptr_t)a->text.ptr);
     free(a);
 }

@@ -125,12 +125,12 @@ static enum answer_verdict ratios_equal(struct decide *d, const struct node *a, 
     if ((a->flags | b->flags) & NODE_CLOCK)
         return a->n_kids == 2 && (a->flags & b->flags & NODE_CLOCK) ? v : ANSWER_CANNOT_TELL;
     struct tree t; /* a : b = c : d when every pair has a d = b c */
-    tree_init(&t);
+    node_tree_init(&t);
     v = ANSWER_EQUAL;
     for (uint32_t i = 1; i < a->n_kids; i++)
         v = both(v, decide_scalar(d, node_2(&t, NODE_MUL, a->kids[0], b->kids[i]),
                                   node_2(&t, NODE_MUL, a->kids[i], b->kids[0])));
-    tree_fini(&t);
+    node_tree_fini(&t);
     return v;
 }
 
@@ -187,11 +187,11 @@ static enum answer_verdict relations_equal(struct decide *d, const struct node *
     if (direction(a) != direction(b) || in_a != in_b) return ANSWER_DIFFERENT;
     if (--d->n_steps_left < 0) return ANSWER_CANNOT_TELL;
     struct tree t;
-    tree_init(&t);
+    node_tree_init(&t);
     const struct node *p = difference(&t, a), *q = difference(&t, b);
     enum answer_verdict v = decide_proportional(p, q, direction(a) == REL_LT || direction(a) == REL_LE);
     if (v == ANSWER_DIFFERENT && !(is_linear(p) && is_linear(q))) v = ANSWER_CANNOT_TELL;
-    tree_fini(&t);
+    node_tree_fini(&t);
     return v;
 }
 
@@ -239,9 +239,9 @@ static enum answer_verdict labels_equal(struct decide *d, const struct node *a, 
         if (a->kind == b->kind && str_equal(a->name, b->name)) return decide(d, x, y);
         if (a->flags & b->flags & NODE_FUNCTIONAL) return ANSWER_CANNOT_TELL;
         struct tree t;
-        tree_init(&t);
+        node_tree_init(&t);
         enum answer_verdict v = relations_equal(d, as_equation(&t, a), as_equation(&t, b));
-        tree_fini(&t);
+        node_tree_fini(&t);
         return v;
     }
     if (a->kind == NODE_LABEL && b->kind == NODE_LABEL && symbolic && !str_equal(a->name, b->name))
@@ -286,9 +286,9 @@ static enum answer_verdict units_equal(struct decide *d, const struct node *a, c
     if (!u || !v) return doubtful(decide(d, a->kids[0], b->kids[0]));
     if (u->dimension != v->dimension) return ANSWER_DIFFERENT;
     struct tree t;
-    tree_init(&t);
+    node_tree_init(&t);
     enum answer_verdict same = decide(d, scaled(&t, a->kids[0], u), scaled(&t, b->kids[0], v));
-    tree_fini(&t);
+    node_tree_fini(&t);
     return same;
 }
 

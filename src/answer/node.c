@@ -13,11 +13,11 @@ struct tree_block {
     _Alignas(16) unsigned char bytes[];
 };
 
-void tree_init(struct tree *t) {
+void node_tree_init(struct tree *t) {
     *t = (struct tree){0};
 }
 
-void tree_fini(struct tree *t) {
+void node_tree_fini(struct tree *t) {
     for (struct node *n = t->nums; n;) {
         struct node *next = (struct node *)(void *)n->kids;
         fmpq_clear(n->value);

@@ -120,8 +120,8 @@ struct tree {
 #define TREE_NODES_MAX 6000
 #define TREE_BYTES_MAX ((size_t)2 << 20)
 
-void tree_init(struct tree *t);
-void tree_fini(struct tree *t);
+void node_tree_init(struct tree *t);
+void node_tree_fini(struct tree *t);
 void *tree_alloc(struct tree *t, size_t n_bytes); /* zeroed */
 struct str tree_str(struct tree *t, struct str s);
 
