@@ -6,7 +6,7 @@
  *     vec_max(a, b) vec_min(a, b)         b where either is a NaN
  *     vec_from_f16(p) vec_from_bf16(p)    LANES narrow floats, widened
  *     TILE_ROWS, TILE_PANELS  the tallest and the widest tile
- *     TILES_F32, TILES_NARROW (X, type)   the tiles to build, X(type, rows, panels): every height with 1 panel
+ *     TILES_F32, TILES_NARROW (X, type)   the tiles to build, X(type, rows, panels); every height x 1
  *     NARROW_ROWS             up to so many rows, narrow weights are widened in registers, above in slices
  *     BLOCK_PANELS            panels that share a pass over many rows
  *     VALUE_QUERIES, VALUE_COLUMNS, VALUES(X)   the same for sums over values, X(queries, vectors)
@@ -35,6 +35,7 @@
 enum {
     PANEL_VECS = MATRIX_PANEL / LANES,
     SLICE_K = 256,    /* inputs of a slice: 16 KiB of floats a panel stay in the first-level cache */
+    STREAM_ROWS = 24, /* up to so many rows, weights are read in the order in which they lie */
     GROUP_ROWS = 192, /* rows of a group: their slice stays in the second-level cache while panels pass */
 };
 
@@ -43,7 +44,7 @@ typedef uint32_t vec_bits __attribute__((vector_size(sizeof(VEC))));
 /* ---- matrix products ---- */
 
 typedef void tile_function(float *y, size_t y_stride, const float *x, size_t x_stride,
-                           const void *const *panels, int n_k, bool resume);
+                           const void *const *panels, const void *ahead, int n_k, bool resume);
 
 ALWAYS_INLINE VEC tile_weights(const void *panel, enum dtype t, size_t i) {
     if (t == DTYPE_F16) return vec_from_f16((const uint16_t *)panel + i);
@@ -52,9 +53,11 @@ ALWAYS_INLINE VEC tile_weights(const void *panel, enum dtype t, size_t i) {
 }
 
 /* y[r][p*16..] = (resume ? y : 0) + sum over k of x[r][k] * panels[p][k][..]; only n_k and resume vary once
- * this is inlined. Whichever are fewer, broadcasts or weights, are held; the others are read where used. */
+ * this is inlined. Whichever are fewer, broadcasts or weights, are held; the others are read where used. The
+ * n_k * 16 weights at `ahead` are brought into the cache meanwhile. */
 ALWAYS_INLINE void tile_run(enum dtype t, int n_rows, int n_panels, float *y, size_t y_stride, const float *x,
-                            size_t x_stride, const void *const *panels, int n_k, bool resume) {
+                            size_t x_stride, const void *const *panels, const void *ahead, int n_k,
+                            bool resume) {
     VEC sum[TILE_ROWS][TILE_PANELS][PANEL_VECS], xk[TILE_ROWS], w[TILE_PANELS][PANEL_VECS];
     EACH(r, n_rows) EACH(p, n_panels) EACH(v, PANEL_VECS) {
         const float *from = y + (size_t)r * y_stride + p * MATRIX_PANEL + v * LANES;
@@ -62,6 +65,7 @@ ALWAYS_INLINE void tile_run(enum dtype t, int n_rows, int n_panels, float *y, si
     }
     for (int k = 0; k < n_k; k++) {
         size_t at = (size_t)k * MATRIX_PANEL;
+        if (n_rows > 3) __builtin_prefetch((const char *)ahead + at * (t == DTYPE_F32 ? 4 : 2));
         if (n_rows <= n_panels * PANEL_VECS) {
             EACH(r, n_rows) xk[r] = vec_broadcast(x + (size_t)r * x_stride + k);
             EACH(p, n_panels) EACH(v, PANEL_VECS) {
@@ -83,8 +87,9 @@ ALWAYS_INLINE void tile_run(enum dtype t, int n_rows, int n_panels, float *y, si
 
 #define TILE_DEFINE(type, rows, panels_)                                                                     \
     static void tile_##type##_##rows##x##panels_(float *y, size_t y_stride, const float *x, size_t x_stride, \
-                                                 const void *const *panels, int n_k, bool resume) {          \
-        tile_run(DTYPE_##type, rows, panels_, y, y_stride, x, x_stride, panels, n_k, resume);                \
+                                                 const void *const *panels, const void *ahead, int n_k,      \
+                                                 bool resume) {                                              \
+        tile_run(DTYPE_##type, rows, panels_, y, y_stride, x, x_stride, panels, ahead, n_k, resume);         \
     }
 #define TILE_ENTRY(type, rows, panels_) [DTYPE_##type][rows][panels_] = tile_##type##_##rows##x##panels_,
 
@@ -96,76 +101,102 @@ static tile_function *const tiles[3][TILE_ROWS + 1][TILE_PANELS + 1] = {
 
 /* n_rows <= TILE_ROWS rows with n_panels panels, as wide as there are tiles. */
 static void tile_panels(enum dtype t, float *y, size_t y_stride, const float *x, size_t x_stride, int n_rows,
-                        const void *const *panels, int n_panels, int n_k, bool resume) {
+                        const void *const *panels, int n_panels, const void *ahead, int n_k, bool resume) {
     for (int p = 0, n; p < n_panels; p += n) {
         n = MIN(n_panels - p, (int)TILE_PANELS);
         while (!tiles[t][n_rows][n]) n--;
-        tiles[t][n_rows][n](y + p * MATRIX_PANEL, y_stride, x, x_stride, panels + p, n_k, resume);
+        tiles[t][n_rows][n](y + p * MATRIX_PANEL, y_stride, x, x_stride, panels + p,
+                            p + n < n_panels ? panels[p + n] : ahead, n_k, resume);
     }
 }
 
-/* Few rows: the weights pass once and are widened in registers. */
+static const void *matrix_at(const struct matrix *w, int panel, int k) {
+    size_t at = ((size_t)panel * (size_t)w->n_in + (size_t)k) * MATRIX_PANEL;
+    return (const char *)w->panels + at * dtype_bytes(w->dtype);
+}
+
+/* Up to TILE_ROWS rows: each weight is used once, in the order in which panels lie. */
 static void matmul_thin(float *y, size_t y_stride, const float *x, size_t x_stride, int n_rows,
                         const struct matrix *w, int panel_first, int panel_end) {
-    size_t panel_bytes = matrix_bytes(MATRIX_PANEL, w->n_in, w->dtype);
     for (int p = panel_first; p < panel_end; p += TILE_PANELS) {
         const void *panels[TILE_PANELS];
-        int n = MIN(panel_end - p, (int)TILE_PANELS);
-        for (int i = 0; i < n; i++) panels[i] = (const char *)w->panels + (size_t)(p + i) * panel_bytes;
-        tile_panels(w->dtype, y + (size_t)p * MATRIX_PANEL, y_stride, x, x_stride, n_rows, panels, n, w->n_in,
-                    false);
+        int n = MIN((int)TILE_PANELS, panel_end - p);
+        for (int i = 0; i < n; i++) panels[i] = matrix_at(w, p + i, 0);
+        tile_panels(w->dtype, y + (size_t)p * MATRIX_PANEL, y_stride, x, x_stride, n_rows, panels, n,
+                    p + n < panel_end ? matrix_at(w, p + n, 0) : panels[0], w->n_in, false);
     }
 }
+
+/* A slice of a block: inputs [k, k_end) of panels [panel, panel_end). */
+struct slice {
+    int panel, panel_end, k, k_end;
+};
 
 static void widen(float *out, const void *in, enum dtype t, size_t n) {
     for (size_t i = 0; i < n; i += LANES) vec_store(out + i, tile_weights(in, t, i));
 }
 
-/* A slice of the inputs of up to BLOCK_PANELS panels, in floats, against a group of rows. */
-static void matmul_block(float *y, size_t y_stride, const float *x, size_t x_stride, int n_rows,
-                         const void *const *panels, int n_panels, int n_k, bool resume) {
-    int n_tiles = (n_rows + TILE_ROWS - 1) / TILE_ROWS;
-    for (int i = 0, row = 0, n; i < n_tiles; i++, row += n) {
-        n = (n_rows - row + n_tiles - i - 1) / (n_tiles - i);
-        tile_panels(DTYPE_F32, y + (size_t)row * y_stride, y_stride, x + (size_t)row * x_stride, x_stride, n,
-                    panels, n_panels, n_k, resume);
+/* One slice against a group of rows. The slice stays in the first-level cache from one tile to the next while
+ * the tiles bring in the slice `next`, a panel each. */
+static void matmul_slice(float *y, size_t y_stride, const float *x, size_t x_stride, int n_rows,
+                         const struct matrix *w, struct slice s, struct slice next) {
+    _Alignas(64) float floats[BLOCK_PANELS][SLICE_K * MATRIX_PANEL];
+    const void *panels[BLOCK_PANELS];
+    const bool wide = w->dtype != DTYPE_F32 && n_rows > NARROW_ROWS;
+    const int n_panels = s.panel_end - s.panel, n_tiles = (n_rows + TILE_ROWS - 1) / TILE_ROWS;
+    for (int i = 0; i < n_panels; i++) {
+        panels[i] = matrix_at(w, s.panel + i, s.k);
+        if (!wide) continue;
+        widen(floats[i], panels[i], w->dtype, (size_t)(s.k_end - s.k) * MATRIX_PANEL);
+        panels[i] = floats[i];
     }
+    y += (size_t)s.panel * MATRIX_PANEL;
+    for (int i = 0, n; i < n_tiles; i++, y += (size_t)n * y_stride, x += (size_t)n * x_stride) {
+        const void *ahead = panels[0];
+        if (next.panel + i < next.panel_end) ahead = matrix_at(w, next.panel + i, next.k);
+        n = (n_rows - i + n_tiles - 1) / n_tiles; /* dealt evenly */
+        tile_panels(wide ? DTYPE_F32 : w->dtype, y, y_stride, x + s.k, x_stride, n, panels, n_panels, ahead,
+                    s.k_end - s.k, s.k > 0);
+    }
+}
+
+/* The slice after s in a range of panels: panel by panel for few rows, as the weights lie in memory; for more
+ * rows all panels of a slice of inputs, so that the rows' inputs stay in the second-level cache. */
+static struct slice slice_after(struct slice s, bool few_rows, int n_in, int panel_first, int panel_end) {
+    bool last_k = s.k_end == n_in, last_panel = s.panel_end == panel_end;
+    if (few_rows ? last_k : !last_panel) {
+        s.panel = s.panel_end;
+        s.k = few_rows ? 0 : s.k;
+    } else {
+        s.k = s.k_end;
+        s.panel = few_rows ? s.panel : panel_first;
+    }
+    s.panel_end = MIN(s.panel + (int)BLOCK_PANELS, panel_end);
+    s.k_end = MIN(s.k + (int)SLICE_K, n_in);
+    return s;
 }
 
 static void matmul_group(float *y, size_t y_stride, const float *x, size_t x_stride, int n_rows,
                          const struct matrix *w, int panel_first, int panel_end) {
-    _Alignas(64) float wide[BLOCK_PANELS][SLICE_K * MATRIX_PANEL];
-    size_t panel_bytes = matrix_bytes(MATRIX_PANEL, w->n_in, w->dtype);
-    int n_slices = (w->n_in + SLICE_K - 1) / SLICE_K;
-    for (int s = 0, k = 0, n_k; s < n_slices; s++, k += n_k) {
-        n_k = (w->n_in - k + n_slices - s - 1) / (n_slices - s);
-        for (int p = panel_first; p < panel_end; p += BLOCK_PANELS) {
-            const void *panels[BLOCK_PANELS];
-            int n = MIN(panel_end - p, (int)BLOCK_PANELS);
-            for (int i = 0; i < n; i++) {
-                panels[i] = (const char *)w->panels + (size_t)(p + i) * panel_bytes +
-                            (size_t)k * MATRIX_PANEL * dtype_bytes(w->dtype);
-                if (w->dtype == DTYPE_F32) continue;
-                widen(wide[i], panels[i], w->dtype, (size_t)n_k * MATRIX_PANEL);
-                panels[i] = wide[i];
-            }
-            matmul_block(y + (size_t)p * MATRIX_PANEL, y_stride, x + k, x_stride, n_rows, panels, n, n_k,
-                         k > 0);
-        }
+    struct slice s = {panel_first, MIN(panel_first + (int)BLOCK_PANELS, panel_end), 0,
+                      MIN((int)SLICE_K, w->n_in)};
+    while (s.panel < panel_end && s.k < w->n_in) {
+        struct slice next = slice_after(s, n_rows <= STREAM_ROWS, w->n_in, panel_first, panel_end);
+        matmul_slice(y, y_stride, x, x_stride, n_rows, w, s, next);
+        s = next;
     }
 }
 
 static void matmul(float *y, size_t y_stride, const float *x, size_t x_stride, int n_rows,
                    const struct matrix *w, int panel_first, int panel_end) {
-    if (n_rows <= (w->dtype == DTYPE_F32 ? TILE_ROWS : NARROW_ROWS)) {
+    if (n_rows <= TILE_ROWS) {
         if (n_rows > 0) matmul_thin(y, y_stride, x, x_stride, n_rows, w, panel_first, panel_end);
         return;
     }
     int n_groups = (n_rows + GROUP_ROWS - 1) / GROUP_ROWS;
-    for (int i = 0, row = 0, n; i < n_groups; i++, row += n) {
-        n = (n_rows - row + n_groups - i - 1) / (n_groups - i);
-        matmul_group(y + (size_t)row * y_stride, y_stride, x + (size_t)row * x_stride, x_stride, n, w,
-                     panel_first, panel_end);
+    for (int i = 0, n; i < n_groups; i++, y += (size_t)n * y_stride, x += (size_t)n * x_stride) {
+        n = (n_rows - i + n_groups - 1) / n_groups;
+        matmul_group(y, y_stride, x, x_stride, n, w, panel_first, panel_end);
     }
 }
 
@@ -357,7 +388,7 @@ static void attend(float *out, const float *q, int n_queries, int head_width, co
             int n_keys = MIN(n_pages - page, (int)TILE_PANELS);
             for (int j = 0; j < n_keys; j++) keys[j] = pages[page + j] + offset;
             tile_panels(DTYPE_F32, p + page * KV_PAGE, stride, q + i * head_width, (size_t)head_width, n,
-                        keys, n_keys, head_width, false);
+                        keys, n_keys, keys[0], head_width, false);
         }
         for (int j = 0; j < n; j++) {
             float *s = p + (size_t)j * stride;
