@@ -78,25 +78,86 @@ void brood_cancel(struct brood *b) {
 
 /* ---- the answer ---- */
 
+struct ranked_class {
+    struct brood_class public;
+    double worth; /* what the rule compares */
+    int number;   /* of the solutions' classes */
+};
+
+/* Best first; ties as the selection breaks them: who came first. */
 static int compare_classes(const void *a, const void *b) {
-    const struct brood_class *x = a, *y = b;
-    if (x->score < y->score || x->score > y->score) return x->score > y->score ? -1 : 1;
-    return (y->n_votes > x->n_votes) - (y->n_votes < x->n_votes);
+    const struct ranked_class *x = a, *y = b;
+    const bool x_is_empty = x->public.n_votes == 0, y_is_empty = y->public.n_votes == 0;
+    if (x_is_empty != y_is_empty) return x_is_empty ? 1 : -1;
+    if (x->worth < y->worth || x->worth > y->worth) return x->worth > y->worth ? -1 : 1;
+    return (x->number > y->number) - (x->number < y->number);
 }
 
-static void list_classes(struct brood_answer *a, const struct solutions *s, enum aggregate aggregate) {
+static void count_solution(struct ranked_class *c, const struct solving *v, const struct solution *x) {
+    const double score = x->rewards ? aggregate_of(v->aggregate, x->rewards, x->n_rewards) : 0;
+    if (!c->public.answer) c->public.answer = mem_strdup(x->answer);
+    c->public.score += score;
+    if (v->select == SELECT_BEST)
+        c->worth = c->public.n_votes == 0 ? score : fmax(c->worth, score);
+    else
+        c->worth += v->select == SELECT_WEIGHTED ? score : 1;
+    c->public.n_votes++;
+}
+
+/* The classes of the solutions that took part: those that are as complete as the chosen one. */
+static void list_classes(struct brood_answer *a, const struct solving *v, const struct solutions *s) {
     const int n = select_classes_count(s->classes);
-    a->classes = mem_zalloc((size_t)n, sizeof *a->classes);
-    for (size_t i = 0; i < s->n; i++) {
-        const struct select_solution *v = &s->view[i];
-        if (v->answer_class < 0) continue;
-        struct brood_class *c = &a->classes[v->answer_class];
-        if (!c->answer) c->answer = mem_strdup(s->items[i].answer);
-        c->n_votes++;
-        if (v->n_rewards > 0) c->score += aggregate_of(aggregate, v->rewards, v->n_rewards);
+    struct ranked_class *ranked = mem_zalloc((size_t)n, sizeof *ranked);
+    for (int i = 0; i < n; i++) ranked[i].number = i;
+    for (size_t i = 0; i < s->n && a->chosen >= 0; i++) {
+        const int number = s->view[i].answer_class;
+        if (number >= 0 && s->items[i].complete == s->items[a->chosen].complete)
+            count_solution(&ranked[number], v, &s->items[i]);
     }
-    a->n_classes = n;
-    qsort(a->classes, (size_t)n, sizeof *a->classes, compare_classes);
+    qsort(ranked, (size_t)n, sizeof *ranked, compare_classes);
+    a->classes = mem_zalloc((size_t)n, sizeof *a->classes);
+    for (int i = 0; i < n && ranked[i].public.n_votes > 0; i++) {
+        a->classes[a->n_classes++] = ranked[i].public;
+        for (size_t j = 0; j < s->n; j++) {
+            if (s->view[j].answer_class == ranked[i].number) a->solutions[j].n_class = i;
+        }
+    }
+    free(ranked);
+}
+
+struct step_list {
+    char **items;
+    size_t n, cap;
+};
+
+static void add_step(void *ctx, struct str step) {
+    struct step_list *l = ctx;
+    MEM_GROW(l->items, l->cap, l->n + 1);
+    l->items[l->n++] = str_dup(step);
+}
+
+static void list_solutions(struct brood_answer *a, const struct solving *v, const struct solutions *s) {
+    a->solutions = mem_zalloc(s->n, sizeof *a->solutions);
+    a->n_found = (int)s->n;
+    for (size_t i = 0; i < s->n; i++) {
+        const struct solution *x = &s->items[i];
+        struct step_list steps = {0};
+        reward_split_steps(str_from(x->text), STR("\n\n"), add_step, &steps);
+        a->solutions[i] = (struct brood_solution){
+            .path = mem_strdup(x->path),
+            .text = mem_strdup(x->text),
+            .answer = x->answer ? mem_strdup(x->answer) : NULL,
+            .steps = (const char *const *)steps.items,
+            .rewards = x->rewards ? mem_dup(x->rewards, (size_t)x->n_rewards * sizeof *x->rewards) : NULL,
+            .n_steps = (int)steps.n,
+            .n_rewards = x->n_rewards,
+            .n_tokens = x->n_tokens,
+            .complete = x->complete,
+            .n_class = -1,
+            .score = x->rewards ? aggregate_of(v->aggregate, x->rewards, x->n_rewards) : 0,
+            .logprob = x->logprob,
+        };
+    }
 }
 
 static const char *const why_names[] = {[RUN_FINISHED] = "finished",
@@ -113,6 +174,7 @@ static struct brood_answer *make_answer(const struct solving *v, const struct ru
         .select = select_rule_name(v->select),
         .aggregate = aggregate_names[v->aggregate],
         .ended = why_names[event->why],
+        .chosen = c.solution,
         .n_solutions = c.n_solutions,
         .n_votes = c.n_votes,
         .score = c.score,
@@ -130,14 +192,29 @@ static struct brood_answer *make_answer(const struct solving *v, const struct ru
         a->answer = x->answer ? mem_strdup(x->answer) : NULL;
         a->solution = mem_strdup(x->text);
     }
-    list_classes(a, s, v->aggregate);
+    list_solutions(a, v, s);
+    list_classes(a, v, s);
     return a;
+}
+
+static void free_borrowed(const void *p) {
+    free((void *)(uintptr_t)p);
 }
 
 void brood_answer_free(struct brood_answer *a) {
     if (!a) return;
-    for (int i = 0; i < a->n_classes; i++) free((char *)(uintptr_t)a->classes[i].answer);
+    for (int i = 0; i < a->n_classes; i++) free_borrowed(a->classes[i].answer);
+    for (int i = 0; i < a->n_found; i++) {
+        const struct brood_solution *x = &a->solutions[i];
+        for (int j = 0; j < x->n_steps; j++) free_borrowed(x->steps[j]);
+        free_borrowed(x->steps);
+        free_borrowed(x->path);
+        free_borrowed(x->text);
+        free_borrowed(x->answer);
+        free_borrowed(x->rewards);
+    }
     free(a->classes);
+    free(a->solutions);
     free(a->answer);
     free(a->solution);
     free(a);
@@ -205,7 +282,7 @@ static bool prepare(struct solving *v, struct search_spec *spec, struct coordina
     if (spec->strategy->needs_reward && !v->brood->reward) {
         return err_set(e, ERR_INPUT, "strategy %s needs a reward model", spec->strategy->name);
     }
-    run_fill_sampling(spec, info);
+    run_fill_spec(spec, info, v->aggregate);
     if (q->budget_samples > 0 && search_spec_has(spec, "n") &&
         search_spec_get(spec, "n") > q->budget_samples &&
         !search_spec_set(spec, "n", fmax(1, floor(q->budget_samples)), e)) {

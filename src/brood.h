@@ -78,6 +78,19 @@ struct brood_request {
     void *ctx;
 };
 
+struct brood_solution {
+    const char *path; /* of child indices from the prompt, as in events */
+    const char *text;
+    const char *answer;       /* NULL: none was found in it */
+    const char *const *steps; /* [n_steps] of the text, without what parts them */
+    const float *rewards;     /* [n_rewards] one a step; NULL: not scored */
+    int n_steps, n_rewards, n_tokens;
+    int complete;   /* ended by the policy itself, not cut off */
+    int n_class;    /* place in classes; -1: no answer that could be read */
+    double score;   /* aggregate of its rewards; 0 if not scored */
+    double logprob; /* of its tokens */
+};
+
 struct brood_class {    /* equal answers */
     const char *answer; /* as first written */
     int n_votes;
@@ -89,12 +102,14 @@ struct brood_answer {
     char *solution; /* the text it was taken from; NULL: none */
     const char *select, *aggregate,
         *ended;      /* what chose; why the search ended: finished, budget, deadline, stopped */
-    int n_solutions; /* that took part */
+    struct brood_solution *solutions; /* [n_found] all of them, in path order */
+    int n_found, chosen;              /* solutions[chosen] has the answer; -1: none */
+    int n_solutions;                  /* that took part */
     int n_votes;     /* equal to the answer */
     int n_classes;   /* different answers */
     double score,
         margin; /* of the choice: see select.h; margin is its lead over the next best, relative for votes */
-    struct brood_class *classes; /* [n_classes], best first */
+    struct brood_class *classes; /* [n_classes], best first by the rule */
     double tokens_generated, tokens_read, flops_policy, flops_reward, seconds;
     int n_failed; /* samples that a service could not do */
 };

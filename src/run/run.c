@@ -37,21 +37,12 @@ struct run {
     volatile sig_atomic_t stopped;
 };
 
-void run_fill_sampling(struct search_spec *spec, const struct policy_info *info) {
-    const struct {
-        const char *key;
-        double value;
-    } recommended[] = {{"temperature", (double)info->sampling.temperature},
-                       {"top_p", (double)info->sampling.top_p},
-                       {"min_p", (double)info->sampling.min_p},
-                       {"top_k", info->sampling.top_k}};
-    for (int i = 0; i < spec->strategy->n_params; i++) {
-        for (size_t j = 0; j < ARRAY_LEN(recommended); j++) {
-            if (isnan(spec->values[i]) && strcmp(spec->strategy->params[i].name, recommended[j].key) == 0) {
-                spec->values[i] = recommended[j].value;
-            }
-        }
-    }
+void run_fill_spec(struct search_spec *spec, const struct policy_info *info, enum aggregate aggregate) {
+    search_spec_recommend(spec, "temperature", (double)info->sampling.temperature);
+    search_spec_recommend(spec, "top_p", (double)info->sampling.top_p);
+    search_spec_recommend(spec, "min_p", (double)info->sampling.min_p);
+    search_spec_recommend(spec, "top_k", info->sampling.top_k);
+    search_spec_recommend(spec, "aggregate", aggregate);
 }
 
 /* ---- configuration: what must be the same for a run to go on ---- */
@@ -212,7 +203,7 @@ static bool open_services(struct run *r, struct err *e) {
     const int n_context = policy_info(r->policy)->n_context;
     r->n_tokens_max = o->n_tokens_max > 0 ? o->n_tokens_max : RUN_TOKENS_DEFAULT;
     if (n_context > 0) r->n_tokens_max = MIN(r->n_tokens_max, n_context);
-    run_fill_sampling(&r->options.spec, policy_info(r->policy));
+    run_fill_spec(&r->options.spec, policy_info(r->policy), o->aggregate);
     return true;
 }
 

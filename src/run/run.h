@@ -64,7 +64,8 @@ const char *run_failure(const struct run *r); /* why the first failed expansion 
 MUST bool run_signature(struct run *r, uint64_t *out, struct err *e);
 struct store *run_store(struct run *r); /* borrowed: for reports */
 
-/* The sampling parameters that are NAN in a spec become the policy's recommendation. */
-void run_fill_sampling(struct search_spec *spec, const struct policy_info *info);
+/* Parameters that are not set (NAN) become what the services recommend: sampling by the policy, the aggregate
+ * as chosen. */
+void run_fill_spec(struct search_spec *spec, const struct policy_info *info, enum aggregate aggregate);
 
 #endif

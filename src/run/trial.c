@@ -86,6 +86,7 @@ void trial_free(struct trial *t) {
     }
     free(t->nodes);
     free(t->failure);
+    free(t->held);
     ledger_fini(&t->ledger);
     select_classes_free(t->classes);
     search_free(t->search);
@@ -134,7 +135,6 @@ static bool charge_policy_root(struct trial *t, struct err *e) {
     struct policy_prefix *root = policy_prefix_of(t, 0, e);
     if (!root) return false;
     t->cost.policy_root = policy_root_cost(coordinator_policy(t->owner), root);
-    ledger_charge(&t->ledger, t->cost.policy_root.flops);
     return true;
 }
 
@@ -143,7 +143,6 @@ static bool charge_reward_root(struct trial *t, struct err *e) {
     struct reward_prefix *root = reward_prefix_of(t, 0, e);
     if (!root) return false;
     t->cost.reward_root = reward_root_cost(coordinator_reward(t->owner), root);
-    ledger_charge(&t->ledger, t->cost.reward_root.flops);
     return true;
 }
 
@@ -309,23 +308,57 @@ static bool expand(struct trial *t, const struct search_ask *ask, int n_tokens, 
     return true;
 }
 
-/* Grants the expansion its budget and starts it, or holds it back, or ends the search. */
-static bool try_expand(struct trial *t, const struct search_ask *ask, bool *did, struct err *e) {
+/* Prompts are read before anything is written: what they cost is not there to be granted. */
+static bool charge_prompts(struct trial *t, struct err *e) {
+    if (t->charged_prompts || t->problem.budget.flops <= 0) return true;
+    struct policy_prefix *root = policy_prefix_of(t, 0, e);
+    if (!root) return false;
+    ledger_charge(&t->ledger, policy_root_cost(coordinator_policy(t->owner), root).flops);
+    if (coordinator_reward(t->owner)) {
+        struct reward_prefix *read = reward_prefix_of(t, 0, e);
+        if (!read) return false;
+        ledger_charge(&t->ledger, reward_root_cost(coordinator_reward(t->owner), read).flops);
+    }
+    t->charged_prompts = true;
+    return true;
+}
+
+/* Starts the expansion if its budget can be granted (*granted: what ledger_grant says), or ends the search.
+ */
+static bool try_expand(struct trial *t, const struct search_ask *ask, int *granted, struct err *e) {
     size_t entry;
-    if (t->n_in_flight == 0) ledger_settle_all(&t->ledger);
-    const int granted = ledger_grant(&t->ledger, ask->n_tokens_max, flops_bound_per_token(t), &entry);
-    *did = granted != BUDGET_WAIT;
-    t->is_held = granted == BUDGET_WAIT;
-    t->held = *ask;
-    if (granted == BUDGET_WAIT) return true;
-    if (granted == BUDGET_SPENT) {
+    if (!charge_prompts(t, e)) return false;
+    *granted = ledger_grant(&t->ledger, ask->n_tokens_max, flops_bound_per_token(t), &entry);
+    if (*granted == BUDGET_WAIT) return true;
+    if (*granted == BUDGET_SPENT) {
         trial_stop(t, RUN_BUDGET);
         return true;
     }
     struct trial_node *x = trial_node(t, ask->node);
     x->ledger_entry = entry;
     x->has_entry = true;
-    return expand(t, ask, granted, e);
+    return expand(t, ask, *granted, e);
+}
+
+static void hold(struct trial *t, const struct search_ask *ask) {
+    MEM_GROW(t->held, t->cap_held, t->n_held + 1);
+    t->held[t->n_held++] = *ask;
+}
+
+static bool expand_or_hold(struct trial *t, const struct search_ask *ask, struct err *e) {
+    int granted = BUDGET_WAIT;
+    if (t->n_held == 0 && !try_expand(t, ask, &granted, e)) return false;
+    if (granted == BUDGET_WAIT) hold(t, ask);
+    return true;
+}
+
+static bool retry_held(struct trial *t, bool *did, struct err *e) {
+    int granted;
+    const struct search_ask ask = t->held[0];
+    if (!try_expand(t, &ask, &granted, e)) return false;
+    *did = granted != BUDGET_WAIT;
+    if (granted > 0) memmove(t->held, t->held + 1, --t->n_held * sizeof *t->held);
+    return true;
 }
 
 static bool score(struct trial *t, int node, struct err *e) {
@@ -355,8 +388,12 @@ static bool drop(struct trial *t, int node, struct err *e) {
         settle(t, &t->nodes[i],
                &(struct cost){0}); /* work cut short is not charged: nothing was told of it */
         node_withdraw(t, (int)i);
-        if (t->is_held && t->held.node == (int)i) t->is_held = false;
     }
+    size_t n = 0;
+    for (size_t i = 0; i < t->n_held; i++) {
+        if (!below[t->held[i].node]) t->held[n++] = t->held[i];
+    }
+    t->n_held = n;
     free(below);
     const struct run_event event = {
         .what = RUN_DROP, .ordinal = t->problem.ordinal, .path = trial_node(t, node)->path};
@@ -365,13 +402,18 @@ static bool drop(struct trial *t, int node, struct err *e) {
 
 bool trial_advance(struct trial *t, bool *did, struct err *e) {
     *did = false;
-    if (t->is_held) return try_expand(t, &t->held, did, e);
+    if (t->n_held > 0 && !retry_held(t, did, e)) return false;
+    if (*did) return true;
     struct search_ask ask;
-    if (!search_ask(t->search, &ask)) return true;
+    if (!search_ask(t->search, &ask)) {
+        if (t->n_held == 0 || t->n_in_flight > 0) return true;
+        ledger_settle_all(&t->ledger); /* nothing more will be told of what was granted */
+        return retry_held(t, did, e);
+    }
     *did = true;
     switch (ask.op) {
     case SEARCH_EXPAND:
-        return try_expand(t, &ask, did, e);
+        return expand_or_hold(t, &ask, e);
     case SEARCH_SCORE:
         return score(t, ask.node, e);
     case SEARCH_DROP:
@@ -384,12 +426,12 @@ bool trial_advance(struct trial *t, bool *did, struct err *e) {
 /* ---- the end ---- */
 
 bool trial_over(const struct trial *t) {
-    return search_done(t->search) && !t->is_held;
+    return search_done(t->search) && t->n_held == 0;
 }
 
 void trial_stop(struct trial *t, enum run_why why) {
     t->why = why;
-    t->is_held = false;
+    t->n_held = 0;
     search_stop(t->search);
     for (size_t i = 0; i < t->n_nodes; i++) node_withdraw(t, (int)i);
 }

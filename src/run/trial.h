@@ -30,8 +30,9 @@ struct trial {
     struct trial_node *nodes; /* by tree node number */
     size_t n_nodes, cap_nodes;
     struct ledger ledger;
-    struct search_ask held; /* an expansion that waits for its budget */
-    bool is_held, ended;
+    struct search_ask *held; /* [n_held] expansions that wait for their budget, in the order asked */
+    size_t n_held, cap_held;
+    bool charged_prompts, ended;
     enum run_why why;
     double deadline, started;
     int n_in_flight;

@@ -1,0 +1,491 @@
+/* test_run.c - runs over tasks: resumed after kills, in any order of arrival, inside budgets; the library's
+ * door. Policies are toy chains. */
+#include <math.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "base/rng.h"
+#include "brood.h"
+#include "run/budget.h"
+#include "run/run.h"
+#include "run/task.h"
+#include "store/rows.h"
+#include "store/store.h"
+
+static char dir[] = "/tmp/brood-run-XXXXXX";
+
+static char *path_of(const char *name) {
+    char *path = mem_alloc(160);
+    snprintf(path, 160, "%s/%s", dir, name);
+    return path;
+}
+
+static char *write_file(const char *name, const char *text) {
+    char *path = path_of(name);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+    return path;
+}
+
+static char *write_task(int n_problems) {
+    struct buf b = {0};
+    for (int i = 0; i < n_problems; i++) {
+        buf_printf(&b, "{\"id\":\"p%d\",\"problem\":\"chain %d\",\"answer\":%d,\"level\":%d}\n", i, i, i % 3,
+                   1 + i % 5);
+    }
+    char *path = write_file("task.jsonl", buf_cstr(&b));
+    buf_free(&b);
+    return path;
+}
+
+static struct run_options options_for(const char *task, const char *store, const char *strategy) {
+    struct err e;
+    struct run_options o = {.task = task,
+                            .policy = "toy:depth=4,seed=3",
+                            .reward = "toy:depth=4,seed=3,noise=0.1",
+                            .store = store,
+                            .select = SELECT_WEIGHTED,
+                            .aggregate = AGGREGATE_LAST,
+                            .seed = 7};
+    if (!search_spec_parse(&o.spec, strategy, &e)) fail_msg("%s", e.msg);
+    return o;
+}
+
+static char *export_run(struct store *s) {
+    struct err e;
+    char *text = NULL;
+    size_t n = 0;
+    FILE *f = open_memstream(&text, &n);
+    assert_true(store_export(s, f, &e));
+    fclose(f);
+    return text;
+}
+
+/* Runs to the end and returns the export; checks that all is done. */
+static char *run_whole(const struct run_options *o, struct run_progress *p) {
+    struct err e = {0};
+    struct run *r = run_open(o, &e);
+    if (!r) fail_msg("%s", e.msg);
+    do {
+        if (!run_step(r, p, &e)) fail_msg("%s", e.msg);
+    } while (!p->finished);
+    assert_int_equal(p->n_done, p->n_problems);
+    char *text = export_run(run_store(r));
+    assert_true(run_close(r, &e));
+    return text;
+}
+
+/* The export without its first line: the configuration names the policy, which differs where only the order
+ * of arrival should. */
+static const char *records_of(const char *export) {
+    return strchr(export, '\n') + 1;
+}
+
+static const char *const strategies[] = {"greedy", "sample:n=8", "beam:n=4,width=2", "dvts:n=4,width=2"};
+
+static void test_order_of_arrival_changes_nothing(void **state) {
+    UNUSED(state);
+    char *task = write_task(12);
+    for (size_t i = 0; i < ARRAY_LEN(strategies); i++) {
+        struct run_progress p;
+        struct run_options o = options_for(task, ":memory:", strategies[i]);
+        char *straight = run_whole(&o, &p);
+        o.policy = "toy:depth=4,seed=3,shuffle=1";
+        char *scrambled = run_whole(&o, &p);
+        assert_string_equal(records_of(straight), records_of(scrambled));
+        free(straight);
+        free(scrambled);
+    }
+    free(task);
+}
+
+/* A child carries the run on for some steps and is killed without warning. Returns whether it had finished.
+ */
+static bool run_until_killed(const struct run_options *o, unsigned n_steps) {
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct err e;
+        struct run_progress p;
+        struct run *r = run_open(o, &e);
+        if (!r) _exit(3);
+        for (unsigned i = 0; i < n_steps; i++) {
+            if (!run_step(r, &p, &e)) _exit(4);
+            if (p.finished) _exit(run_close(r, &e) ? 0 : 5);
+            if (i % 3 == 0 && !store_flush(run_store(r), &e)) _exit(6);
+        }
+        kill(getpid(), SIGKILL);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (WIFEXITED(status)) assert_int_equal(WEXITSTATUS(status), 0);
+    return WIFEXITED(status);
+}
+
+static void test_killed_runs_arrive_at_the_same_records(void **state) {
+    UNUSED(state);
+    char *task = write_task(15), *store = path_of("killed.brood");
+    for (size_t i = 0; i < ARRAY_LEN(strategies); i++) {
+        struct run_progress p;
+        struct run_options o = options_for(task, ":memory:", strategies[i]);
+        char *whole = run_whole(&o, &p);
+        unlink(store);
+        o.store = store;
+        int n_kills = 0;
+        while (!run_until_killed(&o, 1 + (unsigned)rng_below(i, (uint64_t)n_kills, 12)))
+            assert_true(++n_kills < 400);
+        char *resumed = run_whole(&o, &p); /* finds it finished */
+        assert_int_equal(p.n_done_before, 15);
+        assert_string_equal(whole, resumed);
+        free(whole);
+        free(resumed);
+    }
+    free(task);
+    free(store);
+}
+
+static void test_another_configuration_is_refused(void **state) {
+    UNUSED(state);
+    char *task = write_task(3), *store = path_of("config.brood");
+    struct run_options o = options_for(task, store, "sample:n=4");
+    struct run_progress p;
+    free(run_whole(&o, &p));
+    struct err e = {0};
+    o.seed = 8;
+    assert_null(run_open(&o, &e));
+    assert_int_equal(e.code, ERR_INPUT);
+    assert_non_null(strstr(e.msg, "another seed"));
+    o = options_for(task, store, "sample:n=5");
+    assert_null(run_open(&o, &e));
+    assert_non_null(strstr(e.msg, "another strategy"));
+    free(task);
+    task = write_task(4);
+    o = options_for(task, store, "sample:n=4");
+    assert_null(run_open(&o, &e));
+    assert_non_null(strstr(e.msg, "another task"));
+    free(task);
+    free(store);
+}
+
+static void test_a_stopped_run_keeps_what_it_has(void **state) {
+    UNUSED(state);
+    char *task = write_task(30), *store = path_of("stopped.brood");
+    struct run_options o = options_for(task, ":memory:", "sample:n=8");
+    struct run_progress p;
+    char *whole = run_whole(&o, &p);
+    o.store = store;
+    struct err e = {0};
+    struct run *r = run_open(&o, &e);
+    for (int i = 0; i < 5; i++) assert_true(run_step(r, &p, &e));
+    run_stop(r);
+    assert_false(run_step(r, &p, &e));
+    assert_int_equal(e.code, ERR_CANCELLED);
+    assert_true(run_close(r, &e));
+    char *resumed = run_whole(&o, &p);
+    assert_string_equal(whole, resumed);
+    free(whole);
+    free(resumed);
+    free(task);
+    free(store);
+}
+
+struct spending {
+    double tokens, flops;
+};
+
+static bool add_node_cost(void *ctx, const struct store_node *n) {
+    struct spending *s = ctx;
+    s->tokens += n->cost.tokens_generated;
+    s->flops += n->cost.flops;
+    return true;
+}
+
+static bool add_score_cost(void *ctx, const struct store_score *c) {
+    ((struct spending *)ctx)->flops += c->cost.flops;
+    return true;
+}
+
+static void test_budgets_hold_and_replay(void **state) {
+    UNUSED(state);
+    char *task = write_task(6);
+    for (int i = 0; i < 60; i++) {
+        const bool by_tokens = i % 2 == 0;
+        const double limit = 1 + i * (by_tokens ? 1 : 3);
+        struct run_options o = options_for(task, ":memory:", strategies[(size_t)i % ARRAY_LEN(strategies)]);
+        *(by_tokens ? &o.budget.tokens : &o.budget.flops) = limit;
+        struct err e = {0};
+        struct run *r = run_open(&o, &e);
+        if (!r) fail_msg("%s", e.msg);
+        struct run_progress p;
+        do assert_true(run_step(r, &p, &e));
+        while (!p.finished);
+        for (int problem = 0; problem < 6; problem++) {
+            struct spending s = {0};
+            assert_true(store_each_node(run_store(r), problem, add_node_cost, &s, &e));
+            assert_true(store_each_score(run_store(r), problem, add_score_cost, &s, &e));
+            if (by_tokens) assert_true(s.tokens <= limit);
+            if (!by_tokens) assert_true(s.flops + 2 <= limit || s.tokens == 0); /* and the two prompts */
+        }
+        char *straight = export_run(run_store(r));
+        assert_true(run_close(r, &e));
+        o.policy = "toy:depth=4,seed=3,shuffle=1";
+        char *scrambled = run_whole(&o, &p);
+        assert_string_equal(records_of(straight), records_of(scrambled));
+        free(straight);
+        free(scrambled);
+    }
+    free(task);
+}
+
+static void test_failures_are_counted_and_do_not_end_the_run(void **state) {
+    UNUSED(state);
+    char *task = write_task(10);
+    struct run_options o = options_for(task, ":memory:", "sample:n=8");
+    o.policy = "toy:depth=4,seed=3,fail=0.3";
+    struct run_progress p;
+    char *text = run_whole(&o, &p);
+    assert_true(p.n_failed > 5 && p.n_failed < 60);
+    assert_non_null(strstr(text, "\"finish\":\"failed\""));
+    free(text);
+    free(task);
+}
+
+static void test_ledger_grants_do_not_depend_on_order(void **state) {
+    UNUSED(state);
+    for (uint64_t seed = 0; seed < 200; seed++) {
+        const struct budget b = {.tokens = 40};
+        int granted[2][16];
+        for (int order = 0; order < 2; order++) {
+            struct ledger l;
+            ledger_init(&l, &b);
+            size_t entry[16];
+            int n = 0, n_settled = 0, cost[16];
+            bool settled[16] = {0};
+            while (n < 16) {
+                const int got = ledger_grant(&l, 12, 1, &entry[n]);
+                if (got == BUDGET_SPENT) break;
+                if (got > 0) {
+                    granted[order][n] = got;
+                    cost[n] = 1 + (int)rng_below(seed, (uint64_t)n, (uint64_t)got);
+                    n++;
+                    continue;
+                }
+                /* settle one: the oldest, or the newest */
+                int i = order ? n - 1 : 0;
+                while (settled[i]) i += order ? -1 : 1;
+                settled[i] = true;
+                n_settled++;
+                ledger_settle(&l, entry[i], cost[i], cost[i]);
+            }
+            double sum = 0;
+            for (int i = 0; i < n; i++) sum += cost[i];
+            assert_true(sum <= 40);
+            granted[order][n < 16 ? n : 15] = n < 16 ? -1 : granted[order][15];
+            assert_true(n_settled <= n);
+            ledger_fini(&l);
+        }
+        for (int i = 0; i < 16; i++) {
+            assert_int_equal(granted[0][i], granted[1][i]);
+            if (granted[0][i] < 0) break;
+        }
+    }
+}
+
+static void expect_task_refused(const char *text, const char *part) {
+    struct err e = {0};
+    char *path = write_file("bad.jsonl", text);
+    assert_null(task_open(path, 0, &e));
+    assert_int_equal(e.code, ERR_INPUT);
+    if (!strstr(e.msg, part)) fail_msg("\"%s\" does not say \"%s\"", e.msg, part);
+    free(path);
+}
+
+static void test_tasks_say_what_is_wrong_and_where(void **state) {
+    UNUSED(state);
+    expect_task_refused("", "no problems");
+    expect_task_refused("{\"problem\":\"1+1\"}\n{\"id\":3}\n", "bad.jsonl:2: no prompt");
+    expect_task_refused("{\"problem\":\"1+1\"}\nnonsense\n", "bad.jsonl:2");
+    expect_task_refused("[1]\n", "bad.jsonl:1: a problem is a JSON object");
+    expect_task_refused("{\"id\":\"x\",\"problem\":\"a\"}\n{\"id\":\"x\",\"problem\":\"b\"}\n",
+                        "appears twice");
+    expect_task_refused("{\"problem\":\"  \"}\n", "empty");
+    expect_task_refused("{\"prompt\":\"def f():\",\"entry_point\":\"f\",\"test\":\"assert f()\"}\n",
+                        "unit tests");
+    expect_task_refused("{\"problem\":\"a\",\"level\":[1]}\n", "level");
+}
+
+static void test_published_layouts_are_read(void **state) {
+    UNUSED(state);
+    struct err e = {0};
+    char *path = write_file(
+        "layouts.jsonl",
+        "{\"question\":\"How many?\",\"answer\":\"So 6*7.\\n#### 42\"}\n"
+        "{\"problem\":\"x?\",\"answer\":\"\\\\frac{1}{2}\",\"level\":4,\"unique_id\":\"t/1.json\"}\n"
+        "\n"
+        "{\"id\":60,\"Problem\":\"AIME\",\"Answer\":204}\n"
+        "{\"problem\":\"MATH\",\"level\":\"Level 3\"}\n");
+    struct task *t = task_open(path, 0, &e);
+    if (!t) fail_msg("%s", e.msg);
+    assert_int_equal(t->n_problems, 4);
+    assert_string_equal(t->problems[0].answer, "42");
+    assert_string_equal(t->problems[0].id, "line 1");
+    assert_string_equal(t->problems[1].id, "t/1.json");
+    assert_int_equal(t->problems[1].level, 4);
+    assert_string_equal(t->problems[2].answer, "204");
+    assert_string_equal(t->problems[2].id, "60");
+    assert_null(t->problems[3].answer);
+    assert_int_equal(t->problems[3].level, 3);
+    task_free(t);
+    t = task_open(path, 2, &e);
+    assert_int_equal(t->n_problems, 2);
+    task_free(t);
+    free(path);
+    assert_true(task_grade(STR("0.5"), "\\frac{1}{2}", false));
+    assert_false(task_grade(STR("0.51"), "\\frac{1}{2}", false));
+}
+
+/* ---- the library ---- */
+
+struct watched {
+    struct brood *brood;
+    int n_nodes, n_scores, cancel_after;
+};
+
+static int watch(void *ctx, const struct brood_event *event) {
+    struct watched *w = ctx;
+    w->n_nodes += event->kind == BROOD_EVENT_NODE;
+    w->n_scores += event->kind == BROOD_EVENT_SCORE;
+    if (event->kind == BROOD_EVENT_NODE) assert_true(event->text[0] && event->path[0]);
+    return w->cancel_after > 0 && w->n_nodes >= w->cancel_after;
+}
+
+static void test_library_solves_and_tells(void **state) {
+    UNUSED(state);
+    struct brood_error error;
+    struct brood *b = brood_open(
+        &(struct brood_options){.policy = "toy:depth=3,p=0.8", .reward = "toy:depth=3,p=0.8"}, &error);
+    if (!b) fail_msg("%s", error.message);
+    struct watched w = {.brood = b};
+    const struct brood_request q = {
+        .problem = "a chain", .strategy = "sample:n=10", .seed = 5, .on_event = watch, .ctx = &w};
+    struct brood_answer *a = brood_solve(b, &q, &error);
+    if (!a) fail_msg("%s", error.message);
+    assert_int_equal(w.n_nodes, 10);
+    assert_int_equal(w.n_scores, 10);
+    assert_int_equal(a->n_solutions, 10);
+    assert_non_null(a->answer);
+    assert_non_null(strstr(a->solution, "\\boxed"));
+    assert_string_equal(a->select, "weighted");
+    assert_string_equal(a->ended, "finished");
+    int n_votes = 0;
+    for (int i = 0; i < a->n_classes; i++) n_votes += a->classes[i].n_votes;
+    assert_int_equal(n_votes, 10);
+    assert_true(a->tokens_generated == 30);
+    struct brood_answer *again = brood_solve(b, &q, &error);
+    assert_string_equal(a->solution, again->solution);
+    brood_answer_free(a);
+    brood_answer_free(again);
+    brood_close(b);
+}
+
+static void test_library_cancels_with_what_it_has(void **state) {
+    UNUSED(state);
+    struct brood_error error;
+    struct brood *b = brood_open(&(struct brood_options){.policy = "toy:depth=3"}, &error);
+    struct watched w = {.brood = b, .cancel_after = 3};
+    struct brood_answer *a = brood_solve(
+        b,
+        &(struct brood_request){.problem = "x", .strategy = "sample:n=50000", .on_event = watch, .ctx = &w},
+        &error);
+    assert_non_null(a);
+    assert_string_equal(a->ended, "stopped");
+    assert_true(a->n_solutions >= 3 && a->n_solutions < 50000);
+    brood_answer_free(a);
+    brood_cancel(b);
+    assert_null(brood_solve(b, &(struct brood_request){.problem = "x"}, &error));
+    assert_int_equal(error.status, 130);
+    brood_close(b);
+}
+
+static void expect_solve_refused(struct brood *b, struct brood_request q, const char *part) {
+    struct brood_error error;
+    assert_null(brood_solve(b, &q, &error));
+    assert_int_equal(error.status, 2);
+    if (!strstr(error.message, part)) fail_msg("\"%s\" does not say \"%s\"", error.message, part);
+}
+
+static void test_library_refuses_in_one_line(void **state) {
+    UNUSED(state);
+    struct brood_error error;
+    assert_null(brood_open(&(struct brood_options){.policy = "/no/such/folder"}, &error));
+    assert_int_equal(error.status, 2);
+    assert_non_null(strstr(error.message, "/no/such/folder"));
+    struct brood *b = brood_open(&(struct brood_options){.policy = "toy:"}, &error);
+    expect_solve_refused(b, (struct brood_request){.problem = " \n"}, "empty");
+    expect_solve_refused(b, (struct brood_request){0}, "empty");
+    expect_solve_refused(b, (struct brood_request){.problem = "x", .strategy = "simple"}, "sample");
+    expect_solve_refused(b, (struct brood_request){.problem = "x", .strategy = "sample:m=3"}, "m");
+    expect_solve_refused(b, (struct brood_request){.problem = "x", .select = "weighted"}, "reward model");
+    expect_solve_refused(b, (struct brood_request){.problem = "x", .select = "first-verified"}, "verified");
+    expect_solve_refused(b, (struct brood_request){.problem = "x", .strategy = "beam"}, "reward model");
+    brood_close(b);
+}
+
+static void test_library_budgets(void **state) {
+    UNUSED(state);
+    struct brood_error error;
+    struct brood *b = brood_open(&(struct brood_options){.policy = "toy:depth=4"}, &error);
+    struct brood_answer *a = brood_solve(
+        b, &(struct brood_request){.problem = "x", .strategy = "sample:n=100", .budget_tokens = 50}, &error);
+    assert_non_null(a);
+    assert_true(a->tokens_generated <= 50 && a->tokens_generated > 40);
+    assert_string_equal(a->ended, "budget");
+    brood_answer_free(a);
+    a = brood_solve(
+        b, &(struct brood_request){.problem = "x", .strategy = "sample:n=100", .budget_samples = 7}, &error);
+    assert_int_equal(a->n_solutions, 7);
+    brood_answer_free(a);
+    brood_close(b);
+}
+
+static int setup(void **state) {
+    UNUSED(state);
+    return mkdtemp(dir) ? 0 : -1;
+}
+
+static int teardown(void **state) {
+    UNUSED(state);
+    char command[160];
+    snprintf(command, sizeof command, "rm -rf '%s'", dir);
+    return system(command);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_order_of_arrival_changes_nothing),
+        cmocka_unit_test(test_killed_runs_arrive_at_the_same_records),
+        cmocka_unit_test(test_another_configuration_is_refused),
+        cmocka_unit_test(test_a_stopped_run_keeps_what_it_has),
+        cmocka_unit_test(test_budgets_hold_and_replay),
+        cmocka_unit_test(test_failures_are_counted_and_do_not_end_the_run),
+        cmocka_unit_test(test_ledger_grants_do_not_depend_on_order),
+        cmocka_unit_test(test_tasks_say_what_is_wrong_and_where),
+        cmocka_unit_test(test_published_layouts_are_read),
+        cmocka_unit_test(test_library_solves_and_tells),
+        cmocka_unit_test(test_library_cancels_with_what_it_has),
+        cmocka_unit_test(test_library_refuses_in_one_line),
+        cmocka_unit_test(test_library_budgets),
+    };
+    return cmocka_run_group_tests_name("run", tests, setup, teardown);
+}
