@@ -1,0 +1,726 @@
+/* Byte-level BPE against slow obvious references: merging by scanning a list of rules, splitting by hand. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+
+#include "base/pool.h"
+#include "model/nfc.h"
+#include "model/split.h"
+#include "model/tokenizer.h"
+#include "model_files.h"
+
+#define WHOLE_PATTERN "[\\s\\S]+" /* one piece, whatever the text */
+
+static const char *const no_merges[] = {NULL};
+
+/* Takes root. */
+static struct tokenizer *open_json(json_t *root, struct err *e) {
+    char *dir = files_new_dir();
+    files_put_json(dir, "tokenizer.json", root);
+    struct tokenizer *t = tokenizer_open(dir, e);
+    files_free_dir(dir);
+    json_decref(root);
+    return t;
+}
+
+static struct tokenizer *open_ok(json_t *root) {
+    struct err e = {0};
+    struct tokenizer *t = open_json(root, &e);
+    if (!t) print_error("%s\n", e.msg);
+    assert_non_null(t);
+    return t;
+}
+
+static struct tokens encode(const struct tokenizer *t, struct str text) {
+    struct tokens out = {0};
+    struct err e = {0};
+    assert_true(tokenizer_encode(t, text, &out, &e));
+    return out;
+}
+
+static void assert_ids(const struct tokenizer *t, struct str text, const int *ids, size_t n) {
+    struct tokens got = encode(t, text);
+    if (got.len != n || memcmp(got.ptr, ids, n * sizeof *ids) != 0) {
+        for (size_t i = 0; i < got.len; i++) print_error("%d ", got.ptr[i]);
+        print_error("for %.*s\n", (int)text.len, text.ptr);
+        fail();
+    }
+    tokens_free(&got);
+}
+#define ASSERT_IDS(t, text, ...)                                                                             \
+    assert_ids(t, STR(text), (const int[]){__VA_ARGS__}, sizeof((const int[]){__VA_ARGS__}) / sizeof(int))
+
+static void assert_round_trip(const struct tokenizer *t, struct str text) {
+    struct tokens ids = encode(t, text);
+    struct buf back = {0};
+    tokenizer_decode(t, ids.ptr, ids.len, false, &back);
+    assert_int_equal(back.len, text.len);
+    if (text.len) assert_memory_equal(back.ptr, text.ptr, text.len);
+    buf_free(&back);
+    tokens_free(&ids);
+}
+
+/* ---- merging ---- */
+
+enum { N_RULES = 60, WORD_MAX = 12 };
+
+struct rules { /* random merges over a few letters; strings of them, in pairs */
+    char text[2 * N_RULES][WORD_MAX + 1];
+    const char *list[2 * N_RULES + 1];
+};
+
+static void make_rules(struct rules *r, uint64_t key) {
+    char known[4 + N_RULES][WORD_MAX + 1] = {"a", "b", "c", "d"};
+    uint64_t n_known = 4, n_drawn = 0;
+    for (int i = 0; i < N_RULES; i++) {
+        struct buf joined = {0};
+        for (bool done = false; !done; done = joined.len <= WORD_MAX) {
+            r->list[2 * i] = known[rng_below(key, n_drawn++, n_known)];
+            r->list[2 * i + 1] = known[rng_below(key, n_drawn++, n_known)];
+            buf_clear(&joined);
+            buf_printf(&joined, "%s%s", r->list[2 * i], r->list[2 * i + 1]);
+        }
+        for (int side = 0; side < 2; side++) {
+            memcpy(r->text[2 * i + side], r->list[2 * i + side], WORD_MAX + 1);
+            r->list[2 * i + side] = r->text[2 * i + side];
+        }
+        memcpy(known[n_known++], buf_cstr(&joined), joined.len + 1);
+        buf_free(&joined);
+    }
+    r->list[2 * N_RULES] = NULL;
+}
+
+/* Parts of a text as their lengths; a later rule of the same pair replaces an earlier one, as in the file. */
+static size_t merge_slowly(const struct rules *r, const char *text, size_t *parts, size_t n) {
+    for (;;) {
+        int best = N_RULES;
+        size_t best_i = 0, at = 0;
+        for (size_t i = 0; i + 1 < n; at += parts[i++]) {
+            for (int rule = N_RULES - 1; rule >= 0; rule--) {
+                const char *left = r->list[2 * rule], *right = r->list[2 * rule + 1];
+                if (strlen(left) != parts[i] || strlen(right) != parts[i + 1] ||
+                    memcmp(text + at, left, parts[i]) != 0 ||
+                    memcmp(text + at + parts[i], right, parts[i + 1]) != 0)
+                    continue;
+                if (rule < best) best = rule, best_i = i;
+                break;
+            }
+        }
+        if (best == N_RULES) return n;
+        parts[best_i] += parts[best_i + 1];
+        memmove(parts + best_i + 1, parts + best_i + 2, (n - best_i - 2) * sizeof *parts);
+        n--;
+    }
+}
+
+static void merging_equals_scanning_the_rules(void **state) {
+    UNUSED(state);
+    for (uint64_t i_rules = 0; i_rules < 20; i_rules++) {
+        struct rules r;
+        make_rules(&r, rng_child(1, i_rules));
+        struct tokenizer *t = open_ok(files_tokenizer(WHOLE_PATTERN, r.list));
+        for (uint64_t i = 0; i < 60; i++) {
+            char text[160];
+            size_t parts[160], n = 1 + rng_below(i_rules, i, i % 2 ? sizeof text : 30), at = 0;
+            for (size_t k = 0; k < n; k++) {
+                text[k] = "abcd"[rng_below(rng_child(i_rules, i), k, i % 3 ? 4 : 2)];
+                parts[k] = 1;
+            }
+            struct tokens ids = encode(t, (struct str){text, n});
+            size_t n_parts = merge_slowly(&r, text, parts, n);
+            assert_int_equal(ids.len, n_parts);
+            for (size_t k = 0; k < n_parts; at += parts[k++]) {
+                struct str bytes = tokenizer_bytes(t, ids.ptr[k]);
+                assert_true(str_equal(bytes, (struct str){text + at, parts[k]}));
+            }
+            tokens_free(&ids);
+        }
+        tokenizer_close(t);
+    }
+}
+
+/* Quadratic merging would not end in the time that a test is given. */
+static void a_long_piece_is_merged(void **state) {
+    static const char *const merges[] = {"a", "a", "aa", "aa", "aaaa", "aaaa", "b", "a", NULL};
+    enum { N = 1 << 20 };
+    UNUSED(state);
+    struct tokenizer *t = open_ok(files_tokenizer(WHOLE_PATTERN, merges));
+    char *text = mem_alloc(N);
+    memset(text, 'a', N);
+    struct tokens ids = encode(t, (struct str){text, N});
+    assert_int_equal(ids.len, N / 8);
+    for (size_t i = 0; i < ids.len; i++) assert_int_equal(ids.ptr[i], 258);
+    tokens_free(&ids);
+    for (size_t i = 0; i < N; i += 2) text[i] = 'b';
+    assert_round_trip(t, (struct str){text, N});
+    free(text);
+    tokenizer_close(t);
+}
+
+static void both_dialects_of_merges_are_one(void **state) {
+    static const char *const merges[] = {"h", "e", " ", "he", "\n", "\n", NULL};
+    UNUSED(state);
+    json_t *pairs = files_tokenizer(FILES_QWEN2_PATTERN, merges);
+    json_object_set_new(pairs, "model", files_bpe(merges, true));
+    struct tokenizer *a = open_ok(pairs), *b = open_ok(files_tokenizer(FILES_QWEN2_PATTERN, merges));
+    ASSERT_IDS(a, "he he\n\n", 256, 257, 258);
+    ASSERT_IDS(b, "he he\n\n", 256, 257, 258);
+    assert_true(tokenizer_hash(a) == tokenizer_hash(b));
+    tokenizer_close(a);
+    tokenizer_close(b);
+}
+
+static void hashes_tell_tokenizers_apart(void **state) {
+    static const char *const merges[][5] = {
+        {"a", "b", "b", "c", NULL}, {"b", "c", "a", "b", NULL}, {"a", "b", NULL}};
+    UNUSED(state);
+    uint64_t seen[4];
+    size_t n = 0;
+    for (size_t i = 0; i < 4; i++) {
+        struct tokenizer *t =
+            open_ok(files_tokenizer(i == 3 ? WHOLE_PATTERN : FILES_QWEN2_PATTERN, merges[i % 3]));
+        for (size_t k = 0; k < n; k++) assert_true(seen[k] != tokenizer_hash(t));
+        seen[n++] = tokenizer_hash(t);
+        tokenizer_close(t);
+    }
+}
+
+static void a_whole_piece_goes_before_merges(void **state) {
+    static const char *const merges[] = {"b", "c", "a", "b", "ab", "c", NULL};
+    UNUSED(state);
+    for (int ignore = 0; ignore < 2; ignore++) {
+        json_t *root = files_tokenizer(FILES_QWEN2_PATTERN, merges);
+        json_object_set_new(json_object_get(root, "model"), "ignore_merges", json_boolean(ignore));
+        struct tokenizer *t = open_ok(root);
+        if (ignore)
+            ASSERT_IDS(t, "abc", 258); /* "abc" is a token, though no merges lead to it */
+        else
+            ASSERT_IDS(t, "abc", 'a', 256);
+        ASSERT_IDS(t, "abcb", 'a', 256, 'b');
+        tokenizer_close(t);
+    }
+}
+
+/* ---- splitting ---- */
+
+static bool is_letter(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+static bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+static bool is_space(char c) {
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+static bool is_end(char c) {
+    return c == '\n' || c == '\r';
+}
+
+static size_t contraction(const char *s) {
+    static const char *const known[] = {"'s", "'t", "'re", "'ve", "'m", "'ll", "'d"};
+    for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+        if (strncasecmp(s, known[i], strlen(known[i])) == 0) return strlen(known[i]);
+    }
+    return 0;
+}
+
+/* The first piece of NUL-terminated ASCII by Qwen2's pattern, alternative by alternative. */
+static size_t split_by_hand(const char *s) {
+    size_t n = contraction(s), i;
+    if (n) return n;
+    i = !is_end(s[0]) && !is_letter(s[0]) && !is_digit(s[0]) && is_letter(s[1]);
+    for (n = i; is_letter(s[n]);) n++;
+    if (n > i) return n;
+    if (is_digit(s[0])) return 1;
+    i = s[0] == ' ';
+    for (n = i; s[n] && !is_space(s[n]) && !is_letter(s[n]) && !is_digit(s[n]);) n++;
+    if (n > i) {
+        while (is_end(s[n])) n++;
+        return n;
+    }
+    size_t last_end = 0;
+    for (n = 0; is_space(s[n]); n++) {
+        if (is_end(s[n])) last_end = n + 1;
+    }
+    if (last_end) return last_end;
+    return n > 1 && s[n] ? n - 1 : n;
+}
+
+struct pieces {
+    size_t lengths[512], n;
+};
+
+static void note_piece(void *ctx, struct str piece) {
+    struct pieces *p = ctx;
+    p->lengths[p->n++] = piece.len;
+}
+
+static void splitting_equals_the_pattern_by_hand(void **state) {
+    static const char alphabet[] = "aB s'tLl09 \t\n\r .,-\\'  d";
+    struct split *s = split_new();
+    struct err e;
+    UNUSED(state);
+    assert_true(split_add(s, STR(FILES_QWEN2_PATTERN), "test", &e));
+    for (uint64_t i = 0; i < 20000; i++) {
+        char text[40];
+        size_t n = rng_below(2, i, sizeof text), at = 0;
+        for (size_t k = 0; k < n; k++) text[k] = alphabet[rng_below(rng_child(3, i), k, sizeof alphabet - 1)];
+        text[n] = '\0';
+        struct pieces p = {.n = 0};
+        assert_true(split_run(s, (struct str){text, n}, note_piece, &p, &e));
+        for (size_t k = 0; k < p.n; at += p.lengths[k++])
+            assert_int_equal(p.lengths[k], split_by_hand(text + at));
+        assert_int_equal(at, n);
+    }
+    split_free(s);
+}
+
+static void spaces_are_those_of_unicode(void **state) {
+    static const struct {
+        const char *text;
+        size_t lengths[4];
+    } cases[] = {
+        {"x\xe3\x80\x80\xe3\x80\x80y", {1, 3, 4}}, /* U+3000 is a space: the last one goes with the letter */
+        {"x \xe1\xa0\x8e"
+         "1",
+         {1, 4, 1}}, /* U+180E is none */
+        {"x\xc2\xa0\xc2\xa0"
+         "1",
+         {1, 2, 2, 1}}, /* U+00A0 is */
+        {"x\xc2\x85\xc2\x85"
+         "1",
+         {1, 2, 2, 1}}, /* and so is U+0085 */
+        {"\xd0\xb6"
+         "1\xd9\xa3\xe2\x85\xa7",
+         {2, 1, 2, 3}}, /* letters and digits of other scripts */
+    };
+    struct split *s = split_new();
+    struct err e;
+    UNUSED(state);
+    assert_true(split_add(s, STR(FILES_QWEN2_PATTERN), "test", &e));
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct pieces p = {.n = 0};
+        assert_true(split_run(s, str_from(cases[i].text), note_piece, &p, &e));
+        for (size_t k = 0; k < ARRAY_LEN(cases[i].lengths) && cases[i].lengths[k]; k++)
+            assert_int_equal(p.lengths[k], cases[i].lengths[k]);
+    }
+    split_free(s);
+}
+
+static void patterns_cut_one_after_another(void **state) {
+    struct split *s = split_new();
+    struct pieces p = {.n = 0};
+    struct err e;
+    UNUSED(state);
+    assert_true(split_add(s, STR("\\p{N}"), "test", &e));
+    assert_true(split_add(s, STR("[^\\s]+"), "test", &e));
+    assert_true(split_run(s, STR("12ab cd3"), note_piece, &p, &e));
+    const size_t wanted[] = {1, 1, 2, 1, 2, 1};
+    assert_int_equal(p.n, ARRAY_LEN(wanted));
+    assert_memory_equal(p.lengths, wanted, sizeof wanted);
+    split_free(s);
+}
+
+static void patterns_read_differently_are_refused(void **state) {
+    static const char *const patterns[] = {"\\w+",
+                                           "\\bx",
+                                           "\\hx",
+                                           "x$",
+                                           "^x",
+                                           "[a[b]]",
+                                           "[a&&b]",
+                                           "a{2}+",
+                                           "(?x)a",
+                                           "(*LIMIT_MATCH=1)a",
+                                           "[]a]",
+                                           "(?P<n>a)",
+                                           "a*",
+                                           "a|",
+                                           "(",
+                                           "[a",
+                                           "\\p{L",
+                                           "\\",
+                                           "\\p{Nonsense}",
+                                           "\\Ka",
+                                           "\\1(a)"};
+    UNUSED(state);
+    for (size_t i = 0; i < ARRAY_LEN(patterns); i++) {
+        struct split *s = split_new();
+        struct err e = {0};
+        assert_false(split_add(s, str_from(patterns[i]), "test", &e));
+        assert_non_null(strstr(e.msg, "split pattern"));
+        split_free(s);
+    }
+}
+
+static void a_pattern_without_end_is_stopped(void **state) {
+    struct split *s = split_new();
+    struct pieces p = {.n = 0};
+    struct err e = {0};
+    char text[64];
+    UNUSED(state);
+    assert_true(split_add(s, STR("(?:a|a|aa)+(?:a|aa)+(?:aa|a)+[bc]"), "test", &e));
+    memset(text, 'a', sizeof text);
+    assert_false(split_run(s, (struct str){text, sizeof text}, note_piece, &p, &e));
+    assert_non_null(strstr(e.msg, "too long"));
+    split_free(s);
+}
+
+/* ---- normalising ---- */
+
+static void assert_nfc(const char *text, const char *normal) {
+    struct buf out = {0};
+    nfc_add(&out, str_from(text));
+    assert_string_equal(buf_cstr(&out), normal);
+    if (nfc_is_plain(str_from(text))) assert_string_equal(text, normal);
+    buf_free(&out);
+}
+
+static void texts_are_composed(void **state) {
+    UNUSED(state);
+    assert_nfc("abc \xc3\xa9", "abc \xc3\xa9");
+    assert_nfc("e\xcc\x81", "\xc3\xa9");
+    assert_nfc("q\xcc\x87\xcc\xa3", "q\xcc\xa3\xcc\x87");               /* marks change places */
+    assert_nfc("\xe1\x84\x92\xe1\x85\xa1\xe1\x86\xab", "\xed\x95\x9c"); /* Hangul */
+    assert_nfc("\xe2\x84\xa6", "\xce\xa9");                             /* the ohm sign */
+    assert_nfc("\xe0\xa5\x98", "\xe0\xa4\x95\xe0\xa4\xbc");             /* excluded from composition */
+    assert_nfc("a\xcc\x96\xcc\x80", "\xc3\xa0\xcc\x96");
+}
+
+/* 200,000 marks in the wrong order: a sort by exchanging neighbours would not end. */
+static void a_long_run_of_marks_is_put_in_order(void **state) {
+    enum { N = 100000 };
+    struct buf text = {0}, out = {0}, wanted = {0};
+    UNUSED(state);
+    buf_add_char(&text, 'q');
+    buf_add_char(&wanted, 'q');
+    for (int i = 0; i < N; i++) buf_add_utf8(&text, 0x308);
+    for (int i = 0; i < N; i++) buf_add_utf8(&text, 0x323);
+    for (int i = 0; i < N; i++) buf_add_utf8(&wanted, 0x323);
+    for (int i = 0; i < N; i++) buf_add_utf8(&wanted, 0x308);
+    nfc_add(&out, buf_str(&text));
+    assert_true(str_equal(buf_str(&out), buf_str(&wanted)));
+    buf_free(&text);
+    buf_free(&out);
+    buf_free(&wanted);
+}
+
+static void text_is_normalised_before_it_is_cut(void **state) {
+    UNUSED(state);
+    json_t *root = files_tokenizer(FILES_QWEN2_PATTERN, no_merges);
+    json_object_set_new(root, "normalizer", json_pack("{s:s}", "type", "NFC"));
+    struct tokenizer *t = open_ok(root);
+    ASSERT_IDS(t, "e\xcc\x81", 0xc3, 0xa9);
+    ASSERT_IDS(t,
+               "\xff"
+               "e\xcc\x81\xcc",
+               0xff, 0xc3, 0xa9, 0xcc);
+    tokenizer_close(t);
+    t = open_ok(files_tokenizer(FILES_QWEN2_PATTERN, no_merges));
+    ASSERT_IDS(t, "e\xcc\x81", 'e', 0xcc, 0x81);
+    tokenizer_close(t);
+}
+
+/* ---- added tokens ---- */
+
+static json_t *with_added(void) {
+    json_t *root = files_tokenizer(FILES_QWEN2_PATTERN, no_merges),
+           *added = json_object_get(root, "added_tokens");
+    json_array_append_new(added, files_added(300, "<|end|>", true, false));
+    json_array_append_new(added, files_added(301, "<think>", false, false));
+    json_array_append_new(added, files_added(302, "<think>!", false, false));
+    json_array_append_new(added, files_added(303, "caf\xc3\xa9", false, true));
+    json_array_append_new(added, files_added(310, "<|end|>?", false, false));
+    json_object_set_new(root, "normalizer", json_pack("{s:s}", "type", "NFC"));
+    return root;
+}
+
+static void special_tokens_stay_text_and_others_do_not(void **state) {
+    UNUSED(state);
+    struct tokenizer *t = open_ok(with_added());
+    ASSERT_IDS(t, "<|end|>", '<', '|', 'e', 'n', 'd', '|', '>');
+    ASSERT_IDS(t, "a<think>b", 'a', 301, 'b');
+    ASSERT_IDS(t, "<think>!<think>", 302, 301);
+    ASSERT_IDS(t, "<think<think>", '<', 't', 'h', 'i', 'n', 'k', 301);
+    ASSERT_IDS(t, "<|end|>?", 310);
+    ASSERT_IDS(t, "cafe\xcc\x81", 303); /* found after normalising */
+    assert_int_equal(tokenizer_special(t, "<|end|>"), 300);
+    assert_int_equal(tokenizer_special(t, "<think>"), 301);
+    assert_int_equal(tokenizer_special(t, "end"), -1);
+    assert_true(tokenizer_is_special(t, 300));
+    assert_false(tokenizer_is_special(t, 301));
+    assert_false(tokenizer_is_special(t, -1));
+    assert_false(tokenizer_is_special(t, 100000));
+    assert_int_equal(tokenizer_count(t), 311);
+    assert_true(str_equal(tokenizer_bytes(t, 300), STR("<|end|>")));
+    assert_int_equal(tokenizer_bytes(t, 305).len, 0); /* a gap */
+    assert_int_equal(tokenizer_bytes(t, -1).len, 0);
+    const int ids[] = {'a', 300, 'b', 305, 301};
+    struct buf text = {0};
+    tokenizer_decode(t, ids, ARRAY_LEN(ids), true, &text);
+    assert_string_equal(buf_cstr(&text), "ab<think>");
+    buf_clear(&text);
+    tokenizer_decode(t, ids, ARRAY_LEN(ids), false, &text);
+    assert_string_equal(buf_cstr(&text), "a<|end|>b<think>");
+    buf_free(&text);
+    tokenizer_close(t);
+}
+
+/* A special token that is in the vocabulary, too, is not found as a whole piece either. */
+static void a_special_piece_is_not_found_whole(void **state) {
+    UNUSED(state);
+    json_t *root = files_tokenizer(WHOLE_PATTERN, no_merges), *model = json_object_get(root, "model");
+    json_object_set_new(json_object_get(model, "vocab"), "<s>", json_integer(256));
+    json_object_set_new(model, "ignore_merges", json_true());
+    json_array_append_new(json_object_get(root, "added_tokens"), files_added(256, "<s>", true, false));
+    struct tokenizer *t = open_ok(root);
+    ASSERT_IDS(t, "<s>", '<', 's', '>');
+    tokenizer_close(t);
+}
+
+static json_t *template_processing(const char *token, int id) {
+    return json_pack("{s:s,s:[{s:{s:s,s:i}},{s:{s:s,s:i}}],s:[],s:{s:{s:s,s:[i],s:[s]}}}", "type",
+                     "TemplateProcessing", "single", "SpecialToken", "id", token, "type_id", 0, "Sequence",
+                     "id", "A", "type_id", 0, "pair", "special_tokens", token, "id", token, "ids", id,
+                     "tokens", token);
+}
+
+static void a_text_may_begin_with_a_token(void **state) {
+    UNUSED(state);
+    struct tokenizer *t = open_ok(with_added());
+    assert_int_equal(tokenizer_bos(t), -1);
+    tokenizer_close(t);
+    json_t *root = with_added(), *byte_level = json_pack("{s:s}", "type", "ByteLevel");
+    json_object_set_new(root, "post_processor",
+                        json_pack("{s:s,s:[o,o]}", "type", "Sequence", "processors", byte_level,
+                                  template_processing("<|end|>", 300)));
+    t = open_ok(root);
+    assert_int_equal(tokenizer_bos(t), 300);
+    ASSERT_IDS(t, "a", 'a');
+    tokenizer_close(t);
+}
+
+static void the_configuration_names_tokens(void **state) {
+    UNUSED(state);
+    char *dir = files_new_dir();
+    struct err e = {0};
+    json_t *root = with_added();
+    files_put_json(dir, "tokenizer.json", root);
+    files_put(dir, "tokenizer_config.json",
+              STR("{\"add_bos_token\": true, \"bos_token\": {\"content\": \"<|end|>\"}, \"eos_token\": "
+                  "\"<think>\"}"));
+    struct tokenizer *t = tokenizer_open(dir, &e);
+    assert_non_null(t);
+    assert_int_equal(tokenizer_bos(t), 300);
+    assert_int_equal(tokenizer_bos_token(t), 300);
+    assert_int_equal(tokenizer_eos_token(t), 301);
+    tokenizer_close(t);
+    files_put(dir, "tokenizer_config.json", STR("{\"add_bos_token\": true, \"bos_token\": \"<none>\"}"));
+    assert_null(tokenizer_open(dir, &e));
+    assert_non_null(strstr(e.msg, "bos_token"));
+    files_remove(dir, "tokenizer.json");
+    files_put(dir, "tokenizer_config.json", STR("{}"));
+    assert_null(tokenizer_open(dir, &e));
+    assert_non_null(strstr(e.msg, "tokenizer.json"));
+    files_free_dir(dir);
+    json_decref(root);
+}
+
+/* ---- any bytes ---- */
+
+static void any_bytes_come_back(void **state) {
+    static const char *const merges[] = {"\xc3", "\xa9", "a", "\xff", " ", "\xc3\xa9", NULL};
+    UNUSED(state);
+    struct tokenizer *t = open_ok(files_tokenizer(FILES_QWEN2_PATTERN, merges));
+    for (uint64_t i = 0; i < 3000; i++) {
+        char text[64];
+        size_t n = rng_below(4, i, sizeof text + 1);
+        for (size_t k = 0; k < n; k++) {
+            uint64_t x = rng_below(rng_child(5, i), k, 512);
+            text[k] = (char)(x < 256 ? x : (uint64_t) " a\xc3\xa9\xff\xe2\x82\xac"[x % 8]);
+        }
+        assert_round_trip(t, (struct str){text, n});
+    }
+    ASSERT_IDS(t, "\xc3\xa9\xc3", 256, 0xc3);
+    ASSERT_IDS(t, "a\xff", 'a', 0xff); /* ill-formed bytes are not merged */
+    ASSERT_IDS(t, "\xed\xa0\x80", 0xed, 0xa0, 0x80);
+    assert_ids(t, STR(""), NULL, 0);
+    tokenizer_close(t);
+}
+
+static void half_a_character_waits(void **state) {
+    UNUSED(state);
+    assert_int_equal(tokenizer_complete_utf8(STR("")), 0);
+    assert_int_equal(tokenizer_complete_utf8(STR("ab")), 2);
+    assert_int_equal(tokenizer_complete_utf8(STR("a\xe2\x82")), 1);
+    assert_int_equal(tokenizer_complete_utf8(STR("a\xe2\x82\xac")), 4);
+    assert_int_equal(tokenizer_complete_utf8(STR("\xf0\x9f\x98")), 0);
+    assert_int_equal(tokenizer_complete_utf8(STR("\xf0\x9f\x98\x80")), 4);
+    assert_int_equal(tokenizer_complete_utf8(STR("a\xff")), 2); /* never a character: nothing to wait for */
+    assert_int_equal(tokenizer_complete_utf8(STR("\x80\x80\x80\x80")), 4);
+    assert_int_equal(tokenizer_complete_utf8(STR("\xc3")), 0);
+}
+
+static void too_long_a_text_is_refused(void **state) {
+    UNUSED(state);
+    struct tokenizer *t = open_ok(files_tokenizer(FILES_QWEN2_PATTERN, no_merges));
+    struct tokens out = {0};
+    struct err e = {0};
+    tokens_add(&out, 7);
+    assert_false(tokenizer_encode(t, (struct str){"", TOKENIZER_TEXT_MAX + 1}, &out, &e));
+    assert_int_equal(out.len, 1);
+    tokens_free(&out);
+    tokenizer_close(t);
+}
+
+struct crowd {
+    const struct tokenizer *t;
+    struct tokens ids[8];
+};
+
+static void encode_in_crowd(void *ctx, int i_worker, int n_workers) {
+    struct crowd *c = ctx;
+    UNUSED(n_workers);
+    for (int i = 0; i < 200; i++) {
+        tokens_free(&c->ids[i_worker]);
+        c->ids[i_worker] = encode(c->t, STR("hello there, he said 12 times\n\n\xe3\x80\x80 caf\xc3\xa9"));
+    }
+}
+
+static void threads_share_a_tokenizer(void **state) {
+    UNUSED(state);
+    json_t *root = files_chat_tokenizer();
+    struct crowd c = {.t = open_ok(root)};
+    struct pool *pool = pool_new(4);
+    pool_run(pool, encode_in_crowd, &c);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(c.ids[i].len, c.ids[0].len);
+        assert_memory_equal(c.ids[i].ptr, c.ids[0].ptr, c.ids[0].len * sizeof(int));
+    }
+    for (int i = 0; i < 4; i++) tokens_free(&c.ids[i]);
+    pool_free(pool);
+    tokenizer_close((struct tokenizer *)c.t);
+}
+
+/* ---- refusals ---- */
+
+/* Sets root.a.b... = value, the path's parts being separated by '/'. */
+static void set_path(json_t *root, const char *path, const char *value) {
+    char key[64];
+    struct err e;
+    for (const char *slash; (slash = strchr(path, '/')); path = slash + 1) {
+        snprintf(key, sizeof key, "%.*s", (int)(slash - path), path);
+        root = json_object_get(root, key);
+    }
+    json_t *v = json_parse(str_from(value), "test", &e);
+    ASSERT(v);
+    json_object_set_new(root, path, v);
+}
+
+static void what_is_not_understood_is_named(void **state) {
+    static const char *const cases[][3] = {
+        {"model/type", "\"Unigram\"", "Unigram"},
+        {"model/byte_fallback", "true", "byte_fallback"},
+        {"model/dropout", "0.5", "dropout"},
+        {"model/end_of_word_suffix", "\"</w>\"", "end_of_word_suffix"},
+        {"model/continuing_subword_prefix", "\"##\"", "continuing_subword_prefix"},
+        {"model/novelty", "1", "novelty"},
+        {"novelty", "1", "novelty"},
+        {"normalizer", "{\"type\":\"Lowercase\"}", "Lowercase"},
+        {"normalizer", "{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFKC\"}]}", "NFKC"},
+        {"normalizer", "{\"type\":\"Sequence\"}", "Sequence"},
+        {"pre_tokenizer", "null", "ByteLevel"},
+        {"pre_tokenizer", "{\"type\":\"Metaspace\"}", "Metaspace"},
+        {"pre_tokenizer", "{\"type\":\"ByteLevel\",\"add_prefix_space\":true}", "add_prefix_space"},
+        {"pre_tokenizer", "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"a\"},\"behavior\":\"Removed\"}",
+         "Removed"},
+        {"pre_tokenizer", "{\"type\":\"Split\",\"pattern\":{},\"behavior\":\"Isolated\"}", "Regex"},
+        {"pre_tokenizer", "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(\"},\"behavior\":\"Isolated\"}",
+         "split pattern"},
+        {"post_processor", "{\"type\":\"RobertaProcessing\"}", "RobertaProcessing"},
+        {"post_processor", "{\"type\":\"TemplateProcessing\",\"single\":[]}", "TemplateProcessing"},
+        {"decoder", "{\"type\":\"WordPiece\"}", "WordPiece"},
+        {"model/vocab", "{\"a\":0}", "byte-level"},
+        {"model/vocab", "{\"a\":-1}", "id"},
+        {"model/vocab", "{\"a\":99999999}", "id"},
+        {"model/vocab", "{\"a\":1,\"b\":1}", "another"},
+        {"model/vocab", "{\"\":1}", "0 bytes"},
+        {"model/vocab", "[]", "vocab"},
+        {"model/merges", "{}", "merges"},
+        {"model/merges", "[\"a b c\"]", "merge 0"},
+        {"model/merges", "[\"ab\"]", "merge 0"},
+        {"model/merges", "[[\"a\"]]", "merge 0"},
+        {"model/merges", "[7]", "merge 0"},
+        {"model/merges", "[\"a zz\"]", "vocabulary"},
+        {"model/merges", "[\"a c\"]", "vocabulary"},
+        {"model", "null", "model"},
+        {"added_tokens", "{}", "added_tokens"},
+        {"added_tokens", "[{\"id\":1}]", "content"},
+        {"added_tokens", "[{\"id\":1,\"content\":\"<x>\"}]", "at odds"},
+        {"added_tokens", "[{\"id\":300,\"content\":\"a\"}]", "at odds"},
+        {"added_tokens", "[{\"id\":300,\"content\":\"<x>\"},{\"id\":301,\"content\":\"<x>\"}]", "at odds"},
+        {"added_tokens", "[{\"id\":300,\"content\":\"<x>\"},{\"id\":300,\"content\":\"<y>\"}]", "at odds"},
+        {"added_tokens", "[{\"id\":300,\"content\":\"<x>\",\"lstrip\":true}]", "lstrip"},
+        {"added_tokens", "[{\"id\":300,\"content\":\"\"}]", "0 bytes"},
+        {"added_tokens", "[{\"id\":97,\"content\":\"a\",\"special\":true}]", "byte 0x61"},
+        {"added_tokens", "[{\"id\":256,\"content\":\"ab\",\"special\":true}]",
+         "special token out of plain text"},
+    };
+    static const char *const merges[] = {"a", "b", NULL};
+    UNUSED(state);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct err e = {0};
+        json_t *root = files_tokenizer(FILES_QWEN2_PATTERN, merges);
+        set_path(root, cases[i][0], cases[i][1]);
+        struct tokenizer *t = open_json(root, &e);
+        if (t || !strstr(e.msg, cases[i][2]))
+            print_error("%s = %s: %s\n", cases[i][0], cases[i][1], t ? "accepted" : e.msg);
+        assert_null(t);
+        assert_non_null(strstr(e.msg, cases[i][2]));
+        assert_int_equal(e.code, ERR_INPUT);
+    }
+}
+
+static void gpt2_style_needs_no_pattern(void **state) {
+    static const char *const merges[] = {" ", "a", "'", "s", NULL};
+    UNUSED(state);
+    json_t *root = files_tokenizer(FILES_QWEN2_PATTERN, merges);
+    set_path(root, "pre_tokenizer", "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":true}");
+    struct tokenizer *t = open_ok(root);
+    ASSERT_IDS(t, "a's a  12a", 'a', 257, 256, ' ', ' ', '1', '2', 'a');
+    tokenizer_close(t);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(merging_equals_scanning_the_rules),
+        cmocka_unit_test(a_long_piece_is_merged),
+        cmocka_unit_test(both_dialects_of_merges_are_one),
+        cmocka_unit_test(hashes_tell_tokenizers_apart),
+        cmocka_unit_test(a_whole_piece_goes_before_merges),
+        cmocka_unit_test(splitting_equals_the_pattern_by_hand),
+        cmocka_unit_test(spaces_are_those_of_unicode),
+        cmocka_unit_test(patterns_cut_one_after_another),
+        cmocka_unit_test(patterns_read_differently_are_refused),
+        cmocka_unit_test(a_pattern_without_end_is_stopped),
+        cmocka_unit_test(texts_are_composed),
+        cmocka_unit_test(a_long_run_of_marks_is_put_in_order),
+        cmocka_unit_test(text_is_normalised_before_it_is_cut),
+        cmocka_unit_test(special_tokens_stay_text_and_others_do_not),
+        cmocka_unit_test(a_special_piece_is_not_found_whole),
+        cmocka_unit_test(a_text_may_begin_with_a_token),
+        cmocka_unit_test(the_configuration_names_tokens),
+        cmocka_unit_test(any_bytes_come_back),
+        cmocka_unit_test(half_a_character_waits),
+        cmocka_unit_test(too_long_a_text_is_refused),
+        cmocka_unit_test(threads_share_a_tokenizer),
+        cmocka_unit_test(what_is_not_understood_is_named),
+        cmocka_unit_test(gpt2_style_needs_no_pattern),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
