@@ -41,6 +41,10 @@ bool answer_is_unparsable(const struct answer *a) {
     return !a->root;
 }
 
+bool answer_is_words(const struct answer *a) {
+    return a->root && a->root->kind == NODE_TEXT;
+}
+
 struct str answer_text(const struct answer *a) {
     return a->text;
 }

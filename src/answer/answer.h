@@ -54,6 +54,9 @@ void answer_free(struct answer *a);
  * should not win a vote. */
 bool answer_is_unparsable(const struct answer *a);
 
+/* The answer is words, not mathematics: "ellipse", "no solution". */
+bool answer_is_words(const struct answer *a);
+
 /* The text as given, borrowed until answer_free. */
 struct str answer_text(const struct answer *a);
 
