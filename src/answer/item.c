@@ -72,7 +72,7 @@ struct str parse_unit(struct parse *p) {
             break;
         p->at++;
     }
-    struct str unit = tree_str(p->tree, str_trim(buf_str(&b)));
+    struct str unit = node_str(p->tree, str_trim(buf_str(&b)));
     buf_free(&b);
     return unit;
 }
@@ -104,7 +104,7 @@ static struct node *parse_text(struct parse *p) {
             buf_printf(&b, "#%d:%d", t->kind, t->op);
     }
     struct node *n = node_new(p->tree, NODE_TEXT, 0);
-    n->name = tree_str(p->tree, buf_str(&b));
+    n->name = node_str(p->tree, buf_str(&b));
     buf_free(&b);
     if (loose) n->flags |= NODE_LOOSE;
     if (!n->name.len) return parse_fail(p);
@@ -158,7 +158,7 @@ static struct node *make_label(struct parse *p, struct str name, struct node *va
     for (size_t i = 0; i < name.len; i++)
         if (!strchr(" $\t\n{}", name.ptr[i])) buf_add_char(&b, name.ptr[i]);
     struct node *n = node_1(p->tree, NODE_LABEL, value);
-    n->name = tree_str(p->tree, buf_str(&b));
+    n->name = node_str(p->tree, buf_str(&b));
     if (functional) n->flags |= NODE_FUNCTIONAL;
     buf_free(&b);
     return n;
@@ -197,7 +197,7 @@ static struct node *make_relation(struct parse *p, struct node_vec *v, const cha
         return n;
     }
     struct node *n = node_from_vec(p->tree, NODE_CHAIN, v);
-    n->name = tree_str(p->tree, (struct str){ops, n_ops});
+    n->name = node_str(p->tree, (struct str){ops, n_ops});
     return n;
 }
 

@@ -151,7 +151,7 @@ static void scan_number(struct scan *s) {
         scan_repeating(s, &b);
     }
     scan_exponent(s, &b, has_point);
-    struct lex_token *t = emit(s, LEX_NUM, 0, tree_str(s->l->tree, buf_str(&b)));
+    struct lex_token *t = emit(s, LEX_NUM, 0, node_str(s->l->tree, buf_str(&b)));
     if (grouped) t->flags |= LEX_TIGHT;
     buf_free(&b);
 }

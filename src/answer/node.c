@@ -31,7 +31,7 @@ void node_tree_fini(struct tree *t) {
     *t = (struct tree){0};
 }
 
-void *tree_alloc(struct tree *t, size_t n_bytes) {
+void *node_alloc(struct tree *t, size_t n_bytes) {
     n_bytes = (n_bytes + 15) & ~(size_t)15;
     if (!t->blocks || t->blocks->cap - t->blocks->used < n_bytes) {
         size_t cap = MAX(n_bytes, (size_t)BLOCK_BYTES);
@@ -46,17 +46,17 @@ void *tree_alloc(struct tree *t, size_t n_bytes) {
     return memset(p, 0, n_bytes);
 }
 
-struct str tree_str(struct tree *t, struct str s) {
-    char *p = tree_alloc(t, s.len + 1);
+struct str node_str(struct tree *t, struct str s) {
+    char *p = node_alloc(t, s.len + 1);
     if (s.len) memcpy(p, s.ptr, s.len);
     return (struct str){p, s.len};
 }
 
 struct node *node_new(struct tree *t, enum node_kind kind, size_t n_kids) {
-    struct node *n = tree_alloc(t, sizeof *n);
+    struct node *n = node_alloc(t, sizeof *n);
     n->kind = (uint8_t)kind;
     n->n_kids = (uint32_t)n_kids;
-    if (n_kids) n->kids = tree_alloc(t, n_kids * sizeof *n->kids);
+    if (n_kids) n->kids = node_alloc(t, n_kids * sizeof *n->kids);
     if (kind == NODE_NUM) {
         fmpq_init(n->value);
         n->kids = (struct node **)(void *)t->nums;

@@ -122,8 +122,8 @@ struct tree {
 
 void node_tree_init(struct tree *t);
 void node_tree_fini(struct tree *t);
-void *tree_alloc(struct tree *t, size_t n_bytes); /* zeroed */
-struct str tree_str(struct tree *t, struct str s);
+void *node_alloc(struct tree *t, size_t n_bytes); /* zeroed */
+struct str node_str(struct tree *t, struct str s);
 
 struct node *node_new(struct tree *t, enum node_kind kind, size_t n_kids);
 struct node *node_num_si(struct tree *t, long v);

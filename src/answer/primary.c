@@ -168,7 +168,7 @@ static struct node *parse_symbol(struct parse *p, struct str prefix) {
     bool ok = true;
     if (parse_take_char(p, '_')) ok = take_subscript(p, &name);
     while (parse_take_char(p, '\'')) buf_add_char(&name, '\'');
-    struct node *n = node_sym(p->tree, tree_str(p->tree, buf_str(&name)));
+    struct node *n = node_sym(p->tree, node_str(p->tree, buf_str(&name)));
     buf_free(&name);
     if (!ok) return parse_fail(p);
     if (is_function_name(n->name) && parse_is_char(p, '(') && !(p->t[p->at].flags & LEX_SPACE)) {
@@ -199,7 +199,7 @@ static struct node *parse_accent(struct parse *p) {
     }
     if (brace && !parse_take_char(p, '}')) ok = false;
     if (ok && parse_take_char(p, '_')) ok = take_subscript(p, &b);
-    struct node *n = node_sym(p->tree, tree_str(p->tree, buf_str(&b)));
+    struct node *n = node_sym(p->tree, node_str(p->tree, buf_str(&b)));
     buf_free(&b);
     return ok ? n : parse_fail(p);
 }
