@@ -1,12 +1,11 @@
-/* bench_kernels - one thread's matrix products, attention and element-wise loops beside the processor's own
+/* bench_kernels - one thread's matrix products, attention and element-wise loops beside the processor's
  * limit.
  *
- *     bench_kernels [generic|avx2|avx512] [rounds]      the best of `rounds` short rounds (default 7) for
- * each figure
+ *     bench_kernels [generic|avx2|avx512] [rounds]      the best of `rounds` (default 7) for each figure
  *
  * The limit is a loop of independent fused multiply-adds in registers of the table's width, run in every
- * round beside what is measured, because the clock of a shared machine varies. The last line is the geometric
- * mean of the shares of all products with 16 rows and more.
+ * round beside what is measured, because the clock of a shared machine varies. All times are CPU times of
+ * this process. The last line is the geometric mean of the shares of all products with 16 rows and more.
  */
 #include <math.h>
 #include <stdio.h>
@@ -26,16 +25,21 @@ static volatile float sink;
 
 /* ---- the limit ---- */
 
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 32")
+#endif
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 
 #define PEAK(name, isa, vec, set1, fma, n_sums)                                                              \
     __attribute__((target(isa), noinline)) static void name(int n) {                                         \
         vec sum[n_sums], a = set1(0.999f), b = set1(0.001f);                                                 \
-        _Pragma("GCC unroll 32") for (int i = 0; i < n_sums; i++) sum[i] = set1((float)i);                   \
-        for (int k = 0; k < n; k++)                                                                          \
-            _Pragma("GCC unroll 32") for (int i = 0; i < n_sums; i++) sum[i] = fma(sum[i], a, b);            \
-        _Pragma("GCC unroll 32") for (int i = 1; i < n_sums; i++) sum[0] += sum[i];                          \
+        UNROLL for (int i = 0; i < n_sums; i++) sum[i] = set1((float)i);                                     \
+        for (int k = 0; k < n; k++) UNROLL for (int i = 0; i < n_sums; i++) sum[i] = fma(sum[i], a, b);      \
+        UNROLL for (int i = 1; i < n_sums; i++) sum[0] += sum[i];                                            \
         sink = sum[0][0];                                                                                    \
     }
 PEAK(peak_avx2, "avx2,fma", __m256, _mm256_set1_ps, _mm256_fmadd_ps, 12)
