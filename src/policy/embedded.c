@@ -47,7 +47,6 @@ struct embedded {
     struct policy base;
     struct model *model;
     struct engine *engine;
-    struct chat_format *chat_own; /* the one of policy_options.chat */
     char *system, *separator;
     size_t *fallback;
     struct job **jobs; /* in flight, in the order of submission */
@@ -109,8 +108,7 @@ static bool render(const struct embedded *p, const char *text, struct tokens *id
     size_t n = 0;
     if (p->system) messages[n++] = (struct chat_message){CHAT_SYSTEM, str_from(p->system)};
     messages[n++] = (struct chat_message){CHAT_USER, str_from(text)};
-    const struct chat_format *chat = p->chat_own ? p->chat_own : p->model->chat;
-    return chat_render(chat, p->model->tokenizer, messages, n, true, false, ids, e);
+    return chat_render(p->model->chat, p->model->tokenizer, messages, n, true, false, ids, e);
 }
 
 static struct policy_prefix *embedded_root(struct policy *policy, const struct policy_prompt *prompt,
@@ -328,7 +326,6 @@ static void embedded_close(struct policy *policy) {
     free(p->jobs);
     buf_free(&p->text);
     if (p->engine) engine_close(p->engine);
-    if (p->chat_own) chat_close(p->chat_own);
     if (p->model) model_close(p->model);
     free(p->fallback);
     free(p->separator);
@@ -349,7 +346,7 @@ static const struct policy_ops embedded_ops = {
     .in_flight = embedded_in_flight,
 };
 
-static void fill_info(struct embedded *p, const char *chat) {
+static void fill_info(struct embedded *p) {
     const struct model *m = p->model;
     const struct model_config *c = &m->config;
     double at_start = model_flops_per_token(c, 0, c->n_vocab);
@@ -365,10 +362,27 @@ static void fill_info(struct embedded *p, const char *chat) {
                      .min_p = m->sampling.min_p,
                      .top_k = m->sampling.top_k},
     };
-    const char *parts[] = {chat, p->separator, p->system ? p->system : ""};
+    const char *parts[] = {chat_name(m->chat), p->separator, p->system ? p->system : ""};
     uint64_t hash = m->content_hash;
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) hash = rng_hash(hash, parts[i], strlen(parts[i]) + 1);
     policy_set_identity(&p->base, hash);
+}
+
+/* A system message that the chat format would drop is refused, not ignored. */
+static bool check_system(struct embedded *p, struct err *e) {
+    if (!p->system) return true;
+    struct tokens with = {0}, without = {0};
+    char *system = p->system;
+    bool done = render(p, "x", &with, e);
+    p->system = NULL;
+    done = done && render(p, "x", &without, e);
+    p->system = system;
+    if (done && with.len == without.len)
+        done = err_set(e, ERR_INPUT, "%s: chat format %s has no place for a system message; leave it out",
+                       p->model->path, chat_name(p->model->chat));
+    tokens_free(&with);
+    tokens_free(&without);
+    return done;
 }
 
 struct policy *policy_open_embedded(const char *path, const struct policy_options *o, struct err *e) {
@@ -377,17 +391,17 @@ struct policy *policy_open_embedded(const char *path, const struct policy_option
     p->system = o->system ? mem_strdup(o->system) : NULL;
     p->separator = str_dup(policy_separator(o));
     p->fallback = stepper_table(policy_separator(o));
-    p->model = model_open(path, e);
+    p->model = model_open_chat(path, o->chat, e);
     if (!p->model) goto failed;
     if (p->model->config.head != MODEL_HEAD_LM) {
         err_set(e, ERR_INPUT, "%s: this model scores text and cannot write it; give it as --reward", path);
         goto failed;
     }
-    if (o->chat && !(p->chat_own = chat_open_named(o->chat, p->model->tokenizer, path, e))) goto failed;
+    if (!check_system(p, e)) goto failed;
     p->engine = engine_open(p->model, &(struct engine_options){.n_threads = o->n_threads}, e);
     if (!p->engine) goto failed;
     model_drop_tensors(p->model);
-    fill_info(p, chat_name(p->chat_own ? p->chat_own : p->model->chat));
+    fill_info(p);
     return &p->base;
 failed:
     embedded_close(&p->base);
