@@ -7,6 +7,7 @@
 const char *const aggregate_names[AGGREGATES + 1] = {"last", "min", "prod", "mean", NULL};
 
 double aggregate_of(enum aggregate a, const float *rewards, int n_rewards) {
+    ASSERT((unsigned)a < AGGREGATES);
     if (n_rewards <= 0) return NAN;
     double least = rewards[0], product = 1, sum = 0;
     for (int i = 0; i < n_rewards; i++) {
@@ -26,7 +27,6 @@ double aggregate_of(enum aggregate a, const float *rewards, int n_rewards) {
     case AGGREGATES:
         break;
     }
-    ASSERT(!"an aggregate");
     return NAN;
 }
 
