@@ -75,14 +75,4 @@ int select_classes_add_answer(struct select_classes *c, struct str answer_text);
 struct str select_classes_answer(const struct select_classes *c, int answer_class);
 int select_classes_count(const struct select_classes *c);
 
-/* TRANSITION: the names before base/aggregate.h; write the new ones, these go. */
-#define select_aggregate         aggregate
-#define select_aggregate_parse   aggregate_parse
-#define select_aggregate_name(a) (aggregate_names[a])
-#define SELECT_LAST              AGGREGATE_LAST
-#define SELECT_MIN               AGGREGATE_MIN
-#define SELECT_PROD              AGGREGATE_PROD
-#define SELECT_MEAN              AGGREGATE_MEAN
-#define SELECT_AGGREGATES        AGGREGATES
-
 #endif
