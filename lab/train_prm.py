@@ -24,6 +24,8 @@ import trees
 
 TAIL = 0.3               # share of wrong branches that go on for a step or two, and the weight of those
 
+PARTS = 6                # micro-batches a step, rows of like length together
+
 
 def invented(rng):
     problem = problems.draw(rng, "train")
@@ -62,8 +64,8 @@ def batch(rng, tokens, real, share):
         rows.append(tree(rng, *source))
         size += len(rows[-1].ids)
     rows.sort(key=lambda t: len(t.ids))
-    third = max(1, len(rows) // 3)
-    return [rows[:third], rows[third : 2 * third], rows[2 * third :]]
+    share_of_rows = -(-len(rows) // PARTS)
+    return [rows[i : i + share_of_rows] for i in range(0, len(rows), share_of_rows)]
 
 
 def losses(net, rows):
