@@ -1,6 +1,7 @@
 #include "answer/answer.h"
 
 #include "answer/decide.h"
+#include "answer/fold.h"
 #include "answer/parse.h"
 
 #include "base/mem.h"
@@ -25,7 +26,9 @@ struct answer *answer_parse(struct str text, const struct answer_options *option
     if (trimmed.len == 0 || trimmed.len > ANSWER_BYTES_MAX) return a;
     struct lex lex;
     lex_run(&lex, trimmed, &a->tree, a->options.comma_decimal);
-    a->root = parse_run(&lex, &a->tree);
+    struct node *root = parse_run(&lex, &a->tree);
+    if (root) root = fold_matrices(&a->tree, root);
+    a->root = a->tree.full ? NULL : root;
     lex_fini(&lex);
     return a;
 }

@@ -274,7 +274,8 @@ static const struct unit *find_unit(struct str name) {
 
 static struct node *scaled(struct tree *t, const struct node *n, const struct unit *u) {
     struct node *factor = node_num_si(t, u->num);
-    fmpq_set_si(factor->value, u->num, (ulong)u->den);
+    fmpz_set_si(fmpq_denref(factor->value), u->den);
+    fmpq_canonicalise(factor->value);
     return node_2(t, NODE_MUL, (struct node *)(uintptr_t)n, factor);
 }
 
@@ -338,6 +339,13 @@ static enum answer_verdict word_beside(const struct node *word, const struct nod
     return plain && !(word->flags & NODE_LOOSE) ? ANSWER_DIFFERENT : ANSWER_CANNOT_TELL;
 }
 
+/* "15 39/40, or 639/40": one value in two forms. */
+static enum answer_verdict said_again(struct decide *d, const struct node *list, const struct node *value) {
+    enum answer_verdict all = ANSWER_EQUAL;
+    for (uint32_t i = 0; i < list->n_kids; i++) all = both(all, decide(d, list->kids[i], value));
+    return all;
+}
+
 /* ---- everything ---- */
 
 static bool either(const struct node *a, const struct node *b, enum node_kind kind) {
@@ -357,6 +365,8 @@ static enum answer_verdict decide_ordered(struct decide *d, const struct node *a
     if (a->kind == NODE_SET && a->n_kids == 1 && b->kind != NODE_SET) return decide(d, a->kids[0], b);
     if (b->kind == NODE_SET && b->n_kids == 1 && a->kind != NODE_SET) return decide(d, a, b->kids[0]);
     if (is_collection(a) && is_collection(b)) return collections_equal(d, a, b);
+    if (a->kind == NODE_LIST && a->op == 'o' && node_is_scalar(b)) return said_again(d, a, b);
+    if (b->kind == NODE_LIST && b->op == 'o' && node_is_scalar(a)) return said_again(d, b, a);
     if (a->kind == NODE_MATRIX && b->kind == NODE_MATRIX) return matrices_equal(d, a, b);
     if (a->kind == NODE_MATRIX && b->kind == NODE_TUPLE) return vector_equal(d, a, b);
     if (b->kind == NODE_MATRIX && a->kind == NODE_TUPLE) return vector_equal(d, b, a);

@@ -21,7 +21,7 @@ static struct str cut(struct str s, size_t from, size_t to) {
 }
 
 const char *answer_source_name(enum answer_source how) {
-    static const char *const NAMES[] = {"nothing", "boxed", "hashes", "phrase", "math", "number"};
+    static const char *const NAMES[] = {"nothing", "boxed", "hashes", "phrase", "math", "number", "choice"};
     return NAMES[how];
 }
 
@@ -288,18 +288,72 @@ static bool find_number(struct str s, struct str *out) {
     return found;
 }
 
+/* Words, not counting those inside $...$ and \text{...}. */
+static size_t count_words(struct str s) {
+    size_t n = 0;
+    bool math = false;
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.ptr[i] == '$') math = !math;
+        if (s.ptr[i] == '\\') {
+            while (i + 1 < s.len && is_letter(s.ptr[i + 1])) i++;
+            continue;
+        }
+        if (math || !is_letter(s.ptr[i])) continue;
+        size_t from = i;
+        while (i + 1 < s.len && is_letter(s.ptr[i + 1])) i++;
+        n += i > from;
+    }
+    return n;
+}
+
+/* "The volume of $ABC$ is 120", "Jane started growing it 3 hours ago": the value inside a sentence. */
+static struct str inside_sentence(struct str s, unsigned flags) {
+    if (count_words(s) < 3) return s;
+    struct str part = s, found;
+    ptrdiff_t is = str_find_last(s, STR(" is ")), are = str_find_last(s, STR(" are "));
+    if (is >= 0 || are >= 0)
+        part = trim_answer(is > are ? cut(s, (size_t)is + 4, s.len) : cut(s, (size_t)are + 5, s.len));
+    if (part.len && count_words(part) < 3) return part;
+    if ((flags & ANSWER_TRY_MATH) && find_math(part, &found)) return found;
+    if ((flags & ANSWER_TRY_NUMBER) && find_number(part, &found)) return found;
+    return s;
+}
+
+/* The letter of a choice: "B. Because ..." at the start, else the last "(B)" or lone B to E. */
+static bool find_choice(struct str s, struct str *out) {
+    struct str t = str_trim(s);
+    if (t.len >= 2 && t.ptr[0] >= 'A' && t.ptr[0] <= 'E' && strchr(".):", t.ptr[1]))
+        return *out = cut(t, 0, 1), true;
+    for (size_t i = s.len; i-- > 0;) {
+        char c = s.ptr[i];
+        bool lone = c >= 'A' && c <= 'E' && (i == 0 || !is_letter(s.ptr[i - 1])) &&
+                    (i + 1 == s.len || !is_letter(s.ptr[i + 1]));
+        bool fenced = lone && i > 0 && i + 1 < s.len && s.ptr[i - 1] == '(' && s.ptr[i + 1] == ')';
+        if (!lone || (c == 'A' && !fenced)) continue; /* a lone A is mostly an article */
+        *out = cut(s, i, i + 1);
+        return true;
+    }
+    return false;
+}
+
 bool answer_extract(struct str text, unsigned flags, struct str *out, enum answer_source *how) {
     enum answer_source source = ANSWER_FROM_NOTHING;
     if (find_boxed(text, out))
         source = ANSWER_FROM_BOXED;
     else if (find_hashes(text, out))
         source = ANSWER_FROM_HASHES;
-    else if (find_phrase(text, out))
+    else if (find_phrase(text, out)) {
         source = ANSWER_FROM_PHRASE;
-    else if ((flags & ANSWER_TRY_MATH) && find_math(text, out))
-        source = ANSWER_FROM_MATH;
-    else if ((flags & ANSWER_TRY_NUMBER) && find_number(text, out))
-        source = ANSWER_FROM_NUMBER;
+        *out = inside_sentence(*out, flags);
+    } else {
+        struct str math, number;
+        if ((flags & ANSWER_TRY_MATH) && find_math(text, &math)) source = ANSWER_FROM_MATH, *out = math;
+        if ((flags & ANSWER_TRY_NUMBER) && find_number(text, &number))
+            if (source == ANSWER_FROM_NOTHING || number.ptr > math.ptr + math.len)
+                source = ANSWER_FROM_NUMBER, *out = number;
+        if (source == ANSWER_FROM_NOTHING && (flags & ANSWER_TRY_CHOICE) && find_choice(text, out))
+            source = ANSWER_FROM_CHOICE;
+    }
     if (how) *how = source;
     return source != ANSWER_FROM_NOTHING;
 }

@@ -51,7 +51,10 @@ struct str parse_unit(struct parse *p) {
     while (!p->failed) {
         const struct lex_token *t = &p->t[p->at];
         bool first = p->at == from;
-        bool word = t->kind == LEX_WORD || (!first && t->kind == LEX_SYM) || parse_is_unit_letter(t);
+        bool after_per =
+            !first && (str_equal(t[-1].text, STR("per")) || (t[-1].kind == LEX_CHAR && t[-1].op == '/'));
+        bool word = t->kind == LEX_WORD || parse_is_unit_letter(t) ||
+                    (!first && t->kind == LEX_SYM && ((t->flags & LEX_IN_TEXT) || after_per));
         if (word)
             add_unit_word(&b, t->text);
         else if (first)
@@ -88,21 +91,25 @@ static void add_lower(struct buf *b, struct str s) {
     for (size_t i = 0; i < s.len; i++) buf_add_char(b, lower(s.ptr[i]));
 }
 
+/* Words as they are read aloud: letters, numbers and a little punctuation. */
 static struct node *parse_text(struct parse *p) {
     struct buf b = {0};
     bool loose = false;
     for (; !ends_text(&p->t[p->at]); p->at++) {
         const struct lex_token *t = &p->t[p->at];
-        if (t->kind == LEX_CHAR && strchr(".'!{", t->op)) continue;
+        if (t->kind == LEX_CHAR && strchr(".'!", t->op)) continue;
         if (b.len) buf_add_char(&b, ' ');
         if (!(t->flags & LEX_IN_TEXT)) loose = true;
-        if (t->text.len)
+        if (t->text.len && t->kind != LEX_CURRENCY && t->kind != LEX_BEGIN)
             add_lower(&b, t->text);
-        else if (t->kind == LEX_CHAR)
+        else if (t->kind == LEX_CHAR && strchr("-/(", t->op))
             buf_add_char(&b, (char)t->op);
-        else
-            buf_printf(&b, "#%d:%d", t->kind, t->op);
+        else {
+            parse_fail(p);
+            break;
+        }
     }
+    while (!p->failed && parse_is_char(p, ')') && memchr(buf_cstr(&b), '(', b.len)) p->at++;
     struct node *n = node_new(p->tree, NODE_TEXT, 0);
     n->name = node_str(p->tree, buf_str(&b));
     buf_free(&b);
@@ -164,13 +171,17 @@ static struct node *make_label(struct parse *p, struct str name, struct node *va
     return n;
 }
 
+static bool is_constant(const struct node *n) {
+    if (n->kind == NODE_UNIT) n = n->kids[0];
+    return node_is_scalar(n) && !node_has_symbol(n);
+}
+
 static struct node *make_equation(struct parse *p, struct node_vec *v, struct str lhs_text) {
     struct node *lhs = v->items[0], *value = v->items[v->n - 1], *n;
     bool functional, named = is_label(lhs, &functional);
     if (named && !(lhs->kind == NODE_SYM && mentions(value, lhs->name)))
         n = make_label(p, lhs_text, value, functional);
-    else if (v->n > 2 || (node_is_scalar(lhs) && node_is_scalar(value) && !node_has_symbol(lhs) &&
-                          !node_has_symbol(value)))
+    else if (v->n > 2 || (is_constant(lhs) && is_constant(value)))
         n = value;
     else if (value->kind == NODE_SYM && node_is_scalar(lhs) && !mentions(lhs, value->name))
         n = make_label(p, value->name, lhs, false);
@@ -191,6 +202,8 @@ static struct node *make_relation(struct parse *p, struct node_vec *v, const cha
         return n;
     }
     if (n_eq == n_ops) return make_equation(p, v, lhs_text);
+    for (size_t i = 0; i < v->n; i++)
+        if (v->items[i]->kind == NODE_TEXT) parse_fail(p); /* "so that x < 5" */
     if (n_ops == 1) {
         struct node *n = node_from_vec(p->tree, NODE_REL, v);
         n->op = (uint8_t)ops[0];
@@ -304,7 +317,7 @@ struct node *parse_list(struct parse *p, bool split_at_semicolons) {
     if (p->failed || !parse_enter(p)) return parse_fail(p);
     struct node_vec v = {0};
     struct buf seps = {0};
-    bool comma = false, semicolon = false, any_or = false;
+    bool comma = false, semicolon = false, any_or = false, all_and = true;
     take_separator(p);
     while (!p->failed) {
         struct node *item = parse_item(p);
@@ -321,8 +334,10 @@ struct node *parse_list(struct parse *p, bool split_at_semicolons) {
         comma |= sep == ',';
         semicolon |= sep == ';';
         any_or |= sep == 'o';
+        all_and = all_and && sep == 'a';
     }
     p->depth--;
+    size_t v_n = v.n;
     struct node *n;
     if (p->failed) {
         free(v.items);
@@ -334,7 +349,7 @@ struct node *parse_list(struct parse *p, bool split_at_semicolons) {
         n = split_list(p, &v, seps.ptr);
     else
         n = settle_labels(node_from_vec(p->tree, NODE_LIST, &v));
-    if (n->kind == NODE_LIST && any_or) n->op = 'o';
+    if (n->kind == NODE_LIST && v_n > 1) n->op = any_or ? 'o' : all_and ? 'a' : 0;
     buf_free(&seps);
     return n;
 }

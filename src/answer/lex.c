@@ -72,29 +72,21 @@ static size_t count_digits(const struct scan *s, size_t at) {
     return n;
 }
 
-/* The length of a thousands separator at `at`, or 0: "," "{,}" ",\!" "\," "\ " "~" " " followed by exactly
- * three digits. */
+/* The length of a thousands separator at `at`, or 0: "," "{,}" ",\!" "\," "\ " "~" " " before exactly three
+ * digits. A bare comma inside brackets separates elements. */
 static size_t group_separator(const struct scan *s, size_t at) {
-    struct str rest = slice(s, at, s->end);
-    size_t n = 0;
-    bool bare = false;
-    if (str_starts(rest, STR("{,}")))
-        n = 3;
-    else if (str_starts(rest, STR(",\\!")))
-        n = 3;
-    else if (str_starts(rest, STR("\\!,\\!")))
-        n = 5;
-    else if (str_starts(rest, STR(",\\")))
-        return 0;
-    else if (str_starts(rest, STR("\\,")) || str_starts(rest, STR("\\ ")) || str_starts(rest, STR("\\;")))
-        n = 2;
-    else if (str_starts(rest, STR(",")))
-        n = 1, bare = true;
-    else if (str_starts(rest, STR(" ")) || str_starts(rest, STR("~")))
-        n = 1;
-    if (!n || (bare && s->n_brackets)) return 0;
-    while (!bare && at + n < s->end && is_space(s->l->src.ptr[at + n])) n++;
-    return count_digits(s, at + n) == 3 ? n : 0;
+    static const char *const WIDE[] = {"{,}", "{, }", ",\\!", "\\!,\\!", "\\,", "\\ ", "\\;", "~"};
+    size_t n = 0, end = at;
+    while (end < s->end && s->l->src.ptr[end] == ' ') end++;
+    struct str rest = slice(s, end, s->end);
+    for (size_t i = 0; i < ARRAY_LEN(WIDE) && !n; i++)
+        if (str_starts(rest, str_from(WIDE[i]))) n = str_from(WIDE[i]).len;
+    if (!n && end == at && peek(s, 0) == ',')
+        return s->n_brackets == 0 && count_digits(s, at + 1) == 3 ? 1 : 0;
+    if (!n && end == at) return 0;
+    end += n;
+    while (end < s->end && is_space(s->l->src.ptr[end])) end++;
+    return count_digits(s, end) == 3 ? end - at : 0;
 }
 
 /* "\overline{23}" or "\bar 3" after a decimal: adds "(23)". */
@@ -176,7 +168,7 @@ static bool is_short_unit(struct str s) {
 }
 
 static bool is_short_word(struct str s) {
-    return in_list(s, " yes no Yes No YES NO odd Odd one two six ten red Red the The not Not all All any is "
+    return in_list(s, " yes no Yes No YES odd Odd one two six ten red Red the The not Not all All any is "
                       "Is are of for to if it at on as "
                       "by Tom Bob Sam Ann Joe Jim Kim Tim Dan Ben Max Amy Eve Mon Tue Wed Thu Fri Sat Sun ");
 }

@@ -241,7 +241,9 @@ static struct node *parse_ratio(struct parse *p) {
         n = node_from_vec(p->tree, NODE_RATIO, &v);
         if (clock) n->flags |= NODE_CLOCK;
     }
-    struct str currency = p->currency, unit = p->failed ? (struct str){0} : parse_unit(p);
+    struct str currency = p->currency, unit = (struct str){0};
+    bool loose_word = parse_is(p, LEX_WORD, -1) && !(p->t[p->at].flags & LEX_IN_TEXT);
+    if (!p->failed && !(loose_word && node_has_symbol(n))) unit = parse_unit(p);
     p->currency = (struct str){0};
     if (!unit.len) unit = currency;
     if (unit.len && (node_is_scalar(n) || n->kind == NODE_PM)) {

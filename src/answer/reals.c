@@ -1,4 +1,5 @@
-/* Sets of reals as sorted, disjoint pieces. Endpoints are constants, compared by decide_scalar and ordered by balls. */
+/* Sets of reals as sorted, disjoint pieces. Endpoints are constants, compared by decide_scalar and ordered by
+ * balls. */
 #include "answer/decide.h"
 #include "answer/eval.h"
 #include "answer/reals.h"
@@ -11,7 +12,8 @@ static bool is_constant(const struct node *n) {
 
 /* ---- order ---- */
 
-/* -1, 0, 1; sets r->unknown when the balls do not say. NULL is minus infinity for lows, plus infinity for highs. */
+/* -1, 0, 1; sets r->unknown when the balls do not say. NULL is minus infinity for lows, plus infinity for
+ * highs. */
 static int order(struct reals *r, const struct node *x, const struct node *y) {
     if (x == y) return 0;
     enum answer_verdict v = decide_scalar(r->d, x, y);
@@ -74,7 +76,8 @@ static void tidy(struct reals *r, struct reals_list *l) {
             int c = order(r, l->p[i].lo, last->hi);
             joins = c < 0 || (c == 0 && !(l->p[i].lo_open && last->hi_open));
         }
-        if (!joins) l->p[n++] = l->p[i];
+        if (!joins)
+            l->p[n++] = l->p[i];
         else if (order_high(r, &l->p[i], last) > 0) {
             last->hi = l->p[i].hi;
             last->hi_open = l->p[i].hi_open;
@@ -160,19 +163,24 @@ static bool linear_form(struct tree *t, const struct node *n, fmpq_t a, struct n
         ok = n->n_kids == 2 && eval_rational(n->kids[k], c) && !fmpq_is_zero(c) &&
              linear_form(t, n->kids[1 - k], a, b);
         if (!ok) break;
-        if (n->kind == NODE_MUL) fmpq_mul(a, a, c);
-        else fmpq_div(a, a, c);
+        if (n->kind == NODE_MUL)
+            fmpq_mul(a, a, c);
+        else
+            fmpq_div(a, a, c);
         *b = node_2(t, n->kind, *b, n->kids[k]);
         break;
     }
-    default: ok = false; break;
+    default:
+        ok = false;
+        break;
     }
     fmpq_clear(c);
     return ok && !t->full;
 }
 
 /* lhs op rhs, linear in its only symbol, into one or two pieces. */
-static bool solve(struct reals *r, const struct node *lhs, char op, const struct node *rhs, struct reals_list *out) {
+static bool solve(struct reals *r, const struct node *lhs, char op, const struct node *rhs,
+                  struct reals_list *out) {
     struct str name = {0};
     if (op == REL_EQ || !node_is_scalar(lhs) || !node_is_scalar(rhs)) return false;
     if (!one_symbol(lhs, &name) || !one_symbol(rhs, &name) || !name.len) return false;
@@ -241,7 +249,8 @@ static bool from_pair(struct reals *r, const struct node *n, struct reals_list *
         *out = a;
         for (size_t i = 0; i < b.n; i++) add(r, out, b.p[i]);
         tidy(r, out);
-    } else if (n->kind == NODE_INTERSECT) intersect(r, &a, &b, out);
+    } else if (n->kind == NODE_INTERSECT)
+        intersect(r, &a, &b, out);
     else {
         struct reals_list c;
         complement(r, &b, &c);
@@ -265,15 +274,18 @@ static bool from_chain(struct reals *r, const struct node *n, struct reals_list 
 static bool from_list(struct reals *r, const struct node *n, struct reals_list *out, int depth) {
     struct reals_list part, both;
     bool all_ne = true;
-    for (uint32_t i = 0; i < n->n_kids; i++) all_ne = all_ne && n->kids[i]->kind == NODE_REL && n->kids[i]->op == REL_NE;
+    for (uint32_t i = 0; i < n->n_kids; i++)
+        all_ne = all_ne && n->kids[i]->kind == NODE_REL && n->kids[i]->op == REL_NE;
     if (n->op != 'o' && n->op != 'a' && !all_ne) return false;
     for (uint32_t i = 0; i < n->n_kids; i++) {
         const struct node *k = n->kids[i]->kind == NODE_LABEL ? n->kids[i]->kids[0] : n->kids[i];
         if (is_constant(k) && !eval_infinity(k)) {
             part.n = 0;
             add(r, &part, (struct reals_piece){k, k, false, false});
-        } else if (!from(r, k, &part, depth + 1)) return false;
-        if (i == 0) *out = part;
+        } else if (!from(r, k, &part, depth + 1))
+            return false;
+        if (i == 0)
+            *out = part;
         else if (n->op == 'o' && !all_ne)
             for (size_t j = 0; j < part.n; j++) add(r, out, part.p[j]);
         else {
@@ -289,21 +301,30 @@ static bool from(struct reals *r, const struct node *n, struct reals_list *out, 
     if (depth > REALS_DEPTH_MAX || r->unknown) return false;
     out->n = 0;
     switch (n->kind) {
-    case NODE_LABEL: return from(r, n->kids[0], out, depth + 1);
-    case NODE_INTERVAL: return from_interval(r, n, out);
-    case NODE_TUPLE: return n->n_kids == 2 && !(n->flags & NODE_SQUARE) && from_interval(r, n, out);
-    case NODE_SET: return from_points(r, n, out);
+    case NODE_LABEL:
+        return from(r, n->kids[0], out, depth + 1);
+    case NODE_INTERVAL:
+        return from_interval(r, n, out);
+    case NODE_TUPLE:
+        return n->n_kids == 2 && !(n->flags & NODE_SQUARE) && from_interval(r, n, out);
+    case NODE_SET:
+        return from_points(r, n, out);
     case NODE_NUMBERS:
         if (!str_equal(n->name, STR("R"))) return false;
         add(r, out, (struct reals_piece){NULL, NULL, true, true});
         return true;
     case NODE_UNION:
     case NODE_INTERSECT:
-    case NODE_MINUS: return from_pair(r, n, out, depth);
-    case NODE_REL: return solve(r, n->kids[0], (char)n->op, n->kids[1], out) && !r->unknown;
-    case NODE_CHAIN: return from_chain(r, n, out);
-    case NODE_LIST: return from_list(r, n, out, depth);
-    default: return false;
+    case NODE_MINUS:
+        return from_pair(r, n, out, depth);
+    case NODE_REL:
+        return solve(r, n->kids[0], (char)n->op, n->kids[1], out) && !r->unknown;
+    case NODE_CHAIN:
+        return from_chain(r, n, out);
+    case NODE_LIST:
+        return from_list(r, n, out, depth);
+    default:
+        return false;
     }
 }
 
@@ -322,9 +343,12 @@ bool reals_is(const struct node *n) {
     case NODE_INTERVAL:
     case NODE_UNION:
     case NODE_INTERSECT:
-    case NODE_MINUS: return true;
-    case NODE_NUMBERS: return str_equal(n->name, STR("R"));
-    case NODE_LABEL: return reals_is(n->kids[0]);
+    case NODE_MINUS:
+        return true;
+    case NODE_NUMBERS:
+        return str_equal(n->name, STR("R"));
+    case NODE_LABEL:
+        return reals_is(n->kids[0]);
     case NODE_REL: {
         if (n->op == REL_EQ) return false;
         struct decide d = {.n_steps_left = 100};
@@ -340,11 +364,12 @@ bool reals_is(const struct node *n) {
     }
     case NODE_LIST:
         for (uint32_t i = 0; i < n->n_kids; i++)
-            if ((n->op == 'o' || n->op == 'a' || n->kids[i]->op == REL_NE) && n->kids[i]->kind != NODE_LABEL &&
-                reals_is(n->kids[i]))
+            if ((n->op == 'o' || n->op == 'a' || n->kids[i]->op == REL_NE) &&
+                n->kids[i]->kind != NODE_LABEL && reals_is(n->kids[i]))
                 return true;
         return false;
-    default: return false;
+    default:
+        return false;
     }
 }
 
@@ -379,7 +404,8 @@ enum answer_verdict reals_equal(struct decide *d, const struct node *a, const st
         for (size_t i = 0; i < x.n && v == ANSWER_EQUAL; i++)
             if (order_low(&ra, &x.p[i], &y.p[i]) || order_high(&ra, &x.p[i], &y.p[i])) v = ANSWER_DIFFERENT;
         if (ra.unknown) v = ANSWER_CANNOT_TELL;
-    } else v = intervals_equal(d, a, b);
+    } else
+        v = intervals_equal(d, a, b);
     reals_fini(&ra);
     reals_fini(&rb);
     return v;

@@ -10,7 +10,7 @@
 #include "answer/decide.h"
 
 #define REALS_PIECES_MAX 64
-#define REALS_DEPTH_MAX 40
+#define REALS_DEPTH_MAX  40
 
 struct reals_piece {
     const struct node *lo, *hi; /* NULL: unbounded */

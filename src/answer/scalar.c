@@ -124,9 +124,8 @@ static enum answer_verdict symbols_equal(const struct node *a, const struct node
         if (at == POINT_APART) return ANSWER_DIFFERENT;
         n_together += at == POINT_TOGETHER;
         domain |= at == POINT_DOMAIN;
+        if (i == 0 && poly_equal(a, b) == ANSWER_EQUAL) return ANSWER_EQUAL;
     }
-    enum answer_verdict v = poly_equal(a, b);
-    if (v != ANSWER_CANNOT_TELL) return v;
     if (domain && n_together == 0) return ANSWER_DIFFERENT; /* one real, one not, wherever we look */
     return n_together >= POINTS_MIN && !domain ? ANSWER_EQUAL : ANSWER_CANNOT_TELL;
 }

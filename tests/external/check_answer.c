@@ -98,7 +98,7 @@ static struct answer *find_answer(const char *text, struct answer_options o) {
         if (how == ANSWER_FROM_NOTHING) return whole;
         answer_free(whole);
     }
-    o.comma_decimal = how == ANSWER_FROM_NUMBER;
+    o.comma_decimal = o.comma_decimal || how == ANSWER_FROM_NUMBER;
     return answer_parse(any ? found : s, &o);
 }
 
@@ -106,6 +106,9 @@ static void row_math_verify(struct section *s, const json_t *row) {
     struct answer_options o = {.n_decimals = 6};
     const json_t *precision = json_object_get(json_object_get(row, "options"), "precision");
     if (json_is_integer(precision)) o.n_decimals = (int)json_integer_value(precision);
+    const json_t *types = json_object_get(json_object_get(row, "options"), "match_types");
+    o.comma_decimal =
+        json_array_size(types) == 1 && strcmp(json_string_value(json_array_get(types, 0)), "expr") == 0;
     const char *gold = field(row, "gold"), *pred = field(row, "pred"), *id = field(row, "id");
     double before = clock_seconds();
     struct answer *a = find_answer(gold, o), *b = find_answer(pred, o);
@@ -124,7 +127,7 @@ static void row_extraction(struct section *s, const json_t *row) {
     const char *pred = field(row, "pred");
     const json_t *expected = json_object_get(row, "expected_extraction");
     struct str out = {0};
-    bool found = answer_extract(str_from(pred), 0, &out, NULL);
+    bool found = answer_extract(str_from(pred), ANSWER_TRY_CHOICE, &out, NULL);
     bool agree = found == (json_array_size(expected) > 0);
     if (found && agree) {
         struct answer *a = answer_parse(out, NULL);
