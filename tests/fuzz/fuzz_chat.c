@@ -1,0 +1,75 @@
+/* Chat templates and contents: recognising any text ends well; no content adds, takes or forges a special
+ * token.
+ *
+ * The input is the template up to the first NUL, then the contents of three messages up to a NUL each.
+ */
+#include "../model_files.h"
+#include "model/chat.h"
+#include "model/tokenizer_impl.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
+
+static struct tokenizer *open_tokenizer(void) {
+    struct err e;
+    json_t *root = files_chat_tokenizer();
+    struct tokenizer *t = tokenizer_parse(root, "fuzz", &e);
+    ASSERT(t);
+    json_decref(root);
+    return t;
+}
+
+static int count_special(const struct chat_format *f, const struct tokenizer *t, const struct chat_message *m,
+                         size_t n, bool open_answer) {
+    struct tokens ids = {0};
+    struct err e;
+    int n_special = 0;
+    ASSERT(chat_render(f, t, m, n, open_answer, !open_answer, &ids, &e));
+    for (size_t i = 0; i < ids.len; i++) n_special += tokenizer_is_special(t, ids.ptr[i]);
+    tokens_free(&ids);
+    return n_special;
+}
+
+static void check(const struct chat_format *f, const struct tokenizer *t,
+                  const struct chat_message messages[3]) {
+    static const struct chat_message same[3] = {
+        {CHAT_SYSTEM, {"x", 1}}, {CHAT_USER, {"x", 1}}, {CHAT_ASSISTANT, {"x", 1}}};
+    for (size_t first = 0; first < 3; first++) {
+        for (int open_answer = 0; open_answer < 2; open_answer++)
+            ASSERT(count_special(f, t, messages + first, 3 - first, open_answer) ==
+                   count_special(f, t, same + first, 3 - first, open_answer));
+    }
+}
+
+static struct str take_part(struct str *rest) {
+    const char *end = rest->len ? memchr(rest->ptr, 0, rest->len) : NULL;
+    struct str part = {rest->ptr, end ? (size_t)(end - rest->ptr) : rest->len};
+    size_t n_taken = part.len + (end != NULL);
+    rest->ptr += n_taken;
+    rest->len -= n_taken;
+    return part;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
+    static const char *const names[] = {"lab", "plain", "chatml", "llama-3", "llama-3.1"};
+    static struct tokenizer *t;
+    if (!t) t = open_tokenizer();
+    struct str rest = {(const char *)bytes, n};
+    char *template_text = str_dup(take_part(&rest));
+    struct chat_message messages[3];
+    struct err e = {0};
+    for (size_t i = 0; i < 3; i++) messages[i] = (struct chat_message){(enum chat_role)i, take_part(&rest)};
+    struct chat_format *f = chat_open(template_text, t, "fuzz", &e);
+    if (f)
+        check(f, t, messages);
+    else
+        ASSERT(e.code == ERR_INPUT && e.msg[0]);
+    chat_close(f);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        f = chat_open_named(names[i], t, "fuzz", &e);
+        ASSERT(f);
+        check(f, t, messages);
+        chat_close(f);
+    }
+    free(template_text);
+    return 0;
+}

@@ -1,0 +1,59 @@
+/* tokenizer.json: the input's keys replace those of a small valid tokenizer, one level deep in "model";
+ * "text" is then encoded.
+ *
+ * Whatever tokenizer is accepted, no special token comes out of text, and without a normaliser the text comes
+ * back.
+ */
+#include "../model_files.h"
+#include "model/tokenizer_impl.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
+
+static json_t *base(void) {
+    static const char *const merges[] = {"\n", "\n", "h", "e", "he", "r", " ", "a", "\xc3", "\xa9", NULL};
+    json_t *root = files_tokenizer(FILES_QWEN2_PATTERN, merges);
+    json_array_append_new(json_object_get(root, "added_tokens"), files_added(300, "<|end|>", true, false));
+    return root;
+}
+
+static void check_text(const struct tokenizer *t, struct str text) {
+    struct tokens ids = {0};
+    struct buf back = {0};
+    struct err e = {0};
+    if (tokenizer_encode(t, text, &ids, &e)) {
+        for (size_t i = 0; i < ids.len; i++) ASSERT(ids.ptr[i] >= 0 && !tokenizer_is_special(t, ids.ptr[i]));
+        tokenizer_decode(t, ids.ptr, ids.len, true, &back);
+        ASSERT(t->nfc || str_equal(buf_str(&back), text));
+    } else {
+        ASSERT(e.code == ERR_INPUT && ids.len == 0);
+    }
+    tokens_free(&ids);
+    buf_free(&back);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
+    struct err e = {0};
+    json_t *root = base(), *input = json_parse((struct str){(const char *)bytes, n}, "fuzz", &e);
+    json_t *changes = json_object_get(input, "model");
+    if (json_is_object(changes)) {
+        json_object_update(json_object_get(root, "model"), changes);
+        json_object_del(input, "model");
+    }
+    const json_t *text = json_object_get(input, "text");
+    struct buf kept = {0};
+    if (json_is_string(text)) buf_add(&kept, json_string_value(text), json_string_length(text));
+    json_object_del(input, "text");
+    if (json_is_object(input)) json_object_update(root, input);
+    struct tokenizer *t = tokenizer_parse(root, "fuzz", &e);
+    if (t) {
+        check_text(t, buf_str(&kept));
+        check_text(t, STR("he said: <|end|> \xe3\x80\x80 12 caf\xc3\xa9 e\xcc\x81\n\n\xff"));
+        tokenizer_close(t);
+    } else {
+        ASSERT(e.code == ERR_INPUT && e.msg[0]);
+    }
+    buf_free(&kept);
+    json_decref(input);
+    json_decref(root);
+    return 0;
+}
