@@ -22,18 +22,24 @@ static char *try_in(const char *dir, const char *name, struct buf *tried) {
     return NULL;
 }
 
-/* Beside the running program: build/brood, build/asan/brood and build/release/tests/test_x lie in the source
- * tree. */
+/* Beside the running program, as installed or in a source tree: build/brood has lab/ beside its folder, and
+ * what lies deeper (build/asan/brood, build/release/tests/test_x) has it beside the folder called build. */
 static char *try_near_program(const char *name, struct buf *tried) {
-    static const char *const places[] = {"../lab", "../../lab", "../../../lab", "../share/brood/lab"};
-    char exe[PATH_MAX];
+    static const char *const places[] = {"../share/brood/lab", "../lab"};
+    char exe[PATH_MAX], *found = NULL;
     ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
     if (n <= 0) return NULL;
     exe[n] = '\0';
     *(strrchr(exe, '/') + 1) = '\0';
-    char *found = NULL;
     for (size_t i = 0; i < ARRAY_LEN(places) && !found; i++) {
         char *dir = file_join(exe, places[i]);
+        found = try_in(dir, name, tried);
+        free(dir);
+    }
+    ptrdiff_t build = str_find_last(str_from(exe), STR("/build/"));
+    if (!found && build >= 0) {
+        exe[build] = '\0';
+        char *dir = file_join(exe, "lab");
         found = try_in(dir, name, tried);
         free(dir);
     }

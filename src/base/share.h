@@ -1,8 +1,8 @@
 /* share.h - where the bundled models and tasks lie.
  *
- * Looked for in this order: $BROOD_SHARE; beside the running program ("../lab" for build/brood,
- * "../share/brood/lab" when installed); the installation prefix known at compile time (-DBROOD_PREFIX). The
- * first that has the asked-for file wins.
+ * Looked for in this order: $BROOD_SHARE; beside the running program (../share/brood/lab when installed;
+ * ../lab, or lab/ beside the folder called build that the program lies in, in a source tree); the
+ * installation prefix known at compile time (-DBROOD_PREFIX). The first that has the asked-for file wins.
  */
 #ifndef BROOD_SHARE_H
 #define BROOD_SHARE_H
