@@ -55,7 +55,7 @@ struct str parse_unit(struct parse *p) {
             !first && (str_equal(t[-1].text, STR("per")) || (t[-1].kind == LEX_CHAR && t[-1].op == '/'));
         bool word = t->kind == LEX_WORD || parse_is_unit_letter(t) ||
                     (!first && t->kind == LEX_SYM && ((t->flags & LEX_IN_TEXT) || after_per));
-        if (word)
+        if (word || (first && t->kind == LEX_CURRENCY))
             add_unit_word(&b, t->text);
         else if (first)
             break;

@@ -355,6 +355,15 @@ static struct node *parse_char(struct parse *p) {
     }
 }
 
+/* mod(7, 3) */
+static struct node *parse_modulo(struct parse *p) {
+    p->at++;
+    if (!parse_is_char(p, '(')) return parse_fail(p);
+    struct node *n = parse_primary(p);
+    if (p->failed || n->kind != NODE_TUPLE || n->n_kids != 2) return parse_fail(p);
+    return node_func_2(p->tree, FUNC_MOD, n->kids[0], n->kids[1]);
+}
+
 struct node *parse_primary(struct parse *p) {
     if (p->failed || !parse_enter(p)) return parse_fail(p);
     struct node *n;
@@ -415,6 +424,9 @@ struct node *parse_primary(struct parse *p) {
         p->at++;
         p->currency = t->text;
         n = parse_primary(p);
+        break;
+    case LEX_MOD:
+        n = parse_modulo(p);
         break;
     default:
         n = parse_fail(p);

@@ -52,13 +52,22 @@ static bool to_small(const fmpq_t q, slong max, slong *out) {
     return *out >= 0 && *out <= max;
 }
 
+/* The gcd is the largest rational of which both are integer multiples. */
 static bool gcd_lcm(fmpq_t out, const fmpq_t a, const fmpq_t b, bool lcm) {
-    if (!is_integer(a) || !is_integer(b)) return false;
-    if (lcm)
-        fmpz_lcm(fmpq_numref(out), fmpq_numref(a), fmpq_numref(b));
+    fmpq_t g, product;
+    fmpq_init(g);
+    fmpq_init(product);
+    fmpq_gcd(g, a, b);
+    fmpq_mul(product, a, b);
+    fmpq_abs(product, product);
+    if (!lcm)
+        fmpq_set(out, g);
+    else if (fmpq_is_zero(product))
+        fmpq_zero(out);
     else
-        fmpz_gcd(fmpq_numref(out), fmpq_numref(a), fmpq_numref(b));
-    fmpz_one(fmpq_denref(out));
+        fmpq_div(out, product, g);
+    fmpq_clear(g);
+    fmpq_clear(product);
     return true;
 }
 
