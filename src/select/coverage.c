@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
+#include "select/ballot.h"
 
 double coverage_pass_at_k(int64_t n, int64_t n_right, int64_t k) {
     ASSERT(n_right >= 0 && n_right <= n && k >= 0 && k <= n);
@@ -35,20 +36,16 @@ static bool next_subset(int *chosen, int n, int k) {
     return true;
 }
 
-static int by_number(const void *a, const void *b) {
-    int x = *(const int *)a, y = *(const int *)b;
-    return (x > y) - (x < y);
-}
-
-/* A random subset into the first k places of deck[n], ascending. */
-static void draw_subset(int *deck, int n, int k, uint64_t key) {
-    for (int i = 0; i < k; i++) {
-        int j = i + (int)rng_below(key, (uint64_t)i, (uint64_t)(n - i));
-        int card = deck[i];
-        deck[i] = deck[j];
-        deck[j] = card;
+/* A random subset of k of n, ascending (Floyd's algorithm). marks[n] are false before and after. */
+static void draw_subset(int *chosen, bool *marks, int n, int k, uint64_t key) {
+    for (int i = n - k; i < n; i++) {
+        int card = (int)rng_below(key, (uint64_t)i, (uint64_t)i + 1);
+        marks[marks[card] ? i : card] = true;
     }
-    qsort(deck, (size_t)k, sizeof *deck, by_number);
+    for (int i = 0, n_chosen = 0; n_chosen < k; i++) {
+        if (marks[i]) chosen[n_chosen++] = i;
+        marks[i] = false;
+    }
 }
 
 double coverage_select_at_k(enum select_rule r, enum aggregate a, const struct select_solution *solutions,
@@ -56,20 +53,21 @@ double coverage_select_at_k(enum select_rule r, enum aggregate a, const struct s
     ASSERT(n > 0 && k > 0 && k <= n && n_draws > 0);
     double most = MAX(n, n_draws);
     bool every = combinations(n, k, most) <= most;
-    int *deck = mem_alloc((size_t)n * sizeof *deck);
-    for (int i = 0; i < n; i++) deck[i] = i;
+    struct ballot ballot;
+    ballot_init(&ballot, a, solutions, NULL, n);
+    int *chosen = mem_alloc((size_t)k * sizeof *chosen);
+    bool *marks = mem_zalloc((size_t)n, sizeof *marks);
+    for (int i = 0; i < k; i++) chosen[i] = i;
     int64_t n_tried = 0, n_right = 0;
     do {
-        if (!every) {
-            for (int i = 0; i < n; i++) /* a draw must not depend on the one before */
-                deck[i] = i;
-            draw_subset(deck, n, k, rng_child(key, (uint64_t)n_tried));
-        }
-        struct select_choice c = select_choose(r, a, solutions, deck, k);
+        if (!every) draw_subset(chosen, marks, n, k, rng_child(key, (uint64_t)n_tried));
+        struct select_choice c = ballot_choose(&ballot, r, chosen, k);
         n_right += c.solution >= 0 && right[c.solution];
         n_tried++;
-    } while (every ? next_subset(deck, n, k) : n_tried < n_draws);
-    free(deck);
+    } while (every ? next_subset(chosen, n, k) : n_tried < n_draws);
+    ballot_fini(&ballot);
+    free(chosen);
+    free(marks);
     double mean = (double)n_right / (double)n_tried;
     if (se) *se = every ? 0 : sqrt(mean * (1 - mean) / (double)n_tried);
     return mean;
@@ -90,6 +88,21 @@ static double percentile(const double *sorted, int n, double share) {
     return sorted[below] + (place - below) * (sorted[below + 1] - sorted[below]);
 }
 
+/* Four numbers of 32 bits from each block: this is where the time of a report goes. */
+static double resampled_mean(const double *x, int n, uint64_t key) {
+    const uint32_t k[2] = {(uint32_t)key, (uint32_t)(key >> 32)};
+    uint32_t counter[4] = {0}, words[4];
+    double total = 0;
+    for (int i = 0; i < n; i++) {
+        if (i % 4 == 0) {
+            rng_philox(counter, k, words);
+            counter[0]++;
+        }
+        total += x[(uint64_t)words[i % 4] * (uint64_t)n >> 32];
+    }
+    return total / n;
+}
+
 struct interval coverage_interval(const double *x, int n, uint64_t key) {
     ASSERT(n > 0);
     double sum = 0;
@@ -108,10 +121,7 @@ struct interval coverage_interval(const double *x, int n, uint64_t key) {
     }
     double means[N_RESAMPLES];
     for (int b = 0; b < N_RESAMPLES; b++) {
-        uint64_t draw = rng_child(key, (uint64_t)b);
-        double total = 0;
-        for (int i = 0; i < n; i++) total += x[rng_below(draw, (uint64_t)i, (uint64_t)n)];
-        means[b] = total / n;
+        means[b] = resampled_mean(x, n, rng_child(key, (uint64_t)b));
     }
     qsort(means, N_RESAMPLES, sizeof *means, by_value);
     result.low = percentile(means, N_RESAMPLES, 0.025);

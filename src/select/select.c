@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "select/ballot.h"
 
 static const char *const rule_names[SELECT_RULES] = {"majority", "best", "weighted", "first-verified"};
 
@@ -29,114 +30,109 @@ bool select_needs_rewards(enum select_rule r) {
     return r == SELECT_BEST || r == SELECT_WEIGHTED;
 }
 
-struct votes {
-    const struct select_solution *solutions;
-    const int *order;
-    int n;
-    bool complete, answered; /* who takes part: exactly those that are both, as told here */
-    enum aggregate aggregate;
-};
-
-static const struct select_solution *at(const struct votes *v, int i) {
-    return &v->solutions[v->order ? v->order[i] : i];
+static int nth(const int *order, int i) {
+    return order ? order[i] : i;
 }
 
-static bool takes_part(const struct votes *v, const struct select_solution *s) {
-    return s->complete == v->complete && (s->answer_class >= 0) == v->answered;
-}
-
-/* The best of the four groups that is not empty. */
-static void choose_group(struct votes *v) {
-    bool seen[4] = {0};
-    for (int i = 0; i < v->n; i++) seen[(at(v, i)->answer_class >= 0) * 2 + at(v, i)->complete] = true;
-    int group = 3;
-    while (group > 0 && !seen[group]) group--;
-    v->answered = group & 2;
-    v->complete = group & 1;
-}
-
-/* Rewards that are missing or not numbers lose to all others. */
-static double worth(const struct votes *v, const struct select_solution *s) {
-    double w = aggregate_of(v->aggregate, s->rewards, s->rewards ? s->n_rewards : 0);
-    return isnan(w) ? -INFINITY : w;
-}
-
-struct tally {
-    int n_votes;
-    double score; /* votes, sum of rewards, or best reward: what the rule compares */
-    int best;     /* place in the order of the class's best solution */
-    double best_worth;
-};
-
-static double ballot(enum select_rule r, double w) {
-    if (r == SELECT_MAJORITY) return 1;
-    return isfinite(w) ? w : 0;
-}
-
-static struct tally *tally_classes(enum select_rule r, const struct votes *v, int n_numbers) {
-    struct tally *classes = mem_zalloc((size_t)n_numbers, sizeof *classes);
-    for (int i = 0; i < v->n; i++) {
-        const struct select_solution *s = at(v, i);
-        if (!takes_part(v, s)) continue;
-        struct tally *t = &classes[s->answer_class];
-        double w = worth(v, s);
-        if (t->n_votes == 0 || w > t->best_worth) {
-            t->best = i;
-            t->best_worth = w;
-        }
-        t->score = r == SELECT_BEST ? t->best_worth : t->score + ballot(r, w);
-        t->n_votes++;
+void ballot_init(struct ballot *b, enum aggregate a, const struct select_solution *solutions,
+                 const int *order, int n) {
+    int n_solutions = 0, n_numbers = 0;
+    for (int i = 0; i < n; i++) {
+        n_solutions = MAX(n_solutions, nth(order, i) + 1);
+        n_numbers = MAX(n_numbers, solutions[nth(order, i)].answer_class + 1);
     }
-    return classes;
+    *b = (struct ballot){.solutions = solutions,
+                         .worths = mem_zalloc((size_t)n_solutions, sizeof *b->worths),
+                         .tallies = mem_zalloc((size_t)n_numbers, sizeof *b->tallies)};
+    for (int i = 0; i < n; i++) {
+        const struct select_solution *s = &solutions[nth(order, i)];
+        double worth = aggregate_of(a, s->rewards, s->rewards ? s->n_rewards : 0);
+        b->worths[nth(order, i)] = isnan(worth) ? -INFINITY : worth;
+    }
 }
 
-/* Classes in the order in which their first members come: calls with each once. */
-static void choose_class(enum select_rule r, const struct votes *v, struct select_choice *c) {
-    int n_numbers = 0;
-    for (int i = 0; i < v->n; i++) n_numbers = MAX(n_numbers, at(v, i)->answer_class + 1);
-    struct tally *classes = tally_classes(r, v, n_numbers);
-    bool *seen = mem_zalloc((size_t)n_numbers, sizeof *seen);
+void ballot_fini(struct ballot *b) {
+    free(b->worths);
+    free(b->tallies);
+}
+
+/* ---- who takes part: the best of the four groups that is not empty ---- */
+static int group_of(const struct select_solution *s) {
+    return (s->answer_class >= 0 ? 2 : 0) + (s->complete ? 1 : 0);
+}
+
+static int best_group(const struct ballot *b, const int *order, int n) {
+    int best = 0;
+    for (int i = 0; i < n && best < 3; i++) best = MAX(best, group_of(&b->solutions[nth(order, i)]));
+    return best;
+}
+
+/* ---- the rules ---- */
+static void add_vote(struct tally *t, enum select_rule r, int solution, double worth) {
+    if (t->n_votes == 0 || worth > t->best_worth) {
+        t->best = solution;
+        t->best_worth = worth;
+    }
+    t->n_votes++;
+    if (r == SELECT_BEST)
+        t->score = t->best_worth;
+    else if (r == SELECT_MAJORITY)
+        t->score = t->n_votes;
+    else
+        t->score += isfinite(worth) ? worth : 0;
+}
+
+/* Classes are compared in the order in which their first members come. */
+static void choose_class(struct ballot *b, enum select_rule r, const int *order, int n,
+                         struct select_choice *c) {
+    int group = best_group(b, order, n);
+    for (int i = 0; i < n; i++) {
+        const struct select_solution *s = &b->solutions[nth(order, i)];
+        if (group_of(s) == group)
+            add_vote(&b->tallies[s->answer_class], r, nth(order, i), b->worths[nth(order, i)]);
+    }
     double total = 0, runner_up = -INFINITY;
-    const struct tally *leader = NULL;
-    for (int i = 0; i < v->n; i++) {
-        const struct select_solution *s = at(v, i);
-        if (!takes_part(v, s)) continue;
+    struct tally *leader = NULL;
+    for (int i = 0; i < n; i++) {
+        const struct select_solution *s = &b->solutions[nth(order, i)];
+        if (group_of(s) != group) continue;
         c->n_solutions++;
-        if (seen[s->answer_class]) continue;
-        seen[s->answer_class] = true;
+        struct tally *t = &b->tallies[s->answer_class];
+        if (t->seen) continue;
+        t->seen = true;
         c->n_classes++;
-        const struct tally *t = &classes[s->answer_class];
         total += fabs(t->score);
-        if (!leader || t->score > leader->score) {
-            if (leader) runner_up = leader->score;
-            leader = t;
-        } else {
-            runner_up = MAX(runner_up, t->score);
-        }
+        bool leads = !leader || t->score > leader->score;
+        if (leads && leader) runner_up = leader->score;
+        if (!leads) runner_up = MAX(runner_up, t->score);
+        if (leads) leader = t;
     }
-    ASSERT(leader);
     c->solution = leader->best;
     c->n_votes = leader->n_votes;
     c->score = isfinite(leader->score) ? leader->score : 0;
     c->runner_up = isfinite(runner_up) ? runner_up : 0;
     c->margin = c->score - c->runner_up;
     if (r != SELECT_BEST) c->margin = total > 0 ? c->margin / total : 0;
-    free(seen);
-    free(classes);
+    for (int i = 0; i < n; i++) {
+        int number = b->solutions[nth(order, i)].answer_class;
+        if (number >= 0) b->tallies[number] = (struct tally){0};
+    }
 }
 
 /* No answer anywhere: everyone is a class of one. */
-static void choose_unanswered(enum select_rule r, const struct votes *v, struct select_choice *c) {
+static void choose_unanswered(const struct ballot *b, enum select_rule r, const int *order, int n,
+                              struct select_choice *c) {
     double best = -INFINITY, runner_up = -INFINITY;
-    for (int i = 0; i < v->n; i++) {
-        if (!takes_part(v, at(v, i))) continue;
-        double w = worth(v, at(v, i));
-        if (c->n_solutions++ == 0 || w > best) {
+    int group = best_group(b, order, n);
+    for (int i = 0; i < n; i++) {
+        if (group_of(&b->solutions[nth(order, i)]) != group) continue;
+        double worth = b->worths[nth(order, i)];
+        if (c->n_solutions++ == 0 || worth > best) {
             if (c->n_solutions > 1) runner_up = best;
-            c->solution = i;
-            best = w;
+            c->solution = nth(order, i);
+            best = worth;
         } else {
-            runner_up = MAX(runner_up, w);
+            runner_up = MAX(runner_up, worth);
         }
     }
     c->n_votes = 1;
@@ -146,31 +142,36 @@ static void choose_unanswered(enum select_rule r, const struct votes *v, struct 
     c->margin = r == SELECT_BEST ? c->score - c->runner_up : 0;
 }
 
-static void choose_verified(const struct votes *v, struct select_choice *c) {
-    c->n_solutions = v->n;
-    for (int i = 0; i < v->n && c->solution < 0; i++)
-        if (at(v, i)->verified == SELECT_VERIFIED) c->solution = i;
+static void choose_verified(const struct ballot *b, const int *order, int n, struct select_choice *c) {
+    c->n_solutions = n;
+    for (int i = 0; i < n && c->solution < 0; i++)
+        if (b->solutions[nth(order, i)].verified == SELECT_VERIFIED) c->solution = nth(order, i);
     if (c->solution < 0) return;
-    int winner = at(v, c->solution)->answer_class;
+    int winner = b->solutions[c->solution].answer_class;
     c->n_votes = winner < 0;
-    for (int i = 0; i < v->n && winner >= 0; i++) c->n_votes += at(v, i)->answer_class == winner;
+    for (int i = 0; i < n && winner >= 0; i++)
+        c->n_votes += b->solutions[nth(order, i)].answer_class == winner;
+}
+
+struct select_choice ballot_choose(struct ballot *b, enum select_rule r, const int *order, int n) {
+    struct select_choice c = {.solution = -1, .answer_class = -1};
+    ASSERT(n >= 0 && (unsigned)r < SELECT_RULES);
+    if (n == 0) return c;
+    if (r == SELECT_FIRST_VERIFIED)
+        choose_verified(b, order, n, &c);
+    else if (best_group(b, order, n) >= 2)
+        choose_class(b, r, order, n, &c);
+    else
+        choose_unanswered(b, r, order, n, &c);
+    if (c.solution >= 0) c.answer_class = b->solutions[c.solution].answer_class;
+    return c;
 }
 
 struct select_choice select_choose(enum select_rule r, enum aggregate a,
                                    const struct select_solution *solutions, const int *order, int n) {
-    struct votes v = {.solutions = solutions, .order = order, .n = n, .aggregate = a};
-    struct select_choice c = {.solution = -1, .answer_class = -1};
-    ASSERT(n >= 0 && (unsigned)r < SELECT_RULES);
-    if (n == 0) return c;
-    choose_group(&v);
-    if (r == SELECT_FIRST_VERIFIED)
-        choose_verified(&v, &c);
-    else if (v.answered)
-        choose_class(r, &v, &c);
-    else
-        choose_unanswered(r, &v, &c);
-    if (c.solution < 0) return c;
-    c.answer_class = at(&v, c.solution)->answer_class;
-    if (order) c.solution = order[c.solution];
+    struct ballot b;
+    ballot_init(&b, a, solutions, order, n);
+    struct select_choice c = ballot_choose(&b, r, order, n);
+    ballot_fini(&b);
     return c;
 }

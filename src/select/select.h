@@ -56,8 +56,7 @@ struct select_choice {
                          scores */
 };
 
-/* Chooses among solutions[order[0..n-1]] (order NULL: 0..n-1). Linear in n and in the highest class number.
- */
+/* Chooses among solutions[order[0..n-1]] (order NULL: 0..n-1). Linear in n, the highest class and index. */
 struct select_choice select_choose(enum select_rule r, enum aggregate a,
                                    const struct select_solution *solutions, const int *order, int n);
 
