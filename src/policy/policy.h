@@ -74,13 +74,13 @@ enum policy_finish {
 struct policy_result {
     uint64_t id;
     enum policy_finish finish;
-    struct str text;   /* what was written, separator included; valid until the next policy call */
+    struct str text;   /* what was written, separator included; valid until policy_work or policy_next */
     const int *tokens; /* [n_tokens] likewise; end token included; NULL where ids are not known */
     int n_tokens;      /* 0 where not known (replay of texts alone) */
     double logprob; /* sum over tokens of the natural log-probability at temperature 1; NAN where not known */
     struct policy_prefix *prefix; /* owned by the receiver; NULL if failed */
     struct cost cost;
-    const char *why; /* failed: one line */
+    const char *why; /* failed: one line, valid likewise */
 };
 
 struct policy_info {

@@ -211,22 +211,18 @@ static struct cost replay_root_cost(const struct policy *policy, const struct po
 }
 
 /* The sample that child `index` of a prefix continues; NULL with a reason if it was not recorded. */
-static const struct sample *child_sample(struct replay *p, const struct policy_prefix *from, int index,
-                                         int *i_sample) {
+static const struct sample *child_sample(const struct replay *p, const struct policy_prefix *from, int index,
+                                         int *i_sample, struct buf *why) {
     const struct recorded *r = &p->problems[from->i_problem];
-    buf_clear(&p->why);
+    buf_clear(why);
     *i_sample = from->i_sample < 0 ? index : from->i_sample;
     if (from->i_sample >= 0 && index > 0)
-        buf_printf(
-            &p->why,
-            "a recorded step has one continuation, and child %d was asked for; replay follows whole samples",
-            index);
+        buf_printf(why, "a recorded step has one continuation, and child %d was asked for", index);
     else if ((size_t)*i_sample >= r->n_samples)
-        buf_printf(&p->why,
-                   "problem '%s' has %zu recorded samples, and sample %d was asked for (counted from 0)",
+        buf_printf(why, "problem '%s' has %zu recorded samples, and sample %d was asked for (counted from 0)",
                    r->id, r->n_samples, *i_sample);
     else if (from->i_sample >= 0 && from->at == r->samples[*i_sample].n_bytes)
-        buf_printf(&p->why, "the recorded sample has ended");
+        buf_printf(why, "the recorded sample has ended");
     else
         return &r->samples[*i_sample];
     return NULL;
@@ -238,9 +234,11 @@ static struct policy_prefix *replay_extend(struct policy *policy, struct policy_
     UNUSED(tokens);
     UNUSED(n_tokens);
     struct policy_prefix prefix = *from;
-    const struct sample *s = child_sample(p, from, index, &prefix.i_sample);
+    struct buf why = {0};
+    const struct sample *s = child_sample(p, from, index, &prefix.i_sample, &why);
     if (!s) {
-        err_set(e, ERR_INPUT, "%s: %s", p->path, buf_cstr(&p->why));
+        err_set(e, ERR_INPUT, "%s: %s", p->path, buf_cstr(&why));
+        buf_free(&why);
         return NULL;
     }
     if (!str_starts((struct str){s->text + from->at, s->n_bytes - from->at}, text)) {
@@ -291,7 +289,7 @@ static bool replay_next(struct policy *policy, struct policy_result *out) {
     if (!policy_queue_take(&p->queue, false, &job)) return false;
     out->id = job.id;
     struct policy_prefix prefix = *job.from;
-    const struct sample *s = child_sample(p, job.from, job.index, &prefix.i_sample);
+    const struct sample *s = child_sample(p, job.from, job.index, &prefix.i_sample, &p->why);
     if (!s) {
         out->finish = POLICY_FAILED;
         out->why = buf_cstr(&p->why);

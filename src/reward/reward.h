@@ -37,8 +37,8 @@ struct reward_job {
 struct reward_result {
     uint64_t id;
     bool failed;
-    const float *rewards; /* [n_rewards], valid until the next reward call; one for each non-blank step of the
-                             job's text */
+    const float *rewards; /* [n_rewards], valid until reward_work or reward_next; one for each step that is
+                             not blank of the job's text */
     int n_rewards;
     struct reward_prefix *prefix; /* owned by the receiver; NULL if failed */
     struct cost cost;

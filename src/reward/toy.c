@@ -76,8 +76,9 @@ static void walk_step(void *ctx, struct str step) {
 }
 
 /* Follows the steps of a text from *at, which moves; false if they are none of the chain's. */
-static bool toy_walk(struct toy *t, struct reward_prefix *at, struct str text, int *n_rewards) {
-    struct walk w = {.at = at, .rewards = t->rewards};
+static bool toy_walk(const struct toy *t, struct reward_prefix *at, struct str text, float *rewards,
+                     int *n_rewards) {
+    struct walk w = {.at = at, .rewards = rewards};
     reward_split_steps(text, str_from(t->separator), walk_step, &w);
     *n_rewards = w.n_rewards;
     return !w.failed;
@@ -86,8 +87,9 @@ static bool toy_walk(struct toy *t, struct reward_prefix *at, struct str text, i
 static struct reward_prefix *toy_extend(struct reward *r, struct reward_prefix *from, struct str text,
                                         struct err *e) {
     int n_rewards;
+    float rewards[TOY_DEPTH_MAX];
     struct reward_prefix *prefix = mem_dup(from, sizeof *from);
-    if (toy_walk((struct toy *)r, prefix, text, &n_rewards)) return prefix;
+    if (toy_walk((struct toy *)r, prefix, text, rewards, &n_rewards)) return prefix;
     err_set(e, ERR_INPUT, "toy: the recorded text is no path of this chain");
     free(prefix);
     return NULL;
@@ -135,7 +137,7 @@ static bool toy_next(struct reward *r, struct reward_result *out) {
     struct toy_job *job = &t->jobs[0];
     struct reward_prefix at = job->at;
     out->id = job->id;
-    out->failed = !toy_walk(t, &at, (struct str){job->text, job->n_bytes}, &out->n_rewards);
+    out->failed = !toy_walk(t, &at, (struct str){job->text, job->n_bytes}, t->rewards, &out->n_rewards);
     remove_job(t, 0);
     if (out->failed) {
         out->n_rewards = 0;
