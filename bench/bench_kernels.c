@@ -212,7 +212,7 @@ static void bench_elements(const char *name, call_function *call) {
 
 int main(int argc, char **argv) {
     table = argc > 1 ? kernels_by_name(argv[1]) : kernels_pick();
-    if (argc > 2) n_rounds = atoi(argv[2]);
+    if (argc > 2) n_rounds = (int)strtol(argv[2], NULL, 10);
     if (!table || n_rounds < 1) {
         fprintf(stderr,
                 "usage: bench_kernels [generic|avx2|avx512] [rounds]   (a table that this processor runs)\n");

@@ -3,7 +3,7 @@
 #include "kernels/kernels.h"
 
 #if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
-#include <immintrin.h>
+#include "kernels/kernels_x86.h"
 
 #define VEC              __m256
 #define LANES            8
@@ -14,6 +14,8 @@
 #define vec_fma(a, b, c) _mm256_fmadd_ps(a, b, c)
 #define vec_max(a, b)    _mm256_max_ps(a, b)
 #define vec_min(a, b)    _mm256_min_ps(a, b)
+#define vec_sum16(v)     x86_sum8(_mm256_add_ps((v)[0], (v)[1]))
+#define vec_max16(v)     x86_max8(_mm256_max_ps((v)[0], (v)[1]))
 #define vec_from_f16(p)  _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(p)))
 #define vec_from_bf16(p)                                                                                     \
     _mm256_castsi256_ps(                                                                                     \

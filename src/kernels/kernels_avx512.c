@@ -3,7 +3,7 @@
 #include "kernels/kernels.h"
 
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
-#include <immintrin.h>
+#include "kernels/kernels_x86.h"
 
 #define VEC              __m512
 #define LANES            16
@@ -14,6 +14,9 @@
 #define vec_fma(a, b, c) _mm512_fmadd_ps(a, b, c)
 #define vec_max(a, b)    _mm512_max_ps(a, b)
 #define vec_min(a, b)    _mm512_min_ps(a, b)
+#define vec_high(v)      _mm512_extractf32x8_ps(v, 1)
+#define vec_sum16(v)     x86_sum8(_mm256_add_ps(_mm512_castps512_ps256((v)[0]), vec_high((v)[0])))
+#define vec_max16(v)     x86_max8(_mm256_max_ps(_mm512_castps512_ps256((v)[0]), vec_high((v)[0])))
 #define vec_from_f16(p)  _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)(p)))
 #define vec_from_bf16(p)                                                                                     \
     _mm512_castsi512_ps(_mm512_slli_epi32(                                                                   \

@@ -4,6 +4,7 @@
  *     VEC, LANES              a vector of LANES floats; LANES divides 16, and + - * / < work on vectors
  *     vec_load(p) vec_store(p, v) vec_broadcast(p) vec_set1(x) vec_fma(a, b, c)
  *     vec_max(a, b) vec_min(a, b)         b where either is a NaN
+ *     vec_sum16(v) vec_max16(v)           of 16 lanes in v[0], v[1], ..., in the order of math_sum16
  *     vec_from_f16(p) vec_from_bf16(p)    LANES narrow floats, widened
  *     TILE_ROWS, TILE_PANELS  the tallest and the widest tile
  *     TILES_F32, TILES_NARROW (X, type)   the tiles to build, X(type, rows, panels); every height x 1
@@ -267,45 +268,71 @@ static void add(float *x, const float *y, int n) {
 }
 
 static float max_of(const float *x, int n) {
-    VEC m[2] = {vec_set1(-INFINITY), vec_set1(-INFINITY)};
-    int i = 0;
-    for (; i + 2 * LANES <= n; i += 2 * LANES)
-        EACH(v, 2) m[v] = vec_max(vec_load(x + i + v * LANES), m[v]);
-    float lanes[LANES], max = -INFINITY;
-    vec_store(lanes, vec_max(m[0], m[1]));
-    for (int l = 0; l < LANES; l++)
-        if (lanes[l] > max) max = lanes[l];
-    for (; i < n; i++)
-        if (x[i] > max) max = x[i];
-    return max;
-}
-
-/* out[i] = exp((x[i] - max) * factor); the sum, striped by i % 16. */
-ALWAYS_INLINE float exp_stripes(float *out, const float *x, int n, float max, float factor) {
-    VEC sum[PANEL_VECS];
-    EACH(v, PANEL_VECS) sum[v] = vec_set1(0);
+    VEC max[PANEL_VECS];
+    EACH(v, PANEL_VECS) max[v] = vec_set1(-INFINITY);
     int i = 0;
     for (; i + 16 <= n; i += 16)
+        EACH(v, PANEL_VECS) max[v] = vec_max(vec_load(x + i + v * LANES), max[v]);
+    float m = vec_max16(max);
+    for (; i < n; i++)
+        if (x[i] > m) m = x[i];
+    return m;
+}
+
+/* out[i] = exp((x[i] - max) * factor) for n elements, a multiple of 16; their sums, striped by i % 16. */
+ALWAYS_INLINE void exp_stripes(VEC *sum, float *out, const float *x, int n, float max, float factor) {
+    EACH(v, PANEL_VECS) sum[v] = vec_set1(0);
+    for (int i = 0; i < n; i += 16)
         EACH(v, PANEL_VECS) {
             VEC e = vec_exp((vec_load(x + i + v * LANES) - vec_set1(max)) * vec_set1(factor));
             vec_store(out + i + v * LANES, e);
             sum[v] = sum[v] + e;
         }
-    float stripe[16];
-    EACH(v, PANEL_VECS) vec_store(stripe + v * LANES, sum[v]);
-    for (; i < n; i++) {
-        out[i] = math_exp((x[i] - max) * factor);
-        stripe[i % 16] += out[i];
-    }
-    return math_sum16(stripe);
 }
 
 static float exp_sum(float *out, const float *x, int n, float inv_temperature, float *max_out) {
-    *max_out = max_of(x, n);
-    return exp_stripes(out, x, n, *max_out, inv_temperature);
+    VEC sum[PANEL_VECS];
+    float max = max_of(x, n), stripe[16];
+    int i = n / 16 * 16;
+    exp_stripes(sum, out, x, i, max, inv_temperature);
+    EACH(v, PANEL_VECS) vec_store(stripe + v * LANES, sum[v]);
+    for (; i < n; i++) {
+        out[i] = math_exp((x[i] - max) * inv_temperature);
+        stripe[i % 16] += out[i];
+    }
+    *max_out = max;
+    return math_sum16(stripe);
 }
 
 /* ---- attention ---- */
+
+/* The n_tokens dot products in s (whole pages) become exp(dot * scale - max); returns their sum. Lanes beyond
+ * n_tokens become 0 and so add nothing. */
+static float softmax(float *s, int n_tokens, float scale) {
+    static const float lane[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    VEC sum[PANEL_VECS], max[PANEL_VECS];
+    EACH(v, PANEL_VECS) max[v] = vec_set1(-INFINITY);
+    int t = 0;
+    for (; t + KV_PAGE <= n_tokens; t += KV_PAGE)
+        EACH(v, PANEL_VECS) {
+            VEC a = vec_load(s + t + v * LANES) * vec_set1(scale);
+            vec_store(s + t + v * LANES, a);
+            max[v] = vec_max(a, max[v]);
+        }
+    if (t < n_tokens) {
+        VEC n_left = vec_set1((float)(n_tokens - t));
+        EACH(v, PANEL_VECS) {
+            vec_bits used = (vec_bits)(vec_load(lane + v * LANES) < n_left);
+            VEC a = vec_load(s + t + v * LANES) * vec_set1(scale);
+            a = (VEC)(((vec_bits)a & used) | ((vec_bits)vec_set1(-INFINITY) & ~used));
+            vec_store(s + t + v * LANES, a);
+            max[v] = vec_max(a, max[v]);
+        }
+        t += KV_PAGE;
+    }
+    exp_stripes(sum, s, s, t, vec_max16(max), 1.0f);
+    return vec_sum16(sum);
+}
 
 /* out[i][..] = (sum over even t + sum over odd t of p[i][t] * V[t][..]) / total[i], for n_queries rows of p
  * and n_columns vectors of V. */
@@ -390,12 +417,7 @@ static void attend(float *out, const float *q, int n_queries, int head_width, co
             tile_panels(DTYPE_F32, p + page * KV_PAGE, stride, q + i * head_width, (size_t)head_width, n,
                         keys, n_keys, keys[0], head_width, false);
         }
-        for (int j = 0; j < n; j++) {
-            float *s = p + (size_t)j * stride;
-            for (size_t t = 0; t < stride; t += LANES) vec_store(s + t, vec_load(s + t) * vec_set1(scale));
-            for (size_t t = (size_t)n_tokens; t < stride; t++) s[t] = -INFINITY; /* adds nothing to the sum */
-            total[j] = exp_stripes(s, s, (int)stride, max_of(s, (int)stride), 1.0f);
-        }
+        for (int j = 0; j < n; j++) total[j] = softmax(p + (size_t)j * stride, n_tokens, scale);
         values(out + i * head_width, p, stride, n, pages, values_offset, head_width, n_tokens, total);
     }
 }
