@@ -178,6 +178,14 @@ static bool open_records(struct run *r, struct err *e) {
 
 static bool on_event(void *ctx, const struct run_event *event, struct err *e);
 
+/* What the options leave to the reward model. */
+static bool choose_rules(struct run *r, struct err *e) {
+    struct run_options *o = &r->options;
+    const char *suits = r->reward ? reward_info(r->reward)->aggregate : "";
+    if (o->select == SELECT_RULES) o->select = r->reward ? SELECT_WEIGHTED : SELECT_MAJORITY;
+    return o->aggregate != AGGREGATES || aggregate_parse(suits[0] ? suits : "last", &o->aggregate, e);
+}
+
 static bool open_services(struct run *r, struct err *e) {
     const struct run_options *o = &r->options;
     const struct policy_options po = {
@@ -189,6 +197,7 @@ static bool open_services(struct run *r, struct err *e) {
         r->reward = reward_open(o->reward, &ro, e);
         if (!r->reward) return false;
     }
+    if (!choose_rules(r, e)) return false;
     if (o->spec.strategy->needs_reward && !r->reward) {
         return err_set(
             e, ERR_INPUT,

@@ -1,0 +1,194 @@
+/* model.c - brood model: what a model is. */
+#include "model/model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/share.h"
+#include "cli/commands.h"
+#include "cli/format.h"
+
+struct model_values {
+    bool json;
+};
+
+struct numbers {
+    double bytes, parameters, flops_per_token, flops_per_position, cache_bytes_per_token;
+};
+
+/* A path, or where the bundled model lies. Owned. */
+static char *path_of(const char *spec, struct err *e) {
+    if (strncmp(spec, "lab:", 4) != 0) return mem_strdup(spec);
+    struct buf name = {0};
+    buf_printf(&name, "models/%s", spec + 4);
+    char *path = share_path(buf_cstr(&name), e);
+    buf_free(&name);
+    return path;
+}
+
+static struct numbers count(const struct model *m) {
+    const struct model_config *c = &m->config;
+    struct numbers n = {.parameters = (double)model_parameters(m)};
+    for (int i = 0; i < m->n_tensors; i++) n.bytes += (double)m->tensors[i].n_bytes;
+    n.flops_per_token = model_flops_per_token(c, 0, c->n_head_outputs);
+    n.flops_per_position = model_flops_per_token(c, 1, c->n_head_outputs) - n.flops_per_token;
+    n.cache_bytes_per_token = 2.0 * c->n_layers * c->n_kv_heads * c->head_width * (double)sizeof(float);
+    return n;
+}
+
+static const char *const readout_names[] = {
+    [PRM_SOFTMAX_GOOD] = "softmax, good first", [PRM_SIGMOID] = "logistic"};
+static const char *const rope_names[] = {
+    [ROPE_DEFAULT] = "default", [ROPE_LINEAR] = "linear", [ROPE_LLAMA3] = "llama3", [ROPE_YARN] = "yarn"};
+
+/* ---- as text ---- */
+
+/* A token's text, quoted as in C. */
+static void print_token(const struct model *m, int token) {
+    const struct str s = tokenizer_bytes(m->tokenizer, token);
+    printf("%d \"", token);
+    for (size_t i = 0; i < s.len; i++) {
+        const unsigned char c = (unsigned char)s.ptr[i];
+        if (c == '\n')
+            printf("\\n");
+        else if (c < 0x20 || c == '"' || c == '\\' || c == 0x7f)
+            printf("\\x%02x", c);
+        else
+            putchar(c);
+    }
+    putchar('"');
+}
+
+static void print_sizes(const struct model *m, const struct numbers *n) {
+    const struct model_config *c = &m->config;
+    char a[FORMAT_MAX], b[FORMAT_MAX];
+    printf("family       %s\n", c->family);
+    printf("parameters   %s in %d tensors, %sB on disk\n", format_count(a, n->parameters), m->n_tensors,
+           format_count(b, n->bytes));
+    printf("shape        %d layers, width %d, %d heads of %d, %d key-value heads, feed-forward %d\n",
+           c->n_layers, c->d_model, c->n_heads, c->head_width, c->n_kv_heads, c->d_ffn);
+    printf("context      %d tokens, rotary positions %s, theta %g\n", c->n_context, rope_names[c->rope.kind],
+           c->rope.theta);
+    printf("head         %s, %d outputs%s\n", c->head == MODEL_HEAD_LM ? "language model" : "classes",
+           c->n_head_outputs,
+           c->head == MODEL_HEAD_LM && c->tied_embeddings ? ", tied to the embeddings" : "");
+    printf("work         %sFLOP a token, and %sFLOP for each position of context before it\n",
+           format_count(a, n->flops_per_token), format_count(b, n->flops_per_position));
+    printf("memory       %sB of weights, and %sB of cache a token\n", format_count(a, n->bytes),
+           format_count(b, n->cache_bytes_per_token));
+}
+
+static void print_text(const struct model *m, const struct numbers *n) {
+    print_sizes(m, n);
+    printf("tokenizer    byte-level BPE, %d tokens\n", tokenizer_count(m->tokenizer));
+    printf("chat format  %s\n", chat_name(m->chat));
+    printf("ends with    ");
+    for (int i = 0; i < m->n_end_tokens; i++) {
+        printf("%s", i ? ", " : "");
+        print_token(m, m->end_tokens[i]);
+    }
+    printf("%s\n", m->n_end_tokens ? "" : "nothing: it never ends by itself");
+    printf("sampling     temperature %g, top_p %g, min_p %g, top_k %d (its own recommendation)\n",
+           (double)m->sampling.temperature, (double)m->sampling.top_p, (double)m->sampling.min_p,
+           m->sampling.top_k);
+    if (m->prm.kind == PRM_NONE) {
+        printf("step reward  none: it is a policy\n");
+        return;
+    }
+    printf("step reward  %s: %s at ", m->prm.name, readout_names[m->prm.readout]);
+    print_token(m, m->prm.marker);
+    printf(" after each step; best used with %s\n", m->prm.aggregate);
+}
+
+/* ---- as JSON ---- */
+
+static json_t *prm_json(const struct model *m) {
+    if (m->prm.kind == PRM_NONE) return json_null();
+    return json_pack("{s:s,s:s,s:i,s:o,s:s}", "profile", m->prm.name, "readout",
+                     readout_names[m->prm.readout], "marker", m->prm.marker, "marker_text",
+                     json_text(tokenizer_bytes(m->tokenizer, m->prm.marker)), "aggregate", m->prm.aggregate);
+}
+
+static json_t *shape_json(const struct model_config *c) {
+    return json_pack("{s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:s,s:i}", "layers", c->n_layers, "width", c->d_model,
+                     "heads", c->n_heads, "head_width", c->head_width, "kv_heads", c->n_kv_heads,
+                     "feed_forward", c->d_ffn, "vocabulary", c->n_vocab, "context", c->n_context, "head",
+                     c->head == MODEL_HEAD_LM ? "lm" : "classes", "outputs", c->n_head_outputs);
+}
+
+static void print_json(const struct model *m, const struct numbers *n) {
+    json_t *ends = json_array();
+    for (int i = 0; i < m->n_end_tokens; i++) json_array_append_new(ends, json_integer(m->end_tokens[i]));
+    json_t *o = json_object();
+    json_object_set_new(o, "path", json_text(str_from(m->path)));
+    json_object_set_new(o, "family", json_string(m->config.family));
+    json_object_set_new(o, "parameters", json_real(n->parameters));
+    json_object_set_new(o, "bytes", json_real(n->bytes));
+    json_object_set_new(o, "shape", shape_json(&m->config));
+    json_object_set_new(o, "flops_per_token", json_real(n->flops_per_token));
+    json_object_set_new(o, "flops_per_position", json_real(n->flops_per_position));
+    json_object_set_new(o, "cache_bytes_per_token", json_real(n->cache_bytes_per_token));
+    json_object_set_new(
+        o, "tokenizer",
+        json_pack("{s:s,s:i}", "kind", "byte-level BPE", "tokens", tokenizer_count(m->tokenizer)));
+    json_object_set_new(o, "chat", json_string(chat_name(m->chat)));
+    json_object_set_new(o, "end_tokens", ends);
+    json_object_set_new(o, "sampling",
+                        json_pack("{s:f,s:f,s:f,s:i}", "temperature", (double)m->sampling.temperature,
+                                  "top_p", (double)m->sampling.top_p, "min_p", (double)m->sampling.min_p,
+                                  "top_k", m->sampling.top_k));
+    json_object_set_new(o, "step_reward", prm_json(m));
+    char *line = json_line(o);
+    printf("%s\n", line);
+    free(line);
+    json_decref(o);
+}
+
+/* ---- the command ---- */
+
+static int model_run(const struct command_line *line, struct err *e) {
+    const struct model_values *v = line->values;
+    char *path = path_of(line->args[0], e);
+    struct model *m = path ? model_open(path, e) : NULL;
+    free(path);
+    if (!m) return -1;
+    const struct numbers n = count(m);
+    if (v->json)
+        print_json(m, &n);
+    else
+        print_text(m, &n);
+    model_close(m);
+    return 0;
+}
+
+static const struct option model_options[] = {
+    {"json", 0, OPTION_FLAG, offsetof(struct model_values, json), NULL, "one JSON object (docs/json.md)", 0,
+     0},
+};
+
+static const char *const model_examples[] = {
+    "brood model lab:small",
+    "the bundled small policy",
+    "brood model models/Llama-3.2-1B-Instruct",
+    "a Hugging Face folder",
+    NULL,
+};
+
+const struct command command_model = {
+    .name = "model",
+    .arguments = "PATH",
+    .summary = "what a model is: family, size, tokenizer, chat format, end tokens, FLOP a token",
+    .about =
+        "PATH is a Hugging Face folder or lab:NAME. A model that this build cannot run is refused by name.",
+    .examples = model_examples,
+    .options = model_options,
+    .n_options = (int)ARRAY_LEN(model_options),
+    .n_args_min = 1,
+    .n_args_max = 1,
+    .defaults = &(const struct model_values){0},
+    .values_bytes = sizeof(struct model_values),
+    .run = model_run,
+};

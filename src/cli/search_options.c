@@ -1,0 +1,56 @@
+/* search_options.c - see search_options.h. */
+#include "cli/search_options.h"
+
+#include <math.h>
+#include <string.h>
+
+#define FIELD(name) offsetof(struct search_values, name)
+
+const struct option search_options[SEARCH_OPTIONS] = {
+    {"policy", 0, OPTION_TEXT, FIELD(policy), "SPEC", "who writes the solutions (default lab:small)", 0, 0},
+    {"reward", 0, OPTION_TEXT, FIELD(reward), "SPEC",
+     "who scores their steps, or none (default lab:prm with the default policy, else none)", 0, 0},
+    {"strategy", 0, OPTION_TEXT, FIELD(strategy), "STRATEGY",
+     "how the search goes (default sample): see strategies", 0, 0},
+    {"samples", 'n', OPTION_COUNT, FIELD(n), "N", "the strategy's n: how many solutions", 1, 100000},
+    {"select", 0, OPTION_TEXT, FIELD(select), "RULE",
+     "what chooses the answer: majority, best, weighted (default weighted with a reward model, else "
+     "majority)",
+     0, 0},
+    {"aggregate", 0, OPTION_TEXT, FIELD(aggregate), "RULE",
+     "one number from step rewards: last, min, prod, mean (default what suits the reward model)", 0, 0},
+    {"budget", 0, OPTION_TEXT, FIELD(budget), "LIMITS",
+     "the most that one problem may cost: samples=N,tokens=N,flops=X,seconds=S, any of them", 0, 0},
+    {"temperature", 0, OPTION_REAL, FIELD(temperature), "T",
+     "the strategy's temperature (default what suits the policy)", 0, 10},
+    {"top-p", 0, OPTION_REAL, FIELD(top_p), "P", "the strategy's top_p", 0, 1},
+    {"max-tokens", 0, OPTION_COUNT, FIELD(n_tokens_max), "N",
+     "longest solution (default 1024, or what the policy can hold)", 1, 1 << 24},
+    {"system", 0, OPTION_TEXT, FIELD(system), "TEXT", "system message for the policy", 0, 0},
+    {"chat", 0, OPTION_TEXT, FIELD(chat), "NAME", "chat format, if not the policy's own", 0, 0},
+    {"seed", 0, OPTION_COUNT, FIELD(seed), "N",
+     "of the random numbers: the same seed gives the same result (default 0)", 0, 9007199254740992.0},
+    {"threads", 0, OPTION_COUNT, FIELD(n_threads), "N", "cores to use (default all)", 1, 256},
+};
+
+static bool set(struct search_spec *spec, const char *option, const char *key, double value, struct err *e) {
+    return search_spec_set(spec, key, value, e) || err_wrap(e, "%s", option);
+}
+
+bool search_options_spec(const struct search_values *v, struct search_spec *spec, struct err *e) {
+    if (!search_spec_parse(spec, v->strategy ? v->strategy : "sample", e)) return err_wrap(e, "--strategy");
+    return (v->n == 0 || set(spec, "-n", "n", (double)v->n, e)) &&
+           (isnan(v->temperature) || set(spec, "--temperature", "temperature", v->temperature, e)) &&
+           (isnan(v->top_p) || set(spec, "--top-p", "top_p", v->top_p, e));
+}
+
+bool search_options_budget(const struct search_values *v, struct budget *b, struct err *e) {
+    *b = (struct budget){0};
+    return !v->budget || budget_parse(b, v->budget, e) || err_wrap(e, "--budget");
+}
+
+void search_options_models(const struct search_values *v, const char **policy, const char **reward) {
+    *policy = v->policy ? v->policy : "lab:small";
+    *reward = v->reward ? v->reward : v->policy ? NULL : "lab:prm";
+    if (*reward && strcmp(*reward, "none") == 0) *reward = NULL;
+}

@@ -1,0 +1,318 @@
+/* solve.c - brood solve: one problem in, an answer out. Built on brood.h alone, but for the options'
+ * spelling. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "brood.h"
+#include "cli/commands.h"
+#include "cli/format.h"
+#include "cli/interrupt.h"
+#include "cli/progress.h"
+#include "cli/search_options.h"
+
+enum { PROBLEM_BYTES_MAX = 1 << 20, OTHERS_SHOWN = 5 };
+
+struct solve_values {
+    struct search_values search;
+    const char *file;
+    bool json, all;
+};
+
+/* ---- the problem ---- */
+
+static bool check_text(struct str text, const char *where, struct err *e) {
+    uint32_t scalar;
+    int n;
+    if (str_trim(text).len == 0)
+        return err_set(e, ERR_INPUT, "%s: the problem is empty: give its text", where);
+    for (size_t at = 0; at < text.len; at += (size_t)n) {
+        n = str_utf8(text, at, &scalar);
+        if (n < 1 || scalar == 0)
+            return err_set(e, ERR_INPUT, "%s: byte %zu is not UTF-8 text: convert it first (iconv -t UTF-8)",
+                           where, at + 1);
+    }
+    return true;
+}
+
+/* Owned. */
+static char *read_problem(const struct command_line *line, const struct solve_values *v, struct err *e) {
+    const bool from_stdin = line->n_args == 1 && strcmp(line->args[0], "-") == 0;
+    if (v->file && line->n_args > 0) {
+        err_set(e, ERR_INPUT, "a problem and --file %s: give one of them", v->file);
+        return NULL;
+    }
+    if (!v->file && line->n_args == 0) {
+        err_set(e, ERR_INPUT, "no problem: give its text in quotes, - for standard input, or --file F");
+        return NULL;
+    }
+    if (!v->file && !from_stdin) {
+        const struct str text = str_from(line->args[0]);
+        return check_text(text, "PROBLEM", e) ? str_dup(str_trim(text)) : NULL;
+    }
+    struct buf text = {0};
+    char *problem = NULL;
+    if (file_read(from_stdin ? "-" : v->file, PROBLEM_BYTES_MAX, &text, e) &&
+        check_text(buf_str(&text), from_stdin ? "standard input" : v->file, e)) {
+        problem = str_dup(str_trim(buf_str(&text)));
+    }
+    buf_free(&text);
+    return problem;
+}
+
+/* ---- while it runs ---- */
+
+struct watch {
+    struct progress progress;
+    int n_nodes, n_ended;
+    double n_tokens;
+};
+
+static int on_event(void *ctx, const struct brood_event *event) {
+    struct watch *w = ctx;
+    if (event->kind == BROOD_EVENT_NODE) {
+        w->n_nodes++;
+        w->n_ended += event->ended;
+        w->n_tokens += event->n_tokens;
+    }
+    if (progress_due(&w->progress)) {
+        char tokens[FORMAT_MAX], text[120];
+        snprintf(text, sizeof text, "%d solutions, %s tokens", w->n_ended, format_count(tokens, w->n_tokens));
+        progress_show(&w->progress, text);
+    }
+    return 0;
+}
+
+static void cancel(void *brood) {
+    brood_cancel(brood);
+}
+
+/* ---- printing ---- */
+
+static const char *or_none(const char *answer) {
+    return answer ? answer : "(none)";
+}
+
+static void print_indented(const char *text, int indent) {
+    for (; *text; text++) {
+        putchar(*text);
+        if (*text == '\n') printf("%*s", indent, "");
+    }
+    putchar('\n');
+}
+
+static void print_steps(const struct brood_solution *x) {
+    for (int i = 0; i < x->n_steps; i++) {
+        if (i < x->n_rewards)
+            printf("  %.3f  ", (double)x->rewards[i]);
+        else
+            printf("         ");
+        print_indented(x->steps[i], 9);
+    }
+}
+
+static void print_support(const struct brood_answer *a) {
+    printf("\nsupport: %d of %d solutions", a->n_votes, a->n_solutions);
+    if (strcmp(a->select, "majority") == 0)
+        printf("; chosen by majority, margin %.2f\n", a->margin);
+    else
+        printf("; chosen by %s rewards (%s), score %.3f, margin %.2f\n", a->select, a->aggregate, a->score,
+               a->margin);
+    if (a->chosen >= 0 && !a->solutions[a->chosen].complete)
+        printf("no solution came to its end with an answer: this one was cut off (see --max-tokens, "
+               "--budget)\n");
+    for (int i = 1; i < a->n_classes && i <= OTHERS_SHOWN; i++) {
+        const struct brood_class *c = &a->classes[i];
+        printf("%s%s (%d", i == 1 ? "others: " : ", ", c->answer, c->n_votes);
+        if (a->flops_reward > 0) printf(", rewards %.3f", c->score);
+        printf(")");
+    }
+    if (a->n_classes > OTHERS_SHOWN + 1) printf(", and %d more", a->n_classes - 1 - OTHERS_SHOWN);
+    if (a->n_classes > 1) putchar('\n');
+}
+
+static void print_cost(const struct brood_answer *a) {
+    char generated[FORMAT_MAX], read[FORMAT_MAX], policy[FORMAT_MAX], reward[FORMAT_MAX], seconds[FORMAT_MAX];
+    printf("\ncost: %d solutions, %s tokens written, %s read; %sFLOP by the policy", a->n_found,
+           format_count(generated, a->tokens_generated), format_count(read, a->tokens_read),
+           format_count(policy, a->flops_policy));
+    if (a->flops_reward > 0) printf(", %sFLOP by the reward model", format_count(reward, a->flops_reward));
+    printf("; %s\n", format_seconds(seconds, a->seconds));
+    if (a->n_failed > 0) printf("%d pieces of work failed\n", a->n_failed);
+    if (strcmp(a->ended, "finished") != 0) printf("the search ended early: %s\n", a->ended);
+}
+
+static void print_all(const struct brood_answer *a) {
+    for (int i = 0; i < a->n_found; i++) {
+        const struct brood_solution *x = &a->solutions[i];
+        printf("\n%s%s: answer %s, %d tokens, log-probability %.2f", i == a->chosen ? "* " : "", x->path,
+               or_none(x->answer), x->n_tokens, x->logprob);
+        if (x->n_rewards > 0) printf(", score %.3f", x->score);
+        printf("%s\n", x->complete ? "" : ", cut off");
+        print_steps(x);
+    }
+}
+
+static void print_answer(const struct brood_answer *a, bool all) {
+    printf("%s\n\n", a->answer ? a->answer : "(no solution has an answer)");
+    if (a->chosen >= 0) print_steps(&a->solutions[a->chosen]);
+    print_support(a);
+    print_cost(a);
+    if (all) print_all(a);
+}
+
+static json_t *text_or_null(const char *s) {
+    return s ? json_text(str_from(s)) : json_null();
+}
+
+static json_t *real_or_null(double x) {
+    return isfinite(x) ? json_real(x) : json_null();
+}
+
+static json_t *solution_json(const struct brood_solution *x) {
+    json_t *steps = json_array(), *rewards = x->rewards ? json_array() : json_null();
+    for (int i = 0; i < x->n_steps; i++) json_array_append_new(steps, text_or_null(x->steps[i]));
+    for (int i = 0; i < x->n_rewards; i++)
+        json_array_append_new(rewards, real_or_null((double)x->rewards[i]));
+    return json_pack("{s:s,s:o,s:o,s:o,s:o,s:o,s:b,s:i,s:o}", "path", x->path, "text", text_or_null(x->text),
+                     "answer", text_or_null(x->answer), "steps", steps, "rewards", rewards, "score",
+                     x->rewards ? real_or_null(x->score) : json_null(), "complete", x->complete, "tokens",
+                     x->n_tokens, "logprob", real_or_null(x->logprob));
+}
+
+static void print_json(const struct brood_answer *a, const char *problem, const char *strategy) {
+    json_t *classes = json_array(), *solutions = json_array();
+    for (int i = 0; i < a->n_classes; i++) {
+        const struct brood_class *c = &a->classes[i];
+        json_array_append_new(classes, json_pack("{s:o,s:i,s:f}", "answer", text_or_null(c->answer), "votes",
+                                                 c->n_votes, "score", c->score));
+    }
+    for (int i = 0; i < a->n_found; i++) json_array_append_new(solutions, solution_json(&a->solutions[i]));
+    json_t *cost = json_pack("{s:f,s:f,s:f,s:f,s:f,s:i}", "tokens_generated", a->tokens_generated,
+                             "tokens_read", a->tokens_read, "flops_policy", a->flops_policy, "flops_reward",
+                             a->flops_reward, "seconds", a->seconds, "failed", a->n_failed);
+    json_t *o = json_pack("{s:o,s:o,s:s,s:s,s:s,s:s,s:i,s:i,s:f,s:f,s:o,s:i,s:o,s:o}", "problem",
+                          text_or_null(problem), "answer", text_or_null(a->answer), "strategy", strategy,
+                          "select", a->select, "aggregate", a->aggregate, "ended", a->ended, "votes",
+                          a->n_votes, "voters", a->n_solutions, "score", a->score, "margin", a->margin,
+                          "classes", classes, "chosen", a->chosen, "solutions", solutions, "cost", cost);
+    char *line = json_line(o);
+    printf("%s\n", line);
+    free(line);
+    json_decref(o);
+}
+
+/* ---- the command ---- */
+
+static bool take_error(const struct brood_error *error, struct err *e) {
+    const enum err_code code = error->status == 2     ? ERR_INPUT
+                               : error->status == 130 ? ERR_CANCELLED
+                                                      : ERR_SERVICE;
+    return err_set(e, code, "%s", error->message);
+}
+
+static struct brood_answer *search(const struct solve_values *v, const char *problem, const char *strategy,
+                                   const struct budget *budget, struct err *e) {
+    struct brood_error error;
+    const struct brood_options options = {.policy = v->search.policy,
+                                          .reward = v->search.reward,
+                                          .system = v->search.system,
+                                          .chat = v->search.chat,
+                                          .n_threads = (int)v->search.n_threads};
+    struct brood *b = brood_open(&options, &error);
+    if (!b) {
+        take_error(&error, e);
+        return NULL;
+    }
+    struct watch watch = {.progress = progress_begin()};
+    const struct brood_request request = {
+        .problem = problem,
+        .strategy = strategy,
+        .select = v->search.select,
+        .aggregate = v->search.aggregate,
+        .seed = v->search.seed,
+        .n_tokens_max = (int)v->search.n_tokens_max,
+        .budget_samples = budget->samples,
+        .budget_tokens = budget->tokens,
+        .budget_flops = budget->flops,
+        .budget_seconds = budget->seconds,
+        .on_event = on_event,
+        .ctx = &watch,
+    };
+    interrupt_catch(cancel, b);
+    struct brood_answer *a = brood_solve(b, &request, &error);
+    interrupt_release();
+    progress_end(&watch.progress);
+    brood_close(b);
+    if (!a) take_error(&error, e);
+    return a;
+}
+
+static int solve_run(const struct command_line *line, struct err *e) {
+    const struct solve_values *v = line->values;
+    struct search_spec spec;
+    struct budget budget;
+    struct buf strategy = {0};
+    int status = -1;
+    char *problem = read_problem(line, v, e);
+    if (problem && search_options_spec(&v->search, &spec, e) &&
+        search_options_budget(&v->search, &budget, e)) {
+        search_spec_print(&spec, &strategy);
+        struct brood_answer *a = search(v, problem, buf_cstr(&strategy), &budget, e);
+        if (a && v->json)
+            print_json(a, problem, buf_cstr(&strategy));
+        else if (a)
+            print_answer(a, v->all);
+        if (a) status = strcmp(a->ended, "stopped") == 0 ? INTERRUPT_STATUS : 0;
+        brood_answer_free(a);
+    }
+    buf_free(&strategy);
+    free(problem);
+    return status;
+}
+
+static const struct option solve_options[] = {
+    {"file", 0, OPTION_TEXT, offsetof(struct solve_values, file), "F", "read the problem from a file", 0, 0},
+    {"all", 'v', OPTION_FLAG, offsetof(struct solve_values, all), NULL,
+     "every solution, not only the chosen one", 0, 0},
+    {"json", 0, OPTION_FLAG, offsetof(struct solve_values, json), NULL,
+     "one JSON object on standard output (docs/json.md)", 0, 0},
+};
+
+static const char *const solve_examples[] = {
+    "brood solve 'Ida has 25 nuts. Now Ida has 8 times as many. Ida keeps half of them. How many nuts does "
+    "Ida have now?'",
+    "with the bundled models, 16 samples weighted by the reward model",
+    "echo 'Tom has 12 jars. Tom sells 5 of them. How many jars does Tom have now?' | brood solve -n 64 "
+    "--json -",
+    "64 samples, for a program to read",
+    "brood solve --policy lab:large --strategy greedy --file problem.txt",
+    "one solution by the larger policy",
+    "brood solve --budget seconds=2,tokens=20000 -n 256 --file problem.txt",
+    "as many of 256 samples as the budget allows",
+    NULL,
+};
+
+const struct command command_solve = {
+    .name = "solve",
+    .arguments = "[PROBLEM | - | --file F]",
+    .summary = "answer one problem: the answer, its support, and what it cost",
+    .about = "The answer comes first, then the chosen solution step by step, each step with its reward if "
+             "there is a "
+             "reward model, then how much speaks for the answer and what it cost. "
+             "Ctrl-C ends the search with the best answer so far, and with exit status 130.",
+    .examples = solve_examples,
+    .options = solve_options,
+    .n_options = (int)ARRAY_LEN(solve_options),
+    .shared = search_options,
+    .n_shared = SEARCH_OPTIONS,
+    .n_args_max = 1,
+    .lists_strategies = true,
+    .defaults = &(const struct solve_values){.search = SEARCH_DEFAULTS},
+    .values_bytes = sizeof(struct solve_values),
+    .run = solve_run,
+};

@@ -1,0 +1,180 @@
+/* curves.c - see curves.h. */
+#include "eval/curves.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/rng.h"
+#include "store/rows.h"
+
+static const char *const measure_names[CURVES_MEASURES] = {"majority", "best", "weighted", "first-verified",
+                                                           "coverage"};
+
+const char *curves_measure_name(enum curves_measure m) {
+    ASSERT((unsigned)m < CURVES_MEASURES);
+    return measure_names[m];
+}
+
+bool curves_needs_rewards(enum curves_measure m) {
+    return m == CURVES_BEST || m == CURVES_WEIGHTED;
+}
+
+/* ---- the set ---- */
+
+struct curves_set *curves_set_new(void) {
+    return mem_zalloc(1, sizeof(struct curves_set));
+}
+
+void curves_set_free(struct curves_set *s) {
+    if (!s) return;
+    for (size_t i = 0; i < s->n; i++) {
+        struct curves_problem *p = &s->problems[i];
+        for (int j = 0; j < p->n; j++) free((float *)(uintptr_t)p->solutions[j].rewards);
+        free(p->solutions);
+        free(p->right);
+        free(p->id);
+    }
+    free(s->problems);
+    free(s);
+}
+
+struct curves_problem *curves_add_problem(struct curves_set *s, const char *id, int ordinal, int level) {
+    MEM_GROW(s->problems, s->cap, s->n + 1);
+    struct curves_problem *p = &s->problems[s->n++];
+    *p = (struct curves_problem){.id = mem_strdup(id), .ordinal = ordinal, .level = level};
+    return p;
+}
+
+/* Whether n is a power of two, or 0: when an array that doubles is full. */
+static bool is_full(int n) {
+    return (n & (n - 1)) == 0;
+}
+
+void curves_add_solution(struct curves_set *s, const struct select_solution *solution, bool right) {
+    ASSERT(s->n > 0);
+    struct curves_problem *p = &s->problems[s->n - 1];
+    if (is_full(p->n)) {
+        const size_t cap = p->n ? 2 * (size_t)p->n : 1;
+        p->solutions = mem_realloc(p->solutions, cap, sizeof *p->solutions);
+        p->right = mem_realloc(p->right, cap, sizeof *p->right);
+    }
+    struct select_solution *x = &p->solutions[p->n];
+    *x = *solution;
+    const bool scored = x->rewards && x->n_rewards > 0;
+    x->rewards = scored ? mem_dup(x->rewards, (size_t)x->n_rewards * sizeof *x->rewards) : NULL;
+    x->n_rewards = scored ? x->n_rewards : 0;
+    p->right[p->n++] = right;
+    p->n_right += right;
+    s->has_rewards = s->has_rewards || scored;
+    s->has_verified = s->has_verified || x->verified != SELECT_UNKNOWN;
+    s->n_max = MAX(s->n_max, p->n);
+}
+
+/* ---- from a store ---- */
+
+enum { CURVES_REWARDS_MAX = 4096 };
+
+struct loading {
+    struct curves_set *set;
+    struct store *store;
+    struct err *e;
+    bool failed;
+};
+
+static void add_costs(struct curves_problem *p, const struct rows *r) {
+    for (size_t i = 0; i < r->n_nodes; i++) {
+        cost_add(&p->policy, &r->nodes[i].cost);
+        if (r->nodes[i].scored) cost_add(&p->reward, &r->nodes[i].score_cost);
+    }
+}
+
+static void add_solutions(struct curves_set *set, const struct rows *r) {
+    struct select_classes *classes = select_classes_new();
+    float rewards[CURVES_REWARDS_MAX];
+    for (size_t i = 0; i < r->n_solutions; i++) {
+        const struct rows_solution *v = &r->solutions[i];
+        const struct select_solution x = {
+            .answer_class = v->answer ? select_classes_add_answer(classes, str_from(v->answer)) : -1,
+            .complete = v->complete,
+            .rewards = rewards,
+            .n_rewards = MIN(rows_rewards(r, v->path, rewards, CURVES_REWARDS_MAX), CURVES_REWARDS_MAX),
+        };
+        curves_add_solution(set, &x, v->right > 0);
+    }
+    select_classes_free(classes);
+}
+
+static bool load_problem(void *ctx, const struct store_problem *p) {
+    struct loading *l = ctx;
+    l->set->n_problems++;
+    if (!p->done) return true;
+    l->set->n_done++;
+    if (!p->answer) {
+        l->set->n_ungraded++;
+        return true;
+    }
+    struct rows *r = rows_load(l->store, p->ordinal, l->e);
+    l->failed = !r;
+    if (!r) return false;
+    struct curves_problem *out = curves_add_problem(l->set, p->id, p->ordinal, p->level);
+    out->policy_root = p->policy_root;
+    out->reward_root = p->reward_root;
+    add_costs(out, r);
+    add_solutions(l->set, r);
+    rows_free(r);
+    return true;
+}
+
+struct curves_set *curves_load(struct store *s, struct err *e) {
+    struct loading l = {.set = curves_set_new(), .store = s, .e = e};
+    if (store_each_problem(s, load_problem, &l, e) && !l.failed) return l.set;
+    curves_set_free(l.set);
+    return NULL;
+}
+
+/* ---- measures ---- */
+
+static const enum select_rule rules[CURVES_MEASURES] = {[CURVES_MAJORITY] = SELECT_MAJORITY,
+                                                        [CURVES_BEST] = SELECT_BEST,
+                                                        [CURVES_WEIGHTED] = SELECT_WEIGHTED,
+                                                        [CURVES_FIRST_VERIFIED] = SELECT_FIRST_VERIFIED};
+
+bool curves_can_measure(const struct curves_set *s, enum curves_measure m) {
+    if (s->n == 0) return false;
+    return curves_needs_rewards(m) ? s->has_rewards : m != CURVES_FIRST_VERIFIED || s->has_verified;
+}
+
+void curves_at_k(const struct curves_set *s, enum curves_measure m, enum aggregate a, int k, double *out) {
+    for (size_t i = 0; i < s->n; i++) {
+        const struct curves_problem *p = &s->problems[i];
+        const int k_here = MIN(k, p->n);
+        const uint64_t key = rng_child(rng_child_named(rng_child_named(0, "curves"), p->id), (uint64_t)k);
+        if (p->n == 0)
+            out[i] = 0;
+        else if (m == CURVES_COVERAGE)
+            out[i] = coverage_pass_at_k(p->n, p->n_right, k_here);
+        else
+            out[i] = coverage_select_at_k(rules[m], a, p->solutions, p->right, p->n, k_here, CURVES_DRAWS,
+                                          key, NULL);
+    }
+}
+
+void curves_first_k(const struct curves_set *s, enum curves_measure m, enum aggregate a, int k, double *out) {
+    for (size_t i = 0; i < s->n; i++) {
+        const struct curves_problem *p = &s->problems[i];
+        const int k_here = MIN(k, p->n);
+        int chosen = -1;
+        if (m == CURVES_COVERAGE)
+            for (int j = 0; j < k_here && chosen < 0; j++) chosen = p->right[j] ? j : -1;
+        else if (k_here > 0)
+            chosen = select_choose(rules[m], a, p->solutions, NULL, k_here).solution;
+        out[i] = chosen >= 0 && p->right[chosen];
+    }
+}
+
+int curves_ks(int n_max, int ks[32]) {
+    int n = 0;
+    for (int k = 1; k > 0 && k < n_max && n < 31; k *= 2) ks[n++] = k;
+    if (n_max > 0) ks[n++] = n_max;
+    return n;
+}

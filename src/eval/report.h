@@ -1,0 +1,87 @@
+/* report.h - what recorded runs show, as data: the terminal, JSON and later pages print the same numbers.
+ *
+ *     struct report *r = report_new();
+ *     report_add(r, "small.brood", REPORT_AGGREGATE_OF_RUN, &e)      one call a run
+ *     r->runs[0].curves[CURVES_WEIGHTED].points[6].accuracy.mean
+ *     report_free(r);
+ *
+ * Accuracies are shares of problems with 95 % intervals over problems (coverage_interval, seeded: the same
+ * runs give the same report). Costs are means a problem, prompts included, counted when the work was done
+ * (docs/costs.md). Ownership: the report owns everything. Threads: one thread owns a report.
+ */
+#ifndef BROOD_REPORT_H
+#define BROOD_REPORT_H
+
+#include "base/json.h"
+#include "eval/curves.h"
+
+struct report_point {
+    int k; /* samples a problem */
+    struct interval accuracy;
+};
+
+struct report_curve { /* n_points 0: cannot be measured on this run */
+    struct report_point points[32];
+    int n_points;
+};
+
+struct report_level {
+    int level, n_problems;
+    struct interval one;                  /* a single sample */
+    struct interval all[CURVES_MEASURES]; /* at n_max samples */
+};
+
+struct report_spend { /* a problem */
+    double tokens_generated, flops_policy, flops_reward;
+};
+
+struct report_run {
+    char *path, *name; /* the file; its name without folder and ending */
+    char *task, *task_hash, *policy, *reward, *strategy, *seed,
+        *select;                                 /* as configured; reward NULL: none */
+    enum aggregate aggregate;                    /* used here */
+    double policy_parameters, reward_parameters; /* 0: not known */
+    int n_problems, n_done, n_graded;
+    int n_max; /* most samples a problem */
+    bool has_rewards;
+    struct report_curve curves[CURVES_MEASURES];
+    struct report_level *levels; /* [n_levels], ascending; none where the task has no levels */
+    int n_levels;
+    struct report_spend prompt, sample; /* k samples cost prompt + k * sample */
+    struct report_spend total;
+    double tokens_read; /* a problem, by both models */
+    double seconds;     /* wall time a done problem, over all sessions */
+    double seconds_all; /* and in all */
+    int n_sessions;
+};
+
+/* The share of problems that one run's selection solves beyond another's, over the problems both have. */
+struct report_gain {
+    int run, reference; /* indices of runs */
+    enum curves_measure measure;
+    int n_problems;
+    struct interval gain; /* of means; the interval is over pairs */
+};
+
+struct report {
+    struct report_run *runs;
+    struct curves_set **sets; /* of each run */
+    struct report_gain *gains;
+    size_t n, cap, cap_sets, n_gains, cap_gains;
+};
+
+/* Instead of an aggregate: the one with which the run was made. */
+#define REPORT_AGGREGATE_OF_RUN AGGREGATES
+
+struct report *report_new(void);
+void report_free(struct report *r);
+MUST bool report_add(struct report *r, const char *path, enum aggregate a, struct err *e);
+MUST bool report_add_store(struct report *r, struct store *s, enum aggregate a, struct err *e);
+/* After the last run: every run of several samples against every run of one. */
+void report_compare(struct report *r);
+
+struct report_spend report_spend_at(const struct report_run *run, int k, bool with_reward);
+/* Docs/json.md describes it. Owned. */
+json_t *report_json(const struct report *r);
+
+#endif

@@ -1,0 +1,81 @@
+/* report_json.c - a report as JSON (docs/json.md). */
+#include "eval/report.h"
+
+static json_t *text_or_null(const char *s) {
+    return s ? json_text(str_from(s)) : json_null();
+}
+
+static json_t *interval_json(struct interval v) {
+    return json_pack("{s:f,s:f,s:f}", "mean", v.mean, "low", v.low, "high", v.high);
+}
+
+static json_t *spend_json(struct report_spend s) {
+    return json_pack("{s:f,s:f,s:f}", "tokens_generated", s.tokens_generated, "flops_policy", s.flops_policy,
+                     "flops_reward", s.flops_reward);
+}
+
+static json_t *curve_json(const struct report_run *run, enum curves_measure m) {
+    json_t *list = json_array();
+    for (int i = 0; i < run->curves[m].n_points; i++) {
+        const struct report_point *p = &run->curves[m].points[i];
+        json_array_append_new(
+            list, json_pack("{s:i,s:o,s:o}", "samples", p->k, "accuracy", interval_json(p->accuracy), "spend",
+                            spend_json(report_spend_at(run, p->k, curves_needs_rewards(m)))));
+    }
+    return list;
+}
+
+static json_t *level_json(const struct report_run *run, const struct report_level *l) {
+    json_t *o = json_pack("{s:i,s:i,s:o}", "level", l->level, "problems", l->n_problems, "one_sample",
+                          interval_json(l->one));
+    for (int m = 0; m < CURVES_MEASURES; m++) {
+        if (run->curves[m].n_points > 0)
+            json_object_set_new(o, curves_measure_name((enum curves_measure)m), interval_json(l->all[m]));
+    }
+    return o;
+}
+
+static json_t *run_json(const struct report_run *run) {
+    json_t *o = json_object(), *curves = json_object(), *levels = json_array();
+    for (int m = 0; m < CURVES_MEASURES; m++) {
+        if (run->curves[m].n_points > 0)
+            json_object_set_new(curves, curves_measure_name((enum curves_measure)m),
+                                curve_json(run, (enum curves_measure)m));
+    }
+    for (int l = 0; l < run->n_levels; l++) json_array_append_new(levels, level_json(run, &run->levels[l]));
+    json_object_set_new(o, "run", text_or_null(run->path));
+    json_object_set_new(o, "task", text_or_null(run->task));
+    json_object_set_new(o, "policy", text_or_null(run->policy));
+    json_object_set_new(o, "policy_parameters", json_real(run->policy_parameters));
+    json_object_set_new(o, "reward", text_or_null(run->reward));
+    json_object_set_new(o, "reward_parameters", json_real(run->reward_parameters));
+    json_object_set_new(o, "strategy", text_or_null(run->strategy));
+    json_object_set_new(o, "seed", text_or_null(run->seed));
+    json_object_set_new(o, "select", text_or_null(run->select));
+    json_object_set_new(o, "aggregate", json_string(aggregate_names[run->aggregate]));
+    json_object_set_new(o, "problems", json_integer(run->n_problems));
+    json_object_set_new(o, "done", json_integer(run->n_done));
+    json_object_set_new(o, "graded", json_integer(run->n_graded));
+    json_object_set_new(o, "samples", json_integer(run->n_max));
+    json_object_set_new(o, "curves", curves);
+    json_object_set_new(o, "levels", levels);
+    json_object_set_new(o, "spend", spend_json(run->total));
+    json_object_set_new(o, "tokens_read", json_real(run->tokens_read));
+    json_object_set_new(o, "seconds", json_real(run->seconds));
+    json_object_set_new(o, "seconds_all", json_real(run->seconds_all));
+    json_object_set_new(o, "sessions", json_integer(run->n_sessions));
+    return o;
+}
+
+json_t *report_json(const struct report *r) {
+    json_t *runs = json_array(), *gains = json_array();
+    for (size_t i = 0; i < r->n; i++) json_array_append_new(runs, run_json(&r->runs[i]));
+    for (size_t i = 0; i < r->n_gains; i++) {
+        const struct report_gain *g = &r->gains[i];
+        json_array_append_new(gains,
+                              json_pack("{s:s,s:s,s:s,s:i,s:o}", "run", r->runs[g->run].path, "over",
+                                        r->runs[g->reference].path, "select", curves_measure_name(g->measure),
+                                        "problems", g->n_problems, "gain", interval_json(g->gain)));
+    }
+    return json_pack("{s:o,s:o}", "runs", runs, "gains", gains);
+}
