@@ -1,0 +1,211 @@
+#include "engine/engine.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "engine/scheduler.h"
+
+enum { ROWS_DEFAULT = 256, ROWS_MAX = 4096, CONTEXTS_DEFAULT = 128 };
+#define KV_BYTES_MIN ((size_t)64 << 20)
+#define KV_BYTES_MAX ((size_t)2 << 30)
+
+struct engine {
+    const struct model *model;
+    const struct kernels *kernels;
+    struct pool *pool;
+    struct transformer transformer;
+    struct kv kv;
+    struct forward forward;
+    struct heads heads;
+    struct scheduler scheduler;
+    struct branch *branches; /* all */
+};
+
+static size_t memory_bytes(void) {
+    long n = sysconf(_SC_PHYS_PAGES), each = sysconf(_SC_PAGESIZE);
+    return n > 0 && each > 0 ? (size_t)n * (size_t)each : SIZE_MAX;
+}
+
+static size_t page_floats(const struct model_config *c) {
+    return (size_t)c->n_layers * (size_t)c->n_kv_heads * kv_head_floats(c->head_width);
+}
+
+static size_t default_kv_bytes(const struct model_config *c) {
+    size_t wanted =
+        (size_t)CONTEXTS_DEFAULT * (size_t)kv_path_pages(c->n_context) * page_floats(c) * sizeof(float);
+    size_t most = MIN(KV_BYTES_MAX, memory_bytes() / 2);
+    return MAX(MIN(wanted, most), MIN(KV_BYTES_MIN, most));
+}
+
+static bool open_memory(struct engine *en, const struct engine_options *o, int n_rows_max, struct err *e) {
+    const struct model_config *c = &en->model->config;
+    size_t page_bytes = page_floats(c) * sizeof(float);
+    size_t kv_bytes = o->kv_bytes ? o->kv_bytes : default_kv_bytes(c);
+    size_t n_pages = MIN(MAX(kv_bytes / page_bytes, 1), INT32_MAX / KV_PAGE / 2);
+    size_t weight_bytes = transformer_bytes(en->model);
+    if (weight_bytes > memory_bytes() || kv_bytes > memory_bytes() - weight_bytes)
+        return err_set(
+            e, ERR_INPUT,
+            "%s: weights of %zu MiB and a key-value cache of %zu MiB do not fit this machine's %zu MiB",
+            en->model->path, weight_bytes >> 20, kv_bytes >> 20, memory_bytes() >> 20);
+    int n_path_pages = (int)MIN((size_t)kv_path_pages(c->n_context), n_pages);
+    int n_positions = MIN(c->n_context, n_path_pages * KV_PAGE);
+    if (!transformer_init(&en->transformer, en->model, n_positions, e)) return false;
+    if (!kv_init(&en->kv, (int)n_pages, page_floats(c), e)) return false;
+    int n_allowed =
+        en->model->tokenizer ? MIN(c->n_vocab, tokenizer_count(en->model->tokenizer)) : c->n_vocab;
+    forward_init(&en->forward, &en->transformer, en->kernels, en->pool, n_rows_max, o->sharing, n_path_pages);
+    heads_init(&en->heads, &en->forward, en->pool, n_rows_max, n_allowed);
+    scheduler_init(&en->scheduler, en->model, &en->kv, &en->forward, &en->heads, n_rows_max, n_path_pages);
+    return true;
+}
+
+struct engine *engine_open(const struct model *m, const struct engine_options *o, struct err *e) {
+    const struct kernels *kernels = kernels_pick();
+    if (!kernels) {
+        err_set(e, ERR_INPUT,
+                "BROOD_ISA=%s is not an instruction set that this machine runs: generic, avx2 or avx512",
+                getenv("BROOD_ISA"));
+        return NULL;
+    }
+    struct engine *en = mem_alloc_aligned(64, sizeof *en);
+    en->model = m;
+    en->kernels = kernels;
+    en->pool = pool_new(o->n_threads > 0 ? o->n_threads : pool_cores());
+    int n_rows_max = o->n_rows_max > 0 ? MIN(o->n_rows_max, ROWS_MAX) : ROWS_DEFAULT;
+    if (!open_memory(en, o, n_rows_max, e)) {
+        engine_close(en);
+        return NULL;
+    }
+    return en;
+}
+
+void engine_close(struct engine *en) {
+    if (!en) return;
+    scheduler_fini(&en->scheduler);
+    heads_fini(&en->heads);
+    forward_fini(&en->forward);
+    for (struct branch *b = en->branches, *next; b; b = next) {
+        next = b->next;
+        free(b);
+    }
+    kv_fini(&en->kv);
+    transformer_fini(&en->transformer);
+    pool_free(en->pool);
+    free(en);
+}
+
+const struct model *engine_model(const struct engine *en) {
+    return en->model;
+}
+
+const char *engine_isa(const struct engine *en) {
+    return en->kernels->name;
+}
+
+/* ---- branches ---- */
+
+/* Takes the caller's reference to node. */
+static struct branch *branch_new(struct engine *en, struct kv_node *node) {
+    struct branch *b = mem_zalloc(1, sizeof *b);
+    b->engine = en;
+    b->node = node;
+    b->next = en->branches;
+    if (b->next) b->next->prev = b;
+    return en->branches = b;
+}
+
+struct branch *engine_root(struct engine *en) {
+    return branch_new(en, kv_root(&en->kv));
+}
+
+struct branch *branch_fork(struct branch *b) {
+    ASSERT(!b->generating);
+    kv_hold(b->node);
+    return branch_new(b->engine, b->node);
+}
+
+void branch_append(struct branch *b, const int *tokens, size_t n) {
+    ASSERT(b->n_requests == 0 && n <= INT32_MAX / 4);
+    for (size_t i = 0; i < n; i++) ASSERT(tokens[i] >= 0 && tokens[i] < b->engine->model->config.n_vocab);
+    b->node = kv_grow(&b->engine->kv, b->node, tokens, (int)n);
+}
+
+void branch_release(struct branch *b) {
+    if (!b) return;
+    ASSERT(b->n_requests == 0);
+    kv_release(&b->engine->kv, b->node);
+    *(b->prev ? &b->prev->next : &b->engine->branches) = b->next;
+    if (b->next) b->next->prev = b->prev;
+    free(b);
+}
+
+size_t branch_length(const struct branch *b) {
+    return (size_t)kv_length(b->node);
+}
+
+size_t branch_computed(const struct branch *b) {
+    return (size_t)kv_path_computed(b->node);
+}
+
+void branch_tokens(const struct branch *b, size_t first, size_t n, int *out) {
+    ASSERT(first <= branch_length(b) && n <= branch_length(b) - first);
+    kv_read_tokens(b->node, (int)first, (int)n, out);
+}
+
+/* ---- requests ---- */
+
+void engine_generate(struct engine *en, const struct engine_generate *g) {
+    ASSERT(g->branch->engine == en);
+    scheduler_generate(&en->scheduler, g);
+}
+
+bool engine_read(struct engine *en, const struct engine_read *r, struct err *e) {
+    ASSERT(r->branch->engine == en);
+    return scheduler_read(&en->scheduler, r, e);
+}
+
+void engine_cancel(struct engine *en, uint64_t id) {
+    scheduler_cancel(&en->scheduler, id);
+}
+
+int engine_step(struct engine *en, struct err *e) {
+    return scheduler_step(&en->scheduler, e);
+}
+
+bool engine_next(struct engine *en, struct engine_event *out) {
+    return scheduler_next(&en->scheduler, out);
+}
+
+int engine_in_flight(const struct engine *en) {
+    return scheduler_in_flight(&en->scheduler);
+}
+
+int engine_wanted(const struct engine *en) {
+    return en->scheduler.n_rows_max;
+}
+
+struct engine_counters engine_counters(const struct engine *en) {
+    struct engine_counters c = en->scheduler.counters;
+    c.n_pages = (uint64_t)en->kv.n_pages;
+    c.n_pages_used = (uint64_t)(en->kv.n_pages - en->kv.n_free);
+    c.n_pages_peak = (uint64_t)en->kv.n_used_peak;
+    c.n_evictions = en->kv.n_evictions;
+    c.n_pages_copied = en->kv.n_copied;
+    return c;
+}
+
+/* ---- checks ---- */
+
+static int n_held(void *ctx, const struct kv_node *node) {
+    const struct engine *en = ctx;
+    int n = scheduler_holds(&en->scheduler, node);
+    for (const struct branch *b = en->branches; b; b = b->next) n += b->node == node;
+    return n;
+}
+
+void engine_check(const struct engine *en) {
+    kv_check(&en->kv, n_held, (void *)(uintptr_t)en);
+    scheduler_check(&en->scheduler);
+}

@@ -1,0 +1,286 @@
+#include "engine/forward.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+/* Below this many multiply-adds a batch is not worth waking a second worker. */
+#define FORWARD_ALONE_BELOW 1e6
+/* A layer up to this size stays in a core's cache while rows pass by. */
+#define FORWARD_ROWS_LAYER_BYTES ((size_t)4 << 20)
+/* With fewer rows a worker, sharing by rows leaves the kernels' register blocks empty. */
+enum { FORWARD_ROWS_PER_WORKER = 4 };
+
+static float *rows_of(int n_rows, size_t stride) {
+    return mem_alloc_aligned(64, (size_t)n_rows * stride * sizeof(float));
+}
+
+void forward_init(struct forward *f, const struct transformer *t, const struct kernels *k, struct pool *pool,
+                  int n_rows_max, enum engine_sharing sharing, int n_path_pages_max) {
+    const struct model_config *c = &t->config;
+    *f = (struct forward){.t = t, .k = k, .pool = pool, .sharing = sharing};
+    f->n_rows_max = n_rows_max;
+    f->n_path_pages_max = n_path_pages_max;
+    f->x_stride = (size_t)transformer_padded(c->d_model);
+    f->qkv_stride = (size_t)t->qkv_width;
+    f->mixed_stride = (size_t)transformer_padded(t->q_width);
+    f->ffn_stride = (size_t)(2 * t->up_first);
+    f->x = rows_of(n_rows_max, f->x_stride);
+    f->norm = rows_of(n_rows_max, f->x_stride);
+    f->out = rows_of(n_rows_max, f->x_stride);
+    f->hidden = rows_of(n_rows_max, f->x_stride);
+    f->qkv = rows_of(n_rows_max, f->qkv_stride);
+    f->mixed = rows_of(n_rows_max, f->mixed_stride);
+    f->ffn = rows_of(n_rows_max, f->ffn_stride);
+    f->scores_floats = (size_t)(c->n_heads / c->n_kv_heads) * (size_t)n_path_pages_max * KV_PAGE;
+    f->scores = rows_of(pool_size(pool), f->scores_floats);
+}
+
+void forward_fini(struct forward *f) {
+    float *all[] = {f->x, f->norm, f->out, f->hidden, f->qkv, f->mixed, f->ffn, f->scores};
+    for (size_t i = 0; i < ARRAY_LEN(all); i++) free(all[i]);
+    *f = (struct forward){0};
+}
+
+/* ---- stages, each over rows [a, b) and, where it multiplies, panels [p, q) ---- */
+
+static void embed(struct forward *f, int a, int b) {
+    for (int i = a; i < b; i++) transformer_embed(f->t, f->rows[i].token, f->x + (size_t)i * f->x_stride);
+}
+
+static void norm(struct forward *f, const float *gain, int a, int b) {
+    const struct model_config *c = &f->t->config;
+    for (int i = a; i < b; i++)
+        f->k->rmsnorm(f->norm + (size_t)i * f->x_stride, f->x + (size_t)i * f->x_stride, gain, c->d_model,
+                      c->norm_eps);
+}
+
+static void add(struct forward *f, int a, int b) {
+    for (int i = a; i < b; i++)
+        f->k->add(f->x + (size_t)i * f->x_stride, f->out + (size_t)i * f->x_stride, f->t->config.d_model);
+}
+
+static void multiply(const struct forward *f, float *y, size_t y_stride, const float *x, size_t x_stride,
+                     const struct matrix *w, int a, int b, int p, int q) {
+    f->k->matmul(y + (size_t)a * y_stride, y_stride, x + (size_t)a * x_stride, x_stride, b - a, w, p, q);
+}
+
+static void qkv(struct forward *f, const struct layer *l, int a, int b, int p, int q) {
+    multiply(f, f->qkv, f->qkv_stride, f->norm, f->x_stride, &l->qkv, a, b, p, q);
+}
+
+static void head_norms(const struct forward *f, float *x, const float *gain, int n_heads) {
+    const struct model_config *c = &f->t->config;
+    for (int h = 0; h < n_heads; h++, x += c->head_width)
+        f->k->rmsnorm(x, x, gain, c->head_width, c->norm_eps);
+}
+
+static void rope_and_store(struct forward *f, const struct layer *l, int a, int b) {
+    const struct transformer *t = f->t;
+    const struct model_config *c = &t->config;
+    size_t head_floats = kv_head_floats(c->head_width);
+    for (int i = a; i < b; i++) {
+        const struct forward_row *row = &f->rows[i];
+        float *q = f->qkv + (size_t)i * f->qkv_stride, *k = q + t->k_first, *v = q + t->v_first;
+        size_t angle = (size_t)row->position * (size_t)(c->head_width / 2);
+        if (l->qkv_bias) f->k->add(q, l->qkv_bias, t->qkv_width);
+        if (l->q_norm) head_norms(f, q, l->q_norm, c->n_heads), head_norms(f, k, l->k_norm, c->n_kv_heads);
+        f->k->rope(q, c->n_heads, c->head_width, t->rope_cos + angle, t->rope_sin + angle);
+        if (!row->store) continue;
+        f->k->rope(k, c->n_kv_heads, c->head_width, t->rope_cos + angle, t->rope_sin + angle);
+        float *block = row->store + (size_t)(l - t->layers) * (size_t)c->n_kv_heads * head_floats;
+        for (int g = 0; g < c->n_kv_heads; g++, block += head_floats)
+            f->k->kv_store(block, row->position % KV_PAGE, k + g * c->head_width, v + g * c->head_width,
+                           c->head_width);
+    }
+}
+
+/* Items are (row, key-value head) pairs, row first. */
+static void attend(struct forward *f, const struct layer *l, int item, int item_end, int i_worker) {
+    const struct model_config *c = &f->t->config;
+    int n_queries = c->n_heads / c->n_kv_heads;
+    float scale = 1.0f / sqrtf((float)c->head_width),
+          *scores = f->scores + (size_t)i_worker * f->scores_floats;
+    size_t layer_offset = (size_t)(l - f->t->layers) * (size_t)c->n_kv_heads;
+    for (; item < item_end; item++) {
+        int i = item / c->n_kv_heads, g = item % c->n_kv_heads, column = g * n_queries * c->head_width;
+        f->k->attend(f->mixed + (size_t)i * f->mixed_stride + column,
+                     f->qkv + (size_t)i * f->qkv_stride + column, n_queries, c->head_width, f->rows[i].pages,
+                     (layer_offset + (size_t)g) * kv_head_floats(c->head_width), f->rows[i].position + 1,
+                     scale, scores);
+    }
+}
+
+static void attend_out(struct forward *f, const struct layer *l, int a, int b, int p, int q) {
+    multiply(f, f->out, f->x_stride, f->mixed, f->mixed_stride, &l->o, a, b, p, q);
+}
+
+/* Panels of the gate, each with the panel of `up` that it meets. */
+static void gate_up(struct forward *f, const struct layer *l, int a, int b, int p, int q) {
+    int up = f->t->up_first / MATRIX_PANEL, column = p * MATRIX_PANEL,
+        column_end = MIN(q * MATRIX_PANEL, f->t->config.d_ffn);
+    multiply(f, f->ffn, f->ffn_stride, f->norm, f->x_stride, &l->gate_up, a, b, p, q);
+    multiply(f, f->ffn, f->ffn_stride, f->norm, f->x_stride, &l->gate_up, a, b, up + p, up + q);
+    for (int i = a; i < b; i++) {
+        float *gate = f->ffn + (size_t)i * f->ffn_stride + column;
+        f->k->silu_mul(gate, gate + f->t->up_first, column_end - column);
+    }
+}
+
+static void down(struct forward *f, const struct layer *l, int a, int b, int p, int q) {
+    multiply(f, f->out, f->x_stride, f->ffn, f->ffn_stride, &l->down, a, b, p, q);
+}
+
+static void final_norm(struct forward *f, int a, int b) {
+    const struct model_config *c = &f->t->config;
+    for (int i = a; i < b; i++)
+        if (f->rows[i].i_head >= 0)
+            f->k->rmsnorm(f->hidden + (size_t)f->rows[i].i_head * f->x_stride, f->x + (size_t)i * f->x_stride,
+                          f->t->norm_final, c->d_model, c->norm_eps);
+}
+
+/* ---- by rows ---- */
+
+static void enter_layer(struct forward *f, const struct layer *l, int a, int b) {
+    norm(f, l->norm_attend, a, b);
+    qkv(f, l, a, b, 0, matrix_panels(&l->qkv));
+    rope_and_store(f, l, a, b);
+}
+
+static void leave_layer(struct forward *f, const struct layer *l, int a, int b, int i_worker) {
+    attend(f, l, a * f->t->config.n_kv_heads, b * f->t->config.n_kv_heads, i_worker);
+    attend_out(f, l, a, b, 0, matrix_panels(&l->o));
+    add(f, a, b);
+    norm(f, l->norm_ffn, a, b);
+    gate_up(f, l, a, b, 0, f->t->up_first / MATRIX_PANEL);
+    down(f, l, a, b, 0, matrix_panels(&l->down));
+    add(f, a, b);
+}
+
+static void share_rows(const struct forward *f, int i_worker, int n_workers, int *a, int *b) {
+    int64_t begin, end;
+    pool_share(f->n_rows, 1, i_worker, n_workers, &begin, &end);
+    *a = (int)begin, *b = (int)end;
+}
+
+/* What lies between two meetings: the end of layer i_layer - 1 and the beginning of layer i_layer. */
+static void job_between(void *ctx, int i_worker, int n_workers) {
+    struct forward *f = ctx;
+    int a, b;
+    share_rows(f, i_worker, n_workers, &a, &b);
+    if (a == b) return;
+    if (f->i_layer == 0)
+        embed(f, a, b);
+    else
+        leave_layer(f, &f->t->layers[f->i_layer - 1], a, b, i_worker);
+    if (f->i_layer < f->t->config.n_layers)
+        enter_layer(f, &f->t->layers[f->i_layer], a, b);
+    else
+        final_norm(f, a, b);
+}
+
+static void job_whole(void *ctx, int i_worker, int n_workers) {
+    struct forward *f = ctx;
+    int a, b;
+    share_rows(f, i_worker, n_workers, &a, &b);
+    if (a == b) return;
+    embed(f, a, b);
+    for (int i = 0; i < f->t->config.n_layers; i++) {
+        enter_layer(f, &f->t->layers[i], a, b);
+        leave_layer(f, &f->t->layers[i], a, b, i_worker);
+    }
+    final_norm(f, a, b);
+}
+
+/* ---- by panels: one meeting after each stage ---- */
+
+enum stage {
+    STAGE_BEGIN,
+    STAGE_QKV,
+    STAGE_ROPE,
+    STAGE_ATTEND,
+    STAGE_O,
+    STAGE_MIDDLE,
+    STAGE_GATE_UP,
+    STAGE_DOWN,
+    STAGE_END
+};
+
+struct stage_job {
+    struct forward *f;
+    const struct layer *l;
+    enum stage stage;
+};
+
+static void job_stage(void *ctx, int i_worker, int n_workers) {
+    const struct stage_job *job = ctx;
+    struct forward *f = job->f;
+    const struct layer *l = job->l;
+    const struct model_config *c = &f->t->config;
+    int n_gate = f->t->up_first / MATRIX_PANEL;
+    const int n_items[] = {
+        [STAGE_BEGIN] = f->n_rows,        [STAGE_QKV] = matrix_panels(&l->qkv),
+        [STAGE_ROPE] = f->n_rows,         [STAGE_ATTEND] = f->n_rows * c->n_kv_heads,
+        [STAGE_O] = matrix_panels(&l->o), [STAGE_MIDDLE] = f->n_rows,
+        [STAGE_GATE_UP] = n_gate,         [STAGE_DOWN] = matrix_panels(&l->down),
+        [STAGE_END] = f->n_rows,
+    };
+    int64_t begin, end;
+    pool_share(n_items[job->stage], 1, i_worker, n_workers, &begin, &end);
+    if (begin == end) return;
+    int a = (int)begin, b = (int)end;
+    switch (job->stage) {
+    case STAGE_BEGIN:
+        if (l == f->t->layers)
+            embed(f, a, b);
+        else
+            add(f, a, b);
+        norm(f, l->norm_attend, a, b);
+        break;
+    case STAGE_QKV: qkv(f, l, 0, f->n_rows, a, b); break;
+    case STAGE_ROPE: rope_and_store(f, l, a, b); break;
+    case STAGE_ATTEND: attend(f, l, a, b, i_worker); break;
+    case STAGE_O: attend_out(f, l, 0, f->n_rows, a, b); break;
+    case STAGE_MIDDLE:
+        add(f, a, b);
+        norm(f, l->norm_ffn, a, b);
+        break;
+    case STAGE_GATE_UP: gate_up(f, l, 0, f->n_rows, a, b); break;
+    case STAGE_DOWN: down(f, l, 0, f->n_rows, a, b); break;
+    case STAGE_END:
+        add(f, a, b);
+        final_norm(f, a, b);
+        break;
+    }
+}
+
+static void run_by_panels(struct forward *f) {
+    struct stage_job job = {.f = f};
+    for (int i = 0; i < f->t->config.n_layers; i++) {
+        job.l = &f->t->layers[i];
+        for (job.stage = STAGE_BEGIN; job.stage < STAGE_END; job.stage++) pool_run(f->pool, job_stage, &job);
+    }
+    pool_run(f->pool, job_stage, &job);
+}
+
+void forward_run(struct forward *f, const struct forward_row *rows, int n_rows, bool independent) {
+    ASSERT(n_rows > 0 && n_rows <= f->n_rows_max);
+    f->rows = rows;
+    f->n_rows = n_rows;
+    int n_workers = pool_size(f->pool), n_layers = f->t->config.n_layers;
+    double n_products = (double)f->t->layer_bytes / sizeof(float) * n_layers * n_rows;
+    bool automatic = f->sharing == ENGINE_SHARING_AUTO;
+    bool by_rows =
+        f->sharing == ENGINE_SHARING_ROWS || (automatic && f->t->layer_bytes <= FORWARD_ROWS_LAYER_BYTES &&
+                                              n_rows >= FORWARD_ROWS_PER_WORKER * n_workers);
+    if (n_workers == 1 || (automatic && n_products < FORWARD_ALONE_BELOW)) {
+        job_whole(f, 0, 1);
+    } else if (!by_rows) {
+        run_by_panels(f);
+    } else if (independent) {
+        pool_run(f->pool, job_whole, f);
+    } else {
+        for (f->i_layer = 0; f->i_layer <= n_layers; f->i_layer++) pool_run(f->pool, job_between, f);
+    }
+}

@@ -1,0 +1,100 @@
+#include "engine/heads.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/rng.h"
+
+/* Below this many weights the head is shared by rows: each worker multiplies and samples its own. */
+#define HEADS_ROWS_WEIGHTS (1 << 20)
+
+void heads_init(struct heads *h, const struct forward *f, struct pool *pool, int n_rows_max, int n_allowed) {
+    const struct model_config *c = &f->t->config;
+    *h = (struct heads){.f = f, .pool = pool, .n_allowed = n_allowed};
+    if (c->head != MODEL_HEAD_LM) return;
+    h->stride = (size_t)transformer_padded(c->n_vocab);
+    h->n_chunk = (int)MIN((size_t)n_rows_max, MAX(16, HEADS_LOGITS_BYTES / (h->stride * sizeof(float))));
+    h->logits = mem_alloc_aligned(64, (size_t)h->n_chunk * h->stride * sizeof(float));
+    h->samplers = mem_zalloc((size_t)pool_size(pool), sizeof *h->samplers);
+    for (int i = 0; i < pool_size(pool); i++) sampler_init(&h->samplers[i], c->n_vocab);
+}
+
+void heads_fini(struct heads *h) {
+    for (int i = 0; h->samplers && i < pool_size(h->pool); i++) sampler_fini(&h->samplers[i]);
+    free(h->samplers);
+    free(h->logits);
+    *h = (struct heads){0};
+}
+
+static void multiply(const struct heads *h, int first, int end, int p, int q) {
+    const struct forward *f = h->f;
+    f->k->matmul(h->logits + (size_t)(first - h->first) * h->stride, h->stride,
+                 f->hidden + (size_t)first * f->x_stride, f->x_stride, end - first, &f->t->head, p, q);
+}
+
+static void draw(struct heads *h, struct head_draw *d, int i_worker) {
+    const float *logits = h->logits + (size_t)(d->i_head - h->first) * h->stride;
+    d->failed = !sampler_draw(&h->samplers[i_worker], h->f->k, logits, h->f->t->config.n_vocab, h->n_allowed,
+                              d->how, rng_unit(d->key, d->counter), &d->token, &d->logprob);
+}
+
+static void job_rows(void *ctx, int i_worker, int n_workers) {
+    struct heads *h = ctx;
+    int64_t begin, end;
+    pool_share(h->end - h->first, 1, i_worker, n_workers, &begin, &end);
+    if (begin == end) return;
+    int first = h->first + (int)begin, last = h->first + (int)end - 1;
+    multiply(h, first, last + 1, 0, matrix_panels(&h->f->t->head));
+    for (int i = 0; i < h->n_draws; i++)
+        if (h->draws[i].i_head >= first && h->draws[i].i_head <= last) draw(h, &h->draws[i], i_worker);
+}
+
+static void job_panels(void *ctx, int i_worker, int n_workers) {
+    struct heads *h = ctx;
+    int64_t begin, end;
+    pool_share(matrix_panels(&h->f->t->head), 1, i_worker, n_workers, &begin, &end);
+    if (begin < end) multiply(h, h->first, h->end, (int)begin, (int)end);
+}
+
+static void job_draws(void *ctx, int i_worker, int n_workers) {
+    struct heads *h = ctx;
+    int64_t begin, end;
+    pool_share(h->n_draws, 1, i_worker, n_workers, &begin, &end);
+    for (int64_t i = begin; i < end; i++)
+        if (h->draws[i].i_head >= h->first && h->draws[i].i_head < h->end) draw(h, &h->draws[i], i_worker);
+}
+
+void heads_draw(struct heads *h, struct head_draw *draws, int n_draws, int n_drawn) {
+    const struct matrix *m = &h->f->t->head;
+    h->draws = draws;
+    h->n_draws = n_draws;
+    enum engine_sharing sharing = h->f->sharing;
+    bool small = (int64_t)m->n_out * m->n_in < HEADS_ROWS_WEIGHTS;
+    for (h->first = 0; h->first < n_drawn; h->first = h->end) {
+        h->end = MIN(n_drawn, h->first + h->n_chunk);
+        bool by_rows = sharing == ENGINE_SHARING_ROWS || (sharing == ENGINE_SHARING_AUTO && small);
+        if (pool_size(h->pool) == 1 || (by_rows && h->end - h->first == 1)) {
+            job_rows(h, 0, 1);
+        } else if (by_rows) {
+            pool_run(h->pool, job_rows, h);
+        } else {
+            pool_run(h->pool, job_panels, h);
+            pool_run(h->pool, job_draws, h);
+        }
+    }
+}
+
+void heads_read(const struct heads *h, const struct head_read *r) {
+    const struct forward *f = h->f;
+    const struct matrix *m = &f->t->head;
+    for (int i = 0; i < r->n_outputs; i++) {
+        float y[MATRIX_PANEL];
+        int output = r->outputs[i];
+        struct matrix panel = {.n_out = MATRIX_PANEL, .n_in = m->n_in, .dtype = m->dtype};
+        panel.panels = (char *)m->panels +
+                       (size_t)(output / MATRIX_PANEL) * matrix_bytes(MATRIX_PANEL, m->n_in, m->dtype);
+        f->k->matmul(y, MATRIX_PANEL, f->hidden + (size_t)r->i_head * f->x_stride, f->x_stride, 1, &panel, 0,
+                     1);
+        r->out[i] = y[output % MATRIX_PANEL] + (f->t->head_bias ? f->t->head_bias[output] : 0);
+    }
+}

@@ -1,0 +1,157 @@
+#include "engine/sampler.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+#define GREEDY_BELOW 1e-5f
+
+void sampler_init(struct sampler *s, int n_vocab) {
+    s->p = mem_alloc_aligned(64, (size_t)n_vocab * sizeof *s->p);
+    s->heap = mem_zalloc((size_t)n_vocab, sizeof *s->heap);
+}
+
+void sampler_fini(struct sampler *s) {
+    free(s->p);
+    free(s->heap);
+    *s = (struct sampler){0};
+}
+
+/* x = m 2^e with m in [sqrt(1/2), sqrt(2)), ln m = 2 artanh((m - 1) / (m + 1)). */
+double sampler_log(double x) {
+    int e;
+    double m = frexp(x, &e);
+    if (m < M_SQRT1_2) m *= 2, e--;
+    double s = (m - 1) / (m + 1), s2 = s * s, sum = 0;
+    for (int i = 21; i >= 1; i -= 2) sum = sum * s2 + 1.0 / i;
+    return 2 * s * sum + e * M_LN2;
+}
+
+/* ---- without filters ---- */
+
+enum { BLOCK = 64 };
+
+static double block_sum(const float *p, int n) {
+    double sum[4] = {0};
+    for (int i = 0; i < n; i++) sum[i % 4] += (double)p[i];
+    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
+static int draw_in_order(const float *p, int n, double unit) {
+    double total = 0, below = 0;
+    for (int i = 0; i < n; i += BLOCK) total += block_sum(p + i, MIN(BLOCK, n - i));
+    double target = unit * total;
+    int last = 0; /* the last id that can be drawn: rounding may leave the target just above every sum */
+    for (int i = 0; i < n; i += BLOCK) {
+        int n_block = MIN(BLOCK, n - i);
+        double sum = block_sum(p + i, n_block);
+        if (sum > 0) last = i;
+        if (below + sum <= target) {
+            below += sum;
+            continue;
+        }
+        for (int j = i; j < i + n_block; j++) {
+            below += (double)p[j];
+            if (below > target) return j;
+        }
+        break;
+    }
+    for (int j = MIN(last + BLOCK, n) - 1; j > last; j--)
+        if (p[j] > 0) return j;
+    return last;
+}
+
+/* ---- with filters ---- */
+
+static bool nucleus(const struct engine_sampling *how) {
+    return how->top_p > 0 && how->top_p < 1;
+}
+
+static bool before(struct candidate a, struct candidate b) {
+    return a.p > b.p || (a.p == b.p && a.id < b.id);
+}
+
+static void sift_down(struct candidate *heap, int n, int i) {
+    struct candidate moving = heap[i];
+    for (int child; (child = 2 * i + 1) < n; i = child) {
+        if (child + 1 < n && before(heap[child + 1], heap[child])) child++;
+        if (!before(heap[child], moving)) break;
+        heap[i] = heap[child];
+    }
+    heap[i] = moving;
+}
+
+/* Those that pass min-p, without those too small for any nucleus of top_p: n tokens of less than (1 -
+ * top_p) / n each leave top_p without them. */
+static int gather(struct sampler *s, int n, const struct engine_sampling *how, double *total) {
+    *total = 0;
+    int n_kept = 0;
+    for (int i = 0; i < n; i++)
+        if (s->p[i] > 0 && s->p[i] >= how->min_p) *total += (double)s->p[i];
+    double floor = how->top_k > 0 || !nucleus(how) ? 0 : 0.5 * (1 - (double)how->top_p) * *total / n;
+    for (int i = 0; i < n; i++)
+        if (s->p[i] > 0 && s->p[i] >= how->min_p && (double)s->p[i] >= floor)
+            s->heap[n_kept++] = (struct candidate){s->p[i], i};
+    return n_kept;
+}
+
+static int draw_filtered(struct sampler *s, int n, const struct engine_sampling *how, double unit) {
+    double total, mass = 0;
+    int n_all = gather(s, n, how, &total), n_heap = n_all, n_kept = 0;
+    for (int i = n_heap / 2 - 1; i >= 0; i--) sift_down(s->heap, n_heap, i);
+    int n_most = how->top_k > 0 ? MIN(how->top_k, n_all) : n_all;
+    double enough = how->top_k > 0 || !nucleus(how) ? INFINITY : (double)how->top_p * total;
+    /* The heap shrinks from its end; the sorted survivors fill that end backwards. */
+    while (n_kept < n_most && (n_kept == 0 || mass < enough)) {
+        struct candidate best = s->heap[0];
+        s->heap[0] = s->heap[--n_heap];
+        if (n_heap > 0) sift_down(s->heap, n_heap, 0);
+        s->heap[n_heap] = best;
+        mass += (double)best.p;
+        n_kept++;
+    }
+    const struct candidate *sorted_end = s->heap + n_all - 1; /* sorted_end[-i] is the i-th */
+    if (how->top_k > 0 && nucleus(how)) {
+        enough = (double)how->top_p * mass;
+        double sum = (double)sorted_end[0].p;
+        int n_nucleus = 1;
+        while (n_nucleus < n_kept && sum < enough) sum += (double)sorted_end[-n_nucleus++].p;
+        n_kept = n_nucleus;
+        mass = sum;
+    }
+    double target = unit * mass, below = 0;
+    for (int i = 0; i < n_kept; i++) {
+        below += (double)sorted_end[-i].p;
+        if (below > target) return sorted_end[-i].id;
+    }
+    return sorted_end[-(n_kept - 1)].id;
+}
+
+/* ---- a draw ---- */
+
+static int largest(const float *logits, int n) {
+    int best = 0;
+    for (int i = 1; i < n; i++)
+        if (logits[i] > logits[best]) best = i;
+    return best;
+}
+
+bool sampler_draw(struct sampler *s, const struct kernels *k, const float *logits, int n_vocab, int n_allowed,
+                  const struct engine_sampling *how, double unit, int *token, float *logprob) {
+    float max, allowed_max;
+    float sum = k->exp_sum(s->p, logits, n_vocab, 1.0f, &max);
+    if (!(sum >= 0.5f && sum <= 3e38f)) return false; /* a NaN or an infinity among the logits */
+    if (how->temperature < GREEDY_BELOW) {
+        *token = largest(logits, n_allowed);
+    } else {
+        if (how->temperature != 1.0f || n_allowed < n_vocab) {
+            float tempered = k->exp_sum(s->p, logits, n_allowed, 1.0f / how->temperature, &allowed_max);
+            if (!(tempered >= 0.5f)) return false; /* nothing is allowed */
+        }
+        bool filtered = how->top_k > 0 || nucleus(how) || how->min_p > 0;
+        *token = filtered ? draw_filtered(s, n_allowed, how, unit) : draw_in_order(s->p, n_allowed, unit);
+    }
+    *logprob = (float)((double)logits[*token] - (double)max - sampler_log((double)sum));
+    return true;
+}

@@ -1,0 +1,66 @@
+/* transformer.h - a Llama-family model's weights as the engine multiplies them.
+ *
+ * Binds tensors by their Hugging Face names, checks shapes, and repacks each matrix into panels
+ * (kernels.h). What is read together is stacked:
+ *
+ *     qkv      q: H*W rows at 0    k: G*W at k_first    v: G*W at v_first     [qkv_width][D]
+ *     gate_up  gate: F rows at 0   up: F at up_first                          [2 * up_first][D]
+ *                                                (each block starts at a multiple of 16 rows)
+ *
+ * A small model (TRANSFORMER_WIDEN_BYTES as F32) is widened to F32 here, others keep their type and are
+ * widened, with the same bits, at use.
+ *
+ * RoPE: inverse frequencies in double, rounded to f32 as every implementation that trains does, angles and
+ * their cosines and sines in double, stored as f32. default, linear (Chen et al. 2023) and llama3 (Llama
+ * 3.1's piecewise scaling).
+ *
+ * Ownership: everything is copied; the model's tensors may be dropped afterwards. Threads: read-only after
+ * transformer_init.
+ */
+#ifndef BROOD_TRANSFORMER_H
+#define BROOD_TRANSFORMER_H
+
+#include "base/err.h"
+#include "model/model.h"
+
+struct layer {
+    float *norm_attend, *norm_ffn; /* [D] */
+    float *qkv_bias;               /* [qkv_width], or NULL */
+    float *q_norm, *k_norm;        /* [W], or NULL */
+    struct matrix qkv;             /* [qkv_width][D] */
+    struct matrix o;               /* [D][H*W] */
+    struct matrix gate_up;         /* [2 * up_first][D] */
+    struct matrix down;            /* [D][F] */
+};
+
+struct transformer {
+    struct model_config config;
+    int q_width, kv_width;           /* H*W, G*W */
+    int k_first, v_first, qkv_width; /* columns of a qkv row */
+    int up_first;                    /* columns of a gate_up row */
+    struct layer *layers;            /* [L] */
+    float *norm_final;               /* [D] */
+    struct matrix head;              /* [n_head_outputs][D] */
+    float *head_bias;                /* [n_head_outputs], or NULL */
+    struct matrix embed;             /* packed like the head, or empty if it is the head itself */
+    float *rope_cos, *rope_sin;      /* [n_positions][W / 2] */
+    int n_positions;
+    size_t layer_bytes; /* weights of one layer */
+};
+
+#define TRANSFORMER_WIDEN_BYTES ((size_t)32 << 20)
+
+/* Positions up to n_positions will be computed. */
+MUST bool transformer_init(struct transformer *t, const struct model *m, int n_positions, struct err *e);
+void transformer_fini(struct transformer *t);
+
+/* What transformer_init will take. */
+size_t transformer_bytes(const struct model *m);
+
+void transformer_embed(const struct transformer *t, int token, float *out); /* [D] */
+
+static inline int transformer_padded(int n) {
+    return (n + MATRIX_PANEL - 1) / MATRIX_PANEL * MATRIX_PANEL;
+}
+
+#endif
