@@ -281,6 +281,57 @@ static void dropped_asks_are_closed_or_withdrawn(void **state) {
     search_free(s);
 }
 
+/* A strategy of this test: two steps side by side; node 1 has two children, of which the first has one. */
+static void branchy_init(struct search *s) {
+    search_want_expand(s, 0, false);
+    search_want_expand(s, 0, false);
+}
+
+static void branchy_told(struct search *s, int node) {
+    if (node == 1) {
+        search_want_expand(s, 1, false);
+        search_want_expand(s, 1, false);
+    } else if (node == 3) {
+        search_want_score(s, 3);
+        search_want_expand(s, 3, true);
+    } else if (node == 2) {
+        search_want_drop(s, 4);
+        search_want_drop(s, 1);
+    }
+}
+
+static void a_dropped_branch_closes_all_that_is_open_below_it(void **state) {
+    UNUSED(state);
+    const struct search_ops ops = {.size = sizeof(struct search),
+                                   .init = branchy_init,
+                                   .told_node = branchy_told,
+                                   .told_score = branchy_told};
+    const struct search_strategy strategy = {.name = "branchy", .ops = &ops};
+    struct search_spec spec = {.strategy = &strategy};
+    struct search_context context = {1, true, 10};
+    struct search_told step = {.finish = SEARCH_STEP, .n_tokens = 1, .answer_class = -1};
+    struct search_ask ask;
+    struct err e;
+    struct search *s = search_new(&spec, &context, &e);
+    tree_get(&s->tree, 0)->score_asked = true;
+    for (int i = 1; i <= 2; i++) assert_true(search_ask(s, &ask) && ask.node == i);
+    search_tell_node(s, 1, &step);
+    tree_get(&s->tree, 1)->score_asked = true;
+    for (int i = 3; i <= 4; i++) assert_true(search_ask(s, &ask) && ask.node == i && ask.parent == 1);
+    search_tell_node(s, 3, &step);
+    assert_true(search_ask(s, &ask) && ask.op == SEARCH_SCORE && ask.node == 3);
+    assert_true(search_ask(s, &ask) && ask.op == SEARCH_EXPAND && ask.node == 5 && ask.until_end);
+    assert_int_equal(s->n_open, 4); /* 2, 4, the score of 3, and 5 */
+    search_tell_node(s, 2, &step);
+    assert_true(search_ask(s, &ask) && ask.op == SEARCH_DROP && ask.node == 4);
+    assert_int_equal(s->n_open, 2);
+    assert_true(search_ask(s, &ask) && ask.op == SEARCH_DROP && ask.node == 1);
+    assert_int_equal(s->n_open, 0);
+    assert_true(!search_ask(s, &ask) && search_done(s));
+    tree_check(search_tree(s));
+    search_free(s);
+}
+
 static void a_step_that_uses_up_the_tokens_cannot_go_on(void **state) {
     UNUSED(state);
     struct search *s = script_search("beam:n=2,width=1");
@@ -307,6 +358,7 @@ int main(void) {
         cmocka_unit_test(samples_are_written_once_and_scored_if_they_ended),
         cmocka_unit_test(samples_do_not_depend_on_the_order_of_telling),
         cmocka_unit_test(dropped_asks_are_closed_or_withdrawn),
+        cmocka_unit_test(a_dropped_branch_closes_all_that_is_open_below_it),
         cmocka_unit_test(a_step_that_uses_up_the_tokens_cannot_go_on),
     };
     return cmocka_run_group_tests_name("search", tests, NULL, NULL);
