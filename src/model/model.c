@@ -105,6 +105,8 @@ static uint64_t hash_content(const struct opening *o) {
     const char *chat = o->tokenizer_config.chat_template;
     if (chat) h = rng_hash(h, chat, strlen(chat));
     h = rng_hash(h, chat_name(m->chat), strlen(chat_name(m->chat)));
+    const int begins[] = {tokenizer_bos(m->tokenizer), tokenizer_bos_token(m->tokenizer)};
+    h = rng_hash(h, begins, sizeof begins);
     for (int i = 0; i < m->n_tensors; i++) h = hash_tensor(h, &m->tensors[i]);
     return h;
 }

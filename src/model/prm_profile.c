@@ -68,16 +68,10 @@ bool prm_profile_detect(const struct model *m, struct prm_profile *p, struct err
 }
 
 double prm_profile_score(const struct prm_profile *p, const float *outputs) {
-    switch (p->readout) {
-    case PRM_SOFTMAX_GOOD: {
-        double sum = 0, max = outputs[0];
-        for (int i = 1; i < p->n_outputs; i++) max = fmax(max, outputs[i]);
-        for (int i = 0; i < p->n_outputs; i++) sum += exp((double)outputs[i] - max);
-        return exp((double)outputs[0] - max) / sum;
-    }
-    case PRM_SIGMOID:
-        return 1 / (1 + exp(-(double)outputs[0]));
-    }
-    ASSERT(!"a readout");
-    return 0;
+    double good = outputs[0], max = good, sum = 0;
+    if (p->readout == PRM_SIGMOID) return 1 / (1 + exp(-good));
+    ASSERT(p->readout == PRM_SOFTMAX_GOOD);
+    for (int i = 1; i < p->n_outputs; i++) max = fmax(max, outputs[i]);
+    for (int i = 0; i < p->n_outputs; i++) sum += exp((double)outputs[i] - max);
+    return exp(good - max) / sum;
 }

@@ -15,8 +15,8 @@ static const char *const contents[] = {
     "What is 1+1?",
     "  padded on both sides \n\n",
     "\xe3\x80\x80\xc2\xa0wide\x1c \xe2\x80\xa8",
-    "caf\xc3\xa9 \xf0\x9f\x98\xb6\xe2\x80\x8d\xf0\x9f\x8c\xab\xef\xb8\x8f $\\frac{1}{2}$ 'quoted' \"twice\" "
-    "{{ braces }} {% if %}",
+    "caf\xc3\xa9 \xf0\x9f\x98\xb6\xe2\x80\x8d\xf0\x9f\x8c\xab\xef\xb8\x8f $\\frac{1}{2}$",
+    "'quoted' \"twice\" {{ braces }} {% if %}",
     "",
     "\n",
     "line\r\nline\ttab \\n not a newline",
