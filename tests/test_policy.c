@@ -449,6 +449,8 @@ static void toy_limits_failures_and_order(void **state) {
     assert_true(n_out_of_order > 150);
     assert_int_equal(policy_in_flight(p), 0);
     assert_int_equal(policy_work(p, 0, &e), 0);
+    assert_true(policy_computed(p).tokens_read == 1 &&
+                policy_computed(p).tokens_generated == 2 * (198 - n_failed));
 
     static const int beyond[] = {0, 0, 0, 0, 0}, outside[] = {3};
     assert_null(policy_extend(p, root, 0, STR(""), beyond, 5, &e));

@@ -319,19 +319,23 @@ static void costs_follow_positions(void **state) {
     struct policy_prefix *root = root_of(p);
     struct cost cost = policy_root_cost(p, root);
     double flops = 0, n_prompt = (double)strlen(question);
-    for (double i = 0; i < n_prompt; i++) flops += model_flops_per_token(&m->config, i, 0);
+    for (double i = 0; i < n_prompt; i++) flops += model_flops_per_token(&m->config, i + 1, 0);
     assert_true(cost.tokens_read == n_prompt && cost.tokens_generated == 0 && cost.flops == flops);
 
     struct kept k = run_one(p, root, 1, POLICY_UNTIL_END);
     flops = 0;
     for (double i = 0; i < k.n_tokens; i++)
-        flops += model_flops_per_token(&m->config, n_prompt + i, TINY_VOCAB);
+        flops += model_flops_per_token(&m->config, n_prompt + i + 1, TINY_VOCAB);
     assert_true(k.cost.tokens_generated == k.n_tokens && k.cost.tokens_read == 0 && k.cost.flops == flops);
     assert_true(info->flops_per_token + 7 * info->flops_per_position ==
-                model_flops_per_token(&m->config, 7, TINY_VOCAB));
+                model_flops_per_token(&m->config, 8, TINY_VOCAB));
     assert_true(info->n_parameters == (double)model_parameters(m) && info->n_context == TINY_CONTEXT);
     assert_true(info->n_wanted > 1 && strlen(info->identity) == 16);
     drop(p, &k);
+    struct cost computed = policy_computed(p); /* all but the last token, which nothing follows */
+    double last = model_flops_per_token(&m->config, n_prompt + k.n_tokens, 0);
+    assert_true(computed.tokens_generated == k.n_tokens && computed.tokens_read == n_prompt);
+    assert_true(computed.flops == cost.flops + flops - last);
     policy_release(p, root);
     policy_close(p);
     model_close(m);

@@ -229,6 +229,7 @@ static void cancelled_jobs_are_not_told(void **state) {
         reward_release(r, result.prefix);
     }
     assert_int_equal(n, 8);
+    assert_true(reward_computed(r).tokens_read == 9); /* the root and eight steps */
     reward_submit(r, &(struct reward_job){.id = 1, .from = root, .text = STR("open at the end")});
     reward_release(r, root);
     reward_close(r);

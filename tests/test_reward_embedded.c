@@ -130,6 +130,36 @@ static void step_by_step_is_the_whole(void **state) {
     reward_close(r);
 }
 
+/* A tree of steps, three below each: what was computed is the root and every step once. */
+static void every_token_is_read_once(void **state) {
+    UNUSED(state);
+    struct reward *r = open_tiny(1);
+    enum { N_NODES = 1 + 3 + 9 + 27 };
+    struct reward_prefix *prefixes[N_NODES] = {root_of(r)};
+    struct cost charged = reward_root_cost(r, prefixes[0]);
+    for (int first = 1, parent = 0; first < N_NODES; first = first * 3 + 1) {
+        int end = first * 3 + 1;
+        char text[32];
+        for (int i = first; i < end; i++) {
+            snprintf(text, sizeof text, "step %d\n\n", i);
+            struct reward_prefix *from = prefixes[parent + (i - first) / 3];
+            reward_submit(r, &(struct reward_job){.id = (uint64_t)i, .from = from, .text = str_from(text)});
+        }
+        struct reward_result result;
+        while (next_result(r, &result)) {
+            struct kept k = keep(&result);
+            cost_add(&charged, &k.cost);
+            prefixes[result.id] = k.prefix;
+        }
+        parent = first;
+    }
+    struct cost computed = reward_computed(r);
+    assert_true(computed.tokens_read == charged.tokens_read && computed.tokens_generated == 0);
+    assert_true(computed.flops == charged.flops);
+    for (int i = 0; i < N_NODES; i++) reward_release(r, prefixes[i]);
+    reward_close(r);
+}
+
 static void blanks_make_no_steps(void **state) {
     UNUSED(state);
     struct reward *r = open_tiny(1);
@@ -194,14 +224,14 @@ static void costs_follow_positions(void **state) {
     struct reward *r = open_tiny(1);
     struct reward_prefix *root = root_of(r);
     double n_prompt = (double)strlen(question), flops = 0;
-    for (double i = 0; i < n_prompt; i++) flops += model_flops_per_token(&m->config, i, 0);
+    for (double i = 0; i < n_prompt; i++) flops += model_flops_per_token(&m->config, i + 1, 0);
     struct cost cost = reward_root_cost(r, root);
     assert_true(cost.tokens_read == n_prompt && cost.flops == flops);
 
     struct kept k = score(r, root, "abc\n\nde"); /* a b c marker d e marker */
     flops = 0;
     for (int i = 0; i < 7; i++)
-        flops += model_flops_per_token(&m->config, n_prompt + i, i == 3 || i == 6 ? 2 : 0);
+        flops += model_flops_per_token(&m->config, n_prompt + i + 1, i == 3 || i == 6 ? 2 : 0);
     assert_true(k.cost.tokens_read == 7 && k.cost.tokens_generated == 0 && k.cost.flops == flops);
     assert_string_equal(reward_info(r)->aggregate, "min");
     assert_string_equal(reward_info(r)->kind, "embedded");
@@ -321,6 +351,7 @@ static void the_bundled_model_scores_as_pytorch_did(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(step_by_step_is_the_whole),
+        cmocka_unit_test(every_token_is_read_once),
         cmocka_unit_test(blanks_make_no_steps),
         cmocka_unit_test(company_and_threads_change_nothing),
         cmocka_unit_test(costs_follow_positions),

@@ -8,9 +8,10 @@
  * A step ends with the token in which its separator becomes complete (the match is over bytes, across
  * tokens); blank separators in front of a step belong to it.
  *
- * Costs are a function of positions alone: a token at position t costs model_flops_per_token at a context of
- * t; the prompt is read (no head outputs) and charged to the root, every sampled token is charged to its job
- * with the whole head. What the engine really computed, evicted pages again included, is in its own counters.
+ * Costs are a function of positions alone: the token at position t attends to t + 1 of them and costs
+ * model_flops_per_token of that; the prompt is read (no head outputs) and charged to the root, every sampled
+ * token is charged to its job with the whole head. What was really computed (policy_computed) differs by what
+ * is evicted and computed again, by last tokens that nothing follows, and by jobs that were cancelled.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -143,7 +144,7 @@ static double flops_of(const struct embedded *p, size_t first, size_t n, double 
 static struct cost embedded_root_cost(const struct policy *policy, const struct policy_prefix *root) {
     const struct embedded *p = (const struct embedded *)policy;
     size_t n = branch_length(root->branch);
-    double per_token = model_flops_per_token(&p->model->config, 0, 0);
+    double per_token = model_flops_per_token(&p->model->config, 1, 0);
     return (struct cost){.tokens_read = (double)n, .flops = flops_of(p, 0, n, per_token)};
 }
 
@@ -315,6 +316,13 @@ static int embedded_in_flight(const struct policy *policy) {
     return (int)((const struct embedded *)policy)->n_jobs;
 }
 
+static struct cost embedded_computed(const struct policy *policy) {
+    struct engine_counters c = engine_counters(((const struct embedded *)policy)->engine);
+    return (struct cost){.tokens_read = (double)(c.n_prefilled + c.n_recomputed),
+                         .tokens_generated = (double)c.n_sampled,
+                         .flops = c.flops};
+}
+
 /* ---- opening and closing ---- */
 static void embedded_close(struct policy *policy) {
     struct embedded *p = (struct embedded *)policy;
@@ -344,17 +352,18 @@ static const struct policy_ops embedded_ops = {
     .work = embedded_work,
     .next = embedded_next,
     .in_flight = embedded_in_flight,
+    .computed = embedded_computed,
 };
 
 static void fill_info(struct embedded *p) {
     const struct model *m = p->model;
     const struct model_config *c = &m->config;
-    double at_start = model_flops_per_token(c, 0, c->n_vocab);
+    double at_start = model_flops_per_token(c, 1, c->n_vocab);
     p->base.info = (struct policy_info){
         .kind = "embedded",
         .n_parameters = (double)model_parameters(m),
         .flops_per_token = at_start,
-        .flops_per_position = model_flops_per_token(c, 1, c->n_vocab) - at_start,
+        .flops_per_position = model_flops_per_token(c, 2, c->n_vocab) - at_start,
         .n_context = c->n_context,
         .n_wanted = engine_wanted(p->engine),
         .sampling = {.temperature = m->sampling.temperature,

@@ -114,6 +114,10 @@ int policy_in_flight(const struct policy *p) {
     return p->ops->in_flight(p);
 }
 
+struct cost policy_computed(const struct policy *p) {
+    return p->ops->computed(p);
+}
+
 /* ---- what kinds share ---- */
 struct str policy_separator(const struct policy_options *o) {
     return str_from(o->separator ? o->separator : "\n\n");

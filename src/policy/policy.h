@@ -119,6 +119,8 @@ void policy_cancel(struct policy *p,
 MUST int policy_work(struct policy *p, double seconds_max, struct err *e);
 bool policy_next(struct policy *p, struct policy_result *out);
 int policy_in_flight(const struct policy *p); /* jobs submitted whose result has not been taken */
+/* What has really been computed since the policy was opened, work done again or thrown away included. */
+struct cost policy_computed(const struct policy *p);
 
 /* ---- what a kind implements: each function as the one of the same name above ---- */
 struct policy_ops {
@@ -133,6 +135,7 @@ struct policy_ops {
     int (*work)(struct policy *p, double seconds_max, struct err *e);
     bool (*next)(struct policy *p, struct policy_result *out);
     int (*in_flight)(const struct policy *p);
+    struct cost (*computed)(const struct policy *p);
 };
 
 struct policy { /* first member of every kind's own struct */

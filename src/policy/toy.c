@@ -22,9 +22,12 @@ struct toy {
     struct toy_params params;
     struct policy_queue queue;
     char *separator;
+    struct cost computed;
     struct buf text;           /* of the last result */
     int tokens[TOY_DEPTH_MAX]; /* likewise */
 };
+
+static const struct cost one_token_read = {.tokens_read = 1, .flops = 1};
 
 enum { TAG_FAIL = 0x746f79 };
 
@@ -41,13 +44,14 @@ static struct policy_prefix *toy_root(struct policy *p, const struct policy_prom
     UNUSED(e);
     struct policy_prefix *root = mem_zalloc(1, sizeof *root);
     toy_chain_init(&root->chain, &t->params, prompt->text);
+    cost_add(&t->computed, &one_token_read);
     return root;
 }
 
 static struct cost toy_root_cost(const struct policy *p, const struct policy_prefix *root) {
     UNUSED(p);
     UNUSED(root);
-    return (struct cost){.tokens_read = 1, .flops = 1};
+    return one_token_read;
 }
 
 static struct policy_prefix *toy_extend(struct policy *p, struct policy_prefix *from, int index,
@@ -125,11 +129,16 @@ static bool toy_next(struct policy *p, struct policy_result *out) {
     out->text = buf_str(&t->text);
     out->tokens = t->tokens;
     out->cost = (struct cost){.tokens_generated = out->n_tokens, .flops = out->n_tokens};
+    cost_add(&t->computed, &out->cost);
     return true;
 }
 
 static int toy_in_flight(const struct policy *p) {
     return (int)((const struct toy *)p)->queue.n_jobs;
+}
+
+static struct cost toy_computed(const struct policy *p) {
+    return ((const struct toy *)p)->computed;
 }
 
 static const struct policy_ops toy_ops = {
@@ -143,6 +152,7 @@ static const struct policy_ops toy_ops = {
     .work = toy_work,
     .next = toy_next,
     .in_flight = toy_in_flight,
+    .computed = toy_computed,
 };
 
 struct policy *policy_open_toy(const char *rest, const struct policy_options *o, struct err *e) {

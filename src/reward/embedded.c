@@ -229,7 +229,7 @@ static void tell(struct embedded *p, struct job *job, const float *outputs, stru
     out->n_rewards = (int)job->n_marks;
     size_t n = branch_length(job->branch) - job->n_before;
     double one_mark =
-        model_flops_per_token(&p->model->config, 0, profile->n_outputs) - p->base.info.flops_per_token;
+        model_flops_per_token(&p->model->config, 1, profile->n_outputs) - p->base.info.flops_per_token;
     out->cost.tokens_read = (double)n;
     out->cost.flops = flops_of(p, job->n_before, n) + (double)job->n_marks * one_mark;
     out->prefix = prefix_new(job->branch);
@@ -257,6 +257,13 @@ static int embedded_in_flight(const struct reward *r) {
     return (int)((const struct embedded *)r)->n_jobs;
 }
 
+static struct cost embedded_computed(const struct reward *r) {
+    struct engine_counters c = engine_counters(((const struct embedded *)r)->engine);
+    return (struct cost){.tokens_read = (double)(c.n_prefilled + c.n_recomputed),
+                         .tokens_generated = (double)c.n_sampled,
+                         .flops = c.flops};
+}
+
 /* ---- opening and closing ---- */
 static void embedded_close(struct reward *r) {
     struct embedded *p = (struct embedded *)r;
@@ -281,16 +288,17 @@ static const struct reward_ops embedded_ops = {
     .work = embedded_work,
     .next = embedded_next,
     .in_flight = embedded_in_flight,
+    .computed = embedded_computed,
 };
 
 static void fill_info(struct embedded *p) {
     const struct model *m = p->model;
-    double at_start = model_flops_per_token(&m->config, 0, 0);
+    double at_start = model_flops_per_token(&m->config, 1, 0);
     p->base.info = (struct reward_info){
         .kind = "embedded",
         .n_parameters = (double)model_parameters(m),
         .flops_per_token = at_start,
-        .flops_per_position = model_flops_per_token(&m->config, 1, 0) - at_start,
+        .flops_per_position = model_flops_per_token(&m->config, 2, 0) - at_start,
         .n_context = m->config.n_context,
         .n_wanted = engine_wanted(p->engine),
     };

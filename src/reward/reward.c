@@ -102,6 +102,10 @@ int reward_in_flight(const struct reward *r) {
     return r->ops->in_flight(r);
 }
 
+struct cost reward_computed(const struct reward *r) {
+    return r->ops->computed(r);
+}
+
 /* ---- what kinds share ---- */
 int reward_split_steps(struct str text, struct str separator, void (*each)(void *ctx, struct str step),
                        void *ctx) {

@@ -71,6 +71,7 @@ void reward_cancel(struct reward *r, uint64_t id);
 MUST int reward_work(struct reward *r, double seconds_max, struct err *e);
 bool reward_next(struct reward *r, struct reward_result *out);
 int reward_in_flight(const struct reward *r);
+struct cost reward_computed(const struct reward *r); /* as policy_computed */
 
 /* The steps of a text: splits at the separator, trims, drops blanks. Calls each(ctx, step) in order (each may
  * be NULL); returns how many. */
@@ -89,6 +90,7 @@ struct reward_ops {
     int (*work)(struct reward *r, double seconds_max, struct err *e);
     bool (*next)(struct reward *r, struct reward_result *out);
     int (*in_flight)(const struct reward *r);
+    struct cost (*computed)(const struct reward *r);
 };
 
 struct reward { /* first member of every kind's own struct */

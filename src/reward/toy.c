@@ -30,8 +30,11 @@ struct toy {
     char *separator;
     struct toy_job *jobs; /* first in, first out; the first n_ready may be answered */
     size_t n_jobs, n_ready, cap;
+    struct cost computed;
     float rewards[TOY_DEPTH_MAX]; /* of the last result */
 };
+
+static const struct cost one_token_read = {.tokens_read = 1, .flops = 1};
 
 enum { TAG_NOISE = 0x746f79 };
 
@@ -44,16 +47,18 @@ static void toy_close(struct reward *r) {
 }
 
 static struct reward_prefix *toy_root(struct reward *r, const char *problem_text, struct err *e) {
+    struct toy *t = (struct toy *)r;
     UNUSED(e);
     struct reward_prefix *root = mem_zalloc(1, sizeof *root);
-    toy_chain_init(&root->chain, &((struct toy *)r)->params, problem_text);
+    toy_chain_init(&root->chain, &t->params, problem_text);
+    cost_add(&t->computed, &one_token_read);
     return root;
 }
 
 static struct cost toy_root_cost(const struct reward *r, const struct reward_prefix *root) {
     UNUSED(r);
     UNUSED(root);
-    return (struct cost){.tokens_read = 1, .flops = 1};
+    return one_token_read;
 }
 
 struct walk {
@@ -147,11 +152,16 @@ static bool toy_next(struct reward *r, struct reward_result *out) {
     out->rewards = t->rewards;
     out->prefix = mem_dup(&at, sizeof at);
     out->cost = (struct cost){.tokens_read = out->n_rewards, .flops = out->n_rewards};
+    cost_add(&t->computed, &out->cost);
     return true;
 }
 
 static int toy_in_flight(const struct reward *r) {
     return (int)((const struct toy *)r)->n_jobs;
+}
+
+static struct cost toy_computed(const struct reward *r) {
+    return ((const struct toy *)r)->computed;
 }
 
 static const struct reward_ops toy_ops = {
@@ -165,6 +175,7 @@ static const struct reward_ops toy_ops = {
     .work = toy_work,
     .next = toy_next,
     .in_flight = toy_in_flight,
+    .computed = toy_computed,
 };
 
 struct reward *reward_open_toy(const char *rest, const struct reward_options *o, struct err *e) {
