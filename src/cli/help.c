@@ -23,22 +23,23 @@ static const char specs[] =
 
 /* Words wrapped at HELP_WIDTH; lines after the first begin at `indent`, the first at `at`. */
 static void wrap(FILE *out, const char *text, int indent, int at) {
+    bool spaced = true; /* nothing stands before the next word */
     while (*text) {
-        const size_t n = strcspn(text, " \n");
-        if (at + 1 + (int)n > HELP_WIDTH && at > indent) {
+        const int n = (int)strcspn(text, " \n");
+        if (at + !spaced + n > HELP_WIDTH && at > indent) {
             fprintf(out, "\n%*s", indent, "");
             at = indent;
+            spaced = true;
         }
-        at += fprintf(out, "%.*s", (int)n, text);
+        at += fprintf(out, "%s%.*s", spaced ? "" : " ", n, text);
+        spaced = false;
         text += n;
         if (*text == '\n') {
             fprintf(out, "\n%*s", indent, "");
             at = indent;
-            text++;
-        } else if (*text == ' ') {
-            text++;
-            if (at + 1 + (int)strcspn(text, " \n") <= HELP_WIDTH) at += fprintf(out, " ");
+            spaced = true;
         }
+        text += *text != '\0';
     }
     fputc('\n', out);
 }

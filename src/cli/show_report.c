@@ -10,9 +10,9 @@
 #include "cli/table.h"
 
 static const char *const titles[CURVES_MEASURES] = {
-    [CURVES_MAJORITY] = "majority",           [CURVES_BEST] = "best-of-N",
-    [CURVES_WEIGHTED] = "weighted best-of-N", [CURVES_FIRST_VERIFIED] = "first verified",
-    [CURVES_COVERAGE] = "coverage (pass@k)",
+    [CURVES_MAJORITY] = "majority", [CURVES_BEST] = "best-of-N",
+    [CURVES_WEIGHTED] = "weighted", [CURVES_FIRST_VERIFIED] = "first verified",
+    [CURVES_COVERAGE] = "coverage",
 };
 
 static void interval_cell(struct table *t, const struct interval *v) {
@@ -186,6 +186,20 @@ static void print_gains(const struct report *r) {
 
 /* ---- the chart ---- */
 
+static bool is_curve(const struct report_run *run) {
+    return run->independent && !is_single(run) && shows(run, CURVES_COVERAGE);
+}
+
+/* What a run without a curve comes to: its one solution, or what its own selection chose. */
+static const struct interval *height_of(const struct report_run *run) {
+    if (is_single(run)) return &run->curves[CURVES_COVERAGE].points[0].accuracy;
+    for (int m = 0; m < CURVES_MEASURES; m++) {
+        if (shows(run, m) && strcmp(run->select, curves_measure_name((enum curves_measure)m)) == 0)
+            return &run->curves[m].points[0].accuracy;
+    }
+    return NULL;
+}
+
 static void print_chart(const struct report *r, const struct report_run *run) {
     struct chart_series series[CHART_SERIES_MAX];
     int n = 0;
@@ -200,13 +214,11 @@ static void print_chart(const struct report *r, const struct report_run *run) {
     }
     for (size_t i = 0; i < r->n && n < CHART_SERIES_MAX; i++) {
         const struct report_run *other = &r->runs[i];
-        if (!is_single(other) || !shows(other, CURVES_COVERAGE)) continue;
-        series[n++] = (struct chart_series){.name = other->name,
-                                            .is_line = true,
-                                            .n_points = 1,
-                                            .y = {other->curves[CURVES_COVERAGE].points[0].accuracy.mean}};
+        if (is_curve(other) || !shows(other, CURVES_COVERAGE) || !height_of(other)) continue;
+        series[n++] = (struct chart_series){
+            .name = other->name, .is_line = true, .n_points = 1, .y = {height_of(other)->mean}};
     }
-    printf("\n  right answers of %s, %% of %d problems\n", run->name, run->n_graded);
+    printf("\n  right answers of %s, %% of %d problems\n\n", run->name, run->n_graded);
     chart_print(series, n, chart_columns(), chart_colours(), stdout);
 }
 
@@ -236,6 +248,6 @@ void show_report(const struct report *r, bool with_chart) {
     if (r->n > 1) print_singles(r);
     print_gains(r);
     for (size_t i = 0; i < r->n && with_chart; i++) {
-        if (!is_single(&r->runs[i]) && shows(&r->runs[i], CURVES_COVERAGE)) print_chart(r, &r->runs[i]);
+        if (is_curve(&r->runs[i])) print_chart(r, &r->runs[i]);
     }
 }

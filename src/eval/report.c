@@ -70,6 +70,7 @@ static bool read_config(struct report_run *run, const struct store *s, enum aggr
     run->policy = config_text_or(config, "policy", "name", "?");
     run->reward = config_text(config, "reward", "name");
     run->strategy = config_text_or(config, "strategy", NULL, "?");
+    run->independent = strncmp(run->strategy, "sample", 6) == 0 || strcmp(run->strategy, "greedy") == 0;
     run->seed = config_text_or(config, "seed", NULL, "?");
     run->select = config_text_or(config, "select", NULL, "?");
     run->policy_parameters = config_parameters(config, "policy");
@@ -91,7 +92,11 @@ static uint64_t interval_key(void) {
 static void fill_curves(struct report_run *run, const struct curves_set *set) {
     double *x = mem_zalloc(set->n, sizeof *x);
     int ks[32];
-    const int n_ks = set->n > 0 ? curves_ks(set->n_max, ks) : 0;
+    int n_ks = set->n > 0 ? curves_ks(set->n_max, ks) : 0;
+    if (n_ks > 1 && !run->independent) {
+        ks[0] = set->n_max;
+        n_ks = 1;
+    }
     for (int m = 0; m < CURVES_MEASURES; m++) {
         struct report_curve *c = &run->curves[m];
         if (!curves_can_measure(set, (enum curves_measure)m)) continue;
@@ -180,6 +185,7 @@ static void fill_costs(struct report_run *run, const struct curves_set *set) {
 }
 
 struct report_spend report_spend_at(const struct report_run *run, int k, bool with_reward) {
+    if (!run->independent) return run->total;
     return (struct report_spend){
         .tokens_generated = k * run->sample.tokens_generated,
         .flops_policy = run->prompt.flops_policy + k * run->sample.flops_policy,

@@ -42,12 +42,15 @@ struct report_run {
     enum aggregate aggregate;                    /* used here */
     double policy_parameters, reward_parameters; /* 0: not known */
     int n_problems, n_done, n_graded;
-    int n_max; /* most samples a problem */
+    int n_max; /* most solutions a problem */
+    /* The solutions are independent samples: k of them are what k samples would have given. Those of a search
+     * over steps are not, and its curves have one point, with all of them. */
+    bool independent;
     bool has_rewards;
     struct report_curve curves[CURVES_MEASURES];
     struct report_level *levels; /* [n_levels], ascending; none where the task has no levels */
     int n_levels;
-    struct report_spend prompt, sample; /* k samples cost prompt + k * sample */
+    struct report_spend prompt, sample; /* k independent samples cost prompt + k * sample */
     struct report_spend total;
     double tokens_read; /* a problem, by both models */
     double seconds;     /* wall time a done problem, over all sessions */

@@ -57,6 +57,7 @@ static json_t *run_json(const struct report_run *run) {
     json_object_set_new(o, "done", json_integer(run->n_done));
     json_object_set_new(o, "graded", json_integer(run->n_graded));
     json_object_set_new(o, "samples", json_integer(run->n_max));
+    json_object_set_new(o, "independent", json_boolean(run->independent));
     json_object_set_new(o, "curves", curves);
     json_object_set_new(o, "levels", levels);
     json_object_set_new(o, "spend", spend_json(run->total));

@@ -37,10 +37,17 @@ struct run {
     volatile sig_atomic_t stopped;
 };
 
+/* The number that was meant: 0.8, not the 0.800000011920929 that a float makes of it. */
+static double as_written(float x) {
+    char text[32];
+    snprintf(text, sizeof text, "%.7g", (double)x);
+    return strtod(text, NULL);
+}
+
 void run_fill_spec(struct search_spec *spec, const struct policy_info *info, enum aggregate aggregate) {
-    search_spec_recommend(spec, "temperature", (double)info->sampling.temperature);
-    search_spec_recommend(spec, "top_p", (double)info->sampling.top_p);
-    search_spec_recommend(spec, "min_p", (double)info->sampling.min_p);
+    search_spec_recommend(spec, "temperature", as_written(info->sampling.temperature));
+    search_spec_recommend(spec, "top_p", as_written(info->sampling.top_p));
+    search_spec_recommend(spec, "min_p", as_written(info->sampling.min_p));
     search_spec_recommend(spec, "top_k", info->sampling.top_k);
     search_spec_recommend(spec, "aggregate", aggregate);
 }
