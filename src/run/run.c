@@ -44,17 +44,6 @@ static double as_written(float x) {
     return strtod(text, NULL);
 }
 
-/* 0.8f as 0.8: the shortest decimal that gives the float back, so that records read as the model's file does.
- */
-static double decimal(float x) {
-    char text[32];
-    for (int digits = 1; digits <= 9; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, (double)x);
-        if (strtof(text, NULL) == x) break;
-    }
-    return strtod(text, NULL);
-}
-
 void run_fill_spec(struct search_spec *spec, const struct policy_info *info, enum aggregate aggregate) {
     search_spec_recommend(spec, "temperature", as_written(info->sampling.temperature));
     search_spec_recommend(spec, "top_p", as_written(info->sampling.top_p));
