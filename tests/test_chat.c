@@ -19,6 +19,12 @@
 #define CHATML_DEFAULT_TEMPLATE                                                                              \
     "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}"                   \
     "{{ '<|im_start|>system\\nBe \\\\boxed{} and isn\\'t.<|im_end|>\\n' }}{% endif %}" CHATML_LOOP
+/* Many configurations escape once only, so that Jinja's literals hold line breaks themselves. */
+#define WITH_LINE_BREAKS                                                                                     \
+    "\n  {%- for message in messages %}\n  {% if loop.first and messages[0][\"role\"] != 'system' %}"        \
+    "{{ \"<|im_start|>system\nIt\\'s brief.<|im_end|>\n\" }}{% endif %}"                                     \
+    "{{'<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n'}}{% endfor %}"                \
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 #define LLAMA3_TEMPLATE                                                                                      \
     "{% set loop_messages = messages %}{% for message in loop_messages %}{% set content = "                  \
     "'<|start_header_id|>' + "                                                                               \
@@ -182,6 +188,12 @@ static void text_is_encoded_across_parts(void **state) {
 
 static void unknown_templates_show_the_way_out(void **state) {
     static const char *const templates[] = {
+        "It's text." CHATML_TEMPLATE,
+        CHATML_TEMPLATE " .",
+        CHATML_TEMPLATE "\n\n\n",
+        "{{ x }}\n" CHATML_TEMPLATE,
+        "{{ x }} " CHATML_TEMPLATE,
+        "{% if x %}  \n\n{% endif %}" CHATML_TEMPLATE,
         "{{ bos_token }}{% for m in messages %}{{ m.content }}{% endfor %} and something more that need not "
         "be shown",
         "{{ '<think>' }}" CHATML_TEMPLATE,
@@ -197,6 +209,32 @@ static void unknown_templates_show_the_way_out(void **state) {
         assert_non_null(strstr(e.msg, "--chat lab, plain, chatml"));
         assert_null(strstr(e.msg, "need not be shown"));
     }
+}
+
+static void templates_may_be_laid_out(void **state) {
+    static const char *const templates[] = {
+        CHATML_TEMPLATE "\n",
+        "  " CHATML_TEMPLATE,
+        "\t{%- if x %}\n\n\n  {%- endif -%}\n\n " CHATML_TEMPLATE,
+        "{% if x %}\n  {% endif %}\n" CHATML_TEMPLATE,
+        "{# isn't code #}\n" CHATML_TEMPLATE,
+        "{{ x -}}\n" CHATML_TEMPLATE,
+    };
+    UNUSED(state);
+    for (size_t i = 0; i < ARRAY_LEN(templates); i++) chat_close(open_ok(templates[i], "chatml"));
+}
+
+static void a_huge_template_is_refused(void **state) {
+    UNUSED(state);
+    struct err e = {0};
+    struct buf text = {0};
+    while (text.len <= 1 << 20) buf_add_str(&text, STR("{{ '<|im_start|>system\\n' ['"));
+    assert_null(chat_open(buf_cstr(&text), tokenizer, "here", &e));
+    assert_non_null(strstr(e.msg, "is over"));
+    text.ptr[1 << 20] = '\0';
+    assert_null(chat_open(buf_cstr(&text), tokenizer, "here", &e));
+    assert_non_null(strstr(e.msg, "--chat"));
+    buf_free(&text);
 }
 
 static void formats_need_their_tokens(void **state) {
@@ -245,6 +283,8 @@ int main(void) {
         cmocka_unit_test(contents_never_become_special),
         cmocka_unit_test(text_is_encoded_across_parts),
         cmocka_unit_test(unknown_templates_show_the_way_out),
+        cmocka_unit_test(templates_may_be_laid_out),
+        cmocka_unit_test(a_huge_template_is_refused),
         cmocka_unit_test(formats_need_their_tokens),
         cmocka_unit_test(impossible_conversations_are_refused),
     };

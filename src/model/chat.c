@@ -4,8 +4,9 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "model/chat_template.h"
 
-enum { SPECIALS_MAX = 4 };
+enum { SPECIALS_MAX = 4, TEMPLATE_BYTES_MAX = 1 << 20 };
 
 struct writer {
     const struct tokenizer *t;
@@ -24,7 +25,7 @@ struct turns {
 /* A format is one row here and one function. */
 struct row {
     const char *name;
-    bool (*recognise)(const char *as_written, const char *normal);
+    bool (*recognise)(const struct chat_template *t);
     void (*render)(const struct chat_format *f, struct writer *w, const struct turns *turns);
     bool needs_bos;
     const char *specials[SPECIALS_MAX]; /* tokens it puts, by index */
@@ -95,9 +96,8 @@ static const char lab_template[] =
     "{% for message in messages %}{% if message['role'] == 'user' %}Q: {{ message['content'] }}\nA:\n"
     "{% elif message['role'] == 'assistant' %}{{ message['content'] }}<|end|>{% endif %}{% endfor %}";
 
-static bool recognise_lab(const char *as_written, const char *normal) {
-    UNUSED(normal);
-    return strcmp(as_written, lab_template) == 0;
+static bool recognise_lab(const struct chat_template *t) {
+    return strcmp(t->raw, lab_template) == 0;
 }
 
 static void render_lab(const struct chat_format *f, struct writer *w, const struct turns *turns) {
@@ -132,7 +132,7 @@ static bool has_any(const char *text, const char *const *words, size_t n) {
     return false;
 }
 
-static bool recognise_chatml(const char *as_written, const char *normal) {
+static bool recognise_chatml(const struct chat_template *t) {
     static const char *const others[] = {"think",  "macro",           "strftime",   "bos_token", "namespace",
                                          "split(", "strip",           "trim",       "replace",   "upper",
                                          "title",  "raise_exception", "loop.last%}"};
@@ -140,9 +140,8 @@ static bool recognise_chatml(const char *as_written, const char *normal) {
         "'<|im_start|>'+message.role+'\\n'+message.content+'<|im_end|>'+'\\n'",
         "'<|im_start|>'+message.role+'\\n'+message.content+'<|im_end|>\\n'",
     };
-    UNUSED(as_written);
-    return has_any(normal, turns, ARRAY_LEN(turns)) && strstr(normal, "'<|im_start|>assistant\\n'") &&
-           !has_any(normal, others, ARRAY_LEN(others));
+    return !t->writes_text && has_any(t->normal, turns, ARRAY_LEN(turns)) &&
+           strstr(t->normal, "'<|im_start|>assistant\\n'") && !has_any(t->normal, others, ARRAY_LEN(others));
 }
 
 static void put_chatml_head(const struct chat_format *f, struct writer *w, const char *role) {
@@ -179,13 +178,15 @@ static bool has_llama3_turn(const char *normal) {
            !has_any(normal, others, ARRAY_LEN(others));
 }
 
-static bool recognise_llama3(const char *as_written, const char *normal) {
-    return has_llama3_turn(normal) && !strstr(as_written, "Date") && !strstr(as_written, "system_message");
+static bool recognise_llama3(const struct chat_template *t) {
+    return !t->writes_text && has_llama3_turn(t->normal) && !strstr(t->normal, "Date") &&
+           !strstr(t->normal, "system_message");
 }
 
-static bool recognise_llama31(const char *as_written, const char *normal) {
-    return has_llama3_turn(normal) && strstr(as_written, "\"Cutting Knowledge Date: December 2023\\n\"") &&
-           strstr(normal, "'TodayDate:'+date_string+'\\n\\n'") && strstr(as_written, "26 Jul 2024");
+static bool recognise_llama31(const struct chat_template *t) {
+    return !t->writes_text && has_llama3_turn(t->normal) &&
+           strstr(t->unified, "\"Cutting Knowledge Date: December 2023\\n\"") &&
+           strstr(t->normal, "'TodayDate:'+date_string+'\\n\\n'") && strstr(t->unified, "26 Jul 2024");
 }
 
 static void put_llama3_head(const struct chat_format *f, struct writer *w, const char *role) {
@@ -233,56 +234,6 @@ static const struct row rows[] = {
     {"llama-3.1", recognise_llama31, render_llama31, true, {LLAMA3_TOKENS}},
 };
 
-/* A template reduced to what tells formats apart: white space gone, one kind of quotes and of field access.
- */
-static char *normalise(const char *text) {
-    struct buf out = {0};
-    for (const char *p = text; *p; p++) {
-        if (strchr(" \t\r\n", *p)) continue;
-        buf_add_char(&out, *p == '"' ? '\'' : *p);
-    }
-    char *squeezed = buf_take(&out);
-    for (const char *p = squeezed; *p; p++) {
-        const char *close = strncmp(p, "['", 2) == 0 ? strstr(p, "']") : NULL;
-        if (close && close - p < 40) {
-            buf_add_char(&out, '.');
-            buf_add(&out, p + 2, (size_t)(close - p - 2));
-            p = close + 1;
-        } else {
-            buf_add_char(&out, *p);
-        }
-    }
-    free(squeezed);
-    return buf_take(&out);
-}
-
-/* The inside of a Jinja string literal up to text `end`: NULL if the literal ends before. */
-static char *read_literal(const char *p, const char *end) {
-    struct buf out = {0};
-    for (; *p && strncmp(p, end, strlen(end)) != 0; p++) {
-        if (*p == '\'' || *p == '"') break;
-        if (*p == '\\' && p[1]) {
-            p++;
-            buf_add_char(&out, *p == 'n' ? '\n' : *p == 't' ? '\t' : *p);
-        } else {
-            buf_add_char(&out, *p);
-        }
-    }
-    if (strncmp(p, end, strlen(end)) == 0) return buf_take(&out);
-    buf_free(&out);
-    return NULL;
-}
-
-/* Qwen's '<|im_start|>system\nYou are ...<|im_end|>\n' for conversations without a system message. */
-static char *find_system_default(const char *template_text) {
-    static const char head[] = "<|im_start|>system\\n";
-    for (const char *p = strstr(template_text, head); p; p = strstr(p + 1, head)) {
-        char *text = read_literal(p + sizeof head - 1, "<|im_end|>");
-        if (text) return text;
-    }
-    return NULL;
-}
-
 static bool find_tokens(struct chat_format *f, const struct tokenizer *t, const char *where, struct err *e) {
     const struct row *row = f->row;
     for (int i = 0; i < SPECIALS_MAX && row->specials[i]; i++) {
@@ -311,21 +262,28 @@ static struct chat_format *open_row(const struct row *row, const struct tokenize
 struct chat_format *chat_open(const char *template_text, const struct tokenizer *t, const char *where,
                               struct err *e) {
     if (!template_text) return chat_open_named("plain", t, where, e);
-    char *normal = normalise(template_text);
-    const struct row *found = NULL;
-    for (size_t i = 0; i < ARRAY_LEN(rows) && !found; i++) {
-        if (rows[i].recognise && rows[i].recognise(template_text, normal)) found = &rows[i];
+    if (strlen(template_text) > TEMPLATE_BYTES_MAX) {
+        err_set(e, ERR_INPUT, "%s: a chat template of %zu bytes is over the %d allowed", where,
+                strlen(template_text), TEMPLATE_BYTES_MAX);
+        return NULL;
     }
-    free(normal);
-    if (!found) {
+    struct chat_template text = chat_template_read(template_text);
+    const struct row *found = NULL;
+    struct chat_format *f = NULL;
+    for (size_t i = 0; i < ARRAY_LEN(rows) && !found; i++) {
+        if (rows[i].recognise && rows[i].recognise(&text)) found = &rows[i];
+    }
+    if (found)
+        f = open_row(found, t, where, e);
+    else
         err_set(e, ERR_INPUT,
                 "%s: chat template \"%.60s\" is not known; name the format that the model was trained with: "
                 "--chat %s",
                 where, template_text, chat_names());
-        return NULL;
-    }
-    struct chat_format *f = open_row(found, t, where, e);
-    if (f && found->render == render_chatml) f->system_default = find_system_default(template_text);
+    /* Qwen's '<|im_start|>system\nYou are ...<|im_end|>\n' for conversations without a system message. */
+    if (f && found->render == render_chatml)
+        f->system_default = chat_template_literal(&text, "<|im_start|>system\\n", "<|im_end|>");
+    chat_template_fini(&text);
     return f;
 }
 

@@ -8,7 +8,7 @@
 #include "base/mem.h"
 
 #define CONFIG_BYTES_MAX   ((size_t)32 << 20)
-#define TEMPLATE_BYTES_MAX ((size_t)1 << 20)
+#define TEMPLATE_BYTES_MAX ((size_t)2 << 20)
 
 /* "text" or {"content": "text", ...} */
 static bool parse_token(const json_t *root, const char *key, char **out, const char *where, struct err *e) {

@@ -1,4 +1,7 @@
-"""Renders conversations with jinja2 as Hugging Face does: JSON lines in (template, messages, add_generation_prompt), JSON strings out."""
+"""Renders conversations with jinja2 as Hugging Face does.
+
+In: JSON lines of (template, messages, add_generation_prompt). Out: JSON strings.
+"""
 import json
 import sys
 
