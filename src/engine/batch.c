@@ -104,6 +104,7 @@ static void add_late_marks(struct scheduler *s, struct request *r) {
         struct kv_node *node = r->node;
         while (node->first > position) node = node->parent;
         ask_position(s, node, position);
+        s->n_late_rows++;
     }
 }
 
@@ -162,7 +163,7 @@ static void add_marks(struct scheduler *s) {
 
 void batch_build(struct scheduler *s) {
     s->step++;
-    s->n_rows = s->n_heads = s->n_tables = s->n_nodes = s->n_draws = 0;
+    s->n_rows = s->n_heads = s->n_tables = s->n_nodes = s->n_late_rows = s->n_draws = 0;
     if (s->n_running == 0) return;
     add_generating(s);
     add_uncomputed(s);

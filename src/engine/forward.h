@@ -53,7 +53,7 @@ void forward_init(struct forward *f, const struct transformer *t, const struct k
                   int n_rows_max, enum engine_sharing sharing, int n_path_pages_max);
 void forward_fini(struct forward *f);
 
-/* independent: no row sees another row of this batch. Leaves f->hidden. */
+/* independent: no row reads a page that another row of this batch stores into. Leaves f->hidden. */
 void forward_run(struct forward *f, const struct forward_row *rows, int n_rows, bool independent);
 
 #endif

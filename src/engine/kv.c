@@ -293,7 +293,7 @@ static void check_idle_list(const struct kv *kv) {
     ASSERT(kv->idle_last == prev);
 }
 
-static void check_node(const struct kv *kv, const struct kv_node *node) {
+static void check_node(const struct kv_node *node) {
     const struct kv_node *parent = node->parent;
     ASSERT(node->first == (parent ? kv_length(parent) : 0));
     ASSERT(node->n_tokens > 0 || !parent || (node->n_users == 1 && node->n_pages == 0));
@@ -307,13 +307,14 @@ static void check_node(const struct kv *kv, const struct kv_node *node) {
     }
     ASSERT(node->idle == (node->n_pins == 0 && node->n_pages > 0 && node->n_children_resident == 0));
     ASSERT(node->n_users > 0);
+}
+
+static void check_poison(const struct kv *kv, int page) {
 #ifdef BROOD_POISON
-    for (int i = 0; i < kv->n_free; i++) {
-        const float *p = kv->memory + (size_t)kv->free_pages[i] * kv->page_floats;
-        ASSERT(p[0] != p[0] && p[kv->page_floats - 1] != p[kv->page_floats - 1]);
-    }
+    const float *p = kv->memory + (size_t)page * kv->page_floats;
+    ASSERT(p[0] != p[0] && p[kv->page_floats - 1] != p[kv->page_floats - 1]);
 #else
-    UNUSED(kv);
+    UNUSED(kv), UNUSED(page);
 #endif
 }
 
@@ -323,9 +324,10 @@ void kv_check(const struct kv *kv, int (*n_held)(void *ctx, const struct kv_node
     for (int i = 0; i < kv->n_free; i++) {
         ASSERT(kv->free_pages[i] >= 0 && kv->free_pages[i] < kv->n_pages && !seen[kv->free_pages[i]]);
         seen[kv->free_pages[i]] = 1;
+        check_poison(kv, kv->free_pages[i]);
     }
     for (const struct kv_node *node = kv->all; node; node = node->all_next) {
-        check_node(kv, node);
+        check_node(node);
         for (int i = 0; i < node->n_pages; i++) {
             ASSERT(node->pages[i] >= 0 && node->pages[i] < kv->n_pages && !seen[node->pages[i]]);
             seen[node->pages[i]] = 1;

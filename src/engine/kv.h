@@ -32,13 +32,17 @@
  *   - the idle list holds exactly the unpinned nodes with pages and without children with pages, oldest
  *     first
  *
- * With BROOD_POISON defined, pages that nobody owns are NaN throughout.
+ * With BROOD_POISON defined (it is under AddressSanitizer), pages that nobody owns are NaN throughout.
  */
 #ifndef BROOD_KV_H
 #define BROOD_KV_H
 
 #include "base/err.h"
 #include "kernels/kernels.h"
+
+#if defined(__SANITIZE_ADDRESS__) && !defined(BROOD_POISON)
+#define BROOD_POISON
+#endif
 
 struct kv_node {
     struct kv_node *parent;

@@ -244,7 +244,8 @@ static bool advance_generate(struct scheduler *s, struct request *r) {
 }
 
 static void compute(struct scheduler *s) {
-    bool independent = true;
+    /* A row that asks about a page which another row stores into is not: kernels load whole pages. */
+    bool independent = s->n_late_rows == 0;
     for (int i = 0; i < s->n_nodes; i++) independent &= s->nodes[i]->n_rows == 1;
     forward_run(s->forward, s->rows, s->n_rows, independent);
     heads_draw(s->heads, s->draws, s->n_draws, s->n_drawn);

@@ -1,6 +1,6 @@
 /* scheduler.h - continuous batching: which rows the next forward pass computes.
  *
- *     waiting (FIFO) --admit: its pages fit--> running (n_rows_max at most, oldest first) --> done (FIFO) --told
+ *     waiting (FIFO) --admit: pages fit--> running (n_rows_max at most, oldest first) --> done (FIFO) --told
  *
  * A request is admitted when the pages that it needs at worst are free or idle beside all that was
  * promised to the running ones: nothing that runs ever waits for memory, so there is no deadlock, and no
@@ -72,7 +72,7 @@ struct scheduler {
     const float **tables;         /* [n_rows_max][n_path_pages_max] page tables */
     int n_tables, n_path_pages_max;
     struct kv_node **nodes; /* [n_rows_max] that have rows */
-    int n_nodes;
+    int n_nodes, n_late_rows;
     struct head_draw *draws; /* [n_rows_max] */
     int n_draws;
     double flops_row, flops_context, flops_output;
