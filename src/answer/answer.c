@@ -3,6 +3,7 @@
 #include "answer/decide.h"
 #include "answer/fold.h"
 #include "answer/parse.h"
+#include "answer/qwen.h"
 
 #include "base/mem.h"
 #include "base/rng.h"
@@ -15,6 +16,7 @@ struct answer {
     struct answer_options options;
     struct tree tree;
     const struct node *root; /* NULL: unparsable */
+    struct buf normal;       /* under ANSWER_QWEN */
 };
 
 struct answer *answer_parse(struct str text, const struct answer_options *options) {
@@ -24,6 +26,7 @@ struct answer *answer_parse(struct str text, const struct answer_options *option
     node_tree_init(&a->tree);
     struct str trimmed = str_trim(a->text);
     if (trimmed.len == 0 || trimmed.len > ANSWER_BYTES_MAX) return a;
+    if (a->options.rules == ANSWER_QWEN) qwen_normalise(trimmed, &a->normal);
     struct lex lex;
     lex_run(&lex, trimmed, &a->tree, a->options.comma_decimal);
     struct node *root = parse_run(&lex, &a->tree);
@@ -36,6 +39,7 @@ struct answer *answer_parse(struct str text, const struct answer_options *option
 void answer_free(struct answer *a) {
     if (!a) return;
     node_tree_fini(&a->tree);
+    buf_free(&a->normal);
     free((char *)(uintptr_t)a->text.ptr);
     free(a);
 }
@@ -52,10 +56,21 @@ struct str answer_text(const struct answer *a) {
     return a->text;
 }
 
+static int order_of(struct str x, struct str y) {
+    int c = memcmp(x.ptr, y.ptr, MIN(x.len, y.len));
+    return c ? c : (x.len > y.len) - (x.len < y.len);
+}
+
 enum answer_verdict answer_equal(const struct answer *a, const struct answer *b) {
     ASSERT(a->options.rules == b->options.rules && a->options.n_decimals == b->options.n_decimals);
     if (str_equal(str_trim(a->text), str_trim(b->text))) return ANSWER_EQUAL;
+    if (a->options.rules == ANSWER_QWEN) return qwen_equal(buf_str(&a->normal), buf_str(&b->normal));
     if (!a->root || !b->root) return ANSWER_CANNOT_TELL;
+    if (order_of(a->text, b->text) > 0) { /* symmetric by construction */
+        const struct answer *t = a;
+        a = b;
+        b = t;
+    }
     struct decide d = {.n_decimals = a->options.n_decimals, .n_steps_left = DECIDE_STEPS};
     return decide(&d, a->root, b->root);
 }

@@ -39,10 +39,11 @@ static enum answer_verdict contained(struct decide *d, const struct node *a, con
     for (uint32_t i = 0; i < a->n_kids; i++) {
         enum answer_verdict best = ANSWER_DIFFERENT;
         for (uint32_t j = 0; j < b->n_kids && best != ANSWER_EQUAL; j++) {
-            if (used[j]) continue;
             enum answer_verdict v = decide(d, a->kids[i], b->kids[j]);
-            if (v == ANSWER_EQUAL) used[j] = once;
-            if (v != ANSWER_DIFFERENT) best = v;
+            if (v == ANSWER_EQUAL && !used[j])
+                used[j] = once, best = v;
+            else if (v != ANSWER_DIFFERENT)
+                best = ANSWER_CANNOT_TELL; /* its equal is taken already */
         }
         all = both(all, best);
         if (all == ANSWER_DIFFERENT) break;
@@ -59,7 +60,8 @@ static enum answer_verdict as_sets(struct decide *d, const struct node *a, const
 static enum answer_verdict as_multisets(struct decide *d, const struct node *a, const struct node *b) {
     if (a->n_kids > DECIDE_ITEMS_MAX || b->n_kids > DECIDE_ITEMS_MAX) return ANSWER_CANNOT_TELL;
     if (a->n_kids != b->n_kids) return ANSWER_DIFFERENT;
-    return contained(d, a, b, true);
+    enum answer_verdict v = contained(d, a, b, true);
+    return v == ANSWER_CANNOT_TELL ? contained(d, b, a, true) : v;
 }
 
 static bool of_tuples(const struct node *list) {
@@ -68,19 +70,35 @@ static bool of_tuples(const struct node *list) {
     return true;
 }
 
-/* Lists without regard to order. Repetition counts, unless the list cannot be anything but a set of
+static bool may_repeat(struct decide *d, const struct node *list) {
+    if (list->n_kids > 100) return true;
+    for (uint32_t i = 1; i < list->n_kids; i++)
+        for (uint32_t j = 0; j < i; j++)
+            if (decide(d, list->kids[i], list->kids[j]) != ANSWER_DIFFERENT) return true;
+    return false;
+}
+
+/* Lists without regard to order. In a list repetition counts, unless it cannot be anything but a set of
  * solutions. */
 static enum answer_verdict lists_equal(struct decide *d, const struct node *a, const struct node *b) {
-    bool sets = (a->kind == NODE_SET && b->kind == NODE_SET) || (of_tuples(a) && of_tuples(b));
-    if (sets) return as_sets(d, a, b);
+    if (a->kind == NODE_SET || b->kind == NODE_SET || (of_tuples(a) && of_tuples(b))) {
+        enum answer_verdict v = as_sets(d, a, b);
+        const struct node *list = a->kind == NODE_SET ? b : a;
+        bool sets = list->kind == NODE_SET || of_tuples(list);
+        return v != ANSWER_EQUAL || sets || !may_repeat(d, list) ? v : ANSWER_CANNOT_TELL;
+    }
     enum answer_verdict v = as_multisets(d, a, b);
     if (v == ANSWER_DIFFERENT) v = doubtful(as_sets(d, a, b)); /* "1, 1, 2" and "1, 2" */
     return v;
 }
 
+/* Every element has a label of its own. */
 static bool all_labelled(const struct node *n) {
-    for (uint32_t i = 0; i < n->n_kids; i++)
-        if (n->kids[i]->kind != NODE_LABEL) return false;
+    for (uint32_t i = 0; i < n->n_kids; i++) {
+        if (n->kids[i]->kind != NODE_LABEL || n->n_kids > 50) return false;
+        for (uint32_t j = 0; j < i; j++)
+            if (str_equal(n->kids[i]->name, n->kids[j]->name)) return false;
+    }
     return n->n_kids > 1;
 }
 

@@ -70,12 +70,6 @@ static bool exact_log(struct exact *x, ca_t out, ca_t base) {
     return divide(x, out, base);
 }
 
-static bool reciprocal(struct exact *x, ca_t v) {
-    if (ca_check_is_zero(v, x->ctx) != T_FALSE) return false;
-    ca_inv(v, v, x->ctx);
-    return true;
-}
-
 /* sinh and cosh through exp: (e^x - sign e^-x) / 2 */
 static bool hyperbolic(struct exact *x, enum func f, ca_t v) {
     ca_t up, down, sum;
@@ -95,6 +89,30 @@ static bool hyperbolic(struct exact *x, enum func f, ca_t v) {
     ca_clear(up, x->ctx);
     ca_clear(down, x->ctx);
     ca_clear(sum, x->ctx);
+    return ok;
+}
+
+/* tan, cot, sec, csc through sine and cosine */
+static bool quotient(struct exact *x, enum func f, ca_t v) {
+    ca_t s, c;
+    ca_init(s, x->ctx);
+    ca_init(c, x->ctx);
+    ca_sin_cos(s, c, v, x->ctx);
+    bool by_sine = f == FUNC_COT || f == FUNC_CSC, ok;
+    ca_set(v, f == FUNC_TAN ? s : c, x->ctx);
+    if (f == FUNC_SEC || f == FUNC_CSC) ca_one(v, x->ctx);
+    ok = divide(x, v, by_sine ? s : c);
+    ca_clear(s, x->ctx);
+    ca_clear(c, x->ctx);
+    return ok;
+}
+
+static bool log_ten(struct exact *x, ca_t v) {
+    ca_t ten;
+    ca_init(ten, x->ctx);
+    ca_set_ui(ten, 10, x->ctx);
+    bool ok = exact_log(x, v, ten);
+    ca_clear(ten, x->ctx);
     return ok;
 }
 
@@ -119,14 +137,8 @@ static bool exact_unary(struct exact *x, enum func f, ca_t v) {
         if (ca_check_is_zero(v, x->ctx) != T_FALSE) return false;
         ca_log(v, v, x->ctx);
         return true;
-    case FUNC_LOG: {
-        ca_t ten;
-        ca_init(ten, x->ctx);
-        ca_set_ui(ten, 10, x->ctx);
-        bool ok = exact_log(x, v, ten);
-        ca_clear(ten, x->ctx);
-        return ok;
-    }
+    case FUNC_LOG:
+        return log_ten(x, v);
     case FUNC_SIN:
         ca_sin(v, v, x->ctx);
         return true;
@@ -136,22 +148,8 @@ static bool exact_unary(struct exact *x, enum func f, ca_t v) {
     case FUNC_TAN:
     case FUNC_COT:
     case FUNC_SEC:
-    case FUNC_CSC: {
-        ca_t s, c;
-        ca_init(s, x->ctx);
-        ca_init(c, x->ctx);
-        ca_sin_cos(s, c, v, x->ctx);
-        bool top = f == FUNC_TAN || f == FUNC_CSC;
-        ca_set(v, top ? s : c, x->ctx);
-        bool ok = true;
-        if (f == FUNC_TAN || f == FUNC_COT)
-            ok = divide(x, v, top ? c : s);
-        else
-            ok = reciprocal(x, v);
-        ca_clear(s, x->ctx);
-        ca_clear(c, x->ctx);
-        return ok;
-    }
+    case FUNC_CSC:
+        return quotient(x, f, v);
     case FUNC_ASIN:
         ca_asin(v, v, x->ctx);
         return true;

@@ -9,10 +9,10 @@
 
 struct scan {
     struct lex *l;
-    size_t at, end;
-    int depth;      /* of \text{...} inside each other */
-    int n_brackets; /* open ( [ \{ : a bare comma between digits is a separator there */
-    int n_envs;     /* open \begin */
+    size_t at, end, start; /* start: of the token being read */
+    int depth;             /* of \text{...} inside each other */
+    int n_brackets;        /* open ( [ \{ : a bare comma between digits is a separator there */
+    int n_envs;            /* open \begin */
     bool in_text, spaced;
 };
 
@@ -40,7 +40,7 @@ static struct lex_token *emit(struct scan *s, int kind, int op, struct str text)
     }
     if (l->n_tokens + 1 > l->cap) MEM_GROW(l->tokens, l->cap, l->n_tokens + 1);
     struct lex_token *t = &l->tokens[l->failed ? 0 : l->n_tokens++];
-    *t = (struct lex_token){.kind = (uint8_t)kind, .op = (uint8_t)op, .at = (uint32_t)s->at, .text = text};
+    *t = (struct lex_token){.kind = (uint8_t)kind, .op = (uint8_t)op, .at = (uint32_t)s->start, .text = text};
     t->flags = (uint16_t)((s->in_text ? LEX_IN_TEXT : 0) | (s->spaced ? LEX_SPACE : 0));
     s->spaced = false;
     return t;
@@ -125,15 +125,19 @@ static void scan_number(struct scan *s) {
     size_t n = count_digits(s, s->at), sep;
     bool grouped = false, has_point = false, comma = s->l->comma_decimal;
     buf_add_str(&b, slice(s, s->at, s->at + n));
-    bool may_group = n >= 1 && n <= 3 && peek(s, 0) != '0';
+    const struct lex_token *before = last(s);
+    bool script = before && before->kind == LEX_CHAR && (before->op == '^' || before->op == '_');
+    bool may_group = n >= 1 && n <= 3 && peek(s, 0) != '0' && !script; /* \log_2 256 */
     s->at += n;
     while (may_group && (sep = group_separator(s, s->at)) > 0) {
         buf_add_str(&b, slice(s, s->at + sep, s->at + sep + 3));
         s->at += sep + 3;
         grouped = true;
     }
-    bool point = peek(s, 0) == '.' && (count_digits(s, s->at + 1) > 0 ||
-                                       str_starts(slice(s, s->at + 1, s->end), STR("\\overline")));
+    struct str rest = slice(s, MIN(s->at + 1, s->end), s->end);
+    bool point =
+        peek(s, 0) == '.' && (count_digits(s, s->at + 1) > 0 || str_starts(rest, STR("\\overline")) ||
+                              str_starts(rest, STR("\\bar")) || str_starts(rest, STR("\\dot{")));
     if (point || (comma && peek(s, 0) == ',' && count_digits(s, s->at + 1) > 0)) {
         has_point = true;
         buf_add_char(&b, '.');
@@ -198,6 +202,11 @@ static void scan_letters(struct scan *s) {
     while (from + n < s->end && is_letter(s->l->src.ptr[from + n])) n++;
     struct str run = slice(s, from, from + n);
     s->at += n;
+    if (after_number(s) && n > 2 && str_starts(run, STR("or"))) { /* 1orx=2 */
+        s->at = from + 2;
+        emit(s, LEX_OR, 0, run);
+        return;
+    }
     if (n == 1) {
         emit_letter(s, from);
         return;
@@ -442,6 +451,8 @@ static void scan_punctuation(struct scan *s, char c) {
         emit(s, LEX_PM, '+', (struct str){0});
     } else if (c == '~')
         s->spaced = true;
+    else if (c == '.' && next == '.')
+        emit(s, LEX_BAD, 0, (struct str){0});
     else if (strchr("+-*/^_()[]{}|,;:!'&.", c)) {
         if (c == '(' || c == '[') s->n_brackets++;
         if ((c == ')' || c == ']') && s->n_brackets > 0) s->n_brackets--;
@@ -454,6 +465,7 @@ static void scan_punctuation(struct scan *s, char c) {
 static void scan_all(struct scan *s) {
     while (s->at < s->end && !s->l->failed) {
         char c = peek(s, 0);
+        s->start = s->at;
         if (is_space(c)) {
             s->spaced = true;
             s->at++;
@@ -474,7 +486,7 @@ void lex_run(struct lex *l, struct str src, struct tree *tree, bool comma_decima
     *l = (struct lex){.src = src, .tree = tree, .comma_decimal = comma_decimal};
     struct scan s = {.l = l, .end = src.len};
     scan_all(&s);
-    s.at = src.len;
+    s.at = s.start = src.len;
     s.in_text = false;
     bool failed = l->failed;
     l->failed = false;

@@ -53,8 +53,8 @@ enum node_kind {
 #define NODE_LO_OPEN    4u
 #define NODE_HI_OPEN    8u
 #define NODE_FUNCTIONAL 16u
-#define NODE_LOOSE      32u /* words that were not marked as text */
-#define NODE_SQUARE     64u /* a tuple written with square brackets, or a set with braces that may only group */
+#define NODE_LOOSE      32u  /* words that were not marked as text */
+#define NODE_SQUARE     64u  /* a tuple written with square brackets */
 #define NODE_PLUSMINUS  128u /* a list made by \pm: its order never mattered */
 #define NODE_CLOCK      256u /* a ratio that looks like a time of day */
 

@@ -364,74 +364,60 @@ static struct node *parse_modulo(struct parse *p) {
     return node_func_2(p->tree, FUNC_MOD, n->kids[0], n->kids[1]);
 }
 
-struct node *parse_primary(struct parse *p) {
-    if (p->failed || !parse_enter(p)) return parse_fail(p);
-    struct node *n;
+static struct node *parse_leaf(struct parse *p) {
+    const struct lex_token *t = &p->t[p->at++];
+    struct node *n = node_new(p->tree, t->kind == LEX_EMPTY ? NODE_SET : NODE_NUMBERS, 0);
+    n->name = t->text;
+    return n;
+}
+
+static struct node *parse_any(struct parse *p) {
     const struct lex_token *t = &p->t[p->at];
     switch (t->kind) {
     case LEX_NUM:
-        n = parse_number(p);
-        break;
+        return parse_number(p);
     case LEX_SYM:
-        n = parse_symbol(p, (struct str){0});
-        break;
+        return parse_symbol(p, (struct str){0});
     case LEX_CONST:
-        n = parse_const(p);
-        break;
+        return parse_const(p);
     case LEX_FUNC:
-        n = parse_function(p);
-        break;
+        return parse_function(p);
     case LEX_FRAC:
-        n = parse_frac(p);
-        break;
+        return parse_frac(p);
     case LEX_BEGIN:
-        n = parse_environment(p);
-        break;
+        return parse_environment(p);
     case LEX_BRACE:
-        n = t->op == '{' ? parse_braces(p) : parse_fail(p);
-        break;
+        return t->op == '{' ? parse_braces(p) : parse_fail(p);
     case LEX_CHAR:
-        n = parse_char(p);
-        break;
+        return parse_char(p);
     case LEX_ACCENT:
-        n = parse_accent(p);
-        break;
-    case LEX_BINOM:
-        p->at++;
-        n = parse_argument(p);
-        n = node_func_2(p->tree, FUNC_BINOMIAL, n, parse_argument(p));
-        break;
-    case LEX_FENCE:
-        if (t->op == 'f')
-            n = parse_fenced(p, FUNC_FLOOR, LEX_FENCE, 'F');
-        else if (t->op == 'c')
-            n = parse_fenced(p, FUNC_CEIL, LEX_FENCE, 'C');
-        else if (t->op == '|')
-            n = parse_fenced(p, FUNC_ABS, LEX_FENCE, '!');
-        else
-            n = parse_fail(p);
-        break;
+        return parse_accent(p);
+    case LEX_MOD:
+        return parse_modulo(p);
     case LEX_NUMBERS:
-        p->at++;
-        n = node_new(p->tree, NODE_NUMBERS, 0);
-        n->name = t->text;
-        break;
     case LEX_EMPTY:
+        return parse_leaf(p);
+    case LEX_BINOM: {
         p->at++;
-        n = node_new(p->tree, NODE_SET, 0);
-        break;
+        struct node *n = parse_argument(p);
+        return node_func_2(p->tree, FUNC_BINOMIAL, n, parse_argument(p));
+    }
+    case LEX_FENCE:
+        if (t->op == 'f') return parse_fenced(p, FUNC_FLOOR, LEX_FENCE, 'F');
+        if (t->op == 'c') return parse_fenced(p, FUNC_CEIL, LEX_FENCE, 'C');
+        return t->op == '|' ? parse_fenced(p, FUNC_ABS, LEX_FENCE, '!') : parse_fail(p);
     case LEX_CURRENCY:
         p->at++;
         p->currency = t->text;
-        n = parse_primary(p);
-        break;
-    case LEX_MOD:
-        n = parse_modulo(p);
-        break;
+        return parse_primary(p);
     default:
-        n = parse_fail(p);
-        break;
+        return parse_fail(p);
     }
+}
+
+struct node *parse_primary(struct parse *p) {
+    if (p->failed || !parse_enter(p)) return parse_fail(p);
+    struct node *n = parse_any(p);
     p->depth--;
     return n;
 }
