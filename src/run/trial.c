@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/rng.h"
 
 enum { TRIAL_REWARDS_MAX = 4096 };
 
@@ -183,6 +184,7 @@ static bool tell_node(struct trial *t, int node, const struct store_node *row, b
     struct search_told told = {.finish = (enum search_finish)row->finish,
                                .n_tokens = row->n_tokens,
                                .logprob = row->logprob,
+                               .text_hash = rng_hash(0, row->text.ptr, row->text.len),
                                .answer_class = -1};
     if (row->finish == STORE_END) {
         struct buf text = {0};
@@ -436,25 +438,8 @@ void trial_stop(struct trial *t, enum run_why why) {
     for (size_t i = 0; i < t->n_nodes; i++) node_withdraw(t, (int)i);
 }
 
-static int compare_path_order(const struct tree *tree, int a, int b) {
-    if (a == b) return 0;
-    while (tree->nodes[a].depth > tree->nodes[b].depth) {
-        a = tree->nodes[a].parent;
-        if (a == b) return 1;
-    }
-    while (tree->nodes[b].depth > tree->nodes[a].depth) {
-        b = tree->nodes[b].parent;
-        if (a == b) return -1;
-    }
-    while (tree->nodes[a].parent != tree->nodes[b].parent) {
-        a = tree->nodes[a].parent;
-        b = tree->nodes[b].parent;
-    }
-    return tree->nodes[a].index < tree->nodes[b].index ? -1 : 1;
-}
-
 static int compare_nodes(const void *a, const void *b, void *tree) {
-    return compare_path_order(tree, *(const int *)a, *(const int *)b);
+    return tree_compare(tree, *(const int *)a, *(const int *)b);
 }
 
 static bool path_is_scored(const struct tree *tree, int node) {
