@@ -341,6 +341,19 @@ static void rounding_is_an_option(void **state) {
     assert_int_equal(equal("2,74", "2.74"), ANSWER_DIFFERENT);
 }
 
+static void generous_rules_give_the_benefit_of_the_doubt(void **state) {
+    UNUSED(state);
+    struct answer_options g = {.rules = ANSWER_GENEROUS};
+    assert_int_equal(equal_under("x=-5, p=1", "1, -5", &g), ANSWER_EQUAL);
+    assert_int_equal(equal_under("50\\%", "50", &g), ANSWER_EQUAL);
+    assert_int_equal(equal_under("(1,3)", "\\{1,3\\}", &g), ANSWER_EQUAL);
+    assert_int_equal(equal_under("1,1,2", "1,2", &g), ANSWER_EQUAL);
+    assert_int_equal(equal_under("y=2x", "2x", &g), ANSWER_EQUAL);
+    assert_int_equal(equal_under("(1,3)", "(3,1)", &g), ANSWER_DIFFERENT);
+    assert_int_equal(equal_under("50\\%", "51", &g), ANSWER_DIFFERENT);
+    assert_int_equal(equal_under("\\frac{1}{0}", "5", &g), ANSWER_CANNOT_TELL);
+}
+
 static void qwen_rules_are_lenient(void **state) {
     UNUSED(state);
     struct answer_options q = {.rules = ANSWER_QWEN};
@@ -558,6 +571,7 @@ int main(void) {
         cmocka_unit_test(kinds_differ),
         cmocka_unit_test(labels_are_read),
         cmocka_unit_test(rounding_is_an_option),
+        cmocka_unit_test(generous_rules_give_the_benefit_of_the_doubt),
         cmocka_unit_test(qwen_rules_are_lenient),
         cmocka_unit_test(hostile_texts_end_quickly),
         cmocka_unit_test(huge_numbers_end_quickly),

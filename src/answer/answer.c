@@ -71,7 +71,9 @@ enum answer_verdict answer_equal(const struct answer *a, const struct answer *b)
         a = b;
         b = t;
     }
-    struct decide d = {.n_decimals = a->options.n_decimals, .n_steps_left = DECIDE_STEPS};
+    struct decide d = {.n_decimals = a->options.n_decimals,
+                       .generous = a->options.rules == ANSWER_GENEROUS,
+                       .n_steps_left = DECIDE_STEPS};
     return decide(&d, a->root, b->root);
 }
 

@@ -33,8 +33,13 @@ enum answer_verdict {
 
 enum answer_rules {
     ANSWER_STRICT = 0, /* semantic and exact */
-    ANSWER_QWEN, /* the rules of Qwen2.5-Math's grader (lenient: a, a/100 and 100a are one; 1e-4 relative).
-                    For reproducing published numbers */
+    /* The same with the benefit of the doubt, for grading against a key: what one side leaves out (the names
+     * in "x = 1, y = 2", a percent sign, the order of a pair beside a set, repetition) does not count. Not
+     * transitive. */
+    ANSWER_GENEROUS,
+    /* The rules of Qwen2.5-Math's grader, for reproducing published numbers: a, a/100 and 100 a are one, 1e-4
+     * relative, units and much else deleted. */
+    ANSWER_QWEN,
 };
 
 struct answer_options {

@@ -12,9 +12,10 @@ static enum answer_verdict both(enum answer_verdict a, enum answer_verdict b) {
     return a == ANSWER_EQUAL && b == ANSWER_EQUAL ? ANSWER_EQUAL : ANSWER_CANNOT_TELL;
 }
 
-/* Equal would be too much to say. */
-static enum answer_verdict doubtful(enum answer_verdict v) {
-    return v == ANSWER_DIFFERENT ? ANSWER_DIFFERENT : ANSWER_CANNOT_TELL;
+/* Equal but for something that one side leaves out: too much to say, unless the benefit of the doubt is
+ * given. */
+static enum answer_verdict doubtful(const struct decide *d, enum answer_verdict v) {
+    return v == ANSWER_EQUAL && !d->generous ? ANSWER_CANNOT_TELL : v;
 }
 
 static bool is_collection(const struct node *n) {
@@ -88,7 +89,7 @@ static enum answer_verdict lists_equal(struct decide *d, const struct node *a, c
         return v != ANSWER_EQUAL || sets || !may_repeat(d, list) ? v : ANSWER_CANNOT_TELL;
     }
     enum answer_verdict v = as_multisets(d, a, b);
-    if (v == ANSWER_DIFFERENT) v = doubtful(as_sets(d, a, b)); /* "1, 1, 2" and "1, 2" */
+    if (v == ANSWER_DIFFERENT) v = doubtful(d, as_sets(d, a, b)); /* "1, 1, 2" and "1, 2" */
     return v;
 }
 
@@ -112,15 +113,15 @@ static enum answer_verdict assignments_equal(struct decide *d, const struct node
             if (str_equal(x->name, b->kids[j]->name)) found = b->kids[j];
         all = both(all, found ? decide(d, x->kids[0], found->kids[0]) : ANSWER_CANNOT_TELL);
     }
-    return all == ANSWER_CANNOT_TELL ? doubtful(as_multisets(d, a, b)) : all;
+    return all == ANSWER_CANNOT_TELL ? doubtful(d, as_multisets(d, a, b)) : all;
 }
 
 static enum answer_verdict collections_equal(struct decide *d, const struct node *a, const struct node *b) {
     if (a->kind == NODE_TUPLE && b->kind == NODE_TUPLE) return in_order(d, a, b);
-    if (a->kind == NODE_TUPLE || b->kind == NODE_TUPLE) return doubtful(as_sets(d, a, b));
+    if (a->kind == NODE_TUPLE || b->kind == NODE_TUPLE) return doubtful(d, as_sets(d, a, b));
     bool la = all_labelled(a), lb = all_labelled(b);
     if (la && lb) return assignments_equal(d, a, b);
-    if (la || lb) return doubtful(as_multisets(d, a, b)); /* which of the values belongs to which label? */
+    if (la || lb) return doubtful(d, as_multisets(d, a, b)); /* which of the values belongs to which label? */
     return lists_equal(d, a, b);
 }
 
@@ -132,7 +133,7 @@ static enum answer_verdict matrices_equal(struct decide *d, const struct node *a
 /* A vector as a column or row beside (1, 2, 3). */
 static enum answer_verdict vector_equal(struct decide *d, const struct node *m, const struct node *tuple) {
     if (m->op != 1 && m->op != m->n_kids) return ANSWER_DIFFERENT;
-    return doubtful(in_order(d, m, tuple));
+    return doubtful(d, in_order(d, m, tuple));
 }
 
 /* ---- ratios, relations ---- */
@@ -263,9 +264,9 @@ static enum answer_verdict labels_equal(struct decide *d, const struct node *a, 
         return v;
     }
     if (a->kind == NODE_LABEL && b->kind == NODE_LABEL && symbolic && !str_equal(a->name, b->name))
-        return doubtful(decide(d, x, y));
+        return doubtful(d, decide(d, x, y));
     enum answer_verdict v = decide(d, x, y);
-    return symbolic && !functional ? doubtful(v) : v; /* is y = 2x the same answer as 2x? */
+    return symbolic && !functional ? doubtful(d, v) : v; /* is y = 2x the same answer as 2x? */
 }
 
 /* ---- units, degrees, percent ---- */
@@ -302,7 +303,7 @@ static enum answer_verdict units_equal(struct decide *d, const struct node *a, c
         return decide(d, a->kind == NODE_UNIT ? a->kids[0] : a, b->kind == NODE_UNIT ? b->kids[0] : b);
     if (str_equal(a->name, b->name)) return decide(d, a->kids[0], b->kids[0]);
     const struct unit *u = find_unit(a->name), *v = find_unit(b->name);
-    if (!u || !v) return doubtful(decide(d, a->kids[0], b->kids[0]));
+    if (!u || !v) return doubtful(d, decide(d, a->kids[0], b->kids[0]));
     if (u->dimension != v->dimension) return ANSWER_DIFFERENT;
     struct tree t;
     node_tree_init(&t);
@@ -326,8 +327,8 @@ static enum answer_verdict percents_equal(struct decide *d, const struct node *a
     enum answer_verdict v = decide_scalar(d, a, b);
     if (v != ANSWER_DIFFERENT) return v;
     bool first = a->kind == NODE_PERCENT;
-    return doubtful(
-        decide(d, first ? a->kids[0] : a, first ? b : b->kids[0])); /* 50% and 50: was "percent" asked for? */
+    return doubtful(d, decide(d, first ? a->kids[0] : a,
+                              first ? b : b->kids[0])); /* 50% and 50: was "percent" asked for? */
 }
 
 /* ---- words ---- */

@@ -12,6 +12,7 @@
 
 struct decide {
     int n_decimals;
+    bool generous;
     long n_steps_left; /* comparisons of scalars that may still be made: the budget of one answer_equal */
 };
 

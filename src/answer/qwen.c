@@ -161,6 +161,7 @@ static enum answer_verdict strict(struct str ref, struct str pred, bool *close) 
     enum answer_verdict v = ANSWER_CANNOT_TELL;
     struct decide d = {.n_steps_left = DECIDE_STEPS};
     bool known = a.root && b.root && !a.tree.full && !b.tree.full;
+    known = known && a.root->kind != NODE_LIST && b.root->kind != NODE_LIST; /* sympy reads no bare lists */
     if (known) v = decide(&d, a.root, b.root);
     *close = known && values_close(a.root, b.root);
     node_tree_fini(&a.tree);

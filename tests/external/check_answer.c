@@ -102,8 +102,8 @@ static struct answer *find_answer(const char *text, struct answer_options o) {
     return answer_parse(any ? found : s, &o);
 }
 
-static void row_math_verify(struct section *s, const json_t *row) {
-    struct answer_options o = {.n_decimals = 6};
+static void math_verify(struct section *s, const json_t *row, enum answer_rules rules) {
+    struct answer_options o = {.rules = rules, .n_decimals = 6};
     const json_t *precision = json_object_get(json_object_get(row, "options"), "precision");
     if (json_is_integer(precision)) o.n_decimals = (int)json_integer_value(precision);
     const json_t *types = json_object_get(json_object_get(row, "options"), "match_types");
@@ -117,10 +117,18 @@ static void row_math_verify(struct section *s, const json_t *row) {
     judge(s, strrchr(id, ':') ? strchr(id, ':') + 1 : id, v, json_is_true(json_object_get(row, "expected")),
           gold, pred);
     if (v != answer_equal(b, a)) printf("   NOT SYMMETRIC: %s\n", id);
-    if (v == ANSWER_EQUAL && answer_key(a) != answer_key(b) && o.n_decimals >= 6)
+    if (rules == ANSWER_STRICT && v == ANSWER_EQUAL && answer_key(a) != answer_key(b) && o.n_decimals >= 6)
         printf("   KEYS DIFFER: %s\n", id);
     answer_free(a);
     answer_free(b);
+}
+
+static void row_math_verify(struct section *s, const json_t *row) {
+    math_verify(s, row, ANSWER_GENEROUS);
+}
+
+static void row_math_verify_strict(struct section *s, const json_t *row) {
+    math_verify(s, row, ANSWER_STRICT);
 }
 
 static void row_extraction(struct section *s, const json_t *row) {
@@ -300,7 +308,10 @@ int main(int argc, char **argv) {
         return 0;
     }
     bool ok = true;
-    ok &= run_file(dir, "grader/math_verify.jsonl", "Math-Verify's verdicts", 0.95, row_math_verify);
+    ok &= run_file(dir, "grader/math_verify.jsonl", "Math-Verify's verdicts, our generous rules", 0.95,
+                   row_math_verify);
+    ok &= run_file(dir, "grader/math_verify.jsonl", "Math-Verify's verdicts, our strict rules", 0.94,
+                   row_math_verify_strict);
     ok &=
         run_file(dir, "grader/math_verify_extraction.jsonl", "Math-Verify's extraction", 0.5, row_extraction);
     ok &= run_file(dir, "grader/math_verify_numeric.jsonl", "Math-Verify's rounding", 1, row_numeric);
