@@ -163,7 +163,8 @@ static void list_solutions(struct brood_answer *a, const struct solving *v, cons
 static const char *const why_names[] = {[RUN_FINISHED] = "finished",
                                         [RUN_BUDGET] = "budget",
                                         [RUN_DEADLINE] = "deadline",
-                                        [RUN_STOPPED] = "stopped"};
+                                        [RUN_STOPPED] = "stopped",
+                                        [RUN_UNUSABLE] = "unusable"};
 
 static struct brood_answer *make_answer(const struct solving *v, const struct run_event *event) {
     const struct solutions *s = event->solutions;
@@ -225,6 +226,7 @@ void brood_answer_free(struct brood_answer *a) {
 static bool on_event(void *ctx, const struct run_event *event, struct err *e) {
     struct solving *v = ctx;
     if (event->what == RUN_ENDED) {
+        if (event->why == RUN_UNUSABLE) return err_set(e, ERR_INPUT, "%s", event->failure);
         if (event->solutions->n == 0 && event->failure) {
             return err_set(e, ERR_SERVICE, "no solution could be written: %s", event->failure);
         }

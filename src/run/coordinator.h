@@ -44,7 +44,13 @@ enum run_what {
     RUN_ENDED, /* the search of this problem is over */
 };
 
-enum run_why { RUN_FINISHED, RUN_BUDGET, RUN_DEADLINE, RUN_STOPPED };
+enum run_why {
+    RUN_FINISHED,
+    RUN_BUDGET,
+    RUN_DEADLINE,
+    RUN_STOPPED,
+    RUN_UNUSABLE, /* a service cannot take the problem: `failure` says why; there are no solutions */
+};
 
 struct run_cost {
     struct cost policy_root, reward_root, policy, reward; /* prompts; everything told after them */

@@ -249,7 +249,19 @@ failed:;
     return NULL;
 }
 
+/* What has really been computed, work done again included. */
+static void count_work(struct run *r) {
+    struct cost c = policy_computed(r->policy);
+    if (r->reward) {
+        const struct cost w = reward_computed(r->reward);
+        cost_add(&c, &w);
+    }
+    r->told.tokens_generated = c.tokens_generated;
+    r->told.tokens_read = c.tokens_read;
+}
+
 static bool flush(struct run *r, struct err *e) {
+    count_work(r);
     r->told.seconds = clock_seconds() - r->started;
     r->told.cpu_seconds = clock_cpu_seconds() - r->started_cpu;
     const struct store_session more = {
@@ -359,10 +371,7 @@ static bool on_event(void *ctx, const struct run_event *event, struct err *e) {
     struct run *r = ctx;
     if (event->what == RUN_ENDED) return on_ended(r, event, e);
     if (event->recorded || event->what == RUN_DROP) return true;
-    const struct cost *c = event->what == RUN_NODE ? &event->node->cost : &event->score->cost;
     r->told.n_jobs++;
-    r->told.tokens_generated += c->tokens_generated;
-    r->told.tokens_read += c->tokens_read;
     if (event->what == RUN_SCORE) return store_put_score(r->store, event->score, e);
     if (event->node->finish == STORE_END) r->progress.n_solutions++;
     return store_put_node(r->store, event->node, e);
@@ -407,6 +416,7 @@ bool run_step(struct run *r, struct run_progress *p, struct err *e) {
         struct err flush_error;
         if (!flush(r, ok ? e : &flush_error)) ok = false; /* what was told is kept whatever else failed */
     }
+    count_work(r);
     r->progress.seconds = clock_seconds() - r->started;
     r->progress.tokens_generated = r->told.tokens_generated;
     r->progress.tokens_read = r->told.tokens_read;

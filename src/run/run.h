@@ -27,8 +27,8 @@ struct run_options {
     const char *reward; /* SPEC or NULL */
     const char *store;  /* path of the run; ":memory:" keeps nothing */
     struct search_spec spec;
-    /* For the recorded choice. SELECT_RULES: weighted with a reward model, else majority. AGGREGATES: what suits the
-     * reward model, else last. */
+    /* For the recorded choice. SELECT_RULES: weighted with a reward model, else majority. AGGREGATES: what
+     * suits the reward model, else last. */
     enum select_rule select;
     enum aggregate aggregate;
     struct budget budget; /* of each problem */

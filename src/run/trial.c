@@ -37,24 +37,6 @@ static struct trial_node *trial_node(struct trial *t, int node) {
     return x;
 }
 
-struct trial *trial_new(struct coordinator *owner, uint64_t slot, const struct coordinator_problem *p,
-                        struct err *e) {
-    struct trial *t = mem_zalloc(1, sizeof *t);
-    *t = (struct trial){.owner = owner, .slot = slot, .problem = *p, .started = clock_seconds()};
-    t->deadline = p->budget.seconds > 0 ? t->started + p->budget.seconds : INFINITY;
-    t->classes = select_classes_new();
-    ledger_init(&t->ledger, &p->budget);
-    const struct search_context context = {
-        .problem_key = p->key,
-        .has_reward = coordinator_reward(owner) != NULL,
-        .n_tokens_answer_max = p->n_tokens_max,
-    };
-    t->search = search_new(p->spec, &context, e);
-    if (t->search) return t;
-    trial_free(t);
-    return NULL;
-}
-
 static void node_forget_policy(struct trial *t, int node) {
     struct trial_node *x = &t->nodes[node];
     if (x->policy_prefix) policy_release(coordinator_policy(t->owner), x->policy_prefix);
@@ -130,25 +112,46 @@ static struct reward_prefix *reward_prefix_of(struct trial *t, int node, struct 
     return x->reward_prefix;
 }
 
-/* The prompts are charged when the first result that read them is told, recorded or not. */
-static bool charge_policy_root(struct trial *t, struct err *e) {
-    if (t->cost.policy_root.tokens_read > 0) return true;
+static void note_failure(struct trial *t, const char *why) {
+    if (t->n_failed++ == 0) t->failure = mem_strdup(why ? why : "no reason given");
+}
+
+/* Reads the prompts: what they cost is not there to be granted. A problem that a service cannot take (longer
+ * than its context, not among the recorded ones) ends its own search and no other. */
+static bool open_prompts(struct trial *t, struct err *e) {
     struct policy_prefix *root = policy_prefix_of(t, 0, e);
     if (!root) return false;
     t->cost.policy_root = policy_root_cost(coordinator_policy(t->owner), root);
+    ledger_charge(&t->ledger, t->cost.policy_root.flops);
+    if (!coordinator_reward(t->owner)) return true;
+    struct reward_prefix *read = reward_prefix_of(t, 0, e);
+    if (!read) return false;
+    t->cost.reward_root = reward_root_cost(coordinator_reward(t->owner), read);
+    ledger_charge(&t->ledger, t->cost.reward_root.flops);
     return true;
 }
 
-static bool charge_reward_root(struct trial *t, struct err *e) {
-    if (t->cost.reward_root.tokens_read > 0) return true;
-    struct reward_prefix *root = reward_prefix_of(t, 0, e);
-    if (!root) return false;
-    t->cost.reward_root = reward_root_cost(coordinator_reward(t->owner), root);
-    return true;
-}
-
-static void note_failure(struct trial *t, const char *why) {
-    if (t->n_failed++ == 0) t->failure = mem_strdup(why ? why : "no reason given");
+struct trial *trial_new(struct coordinator *owner, uint64_t slot, const struct coordinator_problem *p,
+                        struct err *e) {
+    struct trial *t = mem_zalloc(1, sizeof *t);
+    *t = (struct trial){.owner = owner, .slot = slot, .problem = *p, .started = clock_seconds()};
+    t->deadline = p->budget.seconds > 0 ? t->started + p->budget.seconds : INFINITY;
+    t->classes = select_classes_new();
+    ledger_init(&t->ledger, &p->budget);
+    const struct search_context context = {
+        .problem_key = p->key,
+        .has_reward = coordinator_reward(owner) != NULL,
+        .n_tokens_answer_max = p->n_tokens_max,
+    };
+    t->search = search_new(p->spec, &context, e);
+    if (t->search && open_prompts(t, e)) return t;
+    if (t->search && e->code == ERR_INPUT) {
+        note_failure(t, e->msg);
+        trial_stop(t, RUN_UNUSABLE);
+        return t;
+    }
+    trial_free(t);
+    return NULL;
 }
 
 /* ---- telling ---- */
@@ -221,7 +224,6 @@ bool trial_policy_result(struct trial *t, int node, const struct policy_result *
     x->writing = false;
     t->n_in_flight--;
     x->policy_prefix = r->prefix;
-    if (!charge_policy_root(t, e)) return false;
     const struct store_node row = {
         .problem = t->problem.ordinal,
         .path = x->path,
@@ -246,7 +248,6 @@ bool trial_reward_result(struct trial *t, int node, const struct reward_result *
     t->n_in_flight--;
     x->reward_prefix = r->prefix;
     if (r->failed) note_failure(t, r->why);
-    if (!charge_reward_root(t, e)) return false;
     const struct store_score row = {
         .problem = t->problem.ordinal,
         .path = x->path,
@@ -275,7 +276,6 @@ static double flops_bound_per_token(const struct trial *t) {
 
 static bool expand_recorded(struct trial *t, int node, struct err *e) {
     const struct rows_node *r = trial_node(t, node)->recorded;
-    if (!charge_policy_root(t, e)) return false;
     const struct store_node row = {
         .problem = t->problem.ordinal,
         .path = r->path,
@@ -310,26 +310,10 @@ static bool expand(struct trial *t, const struct search_ask *ask, int n_tokens, 
     return true;
 }
 
-/* Prompts are read before anything is written: what they cost is not there to be granted. */
-static bool charge_prompts(struct trial *t, struct err *e) {
-    if (t->charged_prompts || t->problem.budget.flops <= 0) return true;
-    struct policy_prefix *root = policy_prefix_of(t, 0, e);
-    if (!root) return false;
-    ledger_charge(&t->ledger, policy_root_cost(coordinator_policy(t->owner), root).flops);
-    if (coordinator_reward(t->owner)) {
-        struct reward_prefix *read = reward_prefix_of(t, 0, e);
-        if (!read) return false;
-        ledger_charge(&t->ledger, reward_root_cost(coordinator_reward(t->owner), read).flops);
-    }
-    t->charged_prompts = true;
-    return true;
-}
-
 /* Starts the expansion if its budget can be granted (*granted: what ledger_grant says), or ends the search.
  */
 static bool try_expand(struct trial *t, const struct search_ask *ask, int *granted, struct err *e) {
     size_t entry;
-    if (!charge_prompts(t, e)) return false;
     *granted = ledger_grant(&t->ledger, ask->n_tokens_max, flops_bound_per_token(t), &entry);
     if (*granted == BUDGET_WAIT) return true;
     if (*granted == BUDGET_SPENT) {
@@ -367,7 +351,6 @@ static bool score(struct trial *t, int node, struct err *e) {
     struct trial_node *x = trial_node(t, node);
     const struct rows_node *r = x->recorded;
     if (r && r->scored) {
-        if (!charge_reward_root(t, e)) return false;
         const struct store_score row = {t->problem.ordinal, r->path, r->rewards, r->n_rewards, r->score_cost};
         return tell_score(t, node, &row, true, e);
     }
