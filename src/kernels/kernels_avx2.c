@@ -26,7 +26,7 @@ enum {
     NARROW_ROWS = 24,
     TILE_PANELS = 4,
     BLOCK_PANELS = 1,
-    VALUE_QUERIES = 2,
+    VALUE_QUERIES = 3,
     VALUE_COLUMNS = 4
 };
 #define TILES_F32(X, type)                                                                                   \
@@ -35,7 +35,7 @@ enum {
     X(type, 1, 4) X(type, 2, 1) X(type, 2, 2) X(type, 3, 1) X(type, 3, 2) X(type, 4, 1) X(type, 5, 1)        \
         X(type, 6, 1)
 #define TILES_NARROW(X, type) TILES_F32(X, type)
-#define VALUES(X)             X(1, 1) X(1, 2) X(1, 4) X(2, 1) X(2, 2)
+#define VALUES(X)             X(1, 1) X(1, 2) X(1, 4) X(2, 1) X(2, 2) X(3, 1) X(3, 2)
 #define TABLE                 kernels_avx2
 #define TABLE_NAME            "avx2"
 #include "kernels/kernels_simd.h"

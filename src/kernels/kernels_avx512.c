@@ -37,7 +37,7 @@ enum {
     X(type, 7, 2) X(type, 8, 1) X(type, 8, 2) X(type, 9, 1) X(type, 9, 2) X(type, 10, 1) X(type, 10, 2)      \
     X(type, 11, 1) X(type, 11, 2) X(type, 12, 1) X(type, 12, 2)
 #define TILES_NARROW(X, type) TILES_F32(X, type)
-#define VALUES(X)  X(1, 1) X(1, 2) X(1, 4) X(2, 1) X(2, 2) X(2, 4) X(4, 1) X(4, 2)
+#define VALUES(X)     X(1, 1) X(1, 2) X(1, 4) X(2, 1) X(2, 2) X(2, 4) X(3, 1) X(3, 2) X(3, 4) X(4, 1) X(4, 2)
 #define TABLE      kernels_avx512
 #define TABLE_NAME "avx512"
 #include "kernels/kernels_simd.h"

@@ -386,8 +386,8 @@ static void values_rest(float *out, const float *p, const float *const *pages, s
 static void values(float *out, const float *p, size_t p_stride, int n_queries, const float *const *pages,
                    size_t offset, int head_width, int n_tokens, const float *total) {
     for (int i = 0, n; i < n_queries; i += n, out += n * head_width, p += (size_t)n * p_stride) {
-        n = MIN(n_queries - i, (int)VALUE_QUERIES);
-        while (!values_tiles[n][1]) n--;
+        int n_left = n_queries - i, n_tiles = (n_left + VALUE_QUERIES - 1) / VALUE_QUERIES;
+        n = (n_left + n_tiles - 1) / n_tiles; /* dealt evenly */
         int w = 0;
         for (int n_columns; w + LANES <= head_width; w += n_columns * LANES) {
             n_columns = MIN((head_width - w) / LANES, (int)VALUE_COLUMNS);

@@ -1,4 +1,4 @@
-/* kernels_x86.h - sums and maxima over the lanes of a vector, in the order of math_sum16, for the two x86 tables. */
+/* kernels_x86.h - sums and maxima over the lanes of a vector, in the order of math_sum16: for both tables. */
 #ifndef BROOD_KERNELS_X86_H
 #define BROOD_KERNELS_X86_H
 
