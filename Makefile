@@ -52,7 +52,7 @@ Q     := $(if $(VERBOSE),,@)
 SAY    = @printf '%-8s %s\n' $(1) $(2)
 comma := ,
 
-.PHONY: all test check format tidy fuzz fuzz-build install clean help FORCE
+.PHONY: all test check man campaign format tidy fuzz fuzz-build install clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 all: $(PROGRAM) $(LIB) $(SO)
@@ -90,16 +90,21 @@ test: ## set-up, build, every test for a bare machine
 	@scripts/setup
 	@$(MAKE) --no-print-directory check
 check: all $(TESTS) ## build and tests, without set-up
-	@BROOD=$(abspath $(PROGRAM)) BUILD_DIR=$(abspath $(OUT)) CC="$(CC)" tests/run $(if $(filter-out *,$(T)),,tools/tidy) $(TESTS) \
+	@BROOD=$(abspath $(PROGRAM)) BUILD_DIR=$(abspath $(OUT)) CC="$(CC)" LIBS="$(LIBS)" tests/run $(if $(filter-out *,$(T)),,tools/tidy) $(TESTS) \
 	  $(foreach t,$(T),$(wildcard tests/test_$(t).sh))
 $(B)/tests/%: $(B)/tests/%.o $(LIB)
 	$(call SAY,link,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(CMOCKA) $(LIBS)
 format: ## clang-format over ROOMS and the tests T
 	clang-format -i $(foreach r,$(ROOMS),$(wildcard src/$(r)/*.[ch])) $(foreach t,$(T),$(wildcard tests/test_$(t).c))
+man: $(PROGRAM) ## the man pages, from the tables of options
+	$(PROGRAM) help --man >man/brood.1
+	for c in $$($(PROGRAM) help --man | sed -n 's/^\.B brood \([a-z]*\)$$/\1/p'); do $(PROGRAM) help --man $$c >man/brood-$$c.1 || exit; done
 tidy: ## floors, lengths, banned calls
 	@tools/tidy
 
+campaign: all ## a bench killed at least 50 times and resumed: the same records
+	@BROOD=$(abspath $(PROGRAM)) tests/campaign/kill_resume.sh
 fuzz: ## SECONDS=n [TARGET=name]: libFuzzer on every parser of foreign bytes
 	@scripts/setup --clang
 	@$(MAKE) --no-print-directory V=fuzz CC=clang fuzz-build

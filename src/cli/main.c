@@ -45,7 +45,7 @@ static int run(int argc, char **argv, struct err *e) {
     struct command_line line;
     int status = -1;
     if (options_parse(c, argc - 2, argv + 2, &line, e)) {
-        if (line.help && c != &command_help)
+        if (line.help)
             help_command(c, stdout), status = 0;
         else
             status = c->run(&line, e);

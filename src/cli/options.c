@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,16 +89,22 @@ static bool unknown_option(const struct command *c, struct str name, struct err 
     return false;
 }
 
+/* "--samples (-n)" */
+static const char *spelled(const struct option *o, char out[static 64]) {
+    snprintf(out, 64, o->letter ? "--%s (-%c)" : "--%s", o->name, o->letter);
+    return out;
+}
+
 static bool set_count(const struct option *o, const char *text, uint64_t *field, struct err *e) {
-    char *end;
+    char *end, name[64];
     errno = 0;
     const unsigned long long n = strtoull(text, &end, 10);
     if (!isdigit((unsigned char)text[0]) || *end || errno)
-        return err_set(e, ERR_INPUT, "--%s '%.60s': expected a whole number from %.0f", o->name, text,
+        return err_set(e, ERR_INPUT, "%s '%.60s': expected a whole number from %.0f", spelled(o, name), text,
                        o->min);
     if ((double)n < o->min || (double)n > o->max)
-        return err_set(e, ERR_INPUT, "--%s %s: expected a whole number from %.0f to %.12g", o->name, text,
-                       o->min, o->max);
+        return err_set(e, ERR_INPUT, "%s %s: expected a whole number from %.0f to %.12g", spelled(o, name),
+                       text, o->min, o->max);
     *field = n;
     return true;
 }
@@ -178,13 +185,12 @@ static bool take_short(struct cursor *c, const char *word, struct err *e) {
 
 static bool check_arguments(const struct command *c, const struct command_line *line, struct err *e) {
     if (line->n_args < c->n_args_min)
-        return err_set(e, ERR_INPUT, "brood %s: too few arguments: usage: brood %s [OPTIONS] %s", c->name,
-                       c->name, c->arguments);
+        return err_set(e, ERR_INPUT, "too few arguments: usage: brood %s [OPTIONS] %s", c->name,
+                       c->arguments);
     if (line->n_args > c->n_args_max)
-        return err_set(
-            e, ERR_INPUT,
-            "brood %s: unexpected argument '%.60s': usage: brood %s [OPTIONS] %s (quote what has spaces)",
-            c->name, line->args[c->n_args_max], c->name, c->arguments);
+        return err_set(e, ERR_INPUT,
+                       "unexpected argument '%.60s': usage: brood %s [OPTIONS] %s (quote what has spaces)",
+                       line->args[c->n_args_max], c->name, c->arguments);
     return true;
 }
 

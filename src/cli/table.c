@@ -37,7 +37,7 @@ void table_print(struct table *t, FILE *out) {
         const bool ends = column == t->n_columns - 1 || i == t->n - 1;
         if (column == 0)
             fprintf(out, "  %s%*s", t->cells[i], ends ? 0 : pad, "");
-        else
+        else if (t->cells[i][0] || !ends)
             fprintf(out, "  %*s%s", pad, "", t->cells[i]);
         if (ends) fputc('\n', out);
         free(t->cells[i]);

@@ -1,0 +1,56 @@
+#!/bin/sh
+# test_bench.sh - brood bench, report, vote and score on the bundled models: recorded, killed, resumed, re-chosen, re-scored.
+. "$(dirname "$0")/shell.inc"
+task="lab:story --limit 10"
+
+# ---- a run, its report, the same run again
+# shellcheck disable=SC2086 # words are meant
+ends 0 "$BROOD" bench $task -n 4 --run whole.brood
+grep -q 'weighted' out && grep -q 'coverage' out && grep -q 'by level' out && good || bad "bench prints no table" "$(cat out)"
+"$BROOD" report --jsonl whole.brood >whole.jsonl 2>err && good || bad "no export" "$(cat err)"
+[ "$(wc -l <whole.jsonl)" -eq 11 ] && good || bad "the export has $(wc -l <whole.jsonl) lines, not 11"
+ends 0 "$BROOD" bench $task -n 4 --run whole.brood --threads 1
+"$BROOD" report --jsonl whole.brood >again.jsonl
+same whole.jsonl again.jsonl "a finished run that is run again"
+refuses 2 "another file" bench $task -n 8 --run whole.brood
+ends 0 "$BROOD" bench $task -n 4
+[ -f story-first10-small-prm-sample-n4-seed0.brood ] && good || bad "the run is not kept where it should be" "$(ls)"
+ends 0 "$BROOD" bench $task --policy lab:large --strategy greedy --run greedy.brood
+says '"curves"' "$BROOD" report --json whole.brood greedy.brood
+says 'over greedy' "$BROOD" report whole.brood greedy.brood
+says 'samples a problem' "$BROOD" report whole.brood greedy.brood
+LC_ALL=C "$BROOD" report whole.brood greedy.brood >ascii
+LC_ALL=C grep -q '[^ -~]' ascii && bad "more than ASCII in the C locale" "$(LC_ALL=C grep '[^ -~]' ascii | head -n 2)" || good
+
+# ---- killed at any moment and resumed: the same records
+for seconds in 0.05 0.15 0.3 0.5; do
+    timeout -s KILL $seconds "$BROOD" bench $task -n 4 --run killed.brood >out 2>err
+done
+ends 0 "$BROOD" bench $task -n 4 --run killed.brood
+"$BROOD" report --jsonl killed.brood >killed.jsonl
+same whole.jsonl killed.jsonl "a run that was killed"
+
+# ---- interrupted: status 130 and the command to go on
+timeout -s INT --preserve-status 1 "$BROOD" bench lab:story -n 64 --run 'with space.brood' >out 2>err
+[ $? -eq 130 ] && good || bad "an interrupted bench" "$(cat err)"
+grep -Fxq "brood: to go on from there: brood bench lab:story -n 64 --run 'with space.brood'" err && good ||
+    bad "the command to go on is not said" "$(cat err)"
+
+# ---- choosing again, scoring again
+says 'weighted' "$BROOD" vote whole.jsonl
+"$BROOD" vote --json --select majority -n 4 whole.jsonl >vote.json
+"$BROOD" report --json whole.brood >report.json
+if command -v jq >/dev/null; then
+    vote=$(jq '.rows[0].accuracy[0].mean' vote.json)
+    report=$(jq '.runs[0].curves.majority[-1].accuracy.mean' report.json)
+    [ "$vote" = "$report" ] && good || bad "vote says $vote, report $report"
+fi
+"$BROOD" score --reward lab:prm whole.jsonl >scored.jsonl 2>err
+same whole.jsonl scored.jsonl "rewards given again"
+
+# ---- the signature: every token, score and choice of a fixed tiny run
+"$BROOD" bench --signature >signature 2>err
+same signature "$here/signature.txt" "the signature (if this change is meant, say why and write the new one)"
+"$BROOD" bench --signature --threads 1 >signature.1 2>err
+same signature signature.1 "the signature with one thread"
+finish

@@ -1,0 +1,49 @@
+#!/bin/sh
+# test_solve.sh - brood solve on the bundled models.
+. "$(dirname "$0")/shell.inc"
+question='Ida has 25 nuts. Now Ida has 8 times as many. Ida keeps half of them. How many nuts does Ida have now?'
+
+parses() { # FILE: one JSON value
+    if command -v jq >/dev/null; then jq -e . <"$1" >/dev/null; elif command -v python3 >/dev/null; then
+        python3 -m json.tool <"$1" >/dev/null; else grep -q '^{.*}$' "$1"; fi
+}
+without_time() { sed 's/"seconds":[0-9.e+-]*//; s/; [0-9.]* m\{0,1\}s$//' "$1"; }
+
+# ---- the same problem by argument, standard input and file
+"$BROOD" solve "$question" >argument 2>err && good || bad "solve ended with $?" "$(cat err)"
+printf '%s\n' "$question" >problem.txt
+"$BROOD" solve --file problem.txt >file 2>err && "$BROOD" solve - <problem.txt >stdin 2>err && good || bad "solve by file or stdin" "$(cat err)"
+for f in argument file stdin; do without_time $f >$f.stripped; done
+same argument.stripped file.stripped "an argument and a file"
+same argument.stripped stdin.stripped "an argument and standard input"
+[ -s err ] && bad "short work is not quiet" "$(cat err)" || good
+for word in 'The answer is' 'support: ' 'chosen by weighted' 'cost: 16 solutions' 'FLOP by the policy' 'by the reward model'; do
+    if grep -Fq "$word" argument; then good; else bad "solve does not say '$word'" "$(cat argument)"; fi
+done
+
+# ---- machines
+"$BROOD" solve --json "$question" >one.json 2>err && parses one.json && good || bad "--json does not parse" "$(head -c 300 one.json)"
+[ "$(wc -l <one.json)" -eq 1 ] && good || bad "--json is not one line"
+for key in answer select votes margin classes solutions rewards steps flops_policy flops_reward tokens_generated; do
+    if grep -q "\"$key\"" one.json; then good; else bad "--json has no $key"; fi
+done
+"$BROOD" solve --json --threads 1 "$question" >two.json 2>err
+without_time one.json >one.stripped
+without_time two.json >two.stripped
+same one.stripped two.stripped "one thread and all"
+first=$(head -n 1 argument)
+grep -Fq "\"answer\":\"$first\"" one.json && good || bad "text and --json disagree on the answer '$first'"
+
+# ---- fewer and other
+says 'cost: 1 solutions' "$BROOD" solve -n 1 "$question"
+says 'chosen by majority' "$BROOD" solve --policy lab:large --strategy greedy "$question"
+says 'chosen by best rewards (prod)' "$BROOD" solve --select best --aggregate prod -n 4 "$question"
+"$BROOD" solve --all -n 5 "$question" >all 2>err
+[ "$(grep -c 'log-probability' all)" -eq 5 ] && good || bad "--all does not list five solutions" "$(cat all)"
+says 'cost: 3 solutions' "$BROOD" solve --budget samples=3 "$question"
+says 'the search ended early: budget' "$BROOD" solve --budget tokens=60 -n 64 "$question"
+
+# ---- interrupted: the best answer so far, status 130
+timeout -s INT --preserve-status 3 "$BROOD" solve -n 100000 "$question" >out 2>err
+[ $? -eq 130 ] && grep -q 'ended early: stopped' out && good || bad "an interrupted solve" "$(head -c 300 out err)"
+finish
