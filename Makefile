@@ -114,6 +114,21 @@ $(B)/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(LIB)
 	$(call SAY,link,$@)
 	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(LIB) $(LIBS)
 
+SHARED_DATA ?= ../shared/data
+EXTERNAL := $(patsubst tests/external/%.c,$(B)/external/%,$(wildcard tests/external/check_*.c))
+.PHONY: check-external bench-equal
+check-external: $(EXTERNAL) ## SHARED_DATA=DIR: checks against data that others made; what is missing is skipped aloud
+	@status=0; for t in $(EXTERNAL); do echo "== $$t"; $$t $(SHARED_DATA) || status=1; done; exit $$status
+$(B)/external/%: $(B)/tests/external/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(call SAY,link,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)
+bench-equal: $(B)/bench_equal ## pairs of answers compared a second, beside SymPy where it is installed
+	@$<
+$(B)/bench_%: $(B)/bench/bench_%.o $(LIB)
+	$(call SAY,link,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)
+
 ifneq ($(wildcard scripts/demo),)
 .PHONY: demo
 demo: ## the main job on the bundled models
