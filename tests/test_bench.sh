@@ -24,7 +24,7 @@ LC_ALL=C grep -q '[^ -~]' ascii && bad "more than ASCII in the C locale" "$(LC_A
 
 # ---- killed at any moment and resumed: the same records
 for seconds in 0.05 0.15 0.3 0.5; do
-    timeout -s KILL $seconds "$BROOD" bench $task -n 4 --run killed.brood >out 2>err
+    killed_after $seconds "$BROOD" bench $task -n 4 --run killed.brood
 done
 ends 0 "$BROOD" bench $task -n 4 --run killed.brood
 "$BROOD" report --jsonl killed.brood >killed.jsonl

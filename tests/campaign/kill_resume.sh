@@ -4,15 +4,10 @@
 #
 # Where a kill falls is drawn anew each time: mostly while samples arrive, now and then while the run is being opened. When the
 # run ends before enough kills have come, it is begun again from nothing, so every round ends in a comparison.
-here=$(cd "$(dirname "$0")" && pwd)
-BROOD=${BROOD:-$here/../../build/brood}
+. "$(dirname "$0")/../shell.inc"
 kills=${KILLS:-50}
 limit=${LIMIT:-40}
 samples=${SAMPLES:-16}
-dir=$(mktemp -d) || exit 1
-trap 'rm -rf "$dir"' EXIT
-trap 'exit 130' INT TERM
-cd "$dir" || exit 1
 bench() { "$BROOD" bench lab:story --limit "$limit" -n "$samples" "$@"; }
 
 began=$(date +%s)
@@ -30,7 +25,7 @@ while [ "$n_killed" -lt "$kills" ]; do
         if [ "$n_killed" -lt "$kills" ]; then
             seconds=$(awk -v most="$took" -v seed="$(od -An -N4 -tu4 /dev/urandom)" \
                 'BEGIN { srand(seed); x = rand(); printf "%.3f", rand() < 0.2 ? 0.05 * x : 0.05 + most / 4 * x }')
-            timeout -s KILL "$seconds" "$BROOD" bench lab:story --limit "$limit" -n "$samples" --run killed.brood >out 2>err
+            killed_after "$seconds" "$BROOD" bench lab:story --limit "$limit" -n "$samples" --run killed.brood
         else
             bench --run killed.brood >out 2>err
         fi
