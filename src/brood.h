@@ -1,20 +1,28 @@
-/* brood.h - Brood as a library: a small language model that answers like a larger one by searching and
- * choosing.
+/* brood.h - Brood as a library: a small language model that answers like a larger one by searching.
  *
  *     struct brood_error error;
- *     struct brood *b = brood_open(&(struct brood_options){.policy = "models/small", .reward = "models/prm"},
- * &error); struct brood_answer *a = brood_solve(b, &(struct brood_request){.problem = "...", .strategy =
- * "sample:n=16"}, &error); printf("%s (%d of %d votes)\n", a->answer, a->n_votes, a->n_solutions);
+ *     const struct brood_options options = {.policy = "lab:small", .reward = "lab:prm"};
+ *     const struct brood_request request = {.problem = "...", .strategy = "sample:n=16"};
+ *     struct brood *b = brood_open(&options, &error);
+ *     struct brood_answer *a = brood_solve(b, &request, &error);
+ *     printf("%s (%d of %d votes)", a->answer, a->n_votes, a->n_solutions);
  *     brood_answer_free(a);
  *     brood_close(b);
  *
- * Results are a function of (models, request): the same request gives the same answer on any number of
- * threads, bit for bit, unless a budget in seconds ends it.
+ * examples/solve.c is a whole program. Link with -lbrood.
  *
- * Errors: functions return NULL and fill the error: one line that says what, where and what to do. status is
- * 2 for bad input, 3 when a model or server failed for good, 130 when cancelled before there was anything to
- * answer with. Threads: a handle is used by one thread at a time; brood_cancel may be called from any thread
- * or a signal handler.
+ * Results are a function of (models, request): the same request gives the same answer on any number of
+ * threads, bit for bit, unless a budget in seconds or brood_cancel ends it.
+ *
+ * Errors: functions return NULL and fill the error: one line that says what, where and what to do. status
+ * is 2 for bad input, 3 when a model or server failed for good, 130 when cancelled before there was anything
+ * to answer with. Out of memory ends the process, status 3.
+ *
+ * Ownership: an answer and all it holds live until brood_answer_free, independent of the handle; what a
+ * request or an event points to is borrowed for the call.
+ *
+ * Threads: a handle is used by one thread at a time; brood_cancel may be called from any thread or a signal
+ * handler.
  */
 #ifndef BROOD_H
 #define BROOD_H
@@ -98,20 +106,21 @@ struct brood_class {    /* equal answers */
 };
 
 struct brood_answer {
-    char *answer;   /* NULL: no solution had one */
-    char *solution; /* the text it was taken from; NULL: none */
-    const char *select, *aggregate,
-        *ended;      /* what chose; why the search ended: finished, budget, deadline, stopped */
+    char *answer;                     /* NULL: no solution had one */
+    char *solution;                   /* the text it was taken from; NULL: none */
+    const char *select, *aggregate;   /* what chose */
+    const char *ended;                /* why the search ended: finished, budget, deadline, stopped */
     struct brood_solution *solutions; /* [n_found] all of them, in path order */
     int n_found, chosen;              /* solutions[chosen] has the answer; -1: none */
-    int n_solutions;                  /* that took part */
+    struct brood_class *classes;      /* [n_classes] of the answers that took part, best first by the rule */
+    int n_classes;
+    int n_solutions; /* that took part */
     int n_votes;     /* equal to the answer */
-    int n_classes;   /* different answers */
-    double score,
-        margin; /* of the choice: see select.h; margin is its lead over the next best, relative for votes */
-    struct brood_class *classes; /* [n_classes], best first by the rule */
-    double tokens_generated, tokens_read, flops_policy, flops_reward, seconds;
-    int n_failed; /* samples that a service could not do */
+    double score;    /* of the choice: votes, sum of aggregates or best aggregate */
+    double margin;   /* its lead over the next best class; for majority and weighted as a share of all */
+    double tokens_generated, tokens_read; /* by both models, prompts included */
+    double flops_policy, flops_reward, seconds;
+    int n_failed; /* pieces of work that a service could not do */
 };
 
 BROOD_API struct brood *brood_open(const struct brood_options *options, struct brood_error *error);
@@ -119,8 +128,8 @@ BROOD_API void brood_close(struct brood *b);
 BROOD_API struct brood_answer *brood_solve(struct brood *b, const struct brood_request *request,
                                            struct brood_error *error);
 BROOD_API void brood_answer_free(struct brood_answer *a);
-BROOD_API void
-brood_cancel(struct brood *b); /* the solve in progress, or the next one, ends soon with what it has */
+/* The solve in progress, or the next one, ends soon with what it has. */
+BROOD_API void brood_cancel(struct brood *b);
 BROOD_API const char *brood_version(void);
 
 #ifdef __cplusplus
