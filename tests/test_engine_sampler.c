@@ -1,4 +1,4 @@
-/* The sampler against a sorted reference and the chi-square distribution; a decoding step does not allocate. */
+/* The sampler against a sorted reference and the chi-square distribution; decoding does not allocate. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -102,7 +102,7 @@ static struct engine_sampling random_filters(uint64_t key) {
     return how;
 }
 
-/* The drawn token is the reference's at that point of its cumulative distribution, or beside it within rounding. */
+/* The drawn token is the reference's at that point of its cumulative distribution, within rounding. */
 static void draws_are_the_sorted_references(void **state) {
     UNUSED(state);
     enum { N = 300 };
@@ -127,7 +127,7 @@ static void draws_are_the_sorted_references(void **state) {
                 below += kept[i].id == token ? 0 : kept[i].p;
             if (kept[i].id == token) mine = kept[i].p;
         }
-        /* an edge of the nucleus or of min-p may fall the other way by rounding: then the token is next to it */
+        /* an edge of the nucleus or of min-p may fall the other way by rounding */
         if (mine < 0) mine = 1e-6;
         assert_true(unit >= below - 1e-4 && unit <= below + mine + 1e-4);
         for (int i = 0; i < n; i++) sum += exp((double)logits[i] - (double)logits[token]);

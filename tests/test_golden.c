@@ -1,4 +1,4 @@
-/* The bundled models as PyTorch computes them (lab/golden/golden.json): logits, greedy answers, step rewards. */
+/* The bundled models as PyTorch computes them (lab/golden/golden.json): logits, answers, step rewards. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
