@@ -2,6 +2,14 @@
 
 #include "base/rng.h"
 
+struct place {
+    slong prec;
+    unsigned i_point;
+    bool left_reals; /* some part of the expression was not real */
+};
+
+static bool ball(const struct node *n, acb_t out, struct place *at);
+
 /* A rational n / 2^16 whose size is between 1/16 and 4: fixed by name and point. */
 static void sample(acb_t out, uint64_t key, unsigned i_point) {
     uint64_t r = rng_u64(key, i_point);
@@ -44,21 +52,21 @@ static bool apply_rational_power(acb_t out, const acb_t base, const fmpq_t e, sl
     return true;
 }
 
-static bool eval_power(const struct node *n, acb_t out, slong prec, unsigned i_point) {
+static bool eval_power(const struct node *n, acb_t out, struct place *at) {
     fmpq_t e;
     fmpq_init(e);
     bool ok;
     if (n->kids[0]->kind == NODE_E) {
-        ok = eval_ball(n->kids[1], out, prec, i_point) && below(out, 30);
-        if (ok) acb_exp(out, out, prec);
+        ok = ball(n->kids[1], out, at) && below(out, 30);
+        if (ok) acb_exp(out, out, at->prec);
     } else if (eval_rational(n->kids[1], e)) {
-        ok = eval_ball(n->kids[0], out, prec, i_point) && apply_rational_power(out, out, e, prec);
+        ok = ball(n->kids[0], out, at) && apply_rational_power(out, out, e, at->prec);
     } else {
         acb_t x;
         acb_init(x);
-        ok = eval_ball(n->kids[0], out, prec, i_point) && eval_ball(n->kids[1], x, prec, i_point) &&
-             below(out, 1 << 16) && below(x, 30) && !acb_contains_zero(out);
-        if (ok) acb_pow(out, out, x, prec);
+        ok = ball(n->kids[0], out, at) && ball(n->kids[1], x, at) && below(out, 1 << 16) && below(x, 30) &&
+             !acb_contains_zero(out);
+        if (ok) acb_pow(out, out, x, at->prec);
         acb_clear(x);
     }
     fmpq_clear(e);
@@ -249,73 +257,73 @@ static bool combine(const struct node *n, acb_t acc, const acb_t x, slong prec) 
 }
 
 /* An unknown function of known arguments: a number that depends on its name and the (rounded) arguments. */
-static bool eval_apply(const struct node *n, acb_t out, slong prec, unsigned i_point) {
+static bool eval_apply(const struct node *n, acb_t out, struct place *at) {
     uint64_t key = rng_hash(1, n->name.ptr, n->name.len);
     for (uint32_t i = 0; i < n->n_kids; i++) {
-        if (!eval_ball(n->kids[i], out, prec, i_point) || !below(out, 60)) return false;
+        if (!ball(n->kids[i], out, at) || !below(out, 60)) return false;
         double re = arf_get_d(arb_midref(acb_realref(out)), ARF_RND_NEAR),
                im = arf_get_d(arb_midref(acb_imagref(out)), ARF_RND_NEAR);
         float parts[2] = {(float)re + 0.0f, (float)im + 0.0f};
         key = rng_hash(key, parts, sizeof parts);
     }
-    sample(out, key, i_point);
+    sample(out, key, at->i_point);
     return true;
 }
 
-static bool eval_kids(const struct node *n, acb_t out, slong prec, unsigned i_point) {
-    if (!eval_ball(n->kids[0], out, prec, i_point)) return false;
-    if (n->kind == NODE_FUNC && n->n_kids == 1) return unary(n->op, out, prec);
+static bool eval_kids(const struct node *n, acb_t out, struct place *at) {
+    if (!ball(n->kids[0], out, at)) return false;
+    if (n->kind == NODE_FUNC && n->n_kids == 1) return unary(n->op, out, at->prec);
     acb_t x;
     acb_init(x);
     bool ok = true;
     for (uint32_t i = 1; i < n->n_kids && ok; i++)
-        ok = eval_ball(n->kids[i], x, prec, i_point) && combine(n, out, x, prec);
+        ok = ball(n->kids[i], x, at) && combine(n, out, x, at->prec);
     acb_clear(x);
     return ok;
 }
 
-bool eval_ball(const struct node *n, acb_t out, slong prec, unsigned i_point) {
+static bool ball(const struct node *n, acb_t out, struct place *at) {
     bool ok = true;
     switch (n->kind) {
     case NODE_NUM:
-        acb_set_fmpq(out, n->value, prec);
+        acb_set_fmpq(out, n->value, at->prec);
         break;
     case NODE_SYM:
-        sample(out, rng_hash(0, n->name.ptr, n->name.len), i_point);
+        sample(out, rng_hash(0, n->name.ptr, n->name.len), at->i_point);
         break;
     case NODE_APPLY:
-        ok = eval_apply(n, out, prec, i_point);
+        ok = eval_apply(n, out, at);
         break;
     case NODE_PI:
-        acb_const_pi(out, prec);
+        acb_const_pi(out, at->prec);
         break;
     case NODE_E:
-        arb_const_e(acb_realref(out), prec);
+        arb_const_e(acb_realref(out), at->prec);
         arb_zero(acb_imagref(out));
         break;
     case NODE_I:
         acb_onei(out);
         break;
     case NODE_NEG:
-        ok = eval_ball(n->kids[0], out, prec, i_point);
+        ok = ball(n->kids[0], out, at);
         acb_neg(out, out);
         break;
     case NODE_PERCENT:
-        ok = eval_ball(n->kids[0], out, prec, i_point);
-        acb_div_ui(out, out, 100, prec);
+        ok = ball(n->kids[0], out, at);
+        acb_div_ui(out, out, 100, at->prec);
         break;
     case NODE_DEGREE: {
         acb_t pi;
         acb_init(pi);
-        acb_const_pi(pi, prec);
-        ok = eval_ball(n->kids[0], out, prec, i_point);
-        acb_mul(out, out, pi, prec);
-        acb_div_ui(out, out, 180, prec);
+        acb_const_pi(pi, at->prec);
+        ok = ball(n->kids[0], out, at);
+        acb_mul(out, out, pi, at->prec);
+        acb_div_ui(out, out, 180, at->prec);
         acb_clear(pi);
         break;
     }
     case NODE_POW:
-        ok = eval_power(n, out, prec, i_point);
+        ok = eval_power(n, out, at);
         break;
     case NODE_ADD:
     case NODE_MUL:
@@ -325,9 +333,9 @@ bool eval_ball(const struct node *n, acb_t out, slong prec, unsigned i_point) {
         fmpq_init(q);
         bool exact = n->kind == NODE_FUNC && eval_rational(n, q);
         if (exact)
-            acb_set_fmpq(out, q, prec);
+            acb_set_fmpq(out, q, at->prec);
         else
-            ok = eval_kids(n, out, prec, i_point);
+            ok = eval_kids(n, out, at);
         fmpq_clear(q);
         break;
     }
@@ -335,7 +343,20 @@ bool eval_ball(const struct node *n, acb_t out, slong prec, unsigned i_point) {
         ok = false;
         break;
     }
+    if (!acb_is_real(out)) at->left_reals = true;
     return ok && acb_is_finite(out);
+}
+
+bool eval_ball(const struct node *n, acb_t out, slong prec, unsigned i_point) {
+    struct place at = {prec, i_point, false};
+    return ball(n, out, &at);
+}
+
+bool eval_ball_real(const struct node *n, acb_t out, slong prec, unsigned i_point, bool *left_reals) {
+    struct place at = {prec, i_point, false};
+    bool ok = ball(n, out, &at);
+    *left_reals = at.left_reals;
+    return ok;
 }
 
 int eval_infinity(const struct node *n) {

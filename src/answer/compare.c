@@ -339,10 +339,15 @@ static void letter_counts(struct str s, int counts[26]) {
         if (s.ptr[i] >= 'a' && s.ptr[i] <= 'z') counts[s.ptr[i] - 'a']++;
 }
 
-static enum answer_verdict words_equal(const struct node *a, const struct node *b) {
+static enum answer_verdict words_equal(const struct decide *d, const struct node *a, const struct node *b) {
     if (str_equal(a->name, b->name)) return ANSWER_EQUAL;
     if (str_find(a->name, b->name) >= 0 || str_find(b->name, a->name) >= 0)
         return ANSWER_CANNOT_TELL; /* "ellipse", "an ellipse" */
+    static const struct str YES[2] = {{"yes", 3}, {"true", 4}}, NO[2] = {{"no", 2}, {"false", 5}};
+    for (int i = 0; i < 2; i++)
+        if ((str_equal(a->name, YES[i]) && str_equal(b->name, YES[1 - i])) ||
+            (str_equal(a->name, NO[i]) && str_equal(b->name, NO[1 - i])))
+            return doubtful(d, ANSWER_EQUAL);
     int x[26], y[26];
     letter_counts(a->name, x);
     letter_counts(b->name, y);
@@ -352,10 +357,22 @@ static enum answer_verdict words_equal(const struct node *a, const struct node *
     return one_word ? ANSWER_DIFFERENT : ANSWER_CANNOT_TELL;
 }
 
+static bool means_a_number(struct str word) {
+    static const char *const WORDS[] = {
+        "zero",     "one",     "two",     "three",     "four",     "five",     "six",
+        "seven",    "eight",   "nine",    "ten",       "eleven",   "twelve",   "thirteen",
+        "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty",
+        "thirty",   "forty",   "fifty",   "hundred",   "thousand", "million",  "half",
+        "third",    "quarter", "dozen",   "infinite",  "none",     "undefined"};
+    for (size_t i = 0; i < ARRAY_LEN(WORDS); i++)
+        if (str_equal(word, str_from(WORDS[i]))) return true;
+    return false;
+}
+
 static enum answer_verdict word_beside(const struct node *word, const struct node *other) {
     bool plain = str_find(word->name, STR(" ")) < 0 && other->kind != NODE_SET && other->kind != NODE_SYM &&
-                 other->kind != NODE_MUL;
-    return plain && !(word->flags & NODE_LOOSE) ? ANSWER_DIFFERENT : ANSWER_CANNOT_TELL;
+                 other->kind != NODE_MUL && other->kind != NODE_REL;
+    return plain && !means_a_number(word->name) ? ANSWER_DIFFERENT : ANSWER_CANNOT_TELL;
 }
 
 /* "15 39/40, or 639/40": one value in two forms. */
@@ -363,6 +380,58 @@ static enum answer_verdict said_again(struct decide *d, const struct node *list,
     enum answer_verdict all = ANSWER_EQUAL;
     for (uint32_t i = 0; i < list->n_kids; i++) all = both(all, decide(d, list->kids[i], value));
     return all;
+}
+
+/* ---- what a form leaves open ---- */
+
+static bool is_letter(const struct node *n, char *c) {
+    if (n->kind == NODE_E || n->kind == NODE_I)
+        *c = n->kind == NODE_E ? 'e' : 'i';
+    else if (n->kind == NODE_SYM && n->name.len == 1)
+        *c = n->name.ptr[0];
+    else
+        return false;
+    return true;
+}
+
+/* b and B: a choice, or two quantities? */
+static bool same_letter_but_for_case(const struct node *a, const struct node *b) {
+    char x, y;
+    return is_letter(a, &x) && is_letter(b, &y) && x != y && (x ^ y) == 32;
+}
+
+/* 204 beside 204_5 */
+static bool base_left_out(const struct node *based, const struct node *plain) {
+    if (based->kind != NODE_NUM || plain->kind != NODE_NUM || !(based->flags & NODE_BASED) ||
+        (plain->flags & NODE_BASED) || !fmpz_is_one(fmpq_denref(plain->value)))
+        return false;
+    char *digits = fmpz_get_str(NULL, 10, fmpq_numref(plain->value));
+    bool same = str_equal(str_from(digits), based->name);
+    flint_free(digits);
+    return same;
+}
+
+/* "5 m" without \text: a product or a unit? */
+static bool unit_left_out(struct decide *d, const struct node *with, const struct node *plain) {
+    char c;
+    return with->kind == NODE_MUL && is_letter(with->kids[1], &c) && strchr("msghLlNJWVKAc", c) &&
+           !node_has_symbol(with->kids[0]) && !node_has_symbol(plain) &&
+           decide_scalar(d, with->kids[0], plain) == ANSWER_EQUAL;
+}
+
+static enum answer_verdict scalars_equal(struct decide *d, const struct node *a, const struct node *b) {
+    if (same_letter_but_for_case(a, b)) return doubtful(d, ANSWER_EQUAL);
+    enum answer_verdict v = decide_scalar(d, a, b);
+    if (v != ANSWER_DIFFERENT) return v;
+    bool open =
+        base_left_out(a, b) || base_left_out(b, a) || unit_left_out(d, a, b) || unit_left_out(d, b, a);
+    return open ? doubtful(d, ANSWER_EQUAL) : v;
+}
+
+/* An equation in one unknown may have the other answer as its solution. */
+static bool is_unsolved(const struct node *n) {
+    struct str name = {0};
+    return n->kind == NODE_REL && n->op == REL_EQ && node_one_symbol(n, &name) && name.len;
 }
 
 /* ---- everything ---- */
@@ -373,7 +442,7 @@ static bool either(const struct node *a, const struct node *b, enum node_kind ki
 
 static enum answer_verdict decide_ordered(struct decide *d, const struct node *a, const struct node *b) {
     if (either(a, b, NODE_TEXT)) {
-        if (a->kind == b->kind) return words_equal(a, b);
+        if (a->kind == b->kind) return words_equal(d, a, b);
         return a->kind == NODE_TEXT ? word_beside(a, b) : word_beside(b, a);
     }
     if (reals_is(a) || reals_is(b)) return reals_equal(d, a, b);
@@ -394,7 +463,8 @@ static enum answer_verdict decide_ordered(struct decide *d, const struct node *a
     if (a->kind == NODE_REL && b->kind == NODE_REL) return relations_equal(d, a, b);
     if (a->kind == NODE_CHAIN && b->kind == NODE_CHAIN) return chains_equal(d, a, b);
     bool sa = node_is_scalar(a), sb = node_is_scalar(b);
-    if (sa && sb) return decide_scalar(d, a, b);
+    if (sa && sb) return scalars_equal(d, a, b);
+    if (is_unsolved(a) || is_unsolved(b)) return ANSWER_CANNOT_TELL;
     bool known_a = sa || is_collection(a) || a->kind == NODE_MATRIX || a->kind == NODE_REL;
     bool known_b = sb || is_collection(b) || b->kind == NODE_MATRIX || b->kind == NODE_REL;
     return known_a && known_b ? ANSWER_DIFFERENT : ANSWER_CANNOT_TELL;

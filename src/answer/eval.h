@@ -18,6 +18,10 @@ bool eval_rational(const struct node *n, fmpq_t out);
  * at prec <= EVAL_PREC_MAX. */
 bool eval_ball(const struct node *n, acb_t out, slong prec, unsigned i_point);
 
+/* The same; *left_reals says whether a part of the expression was not real there, as sqrt(x) sqrt(y) of
+ * negative x and y. */
+bool eval_ball_real(const struct node *n, acb_t out, slong prec, unsigned i_point, bool *left_reals);
+
 /* +1 or -1 for an infinity, else 0. */
 int eval_infinity(const struct node *n);
 

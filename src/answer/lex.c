@@ -202,7 +202,7 @@ static void scan_letters(struct scan *s) {
     while (from + n < s->end && is_letter(s->l->src.ptr[from + n])) n++;
     struct str run = slice(s, from, from + n);
     s->at += n;
-    if (after_number(s) && n > 2 && str_starts(run, STR("or"))) { /* 1orx=2 */
+    if (after_number(s) && !s->spaced && n > 2 && str_starts(run, STR("or"))) { /* 1orx=2 */
         s->at = from + 2;
         emit(s, LEX_OR, 0, run);
         return;

@@ -156,6 +156,14 @@ static bool is_decimal(const struct node *n) {
     return n->kind == NODE_NUM && (n->flags & NODE_DECIMAL);
 }
 
+bool node_has(const struct node *n, enum node_kind kind) {
+    if (n->kind == kind) return true;
+    if (n->kind == NODE_NUM) return false;
+    for (uint32_t i = 0; i < n->n_kids; i++)
+        if (node_has(n->kids[i], kind)) return true;
+    return false;
+}
+
 bool node_has_symbol(const struct node *n) {
     return any_node(n, is_symbol);
 }
@@ -167,4 +175,17 @@ bool node_has_decimal(const struct node *n) {
 bool node_is_num_si(const struct node *n, long v) {
     return n->kind == NODE_NUM && fmpz_is_one(fmpq_denref(n->value)) &&
            fmpz_equal_si(fmpq_numref(n->value), v);
+}
+
+bool node_one_symbol(const struct node *n, struct str *name) {
+    if (n->kind == NODE_NUM) return true;
+    if (n->kind == NODE_APPLY) return false;
+    if (n->kind == NODE_SYM) {
+        if (name->len && !str_equal(*name, n->name)) return false;
+        *name = n->name;
+        return true;
+    }
+    for (uint32_t i = 0; i < n->n_kids; i++)
+        if (!node_one_symbol(n->kids[i], name)) return false;
+    return true;
 }

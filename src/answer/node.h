@@ -137,8 +137,11 @@ struct node *node_func_2(struct tree *t, enum func f, struct node *a, struct nod
 bool node_same(const struct node *a, const struct node *b);
 bool node_is_scalar(const struct node *n); /* an expression that has a value (number or symbols), not a set,
                                               tuple, relation ... */
+bool node_has(const struct node *n, enum node_kind kind);
 bool node_has_symbol(const struct node *n);
 bool node_has_decimal(const struct node *n);
+/* No symbol but one, whose name is put into *name (empty before); false also for unknown functions. */
+bool node_one_symbol(const struct node *n, struct str *name);
 bool node_is_num_si(const struct node *n, long v);
 
 #endif

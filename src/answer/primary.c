@@ -82,6 +82,7 @@ static bool take_base(struct parse *p, const struct lex_token *t, struct node *n
     fmpz_set_str(fmpq_numref(n->value), t->text.ptr, (int)base);
     fmpz_one(fmpq_denref(n->value));
     n->flags |= NODE_BASED;
+    n->name = t->text;
     return true;
 }
 

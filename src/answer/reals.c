@@ -117,19 +117,6 @@ static void complement(struct reals *r, const struct reals_list *a, struct reals
 
 /* ---- inequalities ---- */
 
-static bool one_symbol(const struct node *n, struct str *name) {
-    if (n->kind == NODE_NUM) return true;
-    if (n->kind == NODE_APPLY) return false;
-    if (n->kind == NODE_SYM) {
-        if (name->len && !str_equal(*name, n->name)) return false;
-        *name = n->name;
-        return true;
-    }
-    for (uint32_t i = 0; i < n->n_kids; i++)
-        if (!one_symbol(n->kids[i], name)) return false;
-    return true;
-}
-
 /* n = a x + b with rational a; b is built in the tree. */
 static bool linear_form(struct tree *t, const struct node *n, fmpq_t a, struct node **b) {
     fmpq_zero(a);
@@ -183,7 +170,7 @@ static bool solve(struct reals *r, const struct node *lhs, char op, const struct
                   struct reals_list *out) {
     struct str name = {0};
     if (op == REL_EQ || !node_is_scalar(lhs) || !node_is_scalar(rhs)) return false;
-    if (!one_symbol(lhs, &name) || !one_symbol(rhs, &name) || !name.len) return false;
+    if (!node_one_symbol(lhs, &name) || !node_one_symbol(rhs, &name) || !name.len) return false;
     struct tree *t = &r->tree;
     struct node *diff = node_2(t, NODE_ADD, (struct node *)(uintptr_t)lhs,
                                node_1(t, NODE_NEG, (struct node *)(uintptr_t)rhs));
@@ -360,7 +347,7 @@ bool reals_is(const struct node *n) {
     }
     case NODE_CHAIN: {
         struct str name = {0};
-        return one_symbol(n, &name);
+        return node_one_symbol(n, &name);
     }
     case NODE_LIST:
         for (uint32_t i = 0; i < n->n_kids; i++)

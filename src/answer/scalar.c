@@ -77,18 +77,22 @@ static bool is_narrow(const acb_t x) {
             mag_cmp_2exp_si(arb_radref(acb_imagref(x)), -AGREE_BITS) < 0);
 }
 
-static enum point compare_at(const struct node *a, const struct node *b, slong prec, unsigned i_point) {
+/* One point. Without i in the formulas only the reals count: where one side leaves them, nothing is said of
+ * the values. */
+static enum point compare_at(const struct node *a, const struct node *b, bool complex, slong prec,
+                             unsigned i_point) {
     acb_t x, y;
     acb_init(x);
     acb_init(y);
     enum point result = POINT_NONE;
-    if (eval_ball(a, x, prec, i_point) && eval_ball(b, y, prec, i_point)) {
-        bool x_real = acb_is_real(x), y_real = acb_is_real(y);
-        if (!acb_overlaps(x, y)) {
-            bool mixed = (x_real && !arb_contains_zero(acb_imagref(y))) ||
-                         (y_real && !arb_contains_zero(acb_imagref(x)));
-            result = mixed ? POINT_DOMAIN : POINT_APART;
-        } else if (is_narrow(x) && is_narrow(y))
+    bool left_a, left_b;
+    if (eval_ball_real(a, x, prec, i_point, &left_a) && eval_ball_real(b, y, prec, i_point, &left_b)) {
+        if (complex) left_a = left_b = false;
+        if (!acb_overlaps(x, y))
+            result = left_a || left_b ? POINT_DOMAIN : POINT_APART;
+        else if (left_a != left_b)
+            result = POINT_DOMAIN;
+        else if (is_narrow(x) && is_narrow(y))
             result = POINT_TOGETHER;
     }
     acb_clear(x);
@@ -116,18 +120,17 @@ static enum answer_verdict constants_equal(const struct node *a, const struct no
 }
 
 /* The one rule without proof: agreement to AGREE_BITS at four points or more, none apart. */
-static enum answer_verdict symbols_equal(const struct node *a, const struct node *b) {
+static enum answer_verdict symbols_equal(const struct decide *d, const struct node *a, const struct node *b) {
     unsigned n_together = 0;
-    bool domain = false;
+    bool domain = false, complex = node_has(a, NODE_I) || node_has(b, NODE_I);
     for (unsigned i = 0; i < EVAL_POINTS; i++) {
-        enum point at = compare_at(a, b, PREC_POINTS, i);
+        enum point at = compare_at(a, b, complex, PREC_POINTS, i);
         if (at == POINT_APART) return ANSWER_DIFFERENT;
         n_together += at == POINT_TOGETHER;
         domain |= at == POINT_DOMAIN;
         if (i == 0 && poly_equal(a, b) == ANSWER_EQUAL) return ANSWER_EQUAL;
     }
-    if (domain && n_together == 0) return ANSWER_DIFFERENT; /* one real, one not, wherever we look */
-    return n_together >= POINTS_MIN && !domain ? ANSWER_EQUAL : ANSWER_CANNOT_TELL;
+    return n_together >= POINTS_MIN && (!domain || d->generous) ? ANSWER_EQUAL : ANSWER_CANNOT_TELL;
 }
 
 enum answer_verdict decide_scalar(struct decide *d, const struct node *a, const struct node *b) {
@@ -149,7 +152,7 @@ enum answer_verdict decide_scalar(struct decide *d, const struct node *a, const 
         return finite ? ANSWER_DIFFERENT : ANSWER_CANNOT_TELL;
     }
     if (!node_has_symbol(a) && !node_has_symbol(b)) return constants_equal(a, b);
-    return symbols_equal(a, b);
+    return symbols_equal(d, a, b);
 }
 
 enum answer_verdict decide_proportional(const struct node *p, const struct node *q, bool positive) {
