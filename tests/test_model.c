@@ -447,6 +447,37 @@ static void parts_must_fit_together(void **state) {
     files_free_dir(dir);
 }
 
+/* Bytes changed, taken out or put in at random: a model or one line, nothing else. */
+static void damaged_files_are_refused_or_read(void **state) {
+    static const char *const names[] = {"config.json", "tokenizer.json", "model.safetensors"};
+    char *dir = files_new_model("F16");
+    struct buf whole = {0}, damaged = {0};
+    struct err e;
+    UNUSED(state);
+    for (uint64_t i = 0; i < 600; i++) {
+        char *path = file_join(dir, names[i % 3]);
+        assert_true(file_read(path, 1 << 20, &whole, &e));
+        uint64_t at = rng_below(11, 3 * i, i % 2 ? MIN(whole.len, 1000u) : whole.len);
+        uint64_t n_out = rng_below(11, 3 * i + 1, 3), n_in = rng_below(11, 3 * i + 2, 3);
+        buf_clear(&damaged);
+        buf_add(&damaged, whole.ptr, at);
+        for (uint64_t k = 0; k < n_in; k++) buf_add_char(&damaged, (char)rng_u64(rng_child(11, i), k));
+        if (at + n_out < whole.len) buf_add(&damaged, whole.ptr + at + n_out, whole.len - at - n_out);
+        files_put(dir, names[i % 3], buf_str(&damaged));
+        struct model *m = model_open(dir, &e);
+        if (m)
+            assert_true(model_parameters(m) > 0);
+        else
+            assert_true(e.code == ERR_INPUT && e.msg[0]);
+        model_close(m);
+        files_put(dir, names[i % 3], buf_str(&whole));
+        free(path);
+    }
+    buf_free(&whole);
+    buf_free(&damaged);
+    files_free_dir(dir);
+}
+
 /* ---- hostile safetensors ---- */
 
 static bool parse_bytes(struct str bytes, struct err *e) {
@@ -583,6 +614,7 @@ int main(void) {
         cmocka_unit_test(what_is_not_computed_is_refused),
         cmocka_unit_test(foreign_folders_are_told_why),
         cmocka_unit_test(parts_must_fit_together),
+        cmocka_unit_test(damaged_files_are_refused_or_read),
         cmocka_unit_test(good_headers_are_read),
         cmocka_unit_test(hostile_headers_cost_one_line),
         cmocka_unit_test(every_truncation_is_noticed),

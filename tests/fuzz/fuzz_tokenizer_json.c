@@ -16,6 +16,12 @@ static json_t *base(void) {
     return root;
 }
 
+static json_t *new_base(void) {
+    static json_t *made;
+    if (!made) made = base();
+    return json_deep_copy(made);
+}
+
 static void check_text(const struct tokenizer *t, struct str text) {
     struct tokens ids = {0};
     struct buf back = {0};
@@ -33,7 +39,7 @@ static void check_text(const struct tokenizer *t, struct str text) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
     struct err e = {0};
-    json_t *root = base(), *input = json_parse((struct str){(const char *)bytes, n}, "fuzz", &e);
+    json_t *root = new_base(), *input = json_parse((struct str){(const char *)bytes, n}, "fuzz", &e);
     json_t *changes = json_object_get(input, "model");
     if (json_is_object(changes)) {
         json_object_update(json_object_get(root, "model"), changes);
