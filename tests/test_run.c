@@ -92,7 +92,15 @@ static const char *records_of(const char *export) {
     return strchr(export, '\n') + 1;
 }
 
-static const char *const strategies[] = {"greedy", "sample:n=8", "beam:n=4,width=2", "dvts:n=4,width=2"};
+static const char *const strategies[] = {
+    "greedy",
+    "sample:n=8",
+    "beam:n=4,width=2",
+    "dvts:n=4,width=2",
+    "sample:n=12,stop=certain,window=3",
+    "sample:n=12,stop=beta,window=1,threshold=0.8",
+    "sample:n=12,stop=window,window=3",
+};
 
 static void test_order_of_arrival_changes_nothing(void **state) {
     UNUSED(state);

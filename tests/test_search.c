@@ -38,6 +38,8 @@ static void specs_are_read_and_written(void **state) {
     assert_spec(" sample : n = 64 , temperature = .7,", "sample:n=64,temperature=0.7");
     assert_spec("sample:n=1e3,top_p=0.95,min_p=0.1,top_k=40", "sample:n=1000,top_p=0.95,min_p=0.1,top_k=40");
     assert_spec("sample:temperature=0.1234567890123", "sample:n=16,temperature=0.1234567890123");
+    assert_spec("sample:stop=beta,threshold=0.95", "sample:n=16,stop=beta"); /* optional, unchanged: unsaid */
+    assert_spec("sample:vote=min,window=4,stop=none", "sample:n=16,vote=min");
     assert_spec("beam:n=8,aggregate=min", "beam:n=8,width=4,depth=40,aggregate=min,distinct=1");
     assert_spec("dvts:aggregate=mean", "dvts:n=16,width=4,depth=40,aggregate=mean,distinct=1");
 }
@@ -50,7 +52,8 @@ static void unknown_names_and_bad_values_are_refused_helpfully(void **state) {
         {"", "unknown strategy ''; known: greedy, sample, beam, dvts"},
         {"best-of-n", "unknown strategy 'best-of-n'; known: greedy, sample, beam, dvts"},
         {"greedy:n=2", "strategy 'greedy' has no parameter 'n'; known: none"},
-        {"sample:m=2", "strategy 'sample' has no parameter 'm'; known: n, temperature, top_p, min_p, top_k"},
+        {"sample:m=2", "strategy 'sample' has no parameter 'm'; known: n, stop, threshold, window, "
+                       "vote, temperature, top_p, min_p, top_k"},
         {"sample:n=0", "strategy 'sample': n=0 must be from 1 to 100000"},
         {"sample:n=2.5", "strategy 'sample': n=2.5 must be a whole number"},
         {"sample:n=", "strategy 'sample': n='' is not a number"},

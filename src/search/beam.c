@@ -173,11 +173,11 @@ static const struct search_ops ops = {.size = sizeof(struct beam),
                                       .told_score = beam_told_score};
 
 const struct search_param beam_params[BEAM_PARAMS] = {
-    {"n", SEARCH_PARAM_INT, 16, 1, 4096, NULL, "children written a level"},
-    {"width", SEARCH_PARAM_INT, 4, 1, 4096, NULL, "children of each survivor: n/width survive"},
-    {"depth", SEARCH_PARAM_INT, 40, 1, 1000, NULL, "steps at most; the last goes to the end"},
-    {"aggregate", SEARCH_PARAM_CHOICE, NAN, 0, AGGREGATES - 1, aggregate_names, "of a path's rewards"},
-    {"distinct", SEARCH_PARAM_INT, 1, 0, 1, NULL, "1: equal siblings rank after all others"},
+    {"n", SEARCH_PARAM_INT, 16, 1, 4096, NULL, "children written a level", false},
+    {"width", SEARCH_PARAM_INT, 4, 1, 4096, NULL, "children of each survivor: n/width survive", false},
+    {"depth", SEARCH_PARAM_INT, 40, 1, 1000, NULL, "steps at most; the last goes to the end", false},
+    {"aggregate", SEARCH_PARAM_CHOICE, NAN, 0, AGGREGATES - 1, aggregate_names, "of a path's rewards", false},
+    {"distinct", SEARCH_PARAM_INT, 1, 0, 1, NULL, "1: equal siblings rank after all others", false},
     SEARCH_SAMPLING_PARAMS,
 };
 

@@ -40,6 +40,8 @@ struct search_param {
     double min, max;
     const char *const *choices; /* SEARCH_PARAM_CHOICE: NULL-terminated names; the value is an index */
     const char *help;
+    bool optional; /* left unsaid while it has its default, which never changes and means "as if there were no
+                      such parameter": records made before there was one stay what they are */
 };
 
 enum { SEARCH_PARAMS_MAX = 16 };
@@ -70,8 +72,8 @@ MUST bool search_spec_set_text(struct search_spec *spec, const char *key, const 
 void search_spec_recommend(struct search_spec *spec, const char *key, double value);
 double search_spec_get(const struct search_spec *spec, const char *key); /* ASSERTs that it exists */
 bool search_spec_has(const struct search_spec *spec, const char *key);
-/* Every parameter that has a value spelled out, canonical: what a run records. search_spec_parse reads it
- * back. */
+/* Every parameter that has a value spelled out (optional ones if they differ from their default), canonical:
+ * what a run records. search_spec_parse reads it back. */
 void search_spec_print(const struct search_spec *spec, struct buf *out);
 
 /* ---- a running search ---- */
@@ -157,11 +159,11 @@ void search_want_drop(struct search *s, int node);
         .help = "0 takes the likeliest token; default: what suits the policy"                                \
     }
 #define SEARCH_PARAM_TOP_P                                                                                   \
-    { "top_p", SEARCH_PARAM_REAL, NAN, 0, 1, NULL, "likeliest tokens that sum to this; 1: all" }
+    { "top_p", SEARCH_PARAM_REAL, NAN, 0, 1, NULL, "likeliest tokens that sum to this; 1: all", false }
 #define SEARCH_PARAM_MIN_P                                                                                   \
-    { "min_p", SEARCH_PARAM_REAL, NAN, 0, 1, NULL, "least share of the likeliest token; 0: off" }
+    { "min_p", SEARCH_PARAM_REAL, NAN, 0, 1, NULL, "least share of the likeliest token; 0: off", false }
 #define SEARCH_PARAM_TOP_K                                                                                   \
-    { "top_k", SEARCH_PARAM_INT, NAN, 0, 1 << 20, NULL, "so many likeliest tokens; 0: all" }
+    { "top_k", SEARCH_PARAM_INT, NAN, 0, 1 << 20, NULL, "so many likeliest tokens; 0: all", false }
 #define SEARCH_SAMPLING_PARAMS                                                                               \
     SEARCH_PARAM_TEMPERATURE, SEARCH_PARAM_TOP_P, SEARCH_PARAM_MIN_P, SEARCH_PARAM_TOP_K
 

@@ -161,7 +161,7 @@ void search_spec_print(const struct search_spec *spec, struct buf *out) {
     char between = ':';
     for (int i = 0; i < spec->strategy->n_params; i++) {
         const struct search_param *p = &spec->strategy->params[i];
-        if (isnan(spec->values[i])) continue;
+        if (isnan(spec->values[i]) || (p->optional && spec->values[i] == p->def)) continue;
         buf_printf(out, "%c%s=", between, p->name);
         if (p->type == SEARCH_PARAM_CHOICE)
             buf_add_str(out, str_from(p->choices[(int)spec->values[i]]));
