@@ -256,6 +256,19 @@ static void formats_need_their_tokens(void **state) {
     files_free_dir(dir);
 }
 
+static void formats_can_be_named(void **state) {
+    UNUSED(state);
+    char *list = mem_strdup(chat_names()), *rest = list;
+    for (char *name; (name = strsep(&rest, ","));) {
+        struct err e = {0};
+        struct chat_format *f = chat_open_named(name + (name[0] == ' '), tokenizer, "here", &e);
+        assert_non_null(f);
+        assert_string_equal(chat_name(f), name + (name[0] == ' '));
+        chat_close(f);
+    }
+    free(list);
+}
+
 static void impossible_conversations_are_refused(void **state) {
     UNUSED(state);
     struct chat_format *f = open_ok(NULL, "plain");
@@ -286,6 +299,7 @@ int main(void) {
         cmocka_unit_test(templates_may_be_laid_out),
         cmocka_unit_test(a_huge_template_is_refused),
         cmocka_unit_test(formats_need_their_tokens),
+        cmocka_unit_test(formats_can_be_named),
         cmocka_unit_test(impossible_conversations_are_refused),
     };
     return cmocka_run_group_tests(tests, open_tokenizer, close_tokenizer);

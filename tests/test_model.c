@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "model/config.h"
+#include "model/family.h"
 #include "model/model.h"
 #include "model/safetensors.h"
 #include "model_files.h"
@@ -347,6 +348,20 @@ static void families_differ_by_flags(void **state) {
     }
 }
 
+/* The list that a refusal shows is the table's. */
+static void supported_families_are_named(void **state) {
+    UNUSED(state);
+    int n = 0;
+    char *list = mem_strdup(family_names()), *rest = list;
+    for (char *name; (name = strsep(&rest, ",")); n++) {
+        const struct family *f = family_find(name + (name[0] == ' '));
+        assert_non_null(f);
+        assert_string_equal(f->architecture, name + (name[0] == ' '));
+    }
+    assert_int_equal(n, family_count());
+    free(list);
+}
+
 static void what_is_not_computed_is_refused(void **state) {
     static const char *const cases[][2] = {
         {"architectures=[\"GemmaForCausalLM\"]",
@@ -611,6 +626,7 @@ int main(void) {
         cmocka_unit_test(scores_of_extreme_outputs_are_numbers),
         cmocka_unit_test(both_dialects_of_configurations_are_one),
         cmocka_unit_test(families_differ_by_flags),
+        cmocka_unit_test(supported_families_are_named),
         cmocka_unit_test(what_is_not_computed_is_refused),
         cmocka_unit_test(foreign_folders_are_told_why),
         cmocka_unit_test(parts_must_fit_together),

@@ -54,6 +54,10 @@ const char *family_names(void) {
            "Qwen2ForTokenClassification, Qwen3ForCausalLM";
 }
 
+int family_count(void) {
+    return (int)ARRAY_LEN(families);
+}
+
 static bool is_needed(const struct model_config *c, enum need need) {
     switch (need) {
     case ALWAYS:

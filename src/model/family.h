@@ -23,6 +23,7 @@ struct family {
 
 const struct family *family_find(const char *architecture); /* NULL if unknown */
 const char *family_names(void);                             /* "A, B, ...": those that would work; static */
+int family_count(void);
 
 /* Sees that exactly the tensors of the family are there, each with its shape. Ones that older exports carry
  * along and nothing reads (inv_freq, a tied lm_head) are passed over. */
