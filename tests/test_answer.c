@@ -44,7 +44,7 @@ static void expect(const char *x, const char *y, enum answer_verdict wanted) {
 static const char *const NUMBERS[] = {
     "0 ~ -0 ~ 0.0 ~ \\frac{0}{5} ~ 1-1 ~ \\sin \\pi ~ \\ln 1",
     "1/2 ~ \\frac12 ~ \\dfrac{1}{2} ~ \\tfrac 12 ~ 0.5 ~ .5 ~ 0.50 ~ 50\\% ~ \\frac{2}{4} ~ 2^{-1} ~ 1 \\div "
-    "2 ~ \\sin 30^\\circ ~ "
+    "2 ~ \\sin 30^\\circ ~ \\sin \\pi/6 ~ \\sin \\pi/6 ~ "
     "\\cos\\left(\\frac{\\pi}{3}\\right) ~ x = \\frac{1}{2} ~ $\\frac{1}{2}$ ~ \\boxed{\\frac12} ~ ½ ~ {1 "
     "\\over 2} ~ "
     "\\frac{1}{2}. ~ \\\\frac{1}{2} ~ \\left(\\frac{1}{2}\\right)",

@@ -24,7 +24,7 @@ static enum func inverse_of(enum func f) {
 
 /* What a function without parentheses applies to: \sin 2x, \ln xy, \sin \frac\pi3; it ends before the next
  * function or operator. */
-static struct node *parse_bare_argument(struct parse *p) {
+static struct node *parse_bare_argument(struct parse *p, bool trig) {
     bool negative = false;
     while (parse_is_char(p, '-')) negative ^= p->t[p->at++].op == '-';
     if (!parse_starts_primary(p)) return parse_fail(p);
@@ -34,6 +34,8 @@ static struct node *parse_bare_argument(struct parse *p) {
         if (parse_is(p, LEX_NUM, -1)) return parse_fail(p);
         n = node_2(p->tree, NODE_MUL, n, parse_power(p));
     }
+    if (trig && !p->failed && !node_has_symbol(n) && n->kind != NODE_DEGREE && parse_take_char(p, '/'))
+        n = node_2(p->tree, NODE_DIV, n, parse_power(p)); /* \sin \pi/6 */
     return negative ? node_1(p->tree, NODE_NEG, n) : n;
 }
 
@@ -105,7 +107,7 @@ struct node *parse_function(struct parse *p) {
     else if (parse_is_char(p, '{'))
         arg = parse_argument(p);
     else
-        arg = parse_bare_argument(p);
+        arg = parse_bare_argument(p, f >= FUNC_SIN && f <= FUNC_ATANH);
     if (p->failed) return parse_fail(p);
     if (f == FUNC_LOG && arg->kind == NODE_LIST && arg->n_kids == 2 && !base) { /* log(8, 2) */
         base = arg->kids[1];
