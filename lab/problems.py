@@ -38,6 +38,12 @@ def step_text(step, rng=None):
     return f"{left}{op}{right} = {result}."
 
 
+def forms(step):
+    """Every right way to write this step."""
+    left, op, right, result = step
+    return [step_text(step)] + ([step_text((right, op, left, result))] if op in "+*" else [])
+
+
 def final_text(answer):
     return f"The answer is \\boxed{{{answer}}}."
 

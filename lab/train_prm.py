@@ -24,6 +24,7 @@ import trees
 
 TAIL = 0.3               # share of wrong branches that go on for a step or two, and the weight of those
 
+OLD_RATE, FRESH_RATE = 0.004, 0.015
 PARTS = 6                # micro-batches a step, rows of like length together
 
 
@@ -36,12 +37,12 @@ def invented(rng):
 def tree(rng, problem, wrong):
     """The gold steps, all right, and the wrong steps [(place, text)] as branches of equal weight in all."""
     gold = problem.solution(rng).split("\n\n")
-    trunk = [(step, 1, 1.0) for step in gold]
+    trunk = [(step, problems.forms(s)) for step, s in zip(gold, problem.steps)] + [(gold[-1], gold[-1:])]
     branches = []
     for place, text in wrong:
-        steps = [(text, 0, 1.0)]
+        steps = [(text, 1.0)]
         if rng.random() < TAIL:
-            steps += [(s, 0, TAIL) for s in errors.continuation(rng, problem, place, text)]
+            steps += [(s, TAIL) for s in errors.continuation(rng, problem, place, text)]
         branches.append((place, steps))
     return trees.grow(problem.text, trunk, branches)
 
@@ -69,7 +70,7 @@ def batch(rng, tokens, real, share):
 
 
 def losses(net, rows):
-    """Summed losses of (language model, classifier), and how many classifications were right."""
+    """Summed losses of (language model, classifier of steps, of tokens), and how many steps were told right."""
     ids, where = trees.pack(rows)
     length = ids.shape[1]
     states = net.hidden(ids, fast=True, tree=where)
@@ -80,17 +81,23 @@ def losses(net, rows):
     places, labels, weights = (torch.tensor(c) for c in zip(*reads))
     scores = net.score(states[places])
     judged = (F.cross_entropy(scores, labels, reduction="none") * weights).sum()
-    return text, judged, ((scores.argmax(-1) == labels) * weights).sum().item()
+    inside = [(r * length + i, label) for r, t in enumerate(rows) for i, label in t.digits]
+    places, marks = (torch.tensor(c) for c in zip(*inside))
+    traced = F.cross_entropy(net.score(states[places]), marks, reduction="sum")
+    return text, judged, traced, ((scores.argmax(-1) == labels) * weights).sum().item()
 
 
 def learn(net, parts):
+    """One gradient.  The tokens inside a step are judged too: that teaches the comparison far faster."""
     tokens = sum(len(t.learnt) for rows in parts for t in rows)
     reads = sum(weight for rows in parts for t in rows for _, _, weight in t.reads)
-    sums = [0.0, 0.0, 0.0]
+    inside = sum(len(t.digits) for rows in parts for t in rows)
+    sums = [0.0] * 4
     for rows in parts:
-        text, judged, right = losses(net, rows)
-        (text / tokens + judged / reads).backward()
-        for k, value in enumerate((text.item() / tokens, judged.item() / reads, right / reads)):
+        text, judged, traced, right = losses(net, rows)
+        text, judged, traced = text / tokens, judged / reads, traced / inside
+        (text + judged + 2 * traced).backward()
+        for k, value in enumerate((text.item(), judged.item(), traced.item(), right / reads)):
             sums[k] += value
     return sums
 
@@ -104,12 +111,19 @@ def deepened(net, path):
         torch.nn.init.zeros_(layer.mlp.down_proj.weight)
 
 
+def make_optimisers(net):
+    """The layers taken over move slowly, so that they keep what they know; the fresh ones fast."""
+    fresh = {id(p) for layer in net.model.layers[model.SHAPES["large"].layers :] for p in layer.parameters()}
+    muon, adam = optimiser.optimisers(net, OLD_RATE, 1e-3)
+    matrices = muon.param_groups[0]["params"]
+    slow, fast = [p for p in matrices if id(p) not in fresh], [p for p in matrices if id(p) in fresh]
+    return [optimiser.Muon(slow, OLD_RATE), optimiser.Muon(fast, FRESH_RATE), adam]
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--steps", type=int, required=True)
-    options.add_argument("--tokens", type=int, default=12288)
-    options.add_argument("--muon", type=float, default=0.01)
-    options.add_argument("--adam", type=float, default=1.5e-3)
+    options.add_argument("--tokens", type=int, default=8192)
     options.add_argument("--real")
     options.add_argument("--share", type=float, default=0.5)
     o = options.parse_args()
@@ -117,7 +131,7 @@ def main():
     torch.set_flush_denormal(True)
     torch.manual_seed(1)
     net, path, done, seconds = model.Llama(model.SHAPES["prm"]), "work/prm.pt", 0, 0.0
-    optimisers = optimiser.optimisers(net, o.muon, o.adam)
+    optimisers = make_optimisers(net)
     if os.path.exists(path):
         saved = torch.load(path)
         net.load_state_dict(saved["net"])
@@ -136,8 +150,8 @@ def main():
         for opt in optimisers:
             opt.step()
         if (step + 1) % 10 == 0:
-            text, judged, right = (sum(c) / len(c) for c in zip(*recent))
-            print(f"step {step + 1} text {text:.4f} judged {judged:.4f} right {right:.4f} "
+            text, judged, traced, right = (sum(c) / len(c) for c in zip(*recent))
+            print(f"step {step + 1} text {text:.4f} judged {judged:.4f} traced {traced:.4f} right {right:.4f} "
                   f"{time.time() - began:.0f} s", flush=True)
             recent = []
         if (step + 1) % 25 == 0 or step + 1 == o.steps:

@@ -18,6 +18,7 @@ class Tree:
     start: list = field(default_factory=list)
     limit: list = field(default_factory=list)
     reads: list = field(default_factory=list)        # (index of a step's last token, label, weight)
+    digits: list = field(default_factory=list)       # (index of a token inside a step, 1 while the step can still be right)
     learnt: list = field(default_factory=list)       # indices whose next token the language model learns
 
     def append(self, ids, place, start, limit):
@@ -31,25 +32,33 @@ def step_ids(text):
     return tokenizer.encode(text) + [tokenizer.BREAK_ID]
 
 
+def still_right(ids, forms):
+    """One label a token: does the step up to here begin like one of its right forms?"""
+    return [int(any(form[: n + 1] == ids[: n + 1] for form in forms)) for n in range(len(ids))]
+
+
 def grow(problem_text, trunk, branches):
-    """trunk: [(step, label, weight)]; branches: [(trunk steps before it, [(step, label, weight)])]."""
+    """trunk: [(right step, its forms)]; branches: [(trunk steps before it, [(wrong step, weight)])]."""
     tree = Tree()
     tree.append(tokenizer.encode(tokenizer.prompt(problem_text)), 0, 0, 0)
-    leaves = [len(tree.ids)]
-    for step, label, weight in trunk:
+    leaves, forms = [len(tree.ids)], []
+    for step, others in trunk:
         ids = step_ids(step)
-        if label:
-            tree.learnt += range(len(tree.ids) - 1, len(tree.ids) + len(ids) - 2)
+        forms.append([step_ids(f) for f in others])
+        tree.learnt += range(len(tree.ids) - 1, len(tree.ids) + len(ids) - 2)
+        tree.digits += [(len(tree.ids) + n, 1) for n in range(len(ids) - 1)]
         tree.append(ids, len(tree.ids), 0, 0)
-        tree.reads.append((len(tree.ids) - 1, label, weight))
+        tree.reads.append((len(tree.ids) - 1, 1, 1.0))
         leaves.append(len(tree.ids))
     for before, steps in branches:
         start, place = len(tree.ids), leaves[before]
-        for step, label, weight in steps:
+        for n, (step, weight) in enumerate(steps):
             ids = step_ids(step)
+            labels = still_right(ids[:-1], forms[before]) if n == 0 else [0] * (len(ids) - 1)
+            tree.digits += [(len(tree.ids) + n, label) for n, label in enumerate(labels)]
             tree.append(ids, place, start, leaves[before])
             place += len(ids)
-            tree.reads.append((len(tree.ids) - 1, label, weight))
+            tree.reads.append((len(tree.ids) - 1, 0, weight))
     return tree
 
 
