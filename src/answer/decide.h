@@ -16,8 +16,10 @@ struct decide {
     long n_steps_left; /* comparisons of scalars that may still be made: the budget of one answer_equal */
 };
 
-#define DECIDE_STEPS     20000
-#define DECIDE_ITEMS_MAX 400 /* elements of a list or set that is compared without regard to order */
+#define DECIDE_STEPS       20000
+#define DECIDE_EXACT_COST  400 /* steps that a proof by Calcium counts for */
+#define DECIDE_POINTS_COST 40  /* and one by points */
+#define DECIDE_ITEMS_MAX   400 /* elements of a list or set that is compared without regard to order */
 
 enum answer_verdict decide(struct decide *d, const struct node *a, const struct node *b);
 enum answer_verdict decide_scalar(struct decide *d, const struct node *a, const struct node *b);

@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-#define JOIN_BYTES_MAX 60 /* between two boxes of one answer */
+#define JOIN_BYTES_MAX     60 /* between two boxes of one answer */
+#define SENTENCE_BYTES_MAX 4000
 
 static bool is_space(char c) {
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
@@ -27,10 +28,27 @@ const char *answer_source_name(enum answer_source how) {
 
 /* ---- boxes ---- */
 
-struct box {
-    size_t begin, end; /* of the whole command */
-    struct str inner;
+#define OPEN_BRACES_MAX 500 /* boxes that lie deeper are not seen */
+
+struct span {
+    size_t begin, end;
 };
+
+/* Consecutive boxes: the run so far, the last box in it, and the run before. */
+struct boxes {
+    bool found, joined;
+    struct span run, last, before;
+    struct str inner; /* of the last box */
+};
+
+/* The box command whose name ends at `at`, white space aside: its offset, or -1. */
+static ptrdiff_t box_before(struct str s, size_t at) {
+    static const struct str NAMES[] = {{"\\boxed", 6}, {"\\fbox", 5}, {"\\framebox", 9}};
+    while (at > 0 && is_space(s.ptr[at - 1])) at--;
+    for (size_t k = 0; k < ARRAY_LEN(NAMES); k++)
+        if (str_ends(cut(s, 0, at), NAMES[k])) return (ptrdiff_t)(at - NAMES[k].len);
+    return -1;
+}
 
 /* Offset behind the brace that closes the one at `at`, or 0. */
 static size_t close_brace(struct str s, size_t at) {
@@ -44,33 +62,6 @@ static size_t close_brace(struct str s, size_t at) {
             return i + 1;
     }
     return 0;
-}
-
-/* The box command at `at` (a backslash). */
-static bool box_at(struct str s, size_t at, struct box *out) {
-    static const char *const NAMES[] = {"\\boxed", "\\fbox", "\\framebox"};
-    struct str rest = cut(s, at, s.len);
-    size_t i = 0;
-    for (size_t k = 0; k < ARRAY_LEN(NAMES) && !i; k++)
-        if (str_starts(rest, str_from(NAMES[k]))) i = at + strlen(NAMES[k]);
-    if (!i) return false;
-    size_t after_name = i;
-    while (i < s.len && is_space(s.ptr[i])) i++;
-    if (i >= s.len) return false;
-    out->begin = at;
-    if (s.ptr[i] == '{') {
-        out->end = close_brace(s, i);
-        if (!out->end) return false;
-        out->inner = str_trim(cut(s, i + 1, out->end - 1));
-        return out->inner.len > 0;
-    }
-    if (i == after_name) return false; /* \boxedfoo */
-    size_t from = i;
-    while (i < s.len && !is_space(s.ptr[i]) && !strchr("$\\,;)", s.ptr[i])) i++;
-    if (i > from && s.ptr[i - 1] == '.') i--;
-    out->end = i;
-    out->inner = cut(s, from, i);
-    return i > from;
 }
 
 /* Nothing but separators: commas, "and", "or", spacing commands, dollars, short remarks in \text{...}. */
@@ -102,23 +93,53 @@ static bool only_separators(struct str s) {
     return true;
 }
 
-static bool find_boxed(struct str s, struct str *out) {
-    struct box run = {0}, box;
-    bool found = false, joined = false;
-    size_t joined_end = 0, joined_begin = 0;
-    for (size_t i = 0; i < s.len; i++) {
-        if (s.ptr[i] != '\\' || !box_at(s, i, &box)) continue;
-        bool joins = found && only_separators(cut(s, joined_end, box.begin));
-        if (!joins) joined_begin = box.begin;
-        joined = joins;
-        joined_end = box.end;
-        run = box;
-        found = true;
-        i = box.end - 1;
+static void add_box(struct boxes *b, struct str s, struct span box, struct str inner) {
+    inner = str_trim(inner);
+    if (!inner.len) return;
+    if (b->found && box.begin > b->last.begin) { /* a new one, behind */
+        b->joined = only_separators(cut(s, b->last.end, box.begin));
+        if (!b->joined) b->before = b->run;
+        b->run = (struct span){b->joined ? b->run.begin : box.begin, box.end};
+    } else { /* the first, or one around those of the run */
+        b->joined = b->before.end && only_separators(cut(s, b->before.end, box.begin));
+        b->run = (struct span){b->joined ? b->before.begin : box.begin, box.end};
     }
-    if (!found) return false;
-    *out = joined ? cut(s, joined_begin, joined_end) : run.inner;
-    return true;
+    b->found = true;
+    b->last = box;
+    b->inner = inner;
+}
+
+/* "\boxed 5": up to white space or punctuation. */
+static void add_bare_box(struct boxes *b, struct str s, size_t begin, size_t at) {
+    size_t from = at;
+    while (at < s.len && is_space(s.ptr[at])) at++;
+    if (at == from || at == s.len || s.ptr[at] == '{') return;
+    from = at;
+    while (at < s.len && !is_space(s.ptr[at]) && !strchr("$\\,;)", s.ptr[at])) at++;
+    if (at > from && s.ptr[at - 1] == '.') at--;
+    add_box(b, s, (struct span){begin, at}, cut(s, from, at));
+}
+
+static bool find_boxed(struct str s, struct str *out) {
+    size_t open[OPEN_BRACES_MAX], depth = 0;
+    struct boxes b = {0};
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.ptr[i];
+        if (c == '\\') {
+            size_t end = i + 1;
+            while (end < s.len && is_letter(s.ptr[end])) end++;
+            if (box_before(s, end) == (ptrdiff_t)i) add_bare_box(&b, s, i, end);
+            i = MAX(end - 1, i + 1);
+        } else if (c == '{') {
+            if (depth < OPEN_BRACES_MAX) open[depth] = i;
+            depth++;
+        } else if (c == '}' && depth > 0) {
+            ptrdiff_t begin = --depth < OPEN_BRACES_MAX ? box_before(s, open[depth]) : -1;
+            if (begin >= 0) add_box(&b, s, (struct span){(size_t)begin, i + 1}, cut(s, open[depth] + 1, i));
+        }
+    }
+    if (b.found) *out = b.joined ? cut(s, b.run.begin, b.run.end) : b.inner;
+    return b.found;
 }
 
 /* ---- hashes and phrases ---- */
@@ -168,6 +189,7 @@ static struct str trim_answer(struct str s) {
 /* The end of the sentence that starts at `at`: a full stop before white space, or the line's end, outside
  * $...$. */
 static size_t sentence_end(struct str s, size_t at) {
+    s.len = MIN(s.len, at + SENTENCE_BYTES_MAX);
     size_t i = at;
     while (i < s.len && is_space(s.ptr[i])) i++;
     bool math = false,
@@ -190,42 +212,42 @@ static size_t sentence_end(struct str s, size_t at) {
     return s.len;
 }
 
-static bool find_phrase(struct str s, struct str *out) {
+/* The length of the phrase at `at` that announces an answer, or 0. */
+static size_t phrase_at(struct str s, size_t at) {
     static const char *const PHRASES[] = {
         "answer is", "answer is:", "answer:", "answer =", "answers are", "answer:**"};
-    bool found = false;
-    for (size_t i = 0; i < s.len; i++) {
-        size_t n = 0;
-        char c = lower(s.ptr[i]);
-        bool at_start = i == 0 || !is_letter(s.ptr[i - 1]);
-        if (c == 'a' && at_start) {
-            struct str rest = cut(s, i, MIN(s.len, i + 12));
-            for (size_t k = 0; k < ARRAY_LEN(PHRASES); k++)
-                if (starts_nocase(rest, PHRASES[k])) n = MAX(n, strlen(PHRASES[k]));
-            if (s.ptr[i] == 'A' && rest.len > 1 && rest.ptr[1] == ':' && (i == 0 || s.ptr[i - 1] == '\n'))
-                n = 2;
-        }
+    struct str rest = cut(s, at, MIN(s.len, at + 12));
+    size_t n = 0;
+    if (lower(s.ptr[at]) != 'a' || (at > 0 && is_letter(s.ptr[at - 1]))) return 0;
+    for (size_t k = 0; k < ARRAY_LEN(PHRASES); k++)
+        if (starts_nocase(rest, PHRASES[k])) n = MAX(n, strlen(PHRASES[k]));
+    bool line_start = at == 0 || s.ptr[at - 1] == '\n';
+    return !n && line_start && str_starts(rest, STR("A:")) ? 2 : n;
+}
+
+static bool find_phrase(struct str s, struct str *out) {
+    for (size_t i = s.len; i-- > 0;) {
+        size_t n = phrase_at(s, i);
         if (!n) continue;
-        struct str answer = trim_answer(cut(s, i + n, sentence_end(s, i + n)));
-        if (answer.len) {
-            *out = answer;
-            found = true;
-        }
-        i += n - 1;
+        *out = trim_answer(cut(s, i + n, sentence_end(s, i + n)));
+        if (out->len) return true;
     }
-    return found;
+    return false;
 }
 
 /* ---- last resorts ---- */
 
 static bool find_math(struct str s, struct str *out) {
-    bool found = false;
+    bool found = false, closes[2] = {true, true}; /* is there a \\) or \\] ahead? */
     for (size_t i = 0; i < s.len; i++) {
         size_t end = 0, from = 0;
         if (s.ptr[i] == '\\' && i + 1 < s.len) {
             char open = s.ptr[i + 1];
             if (open == '(' || open == '[') {
-                ptrdiff_t n = str_find(cut(s, i + 2, s.len), open == '(' ? STR("\\)") : STR("\\]"));
+                bool square = open == '[';
+                ptrdiff_t n =
+                    closes[square] ? str_find(cut(s, i + 2, s.len), square ? STR("\\]") : STR("\\)")) : -1;
+                closes[square] = n >= 0;
                 if (n >= 0) {
                     from = i + 2;
                     end = from + (size_t)n;

@@ -100,7 +100,7 @@ static enum point compare_at(const struct node *a, const struct node *b, bool co
     return result;
 }
 
-static enum answer_verdict constants_equal(const struct node *a, const struct node *b) {
+static enum answer_verdict constants_equal(struct decide *d, const struct node *a, const struct node *b) {
     acb_t x, y;
     acb_init(x);
     acb_init(y);
@@ -109,6 +109,7 @@ static enum answer_verdict constants_equal(const struct node *a, const struct no
     if (known && !acb_overlaps(x, y))
         v = ANSWER_DIFFERENT;
     else if (known) {
+        d->n_steps_left -= DECIDE_EXACT_COST;
         v = exact_equal(a, b);
         if (v == ANSWER_CANNOT_TELL && eval_ball(a, x, EVAL_PREC_MAX, 0) &&
             eval_ball(b, y, EVAL_PREC_MAX, 0) && !acb_overlaps(x, y))
@@ -120,7 +121,8 @@ static enum answer_verdict constants_equal(const struct node *a, const struct no
 }
 
 /* The one rule without proof: agreement to AGREE_BITS at four points or more, none apart. */
-static enum answer_verdict symbols_equal(const struct decide *d, const struct node *a, const struct node *b) {
+static enum answer_verdict symbols_equal(struct decide *d, const struct node *a, const struct node *b) {
+    d->n_steps_left -= DECIDE_POINTS_COST;
     unsigned n_together = 0;
     bool domain = false, complex = node_has(a, NODE_I) || node_has(b, NODE_I);
     for (unsigned i = 0; i < EVAL_POINTS; i++) {
@@ -151,7 +153,7 @@ enum answer_verdict decide_scalar(struct decide *d, const struct node *a, const 
         acb_clear(x);
         return finite ? ANSWER_DIFFERENT : ANSWER_CANNOT_TELL;
     }
-    if (!node_has_symbol(a) && !node_has_symbol(b)) return constants_equal(a, b);
+    if (!node_has_symbol(a) && !node_has_symbol(b)) return constants_equal(d, a, b);
     return symbols_equal(d, a, b);
 }
 
