@@ -96,6 +96,8 @@ static const char *const strategies[] = {
     "greedy",
     "sample:n=8",
     "beam:n=4,width=2",
+    "beam:n=6,allocation=rebase",
+    "beam:n=6,allocation=particle,ess=0.9",
     "dvts:n=4,width=2",
     "sample:n=12,stop=certain,window=3",
     "sample:n=12,stop=beta,window=1,threshold=0.8",

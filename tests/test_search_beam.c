@@ -1,4 +1,4 @@
-/* Beam search and DVTS, driven by a scripted policy and reward model. */
+/* Beam search, its allocations, and DVTS, driven by a scripted policy and reward model. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "base/aggregate.h"
+#include "search/allocate.h"
 #include "search_script.h"
 
 /* ---- the same rule, restated: one level after the other, no asks, no events ---- */
@@ -28,6 +29,8 @@ struct reference {
     int depth, n_nodes;
     enum aggregate aggregate;
     bool distinct;
+    int allocation; /* 0 topk, 1 rebase, 2 particle */
+    double softmax, ess;
     struct beam_node nodes[4000];
 };
 
@@ -50,7 +53,7 @@ static int reference_add(struct reference *r, int parent, int depth) {
     while (n_up-- > 0)
         for (int k = 0; k < r->nodes[up[n_up]].got.n_rewards; k++)
             rewards[n++] = r->nodes[up[n_up]].got.rewards[k];
-    v->score = v->got.n_rewards < 0 || n == 0 ? -1 : aggregate_of(r->aggregate, rewards, n);
+    v->score = v->got.n_rewards < 0 || n == 0 ? -INFINITY : aggregate_of(r->aggregate, rewards, n);
     return r->n_nodes++;
 }
 
@@ -81,27 +84,92 @@ static void reference_drop(struct reference *r, int node) {
     for (int i = 1; i < r->n_nodes; i++) r->nodes[i].dropped |= r->nodes[r->nodes[i].parent].dropped;
 }
 
+static double odds_of(double score) {
+    double p = fmin(fmax(score, 1e-7), 1 - 1e-7);
+    return p / (1 - p);
+}
+
+/* its_hub's weights, drawn systematically: tick k of n falls at (u + k) / n of the summed weights. */
+static void reference_resample(struct reference *r, int first, int end, int depth, int *next) {
+    double sum = 0, squares = 0, n = 0,
+           u = rng_unit(rng_child(SCRIPT_PROBLEM_KEY, 0x62656173), (uint64_t)depth);
+    for (int i = first; i < end; i++) {
+        if (!can_go_on(&r->nodes[i])) continue;
+        sum += odds_of(r->nodes[i].score);
+        squares += odds_of(r->nodes[i].score) * odds_of(r->nodes[i].score);
+        n++;
+    }
+    bool resample = n > 0 && sum * sum / squares < r->ess * n;
+    for (int k = 0; k < n; k++) {
+        double upto = 0;
+        int i = first - 1, j = k;
+        while (i + 1 < end) {
+            if (!can_go_on(&r->nodes[++i])) continue;
+            upto += odds_of(r->nodes[i].score);
+            if (resample ? upto / sum > (u + k) / n : j-- == 0) break;
+        }
+        next[i - first]++;
+    }
+}
+
+/* The balanced sampling of REBASE's code: from the best down, each takes its share of what is left, rounded
+ * up. */
+static void reference_rebase(struct reference *r, const int *by_rank, int n, int n_left, int first,
+                             int *next) {
+    double e[1000];
+    for (int i = 0; i < n; i++) {
+        double best = r->nodes[by_rank[0]].score;
+        e[i] = isinf(best) ? 1 : exp((r->nodes[by_rank[i]].score - best) / r->softmax);
+    }
+    for (int i = 0; i < n && n_left > 0; i++) {
+        double rest = 0;
+        for (int k = n - 1; k >= i; k--) rest += e[k];
+        int got = rest > 0 ? MIN(n_left, (int)ceil(n_left * e[i] / rest - 1e-9)) : 0;
+        next[by_rank[i] - first] = got;
+        n_left -= got;
+    }
+}
+
+static bool is_twin_of_earlier(const struct reference *r, int i, int first) {
+    bool twin = false;
+    for (int k = first; k < i; k++)
+        twin |= r->distinct && r->nodes[k].parent == r->nodes[i].parent && r->nodes[i].got.told.text_hash &&
+                r->nodes[k].got.told.text_hash == r->nodes[i].got.told.text_hash;
+    return twin;
+}
+
 /* One group from the root to its end. */
 static void reference_group(struct reference *r, int n_slots, int n_children) {
     int share = n_children / n_slots, spare = n_children % n_slots;
-    int first = r->n_nodes;
+    int first = r->n_nodes, n_left = n_children;
     for (int i = 0; i < n_children; i++) reference_add(r, 0, 1);
-    for (int depth = 2; n_slots > 0; depth++) {
-        int end = r->n_nodes, kept = 0, next[1000] = {0};
-        bool pruned[4000] = {0};
+    for (int depth = 2;; depth++) {
+        int end = r->n_nodes, kept = 0, n_ranked = 0, next[1000] = {0}, by_rank[1000] = {0};
+        bool only_twins = true;
+        for (int i = first; i < end; i++) {
+            if (can_go_on(&r->nodes[i])) only_twins &= is_twin_of_earlier(r, i, first);
+            n_left -= r->nodes[i].got.told.finish != SEARCH_FAILED && !can_go_on(&r->nodes[i]);
+        }
         for (int i = first; i < end; i++) {
             if (!r->nodes[i].scored) continue;
-            int rank = 0;
+            int rank = 0, place = 0;
             for (int k = first; k < end; k++) rank += k != i && r->nodes[k].scored && before(r, k, i, first);
             if (!can_go_on(&r->nodes[i])) continue;
-            pruned[i] = rank >= n_slots;
-            if (rank < n_slots) next[i - first] = share + (rank < spare);
-            kept += rank < n_slots;
+            if (r->allocation == 0 && rank < n_slots) next[i - first] = share + (rank < spare);
+            for (int k = first; k < end; k++)
+                place += k != i && can_go_on(&r->nodes[k]) && before(r, k, i, first);
+            if (is_twin_of_earlier(r, i, first) && !only_twins) continue;
+            by_rank[place] = i; /* twins come last: the places of the others are consecutive */
+            n_ranked = MAX(n_ranked, place + 1);
         }
+        if (r->allocation == 1) reference_rebase(r, by_rank, n_ranked, n_left, first, next);
+        if (r->allocation == 2) reference_resample(r, first, end, depth - 1, next);
         for (int i = first; i < end; i++)
-            if (pruned[i]) reference_drop(r, i);
+            if (can_go_on(&r->nodes[i]) && next[i - first] == 0) reference_drop(r, i);
         for (int i = first; i < end; i++)
             for (int k = 0; k < next[i - first]; k++) reference_add(r, i, depth);
+        for (int i = first; i < end; i++) kept += next[i - first] > 0;
+        if (kept == 0) break;
         n_slots = kept;
         first = end;
     }
@@ -156,15 +224,33 @@ static const struct {
 } shapes[] = {{1, 1, 5}, {4, 4, 5},  {16, 4, 8},  {16, 1, 6}, {7, 2, 6}, {11, 3, 40},
               {3, 5, 4}, {12, 5, 1}, {32, 16, 6}, {20, 4, 3}, {9, 4, 7}, {16, 2, 40}};
 
+static void assert_restated(struct reference *r, const char *text, uint64_t orders) {
+    struct buf expected = {0};
+    reference_dump(r, &expected);
+    for (uint64_t order = 0; order < 4; order++) {
+        struct script_run run = {0};
+        script_run(text, r->script, 1000 * order + orders, &run);
+        assert_string_equal(buf_cstr(&run.dump), buf_cstr(&expected));
+        assert_int_equal(run.n_expands, r->n_nodes - 1);
+        buf_free(&run.dump);
+    }
+    buf_free(&expected);
+}
+
+static struct script script_number(int i) {
+    struct script script = mixed;
+    script.seed = (uint64_t)i;
+    if (i % 3 == 0) script.fail_percent = script.unscored_percent = script.cut_percent = 0;
+    if (i % 7 == 0) script.n_tokens = 2;
+    return script;
+}
+
 static void the_tree_is_the_restated_rule_s_in_any_order(void **state) {
     UNUSED(state);
     static struct reference r;
     char text[120];
     for (int i = 0; i < 480; i++) {
-        struct script script = mixed;
-        script.seed = (uint64_t)i;
-        if (i % 3 == 0) script.fail_percent = script.unscored_percent = script.cut_percent = 0;
-        if (i % 7 == 0) script.n_tokens = 2;
+        struct script script = script_number(i);
         bool is_dvts = i % 2, distinct = i % 5;
         int n = shapes[i % 12].n, width = shapes[i % 12].width;
         r = (struct reference){.script = &script,
@@ -176,19 +262,90 @@ static void the_tree_is_the_restated_rule_s_in_any_order(void **state) {
         int n_slots = MAX(1, n / width);
         for (int g = 0; g < (is_dvts ? n_slots : 1); g++)
             reference_group(&r, is_dvts ? 1 : n_slots, is_dvts ? n / n_slots + (g < n % n_slots) : n);
-        struct buf expected = {0};
-        reference_dump(&r, &expected);
         snprintf(text, sizeof text, "%s:n=%d,width=%d,depth=%d,aggregate=%s,distinct=%d",
                  is_dvts ? "dvts" : "beam", n, width, shapes[i % 12].depth, aggregate_names[i / 12 % 4],
                  distinct);
-        for (uint64_t order = 0; order < 4; order++) {
-            struct script_run run = {0};
-            script_run(text, &script, 1000 * order + (uint64_t)i, &run);
-            assert_string_equal(buf_cstr(&run.dump), buf_cstr(&expected));
-            assert_int_equal(run.n_expands, r.n_nodes - 1);
-            buf_free(&run.dump);
+        assert_restated(&r, text, (uint64_t)i);
+    }
+}
+
+static void other_allocations_are_their_restated_rules(void **state) {
+    UNUSED(state);
+    static struct reference r;
+    char text[160];
+    const double temperatures[] = {0.02, 0.1, 0.3, 1, 50}, shares[] = {0, 0.3, 0.5, 0.9, 1};
+    for (int i = 0; i < 400; i++) {
+        struct script script = script_number(i);
+        script.unscored_percent = i % 2 ? 0 : script.unscored_percent;
+        if (i % 5 == 0) script.n_values = 1000;
+        r = (struct reference){.script = &script,
+                               .depth = shapes[i % 12].depth,
+                               .aggregate = (enum aggregate)(i / 12 % 4),
+                               .distinct = i % 5 > 1,
+                               .allocation = 1 + i % 2,
+                               .softmax = temperatures[i / 2 % 5],
+                               .ess = shares[i / 2 % 5],
+                               .n_nodes = 1};
+        r.nodes[0].key = SCRIPT_PROBLEM_KEY;
+        reference_group(&r, 1, shapes[i % 12].n);
+        snprintf(text, sizeof text,
+                 "beam:n=%d,depth=%d,aggregate=%s,distinct=%d,allocation=%s,softmax=%g,ess=%g",
+                 shapes[i % 12].n, shapes[i % 12].depth, aggregate_names[i / 12 % 4], i % 5 > 1,
+                 i % 2 ? "particle" : "rebase", r.softmax, r.ess);
+        assert_restated(&r, text, (uint64_t)i);
+    }
+}
+
+/* ---- allocations by themselves ---- */
+
+static void softmax_hands_out_all_children_in_proportion(void **state) {
+    UNUSED(state);
+    for (uint64_t seed = 0; seed < 500; seed++) {
+        struct candidate c[20] = {{0}};
+        size_t n = 1 + rng_below(seed, 0, 20);
+        int n_children = (int)rng_below(seed, 1, 60), total = 0;
+        double sum = 0;
+        for (size_t i = 0; i < n; i++)
+            c[i] = (struct candidate){.is_open = true, .score = 1 - (double)i / 20}; /* rank order */
+        for (size_t i = 0; i < n; i++) sum += exp(c[i].score / 0.2);
+        allocate_softmax(c, n, n_children, 0.2);
+        for (size_t i = 0; i < n; i++) {
+            total += c[i].n_children;
+            assert_true(i == 0 || c[i].n_children <= c[i - 1].n_children);
+            assert_true(c[i].n_children <= n_children * exp(c[i].score / 0.2) / sum + 1);
         }
-        buf_free(&expected);
+        assert_int_equal(total, n_children);
+    }
+    struct candidate even[4] = {{.is_open = true}, {.is_open = true}, {.is_open = true}, {.is_open = true}};
+    allocate_softmax(even, 4, 8, 1);
+    for (int i = 0; i < 4; i++) assert_int_equal(even[i].n_children, 2);
+}
+
+/* A particle of weight w gets floor(nw) or ceil(nw) children, and nw in the mean over all draws. */
+static void resampling_is_unbiased(void **state) {
+    UNUSED(state);
+    for (uint64_t seed = 0; seed < 50; seed++) {
+        enum { N = 9, DRAWS = 2000 };
+        double scores[N], sum = 0, mean[N] = {0};
+        for (size_t i = 0; i < N; i++) {
+            scores[i] = i % 4 == 3 ? -INFINITY : rng_unit(seed, i);
+            sum += odds_of(scores[i]);
+        }
+        for (int draw = 0; draw < DRAWS; draw++) {
+            struct candidate c[N + 1] = {{0}};
+            int total = 0;
+            for (size_t i = 0; i < N; i++) c[i] = (struct candidate){.is_open = true, .score = scores[i]};
+            allocate_resample(c, N + 1, 1, (draw + 0.5) / DRAWS); /* the last is a solution */
+            for (size_t i = 0; i < N; i++) {
+                double exact = N * odds_of(scores[i]) / sum;
+                assert_true(c[i].n_children >= floor(exact) && c[i].n_children <= ceil(exact));
+                mean[i] += (double)c[i].n_children / DRAWS;
+                total += c[i].n_children;
+            }
+            assert_true(total == N && c[N].n_children == 0);
+        }
+        for (size_t i = 0; i < N; i++)
+            assert_true(fabs(mean[i] - N * odds_of(scores[i]) / sum) < 2.0 / DRAWS);
     }
 }
 
@@ -293,7 +450,12 @@ static void all_that_ended_are_solutions_and_all_else_is_dropped(void **state) {
 
 static void it_can_be_stopped_at_any_time(void **state) {
     UNUSED(state);
-    const char *texts[] = {"beam:n=8,width=2", "dvts:n=8,width=2", "sample:n=8", "greedy"};
+    const char *texts[] = {"beam:n=8,width=2",
+                           "beam:n=8,allocation=rebase",
+                           "beam:n=8,allocation=particle",
+                           "dvts:n=8,width=2",
+                           "sample:n=8",
+                           "greedy"};
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         for (int n = 1;; n++) {
             struct script_run run = {.n_told_max = n};
@@ -308,6 +470,9 @@ static void it_can_be_stopped_at_any_time(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_tree_is_the_restated_rule_s_in_any_order),
+        cmocka_unit_test(other_allocations_are_their_restated_rules),
+        cmocka_unit_test(softmax_hands_out_all_children_in_proportion),
+        cmocka_unit_test(resampling_is_unbiased),
         cmocka_unit_test(counts_follow_the_formulas),
         cmocka_unit_test(beams_of_width_1_are_independent_samples),
         cmocka_unit_test(all_that_ended_are_solutions_and_all_else_is_dropped),

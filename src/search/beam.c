@@ -9,6 +9,18 @@
  *   - what was cut off by a length limit has not ended (there: it has), and there are no empty steps;
  *   - equal siblings rank last (there: an option that removes them), see `distinct`;
  *   - n need not be a multiple of width: the best ranks get the children left over.
+ *
+ * allocation=rebase: Wu et al. 2024, "Inference scaling laws" (2408.00724). Rewards lie in [0, 1]; at the
+ * default temperature of 0.1 a step that is 0.1 better gets 2.7 times the children. Where we differ from its
+ * code: equal siblings share one's children (`distinct`), and the token limit is the solution's, not a
+ * step's.
+ *
+ * allocation=particle: Puri et al. 2025 (2502.01618); its_hub. The n particles are resampled by the odds of
+ * their reward. Where we differ: systematic draws, only when the effective number of particles falls below
+ * `ess` of them (there: independent draws, every step), and what ended leaves the population for the archive,
+ * where it votes (there: it is resampled with the rest and may be lost).
+ *
+ * Both write n children at the first level, and neither looks at `width`.
  */
 #include "search/beam.h"
 
@@ -16,12 +28,9 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/rng.h"
 
-struct candidate {
-    int node, n_children;
-    bool is_twin, is_pruned;
-    double score;
-};
+enum { TAG_RESAMPLE = 0x62656173 };
 
 int beam_slots(const struct search *s) {
     return MAX(1, (int)search_spec_get(&s->spec, "n") / (int)search_spec_get(&s->spec, "width"));
@@ -44,12 +53,15 @@ void beam_start(struct search *s, int n_groups, int n_slots) {
     b->aggregate = (enum aggregate)search_spec_get(&s->spec, "aggregate");
     b->depth = (int)search_spec_get(&s->spec, "depth");
     b->distinct = search_spec_get(&s->spec, "distinct") != 0;
+    if (search_spec_has(&s->spec, "allocation"))
+        b->allocation = (enum beam_allocation)search_spec_get(&s->spec, "allocation");
     b->n_groups = n_groups;
     b->groups = mem_zalloc((size_t)n_groups, sizeof *b->groups);
     int n = (int)search_spec_get(&s->spec, "n");
     for (int i = 0; i < n_groups; i++) {
         int n_children = n / n_groups + (i < n % n_groups);
         b->groups[i].n_slots = n_slots;
+        b->groups[i].n_left = n_children;
         b->groups[i].share = n_children / n_slots;
         b->groups[i].spare = n_children % n_slots;
         write_children(b, i, 0, n_children);
@@ -98,15 +110,17 @@ static int by_node(const void *a, const void *b) {
     return (x->node > y->node) - (x->node < y->node);
 }
 
-static size_t rank(struct beam *b, const struct beam_group *g, struct candidate *out) {
+/* The level's candidates, in path order. */
+static size_t collect(struct beam *b, const struct beam_group *g, struct candidate *out) {
     size_t n = 0;
     for (size_t i = 0; i < g->n_level; i++) {
         enum tree_state state = tree_get(&b->search.tree, g->level[i])->state;
         if (state != TREE_OPEN && state != TREE_SOLUTION) continue;
-        out[n++] = (struct candidate){
-            .node = g->level[i], .is_twin = is_twin(b, g, i), .score = score_of(b, g->level[i])};
+        out[n++] = (struct candidate){.node = g->level[i],
+                                      .is_open = state == TREE_OPEN,
+                                      .is_twin = is_twin(b, g, i),
+                                      .score = score_of(b, g->level[i])};
     }
-    qsort(out, n, sizeof *out, by_rank);
     return n;
 }
 
@@ -121,26 +135,39 @@ static void prune(struct beam *b, int node) {
     search_want_drop(&b->search, node);
 }
 
+static void allocate(struct beam *b, struct beam_group *g, struct candidate *c, size_t n) {
+    struct tree *t = &b->search.tree;
+    if (b->allocation == BEAM_PARTICLE) {
+        int depth = n > 0 ? tree_get(t, c[0].node)->depth : 0;
+        double unit = rng_unit(rng_child(tree_get(t, 0)->key, TAG_RESAMPLE), (uint64_t)depth);
+        allocate_resample(c, n, search_spec_get(&b->search.spec, "ess"), unit);
+        return;
+    }
+    qsort(c, n, sizeof *c, by_rank);
+    if (b->allocation == BEAM_REBASE) {
+        for (size_t i = 0; i < g->n_level; i++) {
+            enum tree_state state = tree_get(t, g->level[i])->state;
+            g->n_left -= state == TREE_SOLUTION || state == TREE_CUT;
+        }
+        allocate_softmax(c, n, g->n_left, search_spec_get(&b->search.spec, "softmax"));
+    } else {
+        allocate_topk(c, n, g->n_slots, g->share, g->spare);
+        g->n_slots = 0;
+        for (size_t i = 0; i < n; i++) g->n_slots += c[i].n_children > 0;
+    }
+    qsort(c, n, sizeof *c, by_node);
+}
+
 static void decide(struct beam *b, int i_group) {
     struct beam_group *g = &b->groups[i_group];
-    struct candidate *candidates = mem_alloc(MAX(g->n_level, 1) * sizeof *candidates);
-    size_t n = rank(b, g, candidates);
-    int n_slots = 0;
-    for (size_t i = 0; i < n; i++) {
-        struct candidate *c = &candidates[i];
-        if (tree_get(&b->search.tree, c->node)->state != TREE_OPEN) continue;
-        c->is_pruned = i >= (size_t)g->n_slots;
-        if (c->is_pruned) continue;
-        c->n_children = g->share + (i < (size_t)g->spare);
-        n_slots++;
-    }
-    g->n_slots = n_slots;
+    struct candidate *c = mem_zalloc(MAX(g->n_level, 1), sizeof *c);
+    size_t n = collect(b, g, c);
+    allocate(b, g, c, n);
     g->n_level = 0;
-    qsort(candidates, n, sizeof *candidates, by_node);
     for (size_t i = 0; i < n; i++)
-        if (candidates[i].is_pruned) prune(b, candidates[i].node);
-    for (size_t i = 0; i < n; i++) write_children(b, i_group, candidates[i].node, candidates[i].n_children);
-    free(candidates);
+        if (c[i].is_open && c[i].n_children == 0) prune(b, c[i].node);
+    for (size_t i = 0; i < n; i++) write_children(b, i_group, c[i].node, c[i].n_children);
+    free(c);
 }
 
 static void one_less(struct search *s, int node) {
@@ -172,12 +199,14 @@ static const struct search_ops ops = {.size = sizeof(struct beam),
                                       .told_node = beam_told_node,
                                       .told_score = beam_told_score};
 
-const struct search_param beam_params[BEAM_PARAMS] = {
-    {"n", SEARCH_PARAM_INT, 16, 1, 4096, NULL, "children written a level", false},
-    {"width", SEARCH_PARAM_INT, 4, 1, 4096, NULL, "children of each survivor: n/width survive", false},
-    {"depth", SEARCH_PARAM_INT, 40, 1, 1000, NULL, "steps at most; the last goes to the end", false},
-    {"aggregate", SEARCH_PARAM_CHOICE, NAN, 0, AGGREGATES - 1, aggregate_names, "of a path's rewards", false},
-    {"distinct", SEARCH_PARAM_INT, 1, 0, 1, NULL, "1: equal siblings rank after all others", false},
+static const char *const allocations[BEAM_ALLOCATIONS + 1] = {"topk", "rebase", "particle", NULL};
+
+static const struct search_param params[] = {
+    BEAM_PARAMS,
+    {"allocation", SEARCH_PARAM_CHOICE, BEAM_TOPK, 0, BEAM_ALLOCATIONS - 1, allocations,
+     "best ranks go on, or children by softmax of rewards, or resampled particles", true},
+    {"softmax", SEARCH_PARAM_REAL, 0.1, 1e-3, 1e3, NULL, "allocation=rebase: temperature of rewards", true},
+    {"ess", SEARCH_PARAM_REAL, 0.5, 0, 1, NULL, "allocation=particle: resample below this share", true},
     SEARCH_SAMPLING_PARAMS,
 };
 
@@ -187,7 +216,7 @@ const struct search_strategy search_beam = {
     .source = "Snell et al. 2024 (2408.03314); search-and-learn",
     .example = "beam:n=16,width=4",
     .needs_reward = true,
-    .params = beam_params,
-    .n_params = BEAM_PARAMS,
+    .params = params,
+    .n_params = (int)ARRAY_LEN(params),
     .ops = &ops,
 };

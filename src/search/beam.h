@@ -12,10 +12,13 @@
  *            └─ ...     └─ ...
  *
  * A level is decided when every node of it was told and scored. Its candidates, open or ended, are ranked by
- * (twins last, aggregate of the rewards along the path, path order); the best go into the group's slots, the
- * other open ones are dropped. A candidate that ended closes its slot; so does a slot for which there is no
- * candidate. The rest go on until all slots are closed; at the last depth the answer is written to its end.
- * What was cut off or failed is no candidate.
+ * (twins last, aggregate of the rewards along the path, path order); allocate.h says which open ones get how
+ * many children, the others are dropped. At the last depth the answer is written to its end. What was cut off
+ * or failed is no candidate. How many there are to share out:
+ *     topk      the best go into the group's slots. A candidate that ended closes its slot; so does a slot
+ * for which there is no candidate. The rest go on until all slots are closed. rebase    n children, less one
+ * for each that ended or was cut off so far. particle  as many as are open: what ended is in the archive,
+ * that is, a solution of the search, and no particle any more. Twins are particles as good as any.
  *
  * A twin is a node whose text an earlier sibling also has: two slots with the same text would search the same
  * place twice.
@@ -24,11 +27,15 @@
 #define BROOD_BEAM_H
 
 #include "base/aggregate.h"
+#include "search/allocate.h"
 #include "search/strategies.h"
 
+enum beam_allocation { BEAM_TOPK, BEAM_REBASE, BEAM_PARTICLE, BEAM_ALLOCATIONS };
+
 struct beam_group {
-    int n_slots;      /* still open */
-    int share, spare; /* the slot of rank i gets share children, one more if i < spare */
+    int n_slots;      /* topk: still open */
+    int share, spare; /* topk: the slot of rank i gets share children, one more if i < spare */
+    int n_left;       /* rebase: children to share out */
     int *level;       /* [n_level] nodes of the level that is being written, in path order */
     size_t n_level, cap;
     int n_waiting; /* of them, not told or not scored */
@@ -37,6 +44,7 @@ struct beam_group {
 struct beam {
     struct search search;
     enum aggregate aggregate;
+    enum beam_allocation allocation;
     int depth;
     bool distinct;
     struct beam_group *groups; /* [n_groups]; a node's tag is its group */
@@ -53,7 +61,15 @@ void beam_fini(struct search *s);
 void beam_told_node(struct search *s, int node);
 void beam_told_score(struct search *s, int node);
 
-enum { BEAM_PARAMS = 9 };
-extern const struct search_param beam_params[BEAM_PARAMS];
+/* Rows of the parameter tables of both. */
+#define BEAM_PARAMS                                                                                          \
+    {"n", SEARCH_PARAM_INT, 16, 1, 4096, NULL, "children written a level", false},                           \
+        {"width", SEARCH_PARAM_INT, 4, 1, 4096, NULL, "children of each survivor: n/width survive", false},  \
+        {"depth", SEARCH_PARAM_INT, 40, 1, 1000, NULL, "steps at most; the last goes to the end", false},    \
+        {"aggregate",     SEARCH_PARAM_CHOICE,   NAN,  0, AGGREGATES - 1,                                    \
+         aggregate_names, "of a path's rewards", false},                                                     \
+    {                                                                                                        \
+        "distinct", SEARCH_PARAM_INT, 1, 0, 1, NULL, "1: equal siblings rank after all others", false        \
+    }
 
 #endif

@@ -9,6 +9,8 @@
  */
 #include "search/beam.h"
 
+#include <math.h>
+
 static void init(struct search *s) {
     beam_start(s, beam_slots(s), 1);
 }
@@ -19,13 +21,15 @@ static const struct search_ops ops = {.size = sizeof(struct beam),
                                       .told_node = beam_told_node,
                                       .told_score = beam_told_score};
 
+static const struct search_param params[] = {BEAM_PARAMS, SEARCH_SAMPLING_PARAMS};
+
 const struct search_strategy search_dvts = {
     .name = "dvts",
     .summary = "n/width independent trees, each going on from its best of width steps",
     .source = "Beeching, Tunstall and Rush 2024 (search-and-learn)",
     .example = "dvts:n=16,width=4",
     .needs_reward = true,
-    .params = beam_params,
-    .n_params = BEAM_PARAMS,
+    .params = params,
+    .n_params = (int)ARRAY_LEN(params),
     .ops = &ops,
 };

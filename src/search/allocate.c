@@ -1,0 +1,62 @@
+/* allocate.c - see allocate.h. */
+#include "search/allocate.h"
+
+#include <math.h>
+
+void allocate_topk(struct candidate *c, size_t n, int n_slots, int share, int spare) {
+    for (size_t i = 0; i < n && i < (size_t)n_slots; i++)
+        if (c[i].is_open) c[i].n_children = share + (i < (size_t)spare);
+}
+
+/* ---- REBASE ---- */
+static bool takes_part(const struct candidate *c, bool twins) {
+    return c->is_open && (twins || !c->is_twin);
+}
+
+void allocate_softmax(struct candidate *c, size_t n, int n_children, double temperature) {
+    double best = -INFINITY, sum = 0;
+    bool twins = true; /* there is nothing else */
+    for (size_t i = 0; i < n; i++) twins = twins && !takes_part(&c[i], false);
+    for (size_t i = 0; i < n; i++)
+        if (takes_part(&c[i], twins)) best = fmax(best, c[i].score);
+    for (size_t i = n; i-- > 0;) { /* weight: of it and all after it, summed from the least up */
+        if (takes_part(&c[i], twins)) sum += isinf(best) ? 1 : exp((c[i].score - best) / temperature);
+        c[i].weight = sum;
+    }
+    for (size_t i = 0; i < n && n_children > 0; i++) {
+        if (!takes_part(&c[i], twins)) continue;
+        double share = isinf(best) ? 1 : exp((c[i].score - best) / temperature);
+        double exact = c[i].weight > 0 ? n_children * share / c[i].weight : 0;
+        c[i].n_children = MIN(n_children, (int)ceil(exact - 1e-9)); /* whole but for its rounding */
+        n_children -= c[i].n_children;
+    }
+}
+
+/* ---- particles ---- */
+static double odds(double score) {
+    double p = fmin(fmax(score, 1e-7), 1 - 1e-7);
+    return p / (1 - p);
+}
+
+void allocate_resample(struct candidate *c, size_t n, double ess, double unit) {
+    double sum = 0, squares = 0, below = 0;
+    int n_open = 0, n_drawn = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!c[i].is_open) continue;
+        double w = odds(c[i].score);
+        sum += w;
+        squares += w * w;
+        n_open++;
+    }
+    bool even = n_open == 0 || sum * sum >= ess * n_open * squares;
+    struct candidate *last = NULL;
+    for (size_t i = 0; i < n; i++) {
+        if (!c[i].is_open) continue;
+        last = &c[i];
+        below += odds(c[i].score);
+        if (even) c[i].n_children = 1;
+        for (; !even && n_drawn < n_open && (n_drawn + unit) / n_open < below / sum; n_drawn++)
+            c[i].n_children++;
+    }
+    if (last && !even) last->n_children += n_open - n_drawn; /* below / sum may round to less than 1 */
+}
