@@ -277,7 +277,7 @@ struct play {
     struct asked asked[400];
     int n_asked;
     uint64_t key, counter;
-    int n_events, n_unfit;
+    int n_events, n_unfit, n_cancelled;
 };
 
 static int pick(struct play *p, int n) {
@@ -440,6 +440,7 @@ static void cancel_one(struct play *p) {
     if (a->told) return;
     struct mirror *m = &p->branches[a->i_branch];
     engine_cancel(p->en, a->id);
+    p->n_cancelled++;
     a->told = true;
     m->n_flying--;
     if (a->reading) return;
@@ -449,27 +450,32 @@ static void cancel_one(struct play *p) {
 }
 
 static void act(struct play *p) {
-    int i = pick(p, BRANCHES), what = pick(p, 16);
+    int i = pick(p, BRANCHES), what = pick(p, 20);
     struct mirror *m = &p->branches[i];
-    if (what < 3)
+    if (what < 3) {
         fork_or_begin(p, i, pick(p, BRANCHES));
-    else if (what == 3)
-        cancel_one(p);
-    else if (what > 11)
+    } else if (what == 3) {
+        if (pick(p, 2)) cancel_one(p);
+    } else if (what > 12) {
         take_step(p);
-    else if (!m->b)
-        return;
-    else if (what < 6)
+    } else if (m->b && what < 6) {
         grow(p, i);
-    else if (what < 8)
+    } else if (m->b && what < 9) {
         ask_generate(p, i);
-    else if (what < 10)
+    } else if (m->b && what < 12) {
         ask_read(p, i);
-    else if (!m->n_flying && !pick(p, 2))
-        branch_release(m->b), m->b = NULL;
+    } else if (m->b && !m->n_flying && !pick(p, 4)) {
+        branch_release(m->b);
+        m->b = NULL;
+    }
 }
 
-static void play_one(const struct toy *t, struct engine *solo, uint64_t seed) {
+/* Sums over all plays: they must have met what they are for. */
+struct met {
+    uint64_t n_events, n_unfit, n_cancelled, n_evictions, n_copied, n_recomputed;
+};
+
+static void play_one(const struct toy *t, struct engine *solo, uint64_t seed, struct met *met) {
     struct play *p = mem_zalloc(1, sizeof *p);
     *p = (struct play){.t = t, .solo = solo, .key = seed};
     static const int rows[] = {1, 2, 3, 5, 8, 16, 33, 64};
@@ -477,9 +483,9 @@ static void play_one(const struct toy *t, struct engine *solo, uint64_t seed) {
                                .n_rows_max = rows[pick(p, ARRAY_LEN(rows))],
                                .sharing = (enum engine_sharing)pick(p, 3)};
     size_t page_bytes = 2 * 2 * kv_head_floats(8) * sizeof(float);
-    o.kv_bytes = page_bytes * (size_t)(pick(p, 2) ? 6 + pick(p, 20) : 200);
+    o.kv_bytes = page_bytes * (size_t)(pick(p, 4) ? 3 + pick(p, 14) : 200);
     p->en = open_engine(t, &o);
-    for (int i = 0; i < 300 && p->n_asked < (int)ARRAY_LEN(p->asked); i++) {
+    for (int i = 0; i < 400 && p->n_asked < (int)ARRAY_LEN(p->asked); i++) {
         act(p);
         engine_check(p->en);
         if (pick(p, 3) == 0) hear(p);
@@ -490,7 +496,14 @@ static void play_one(const struct toy *t, struct engine *solo, uint64_t seed) {
         if (p->branches[i].b) branch_release(p->branches[i].b);
         engine_check(p->en);
     }
-    assert_int_equal(engine_counters(p->en).n_pages_used, 0);
+    struct engine_counters c = engine_counters(p->en);
+    assert_int_equal(c.n_pages_used, 0);
+    met->n_events += (uint64_t)p->n_events;
+    met->n_unfit += (uint64_t)p->n_unfit;
+    met->n_cancelled += (uint64_t)p->n_cancelled;
+    met->n_evictions += c.n_evictions;
+    met->n_copied += c.n_pages_copied;
+    met->n_recomputed += c.n_recomputed;
     engine_close(p->en);
     free(p);
 }
@@ -508,7 +521,14 @@ static void random_trees_equal_one_request_at_a_time(void **state) {
     t.m.end_tokens = end_tokens;
     t.m.n_end_tokens = 1;
     struct engine *solo = open_engine(&t, &(struct engine_options){.n_threads = 1, .n_rows_max = 256});
-    for (int i = 0; i < n_plays(); i++) play_one(&t, solo, rng_child(5, (uint64_t)i));
+    struct met met = {0};
+    for (int i = 0; i < n_plays(); i++) play_one(&t, solo, rng_child(5, (uint64_t)i), &met);
+    uint64_t n = (uint64_t)n_plays();
+    print_message(
+        "%lu plays: %lu events, %lu unfit, %lu cancelled, %lu evicted, %lu copied, %lu recomputed\n", n,
+        met.n_events, met.n_unfit, met.n_cancelled, met.n_evictions, met.n_copied, met.n_recomputed);
+    assert_true(met.n_events > 4 * n && met.n_unfit > 0 && met.n_cancelled > n / 2);
+    assert_true(met.n_evictions > 10 * n && met.n_copied > n && met.n_recomputed > 50 * n);
     engine_close(solo);
     toy_fini(&t);
 }
@@ -631,6 +651,79 @@ static void logits_that_are_no_numbers_end_the_request(void **state) {
     toy_fini(&t);
 }
 
+/* ---- instruction sets, opening ---- */
+
+static uint64_t play_hash(const struct toy *t) {
+    struct engine *en = open_engine(t, &(struct engine_options){.n_threads = 1, .n_rows_max = 16});
+    int tokens[70];
+    random_tokens(tokens, 70, tiny.n_vocab, 4);
+    struct branch *root = branch_of(en, tokens, 70);
+    for (uint64_t i = 0; i < 6; i++) {
+        struct engine_generate g = {
+            .id = i, .branch = branch_fork(root), .key = i, .sampling = plain, .n_tokens_max = 30};
+        engine_generate(en, &g);
+    }
+    uint64_t hash = 0;
+    for (int i = 0; i < 6; i++) {
+        struct engine_event event = next_event(en);
+        hash = rng_hash(hash, event.tokens, (size_t)event.n_tokens * sizeof *event.tokens);
+        hash = rng_hash(hash, event.logprobs, (size_t)event.n_tokens * sizeof *event.logprobs);
+    }
+    engine_close(en);
+    return hash;
+}
+
+static void instruction_sets_give_the_same_bits(void **state) {
+    UNUSED(state);
+    static const char *const all[] = {"generic", "avx2", "avx512"};
+    char *before = getenv("BROOD_ISA") ? mem_strdup(getenv("BROOD_ISA")) : NULL;
+    for (int type = DTYPE_F32; type <= DTYPE_BF16; type++) {
+        struct toy t;
+        toy_init(&t, &tiny, (enum dtype)type, false, 23);
+        uint64_t first = 0;
+        for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+            if (!kernels_by_name(all[i])) continue;
+            setenv("BROOD_ISA", all[i], 1);
+            uint64_t hash = play_hash(&t);
+            if (i == 0) first = hash;
+            if (hash != first) fail_msg("%s differs from generic", all[i]);
+        }
+        toy_fini(&t);
+    }
+    if (before)
+        setenv("BROOD_ISA", before, 1);
+    else
+        unsetenv("BROOD_ISA");
+    free(before);
+}
+
+static void what_cannot_be_opened_is_refused(void **state) {
+    UNUSED(state);
+    struct toy t;
+    struct err e = {0};
+    toy_init(&t, &tiny, DTYPE_F32, false, 3);
+    assert_null(engine_open(&t.m, &(struct engine_options){.n_threads = 1, .kv_bytes = SIZE_MAX / 2}, &e));
+    assert_non_null(strstr(e.msg, "do not fit"));
+    t.m.config.rope.kind = ROPE_YARN;
+    assert_null(engine_open(&t.m, &(struct engine_options){.n_threads = 1, .kv_bytes = 1 << 20}, &e));
+    assert_non_null(strstr(e.msg, "RoPE"));
+    t.m.config.rope.kind = ROPE_DEFAULT;
+    t.m.config.d_ffn++;
+    assert_null(engine_open(&t.m, &(struct engine_options){.n_threads = 1, .kv_bytes = 1 << 20}, &e));
+    assert_non_null(strstr(e.msg, "mlp."));
+    t.m.config.d_ffn--;
+    t.m.config.n_layers++;
+    assert_null(engine_open(&t.m, &(struct engine_options){.n_threads = 1, .kv_bytes = 1 << 20}, &e));
+    assert_non_null(strstr(e.msg, "model.layers.2."));
+    t.m.config.n_layers--;
+    struct engine *en = open_engine(&t, &(struct engine_options){0}); /* the defaults work */
+    assert_true(engine_wanted(en) > 0);
+    assert_ptr_equal(engine_model(en), &t.m);
+    assert_non_null(kernels_by_name(engine_isa(en)));
+    engine_close(en);
+    toy_fini(&t);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(outputs_are_the_textbooks),
@@ -643,6 +736,8 @@ int main(void) {
         cmocka_unit_test(what_never_fits_is_an_error),
         cmocka_unit_test(evicted_pages_are_computed_again),
         cmocka_unit_test(logits_that_are_no_numbers_end_the_request),
+        cmocka_unit_test(instruction_sets_give_the_same_bits),
+        cmocka_unit_test(what_cannot_be_opened_is_refused),
         cmocka_unit_test(random_trees_equal_one_request_at_a_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

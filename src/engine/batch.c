@@ -37,10 +37,11 @@ static void begin_node(struct scheduler *s, struct kv_node *node, int i_token, i
 
 static void count_read(struct scheduler *s, struct request *r, const struct kv_node *node, int i_token) {
     bool sampled_here = node == r->node && i_token >= node->n_tokens - r->n_sampled;
-    if (i_token < node->n_computed_ever)
-        r->n_recomputed++, s->counters.n_recomputed++;
-    else if (!sampled_here)
-        r->n_prefilled++, s->counters.n_prefilled++;
+    bool again = i_token < node->n_computed_ever, first = !again && !sampled_here;
+    r->n_recomputed += again;
+    r->n_prefilled += first;
+    s->counters.n_recomputed += again;
+    s->counters.n_prefilled += first;
 }
 
 /* Rows for the node's next n uncomputed tokens, on r's account. */

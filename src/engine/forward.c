@@ -85,7 +85,8 @@ static void rope_and_store(struct forward *f, const struct layer *l, int a, int 
         float *q = f->qkv + (size_t)i * f->qkv_stride, *k = q + t->k_first, *v = q + t->v_first;
         size_t angle = (size_t)row->position * (size_t)(c->head_width / 2);
         if (l->qkv_bias) f->k->add(q, l->qkv_bias, t->qkv_width);
-        if (l->q_norm) head_norms(f, q, l->q_norm, c->n_heads), head_norms(f, k, l->k_norm, c->n_kv_heads);
+        if (l->q_norm) head_norms(f, q, l->q_norm, c->n_heads);
+        if (l->k_norm) head_norms(f, k, l->k_norm, c->n_kv_heads);
         f->k->rope(q, c->n_heads, c->head_width, t->rope_cos + angle, t->rope_sin + angle);
         if (!row->store) continue;
         f->k->rope(k, c->n_kv_heads, c->head_width, t->rope_cos + angle, t->rope_sin + angle);
@@ -161,7 +162,8 @@ static void leave_layer(struct forward *f, const struct layer *l, int a, int b, 
 static void share_rows(const struct forward *f, int i_worker, int n_workers, int *a, int *b) {
     int64_t begin, end;
     pool_share(f->n_rows, 1, i_worker, n_workers, &begin, &end);
-    *a = (int)begin, *b = (int)end;
+    *a = (int)begin;
+    *b = (int)end;
 }
 
 /* What lies between two meetings: the end of layer i_layer - 1 and the beginning of layer i_layer. */

@@ -5,8 +5,10 @@
 #include "base/mem.h"
 #include "base/rng.h"
 
-/* Below this many weights the head is shared by rows: each worker multiplies and samples its own. */
+/* Below this many weights the head is shared by rows: each worker multiplies and samples its own. Below this
+ * many multiply-adds it is not shared. */
 #define HEADS_ROWS_WEIGHTS (1 << 20)
+#define HEADS_ALONE_BELOW  (1 << 19)
 
 void heads_init(struct heads *h, const struct forward *f, struct pool *pool, int n_rows_max, int n_allowed) {
     const struct model_config *c = &f->t->config;
@@ -69,11 +71,13 @@ void heads_draw(struct heads *h, struct head_draw *draws, int n_draws, int n_dra
     h->draws = draws;
     h->n_draws = n_draws;
     enum engine_sharing sharing = h->f->sharing;
-    bool small = (int64_t)m->n_out * m->n_in < HEADS_ROWS_WEIGHTS;
+    bool automatic = sharing == ENGINE_SHARING_AUTO;
+    int64_t n_weights = (int64_t)m->n_out * m->n_in;
     for (h->first = 0; h->first < n_drawn; h->first = h->end) {
         h->end = MIN(n_drawn, h->first + h->n_chunk);
-        bool by_rows = sharing == ENGINE_SHARING_ROWS || (sharing == ENGINE_SHARING_AUTO && small);
-        if (pool_size(h->pool) == 1 || (by_rows && h->end - h->first == 1)) {
+        bool by_rows = sharing == ENGINE_SHARING_ROWS || (automatic && n_weights < HEADS_ROWS_WEIGHTS);
+        bool alone = automatic && n_weights * (h->end - h->first) < HEADS_ALONE_BELOW;
+        if (pool_size(h->pool) == 1 || alone) {
             job_rows(h, 0, 1);
         } else if (by_rows) {
             pool_run(h->pool, job_rows, h);

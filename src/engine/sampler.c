@@ -6,14 +6,17 @@
 #include "base/mem.h"
 
 #define GREEDY_BELOW 1e-5f
+enum { BLOCK = 64 };
 
 void sampler_init(struct sampler *s, int n_vocab) {
     s->p = mem_alloc_aligned(64, (size_t)n_vocab * sizeof *s->p);
+    s->sums = mem_zalloc((size_t)n_vocab / BLOCK + 1, sizeof *s->sums);
     s->heap = mem_zalloc((size_t)n_vocab, sizeof *s->heap);
 }
 
 void sampler_fini(struct sampler *s) {
     free(s->p);
+    free(s->sums);
     free(s->heap);
     *s = (struct sampler){0};
 }
@@ -22,7 +25,10 @@ void sampler_fini(struct sampler *s) {
 double sampler_log(double x) {
     int e;
     double m = frexp(x, &e);
-    if (m < M_SQRT1_2) m *= 2, e--;
+    if (m < M_SQRT1_2) {
+        m *= 2;
+        e--;
+    }
     double s = (m - 1) / (m + 1), s2 = s * s, sum = 0;
     for (int i = 21; i >= 1; i -= 2) sum = sum * s2 + 1.0 / i;
     return 2 * s * sum + e * M_LN2;
@@ -30,36 +36,32 @@ double sampler_log(double x) {
 
 /* ---- without filters ---- */
 
-enum { BLOCK = 64 };
-
 static double block_sum(const float *p, int n) {
-    double sum[4] = {0};
-    for (int i = 0; i < n; i++) sum[i % 4] += (double)p[i];
-    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+    float sum[4] = {0};
+    int i = 0;
+    for (; i + 4 <= n; i += 4)
+        for (int j = 0; j < 4; j++) sum[j] += p[i + j];
+    for (; i < n; i++) sum[i % 4] += p[i];
+    return ((double)sum[0] + (double)sum[1]) + ((double)sum[2] + (double)sum[3]);
 }
 
-static int draw_in_order(const float *p, int n, double unit) {
+static int draw_in_order(const struct sampler *s, int n, double unit) {
+    int n_blocks = (n + BLOCK - 1) / BLOCK, i_block = 0;
     double total = 0, below = 0;
-    for (int i = 0; i < n; i += BLOCK) total += block_sum(p + i, MIN(BLOCK, n - i));
-    double target = unit * total;
-    int last = 0; /* the last id that can be drawn: rounding may leave the target just above every sum */
-    for (int i = 0; i < n; i += BLOCK) {
-        int n_block = MIN(BLOCK, n - i);
-        double sum = block_sum(p + i, n_block);
-        if (sum > 0) last = i;
-        if (below + sum <= target) {
-            below += sum;
-            continue;
-        }
-        for (int j = i; j < i + n_block; j++) {
-            below += (double)p[j];
-            if (below > target) return j;
-        }
-        break;
+    for (int i = 0; i < n_blocks; i++) {
+        s->sums[i] = block_sum(s->p + i * BLOCK, MIN(BLOCK, n - i * BLOCK));
+        total += s->sums[i];
     }
-    for (int j = MIN(last + BLOCK, n) - 1; j > last; j--)
-        if (p[j] > 0) return j;
-    return last;
+    double target = unit * total;
+    while (i_block < n_blocks - 1 && below + s->sums[i_block] <= target) below += s->sums[i_block++];
+    /* rounding may leave the target just above the last sum: then the last with any probability is drawn */
+    int end = MIN(n, (i_block + 1) * BLOCK);
+    for (int i = i_block * BLOCK; i < end; i++) {
+        below += (double)s->p[i];
+        if (below > target) return i;
+    }
+    while (end > 1 && !(s->p[end - 1] > 0)) end--;
+    return end - 1;
 }
 
 /* ---- with filters ---- */
@@ -150,7 +152,7 @@ bool sampler_draw(struct sampler *s, const struct kernels *k, const float *logit
             if (!(tempered >= 0.5f)) return false; /* nothing is allowed */
         }
         bool filtered = how->top_k > 0 || nucleus(how) || how->min_p > 0;
-        *token = filtered ? draw_filtered(s, n_allowed, how, unit) : draw_in_order(s->p, n_allowed, unit);
+        *token = filtered ? draw_filtered(s, n_allowed, how, unit) : draw_in_order(s, n_allowed, unit);
     }
     *logprob = (float)((double)logits[*token] - (double)max - sampler_log((double)sum));
     return true;

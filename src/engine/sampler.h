@@ -21,6 +21,7 @@
 
 struct sampler {
     float *p;               /* [n_vocab] */
+    double *sums;           /* of blocks of p */
     struct candidate *heap; /* [n_vocab] */
 };
 
