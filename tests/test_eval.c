@@ -224,14 +224,19 @@ static void test_gains(void **state) {
 
 static void test_searches_have_one_point(void **state) {
     UNUSED(state);
-    struct store *s = begin_run("beam.brood", "beam:n=4,width=2");
-    put_problem(s, 0, "a", 1, "7", tied, 4);
-    end_run(s);
-    struct report *r = report_of("beam.brood");
-    assert_int_equal(r->runs[0].curves[CURVES_MAJORITY].n_points, 1);
-    assert_int_equal(r->runs[0].curves[CURVES_MAJORITY].points[0].k, 4);
-    near(report_spend_at(&r->runs[0], 4, true).flops_policy, 450);
-    report_free(r);
+    static const char *const strategies[] = {"beam:n=4,width=2", "sample:n=4,stop=certain",
+                                             "sample:n=4,stop=none", "sample:n=4"};
+    for (size_t i = 0; i < ARRAY_LEN(strategies); i++) {
+        struct store *s = begin_run("search.brood", strategies[i]);
+        put_problem(s, 0, "a", 1, "7", tied, 4);
+        end_run(s);
+        struct report *r = report_of("search.brood");
+        const struct report_curve *c = &r->runs[0].curves[CURVES_MAJORITY];
+        assert_int_equal(c->n_points, i < 2 ? 1 : 3);
+        assert_int_equal(c->points[c->n_points - 1].k, 4);
+        near(report_spend_at(&r->runs[0], 4, true).flops_policy, 450);
+        report_free(r);
+    }
 }
 
 static void test_same_numbers_again(void **state) {

@@ -1,6 +1,7 @@
 #!/bin/sh
 # test_library.sh - the example is built against the static and the shared library, and says what brood solve says.
 . "$(dirname "$0")/shell.inc"
+[ -n "$LIBS" ] || { echo "LIBS is not set: run this by make check T=library"; exit 1; }
 question='Ida has 25 nuts. Now Ida has 8 times as many. Ida keeps half of them. How many nuts does Ida have now?'
 example=$here/../examples/solve.c
 case $(basename "$BUILD_DIR") in

@@ -27,6 +27,13 @@ done
 for key in answer select votes margin classes solutions rewards steps flops_policy flops_reward tokens_generated; do
     if grep -q "\"$key\"" one.json; then good; else bad "--json has no $key"; fi
 done
+if command -v jq >/dev/null; then # what is said fits together
+    jq -e '. as $o | .solutions[.chosen] as $x | .answer == $x.answer and .classes[0].votes == .votes
+        and ([.classes[].votes] | add) == .voters and (.solutions | length) == 16
+        and ([.solutions[] | (.rewards | length) == (.steps | length)] | all)
+        and .voters == ([.solutions[] | select(.complete and .answer != null)] | length)' one.json >out && good ||
+        bad "--json contradicts itself" "$(head -c 600 one.json)"
+fi
 "$BROOD" solve --json --threads 1 "$question" >two.json 2>err
 without_time one.json >one.stripped
 without_time two.json >two.stripped

@@ -58,6 +58,13 @@ static char *name_of_path(const char *path) {
     return name;
 }
 
+/* Repeated sampling that does not stop by what it has seen. */
+static bool is_independent(const char *strategy) {
+    if (strcmp(strategy, "greedy") == 0) return true;
+    const char *stop = strstr(strategy, "stop=");
+    return strncmp(strategy, "sample", 6) == 0 && (!stop || strncmp(stop, "stop=none", 9) == 0);
+}
+
 static bool read_config(struct report_run *run, const struct store *s, enum aggregate wanted, struct err *e) {
     if (!store_config(s))
         return err_set(e, ERR_INPUT, "%s: a run that was never begun: nothing to report", store_path(s));
@@ -70,7 +77,7 @@ static bool read_config(struct report_run *run, const struct store *s, enum aggr
     run->policy = config_text_or(config, "policy", "name", "?");
     run->reward = config_text(config, "reward", "name");
     run->strategy = config_text_or(config, "strategy", NULL, "?");
-    run->independent = strncmp(run->strategy, "sample", 6) == 0 || strcmp(run->strategy, "greedy") == 0;
+    run->independent = is_independent(run->strategy);
     run->seed = config_text_or(config, "seed", NULL, "?");
     run->select = config_text_or(config, "select", NULL, "?");
     run->policy_parameters = config_parameters(config, "policy");
