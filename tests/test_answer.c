@@ -280,6 +280,9 @@ static void doubt_is_said(void **state) {
     expect("y=2x", "3x", ANSWER_DIFFERENT);
     expect("1:2", "1/2", ANSWER_CANNOT_TELL);
     expect("12:00", "1:00", ANSWER_DIFFERENT);
+    expect("4:30 \\text{ p.m.}", "4:30", ANSWER_EQUAL);
+    expect("4:30 \\text{ p.m.}", "4:30 PM", ANSWER_EQUAL);
+    expect("4:30 p.m.", "4:30 am", ANSWER_DIFFERENT);
     expect("no solution", "\\emptyset", ANSWER_CANNOT_TELL);
     expect("\\text{ellipse}", "an ellipse", ANSWER_CANNOT_TELL);
     expect("\\text{ellipse}", "\\text{circle}", ANSWER_DIFFERENT);

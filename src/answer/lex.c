@@ -202,6 +202,11 @@ static void scan_letters(struct scan *s) {
     while (from + n < s->end && is_letter(s->l->src.ptr[from + n])) n++;
     struct str run = slice(s, from, from + n);
     s->at += n;
+    if (n == 1 && strchr("apAP", run.ptr[0]) && str_starts(slice(s, s->at, s->end), STR(".m"))) { /* p.m. */
+        s->at += peek(s, 2) == '.' ? 3 : 2;
+        emit(s, LEX_WORD, 0, run.ptr[0] == 'a' || run.ptr[0] == 'A' ? STR("am") : STR("pm"));
+        return;
+    }
     if (after_number(s) && !s->spaced && n > 2 && str_starts(run, STR("or"))) { /* 1orx=2 */
         s->at = from + 2;
         emit(s, LEX_OR, 0, run);

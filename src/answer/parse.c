@@ -246,7 +246,7 @@ static struct node *parse_ratio(struct parse *p) {
     if (!p->failed && !(loose_word && node_has_symbol(n))) unit = parse_unit(p);
     p->currency = (struct str){0};
     if (!unit.len) unit = currency;
-    if (unit.len && (node_is_scalar(n) || n->kind == NODE_PM)) {
+    if (unit.len && (node_is_scalar(n) || n->kind == NODE_PM || (n->flags & NODE_CLOCK))) {
         n = node_1(p->tree, NODE_UNIT, n);
         n->name = unit;
     }

@@ -293,6 +293,26 @@ static void qwen_row(struct section *s, const json_t *row, enum answer_rules rul
     }
 }
 
+/* The answers that Qwen's own extraction found (and normalised), from the same responses. */
+static void row_qwen_extraction(struct section *s, const json_t *row) {
+    const json_t *answers = json_object_get(row, "answers"), *responses = json_object_get(row, "responses");
+    for (size_t i = 0; i < json_array_size(answers) && i < json_array_size(responses); i++) {
+        const char *theirs = json_string_value(json_array_get(answers, i));
+        const char *response = json_string_value(json_array_get(responses, i));
+        if (!theirs || !response || !*theirs) continue;
+        double before = clock_seconds();
+        struct str out = {0};
+        bool found = answer_extract(str_from(response), ANSWER_TRY_NUMBER, &out, NULL);
+        struct answer *a = answer_parse(found ? out : STR(""), NULL),
+                      *b = answer_parse(str_from(theirs), NULL);
+        enum answer_verdict v = answer_equal(a, b);
+        s->seconds += clock_seconds() - before;
+        judge(s, field(row, "id"), v, true, theirs, response);
+        answer_free(a);
+        answer_free(b);
+    }
+}
+
 static void row_qwen_strict(struct section *s, const json_t *row) {
     qwen_row(s, row, ANSWER_STRICT);
 }
@@ -328,6 +348,8 @@ int main(int argc, char **argv) {
                    row_qwen_strict);
     ok &= run_file(dir, "replay/qwen_math_cot_100x8_rm.jsonl", "Qwen's verdicts, our qwen rules", 0.99,
                    row_qwen_lenient);
+    ok &=
+        run_file(dir, "replay/qwen_math_cot_100x8_rm.jsonl", "Qwen's extraction", 0.95, row_qwen_extraction);
     answer_thread_end();
     printf("check_answer: %s\n", ok ? "all shares reached" : "FAILED");
     return ok ? 0 : 1;
