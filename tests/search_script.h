@@ -19,6 +19,7 @@ enum { SCRIPT_TOKENS_MAX = 60 };
 
 struct script {
     uint64_t seed;
+    bool drops_solutions; /* the strategy may give up what ended */
     int end_percent, cut_percent, fail_percent, unscored_percent;
     int n_values; /* rewards are i / n_values: few values make many ties */
     int n_texts;  /* different texts that siblings may have: few make many twins; 0: not known */
@@ -92,7 +93,7 @@ static bool script_is_below(const struct tree *t, int node, int top) {
     return node == top;
 }
 
-static void script_check_ask(const struct tree *t, const struct search_ask *ask) {
+static void script_check_ask(const struct script *c, const struct tree *t, const struct search_ask *ask) {
     const struct tree_node *v = &t->nodes[ask->node], *p = &t->nodes[v->parent];
     ASSERT(ask->parent == v->parent);
     if (ask->op == SEARCH_EXPAND) {
@@ -102,7 +103,7 @@ static void script_check_ask(const struct tree *t, const struct search_ask *ask)
         ASSERT(!v->dropped && v->state != TREE_ASKED && v->state != TREE_FAILED && v->scoring);
         ASSERT(v->parent == 0 || p->score_asked);
     } else {
-        ASSERT(v->dropped && v->state != TREE_SOLUTION);
+        ASSERT(v->dropped && (c->drops_solutions || v->state != TREE_SOLUTION));
     }
 }
 
@@ -162,7 +163,7 @@ static void script_run(const char *text, const struct script *c, uint64_t order,
     for (uint64_t turn = 0; !search_done(s); turn++) {
         uint64_t n_asks_max = rng_below(order, 2 * turn, 4) ? UINT64_MAX : rng_below(order, 2 * turn + 1, 5);
         for (uint64_t i = 0; i < n_asks_max && search_ask(s, &ask); i++) {
-            script_check_ask(t, &ask);
+            script_check_ask(c, t, &ask);
             if (ask.op == SEARCH_DROP) {
                 MEM_GROW(drops, cap_drops, (size_t)run->n_drops + 1);
                 drops[run->n_drops++] = (struct script_node){t, ask.node};

@@ -31,11 +31,31 @@ struct reference {
     bool distinct;
     int allocation; /* 0 topk, 1 rebase, 2 particle */
     double softmax, ess;
-    struct beam_node nodes[4000];
+    int lookahead, n_ahead;
+    struct beam_node nodes[4000], ahead[4000]; /* ahead: greedy steps, no candidates */
 };
 
 static bool can_go_on(const struct beam_node *v) {
     return v->got.told.finish == SEARCH_STEP && v->n_tokens_path < SCRIPT_TOKENS_MAX;
+}
+
+/* Goes on greedily from v; adds what the reward model says to the n rewards of its path. */
+static int look_ahead(struct reference *r, struct beam_node *v, float *rewards, int n) {
+    struct beam_node *from = v;
+    for (int i = 0; i < r->lookahead && from->scored && can_go_on(from); i++) {
+        struct beam_node *x = &r->ahead[r->n_ahead++];
+        ASSERT(r->n_ahead < (int)ARRAY_LEN(r->ahead));
+        *x = (struct beam_node){.dropped = true, .is_branch = i == 0};
+        snprintf(x->path, sizeof x->path, "%.100s.%d", from->path, from->n_children);
+        x->key = rng_child(from->key, (uint64_t)from->n_children++);
+        x->got = script_result(r->script, x->key, false, SCRIPT_TOKENS_MAX - from->n_tokens_path);
+        x->n_tokens_path = from->n_tokens_path + x->got.told.n_tokens;
+        x->scored = can_go_on(x) || x->got.told.finish == SEARCH_END;
+        for (int k = 0; x->scored && k < x->got.n_rewards; k++) rewards[n++] = x->got.rewards[k];
+        if (x->got.n_rewards < 0) break;
+        from = x;
+    }
+    return n;
 }
 
 static int reference_add(struct reference *r, int parent, int depth) {
@@ -48,12 +68,14 @@ static int reference_add(struct reference *r, int parent, int depth) {
     v->n_tokens_path = p->n_tokens_path + v->got.told.n_tokens;
     v->scored = can_go_on(v) || v->got.told.finish == SEARCH_END;
     float rewards[400];
-    int n = 0, up[50], n_up = 0;
+    int n = 0, up[50], n_up = 0, n_own;
     for (int i = r->n_nodes; i > 0; i = r->nodes[i].parent) up[n_up++] = i;
     while (n_up-- > 0)
         for (int k = 0; k < r->nodes[up[n_up]].got.n_rewards; k++)
             rewards[n++] = r->nodes[up[n_up]].got.rewards[k];
-    v->score = v->got.n_rewards < 0 || n == 0 ? -INFINITY : aggregate_of(r->aggregate, rewards, n);
+    n_own = v->got.n_rewards;
+    if (can_go_on(v) && n_own >= 0 && r->lookahead > 0) n = look_ahead(r, v, rewards, n);
+    v->score = n_own < 0 || n == 0 ? -INFINITY : aggregate_of(r->aggregate, rewards, n);
     return r->n_nodes++;
 }
 
@@ -191,6 +213,8 @@ static int by_path(const void *a, const void *b) {
 }
 
 static void reference_dump(struct reference *r, struct buf *out) {
+    for (int i = 0; i < r->n_ahead; i++) r->nodes[r->n_nodes++] = r->ahead[i];
+    ASSERT(r->n_nodes < (int)ARRAY_LEN(r->nodes));
     qsort(r->nodes, (size_t)r->n_nodes, sizeof *r->nodes, by_path);
     for (int i = 0; i < r->n_nodes; i++) {
         const struct beam_node *v = &r->nodes[i];
@@ -296,6 +320,65 @@ static void other_allocations_are_their_restated_rules(void **state) {
     }
 }
 
+static void lookahead_ranks_by_where_a_step_leads(void **state) {
+    UNUSED(state);
+    static struct reference r;
+    char text[160];
+    for (int i = 0; i < 300; i++) {
+        struct script script = script_number(i);
+        script.drops_solutions = true;
+        bool is_dvts = i % 4 == 1;
+        int n = MIN(shapes[i % 12].n, 20), width = shapes[i % 12].width, n_slots = MAX(1, n / width);
+        r = (struct reference){.script = &script,
+                               .depth = MIN(shapes[i % 12].depth, 8),
+                               .aggregate = (enum aggregate)(i / 12 % 4),
+                               .distinct = true,
+                               .allocation = i % 4 == 3,
+                               .softmax = 0.1,
+                               .lookahead = 1 + i % 5,
+                               .n_nodes = 1};
+        r.nodes[0].key = SCRIPT_PROBLEM_KEY;
+        for (int g = 0; g < (is_dvts ? n_slots : 1); g++)
+            reference_group(&r, is_dvts ? 1 : n_slots, is_dvts ? n / n_slots + (g < n % n_slots) : n);
+        snprintf(text, sizeof text, "%s:n=%d,width=%d,depth=%d,aggregate=%s,lookahead=%d%s",
+                 is_dvts ? "dvts" : "beam", n, width, r.depth, aggregate_names[i / 12 % 4], r.lookahead,
+                 r.allocation ? ",allocation=rebase" : "");
+        assert_restated(&r, text, (uint64_t)i);
+    }
+}
+
+/* Two steps: the one that scores better leads nowhere. Only lookahead sees it. */
+static void lookahead_decides(void **state) {
+    UNUSED(state);
+    const char *texts[] = {"beam:n=2,width=2,depth=3,aggregate=last",
+                           "beam:n=2,width=2,depth=3,aggregate=last,lookahead=1"};
+    for (int ahead = 0; ahead < 2; ahead++) {
+        struct search *s = script_search(texts[ahead]);
+        const struct tree *t = search_tree(s);
+        struct search_ask ask;
+        int dropped = -1;
+        while (search_ask(s, &ask)) {
+            const struct tree_node *v = &t->nodes[ask.node];
+            struct search_told told = {
+                .finish = v->until_end ? SEARCH_END : SEARCH_STEP, .n_tokens = 1, .answer_class = -1};
+            float reward = v->depth == 1                    ? (v->index == 0 ? 0.9f : 0.6f)
+                           : t->nodes[v->parent].index == 0 ? 0.1f
+                                                            : 0.8f;
+            if (ask.op == SEARCH_EXPAND) {
+                bool is_ahead = ahead && v->depth == 2 && v->index == 0;
+                if (v->depth <= 2) assert_true(is_ahead == (ask.temperature == 0));
+                search_tell_node(s, ask.node, &told);
+            } else if (ask.op == SEARCH_SCORE) {
+                search_tell_score(s, ask.node, &reward, 1);
+            } else if (v->depth == 1) {
+                dropped = v->index;
+            }
+        }
+        assert_int_equal(dropped, ahead ? 0 : 1);
+        search_free(s);
+    }
+}
+
 /* ---- allocations by themselves ---- */
 
 static void softmax_hands_out_all_children_in_proportion(void **state) {
@@ -366,6 +449,14 @@ static void counts_follow_the_formulas(void **state) {
             assert_int_equal(run.n_solutions, n);
             assert_int_equal(run.n_drops, (n - n / width) * (depth - 1));
             buf_free(&run.dump);
+            if (depth > 3) continue;
+            struct script_run looking = {0}; /* two more for each that is not the last of its path */
+            snprintf(text, sizeof text, "%s:n=%d,width=%d,depth=%d,lookahead=2", k ? "beam" : "dvts", n,
+                     width, depth);
+            script_run(text, &endless, 5, &looking);
+            assert_int_equal(looking.n_expands, n * depth + 2 * n * (depth - 1));
+            assert_int_equal(looking.n_solutions, n);
+            buf_free(&looking.dump);
         }
     }
 }
@@ -471,6 +562,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_tree_is_the_restated_rule_s_in_any_order),
         cmocka_unit_test(other_allocations_are_their_restated_rules),
+        cmocka_unit_test(lookahead_ranks_by_where_a_step_leads),
+        cmocka_unit_test(lookahead_decides),
         cmocka_unit_test(softmax_hands_out_all_children_in_proportion),
         cmocka_unit_test(resampling_is_unbiased),
         cmocka_unit_test(counts_follow_the_formulas),

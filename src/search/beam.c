@@ -30,7 +30,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 
-enum { TAG_RESAMPLE = 0x62656173 };
+enum { TAG_RESAMPLE = 0x62656173, AHEAD = -1 };
 
 int beam_slots(const struct search *s) {
     return MAX(1, (int)search_spec_get(&s->spec, "n") / (int)search_spec_get(&s->spec, "width"));
@@ -53,6 +53,7 @@ void beam_start(struct search *s, int n_groups, int n_slots) {
     b->aggregate = (enum aggregate)search_spec_get(&s->spec, "aggregate");
     b->depth = (int)search_spec_get(&s->spec, "depth");
     b->distinct = search_spec_get(&s->spec, "distinct") != 0;
+    b->lookahead = (int)search_spec_get(&s->spec, "lookahead");
     if (search_spec_has(&s->spec, "allocation"))
         b->allocation = (enum beam_allocation)search_spec_get(&s->spec, "allocation");
     b->n_groups = n_groups;
@@ -72,6 +73,7 @@ void beam_fini(struct search *s) {
     struct beam *b = (struct beam *)s;
     for (int i = 0; i < b->n_groups; i++) free(b->groups[i].level);
     free(b->groups);
+    free(b->values);
     free(b->rewards);
 }
 
@@ -116,10 +118,11 @@ static size_t collect(struct beam *b, const struct beam_group *g, struct candida
     for (size_t i = 0; i < g->n_level; i++) {
         enum tree_state state = tree_get(&b->search.tree, g->level[i])->state;
         if (state != TREE_OPEN && state != TREE_SOLUTION) continue;
-        out[n++] = (struct candidate){.node = g->level[i],
-                                      .is_open = state == TREE_OPEN,
-                                      .is_twin = is_twin(b, g, i),
-                                      .score = score_of(b, g->level[i])};
+        out[n++] =
+            (struct candidate){.node = g->level[i],
+                               .is_open = state == TREE_OPEN,
+                               .is_twin = is_twin(b, g, i),
+                               .score = b->lookahead ? b->values[g->level[i]] : score_of(b, g->level[i])};
     }
     return n;
 }
@@ -170,10 +173,31 @@ static void decide(struct beam *b, int i_group) {
     free(c);
 }
 
-static void one_less(struct search *s, int node) {
-    struct beam *b = (struct beam *)s;
-    int i_group = tree_get(&s->tree, node)->tag;
+static void one_less(struct beam *b, int node) {
+    int i_group = tree_get(&b->search.tree, node)->tag;
     if (--b->groups[i_group].n_waiting == 0) decide(b, i_group);
+}
+
+/* ---- results, and looking ahead of them ---- */
+
+/* The candidate whose greedy steps lead to `node`, or itself. */
+static int candidate_of(struct tree *t, int node) {
+    while (tree_get(t, node)->tag == AHEAD) node = tree_get(t, node)->parent;
+    return node;
+}
+
+/* Nothing more comes below a candidate: `node` is the last that was written. */
+static void settle(struct beam *b, int node) {
+    struct tree *t = &b->search.tree;
+    int candidate = candidate_of(t, node), first = -1;
+    if (b->lookahead > 0) {
+        for (int i = node; i != candidate; i = tree_get(t, i)->parent) first = i;
+        while (node != candidate && tree_get(t, node)->n_rewards < 0) node = tree_get(t, node)->parent;
+        MEM_GROW(b->values, b->cap_values, t->n_nodes);
+        b->values[candidate] = score_of(b, node);
+        if (first >= 0) search_want_drop(&b->search, first);
+    }
+    one_less(b, candidate);
 }
 
 void beam_told_node(struct search *s, int node) {
@@ -181,11 +205,19 @@ void beam_told_node(struct search *s, int node) {
     if (state == TREE_OPEN || state == TREE_SOLUTION)
         search_want_score(s, node);
     else
-        one_less(s, node);
+        settle((struct beam *)s, node);
 }
 
 void beam_told_score(struct search *s, int node) {
-    one_less(s, node);
+    struct beam *b = (struct beam *)s;
+    const struct tree_node *v = tree_get(&s->tree, node);
+    int n_ahead = v->depth - tree_get(&s->tree, candidate_of(&s->tree, node))->depth;
+    if (n_ahead < b->lookahead && v->state == TREE_OPEN && v->n_rewards > 0) {
+        int ahead = search_want_greedy(s, node, false);
+        tree_get(&s->tree, ahead)->tag = AHEAD;
+    } else {
+        settle(b, node);
+    }
 }
 
 /* ---- the strategy ---- */

@@ -20,6 +20,12 @@
  * for each that ended or was cut off so far. particle  as many as are open: what ended is in the archive,
  * that is, a solution of the search, and no particle any more. Twins are particles as good as any.
  *
+ * With lookahead=k a candidate that is open is worth what it leads to: the policy writes k more steps below
+ * it at temperature 0, one after the other, each is scored, and the candidate is ranked by the rewards along
+ * the path to the last of them. Then these steps are dropped, whatever they came to: they decide, and are no
+ * solutions, for n greedy ends would be one mind voting n times. Snell et al. 2024, section 5.2. A level
+ * costs up to n * (k + 1) steps.
+ *
  * A twin is a node whose text an earlier sibling also has: two slots with the same text would search the same
  * place twice.
  */
@@ -47,8 +53,11 @@ struct beam {
     enum beam_allocation allocation;
     int depth;
     bool distinct;
-    struct beam_group *groups; /* [n_groups]; a node's tag is its group */
+    struct beam_group *groups; /* [n_groups]; a node's tag is its group, or AHEAD (beam.c) */
     int n_groups;
+    int lookahead;
+    double *values; /* [nodes] with lookahead: what a candidate is worth */
+    size_t cap_values;
     float *rewards; /* scratch */
     size_t cap_rewards;
 };
@@ -68,8 +77,9 @@ void beam_told_score(struct search *s, int node);
         {"depth", SEARCH_PARAM_INT, 40, 1, 1000, NULL, "steps at most; the last goes to the end", false},    \
         {"aggregate",     SEARCH_PARAM_CHOICE,   NAN,  0, AGGREGATES - 1,                                    \
          aggregate_names, "of a path's rewards", false},                                                     \
-    {                                                                                                        \
-        "distinct", SEARCH_PARAM_INT, 1, 0, 1, NULL, "1: equal siblings rank after all others", false        \
+        {"distinct", SEARCH_PARAM_INT, 1, 0, 1, NULL, "1: equal siblings rank after all others", false}, {   \
+        "lookahead", SEARCH_PARAM_INT, 0, 0, 1000, NULL,                                                     \
+            "a step is worth what so many greedy steps lead to", true                                        \
     }
 
 #endif

@@ -69,6 +69,12 @@ int search_want_expand(struct search *s, int parent, bool until_end) {
     return node;
 }
 
+int search_want_greedy(struct search *s, int parent, bool until_end) {
+    int node = search_want_expand(s, parent, until_end);
+    s->queue[s->n_queue - 1].temperature = 0;
+    return node;
+}
+
 void search_want_score(struct search *s, int node) {
     struct tree_node *v = tree_get(&s->tree, node);
     ASSERT(s->context.has_reward && v->parent >= 0 && !v->dropped && !v->score_asked);

@@ -148,6 +148,7 @@ struct search { /* first member of every strategy's own struct */
  * strategy's parameters say (SEARCH_SAMPLING_PARAMS; without them greedily) and may use all tokens that the
  * solution has left. */
 int search_want_expand(struct search *s, int parent, bool until_end);
+int search_want_greedy(struct search *s, int parent, bool until_end); /* the same at temperature 0 */
 void search_want_score(struct search *s, int node);
 /* Marks the subtree dropped at once; asks of it that wait in the queue are withdrawn. */
 void search_want_drop(struct search *s, int node);
