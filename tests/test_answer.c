@@ -357,7 +357,10 @@ static void rounding_is_an_option(void **state) {
 static void generous_rules_give_the_benefit_of_the_doubt(void **state) {
     UNUSED(state);
     struct answer_options g = {.rules = ANSWER_GENEROUS};
-    assert_int_equal(equal_under("x=-5, p=1", "1, -5", &g), ANSWER_EQUAL);
+    assert_int_equal(equal_under("x=-5, p=1", "-5, 1", &g), ANSWER_EQUAL);
+    assert_int_equal(equal_under("x=-5, p=1", "1, -5", &g), ANSWER_CANNOT_TELL);
+    assert_int_equal(equal_under("x=-5, p=1", "(1, -5)", &g), ANSWER_CANNOT_TELL);
+    assert_int_equal(equal_under("x=-5, p=1", "2, -5", &g), ANSWER_DIFFERENT);
     assert_int_equal(equal_under("50\\%", "50", &g), ANSWER_EQUAL);
     assert_int_equal(equal_under("(1,3)", "\\{1,3\\}", &g), ANSWER_EQUAL);
     assert_int_equal(equal_under("1,1,2", "1,2", &g), ANSWER_EQUAL);

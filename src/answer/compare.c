@@ -116,12 +116,17 @@ static enum answer_verdict assignments_equal(struct decide *d, const struct node
     return all == ANSWER_CANNOT_TELL ? doubtful(d, as_multisets(d, a, b)) : all;
 }
 
+/* (1, 2) beside {1, 2}; x = 1, y = 2 beside 1, 2: one of them says more. */
+static enum answer_verdict order_left_out(struct decide *d, const struct node *a, const struct node *b) {
+    if (in_order(d, a, b) == ANSWER_EQUAL) return doubtful(d, ANSWER_EQUAL);
+    return as_sets(d, a, b) == ANSWER_DIFFERENT ? ANSWER_DIFFERENT : ANSWER_CANNOT_TELL;
+}
+
 static enum answer_verdict collections_equal(struct decide *d, const struct node *a, const struct node *b) {
     if (a->kind == NODE_TUPLE && b->kind == NODE_TUPLE) return in_order(d, a, b);
-    if (a->kind == NODE_TUPLE || b->kind == NODE_TUPLE) return doubtful(d, as_sets(d, a, b));
     bool la = all_labelled(a), lb = all_labelled(b);
     if (la && lb) return assignments_equal(d, a, b);
-    if (la || lb) return doubtful(d, as_multisets(d, a, b)); /* which of the values belongs to which label? */
+    if (a->kind == NODE_TUPLE || b->kind == NODE_TUPLE || la || lb) return order_left_out(d, a, b);
     return lists_equal(d, a, b);
 }
 
