@@ -67,6 +67,9 @@ refuses 2 "'3'" equal 1 2 3
 refuses 2 "nowhere" model nowhere
 refuses 2 "did you mean" help slove
 
+# ---- a service that fails for good: status 3
+refuses 3 "no solution could be written" solve --policy toy:fail=1 "$question"
+
 # ---- help
 says "usage: brood COMMAND" "$BROOD" help
 says "usage: brood COMMAND" "$BROOD" --help

@@ -26,7 +26,8 @@ struct canvas {
 
 static const char *const utf8_marks[CHART_SERIES_MAX] = {"●", "■", "▲", "◆", "○", "□", "△", "◇"};
 static const char *const ascii_marks[CHART_SERIES_MAX] = {"o", "x", "*", "#", "+", "@", "%", "&"};
-static const char *const utf8_lines[CHART_SERIES_MAX] = {"─", "─", "─", "─", "─", "┄", "─", "┄"};
+static const char *const utf8_lines[CHART_SERIES_MAX] = {"─", "┄", "─", "┄", "─", "┄", "─", "┄"};
+static const char *const ascii_lines[CHART_SERIES_MAX] = {"-", "=", "-", "=", "-", "=", "-", "="};
 static const int colour_codes[CHART_SERIES_MAX] = {36, 33, 32, 35, 31, 34, 37, 90};
 
 int chart_columns(void) {
@@ -110,7 +111,7 @@ static void draw(const struct canvas *c, const struct chart_series *series, int 
 static const char *glyph(const struct canvas *c, int what) {
     if (what == 0) return " ";
     if (what >= CELL_DOT) return c->utf8 ? "·" : ".";
-    if (what >= CELL_LINE) return c->utf8 ? utf8_lines[what - CELL_LINE] : "-";
+    if (what >= CELL_LINE) return (c->utf8 ? utf8_lines : ascii_lines)[what - CELL_LINE];
     return c->utf8 ? utf8_marks[what - 1] : ascii_marks[what - 1];
 }
 

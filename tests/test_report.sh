@@ -1,0 +1,16 @@
+#!/bin/sh
+# test_report.sh - tables and chart of two runs of the exact toy policy, as tests/golden/report.txt has them. No trained model
+# takes part: what differs is a change of sampling, selection, statistics or layout, and is either meant or wrong.
+. "$(dirname "$0")/shell.inc"
+chain=p=0.55,q=0.1,spread=0.2
+ln -s "$here/golden/toy.jsonl" toy.jsonl
+ends 0 "$BROOD" bench toy.jsonl --policy toy:$chain --reward toy:$chain,noise=0.3 -n 8 --run eight.brood
+ends 0 "$BROOD" bench toy.jsonl --policy toy:p=0.7,q=0.1,spread=0.2 --strategy greedy --run greedy.brood
+# Times are left out, and the columns that they widen.
+LC_ALL=C "$BROOD" report eight.brood greedy.brood | sed 's/; [0-9.]* s a problem.*//; s/  *[0-9.]* s$//; s/  *time$//' >report.txt
+same report.txt "$here/golden/report.txt" "the report (if the change is meant, write the new one)"
+"$BROOD" report --json eight.brood >report.json
+for k in 1 2 4 8; do
+    grep -q "\"samples\":$k,\"accuracy\"" report.json && good || bad "--json has no point at $k"
+done
+finish
