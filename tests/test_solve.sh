@@ -42,7 +42,7 @@ first=$(head -n 1 argument)
 grep -Fq "\"answer\":\"$first\"" one.json && good || bad "text and --json disagree on the answer '$first'"
 
 # ---- fewer and other
-says 'cost: 1 solutions' "$BROOD" solve -n 1 "$question"
+says 'cost: 1 solution, ' "$BROOD" solve -n 1 "$question"
 says 'chosen by majority' "$BROOD" solve --policy lab:large --strategy greedy "$question"
 says 'chosen by best rewards (prod)' "$BROOD" solve --select best --aggregate prod -n 4 "$question"
 "$BROOD" solve --all -n 5 "$question" >all 2>err

@@ -111,8 +111,8 @@ static bool carry_on(struct run *r, struct err *e) {
     interrupt_release();
     progress_end(&progress);
     if (ok && p.n_failed > 0)
-        fprintf(stderr, "brood: %d pieces of work failed; the first: %s\n", p.n_failed,
-                run_failure(r) ? run_failure(r) : "no reason given");
+        fprintf(stderr, "brood: %d piece%s of work failed; the first: %s\n", p.n_failed,
+                p.n_failed == 1 ? "" : "s", run_failure(r) ? run_failure(r) : "no reason given");
     return ok;
 }
 
@@ -203,7 +203,7 @@ static int bench_run(const struct command_line *line, struct err *e) {
     answer_thread_end();
     free(path);
     if (ok) return 0;
-    if (was_open && !v->signature) {
+    if (was_open && !v->signature && e->code != ERR_INPUT) {
         fprintf(stderr, "brood: %s\n", e->msg);
         print_resume(line);
         return err_exit_status(e->code);

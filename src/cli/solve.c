@@ -137,12 +137,12 @@ static void print_support(const struct brood_answer *a) {
 
 static void print_cost(const struct brood_answer *a) {
     char generated[FORMAT_MAX], read[FORMAT_MAX], policy[FORMAT_MAX], reward[FORMAT_MAX], seconds[FORMAT_MAX];
-    printf("\ncost: %d solutions, %s tokens written, %s read; %sFLOP by the policy", a->n_found,
-           format_count(generated, a->tokens_generated), format_count(read, a->tokens_read),
-           format_count(policy, a->flops_policy));
+    printf("\ncost: %d solution%s, %s tokens written, %s read; %sFLOP by the policy", a->n_found,
+           a->n_found == 1 ? "" : "s", format_count(generated, a->tokens_generated),
+           format_count(read, a->tokens_read), format_count(policy, a->flops_policy));
     if (a->flops_reward > 0) printf(", %sFLOP by the reward model", format_count(reward, a->flops_reward));
     printf("; %s\n", format_seconds(seconds, a->seconds));
-    if (a->n_failed > 0) printf("%d pieces of work failed\n", a->n_failed);
+    if (a->n_failed > 0) printf("%d piece%s of work failed\n", a->n_failed, a->n_failed == 1 ? "" : "s");
     if (strcmp(a->ended, "finished") != 0) printf("the search ended early: %s\n", a->ended);
 }
 
