@@ -521,6 +521,13 @@ static void huge_numbers_end_quickly(void **state) {
                 fail_msg("%s | %s", HUGE_ONES[i], HUGE_ONES[j]);
         }
     expect("10^{10^{10}}", "10^{10^{10}}+1", ANSWER_CANNOT_TELL);
+    expect("x", "x+10^{-60}", ANSWER_DIFFERENT);
+    expect("\\sin x", "\\sin x+10^{-60}", ANSWER_DIFFERENT);
+    expect("\\sin x", "\\sin x+10^{-400}", ANSWER_CANNOT_TELL);
+    expect("\\sin x", "\\sin x+(\\frac{x}{10})^{800}", ANSWER_CANNOT_TELL);
+    expect("x+y=1", "x+y=1+10^{-60}", ANSWER_DIFFERENT);
+    expect("\\sqrt2", "\\sqrt2+10^{-60}", ANSWER_DIFFERENT);
+    expect("\\sqrt2", "\\sqrt2+10^{-2000}", ANSWER_CANNOT_TELL);
     expect("10^{4000}", "10^{4000}+1", ANSWER_DIFFERENT);
     expect("1000!", "1000!+1", ANSWER_DIFFERENT);
 }

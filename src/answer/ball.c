@@ -5,7 +5,7 @@
 struct place {
     slong prec;
     unsigned i_point;
-    bool left_reals; /* some part of the expression was not real */
+    struct eval_notes notes;
 };
 
 static bool ball(const struct node *n, acb_t out, struct place *at);
@@ -27,6 +27,17 @@ static bool below(const acb_t x, slong log2_max) {
     mag_init(m);
     acb_get_mag(m, x);
     bool ok = mag_cmp_2exp_si(m, log2_max) < 0;
+    mag_clear(m);
+    return ok;
+}
+
+/* Neither so small that it could hide beside other terms, nor so large that they could hide beside it. */
+static bool is_moderate(const acb_t x) {
+    if (!below(x, EVAL_MODERATE_BITS)) return false;
+    mag_t m;
+    mag_init(m);
+    acb_get_mag_lower(m, x);
+    bool ok = mag_cmp_2exp_si(m, -EVAL_MODERATE_BITS) > 0;
     mag_clear(m);
     return ok;
 }
@@ -343,19 +354,21 @@ static bool ball(const struct node *n, acb_t out, struct place *at) {
         ok = false;
         break;
     }
-    if (!acb_is_real(out)) at->left_reals = true;
+    if (!acb_is_real(out)) at->notes.left_reals = true;
+    if (!acb_is_zero(out) && !is_moderate(out)) at->notes.wild = true;
     return ok && acb_is_finite(out);
 }
 
 bool eval_ball(const struct node *n, acb_t out, slong prec, unsigned i_point) {
-    struct place at = {prec, i_point, false};
-    return ball(n, out, &at);
+    struct eval_notes notes;
+    return eval_ball_noted(n, out, prec, i_point, &notes);
 }
 
-bool eval_ball_real(const struct node *n, acb_t out, slong prec, unsigned i_point, bool *left_reals) {
-    struct place at = {prec, i_point, false};
+bool eval_ball_noted(const struct node *n, acb_t out, slong prec, unsigned i_point,
+                     struct eval_notes *notes) {
+    struct place at = {.prec = prec, .i_point = i_point};
     bool ok = ball(n, out, &at);
-    *left_reals = at.left_reals;
+    *notes = at.notes;
     return ok;
 }
 

@@ -33,6 +33,8 @@ enum answer_verdict exact_equal(const struct node *a, const struct node *b);
 
 /* Rational functions in symbols over the rationals: EQUAL or DIFFERENT when both are, else CANNOT_TELL. */
 enum answer_verdict poly_equal(const struct node *a, const struct node *b);
+/* The same for p = c q with a constant c (c > 0 if positive). */
+enum answer_verdict poly_proportional(const struct node *p, const struct node *q, bool positive);
 
 /* Is the tree a set of reals, or readable as one: interval, union, R, inequality in one variable? */
 bool reals_is(const struct node *n);

@@ -18,15 +18,21 @@ bool eval_rational(const struct node *n, fmpq_t out);
  * at prec <= EVAL_PREC_MAX. */
 bool eval_ball(const struct node *n, acb_t out, slong prec, unsigned i_point);
 
-/* The same; *left_reals says whether a part of the expression was not real there, as sqrt(x) sqrt(y) of
- * negative x and y. */
-bool eval_ball_real(const struct node *n, acb_t out, slong prec, unsigned i_point, bool *left_reals);
+struct eval_notes {
+    bool left_reals; /* a part of the expression was not real there, as in sqrt(x) sqrt(y) of negative x and y
+                      */
+    bool wild;       /* a part was not zero, but below 2^-200 or above 2^200 */
+};
+
+/* The same, saying more. */
+bool eval_ball_noted(const struct node *n, acb_t out, slong prec, unsigned i_point, struct eval_notes *notes);
 
 /* +1 or -1 for an infinity, else 0. */
 int eval_infinity(const struct node *n);
 
-#define EVAL_BITS_MAX 20000
-#define EVAL_PREC_MAX 1024
-#define EVAL_POINTS   8 /* 0..3 all positive (2, 3 below one), 4..7 of either sign */
+#define EVAL_BITS_MAX      20000
+#define EVAL_PREC_MAX      1024
+#define EVAL_MODERATE_BITS 200
+#define EVAL_POINTS        8 /* 0..3 all positive (2, 3 below one), 4..7 of either sign */
 
 #endif

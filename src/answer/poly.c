@@ -149,7 +149,49 @@ static bool convert(struct poly *p, const struct node *n, fmpz_mpoly_q_t out) {
     return ok;
 }
 
-enum answer_verdict poly_equal(const struct node *a, const struct node *b) {
+/* Two formally different functions of pi and e might still be equal; of one of them not: it is
+ * transcendental. */
+static bool is_free(const struct poly *p) {
+    bool pi = false, e = false;
+    for (slong i = 0; i < p->n_vars; i++) {
+        pi |= str_equal(p->names[i], PI_NAME);
+        e |= str_equal(p->names[i], E_NAME);
+    }
+    return !(pi && e);
+}
+
+static enum answer_verdict proportional(struct poly *p, const fmpz_mpoly_q_t x, const fmpz_mpoly_q_t y,
+                                        bool positive) {
+    if (fmpz_mpoly_q_is_zero(x, p->ctx) || fmpz_mpoly_q_is_zero(y, p->ctx)) return ANSWER_CANNOT_TELL;
+    if (size(p, x) * size(p, y) > 20 * TERMS_MAX) return ANSWER_CANNOT_TELL;
+    fmpz_mpoly_q_t r;
+    fmpz_mpoly_q_init(r, p->ctx);
+    fmpz_mpoly_q_div(r, x, y, p->ctx);
+    fmpz_mpoly_struct *num = fmpz_mpoly_q_numref(r), *den = fmpz_mpoly_q_denref(r);
+    enum answer_verdict v = ANSWER_EQUAL;
+    for (slong i = 0; i < p->n_vars && v == ANSWER_EQUAL; i++) {
+        bool constant = str_equal(p->names[i], PI_NAME) || str_equal(p->names[i], E_NAME);
+        if (fmpz_mpoly_degree_si(num, i, p->ctx) <= 0 && fmpz_mpoly_degree_si(den, i, p->ctx) <= 0) continue;
+        v = !constant ? ANSWER_DIFFERENT : ANSWER_CANNOT_TELL;
+    }
+    if (v == ANSWER_EQUAL && positive) {
+        fmpz_t n, d;
+        fmpz_init(n);
+        fmpz_init(d);
+        fmpz_mpoly_get_fmpz(n, num, p->ctx);
+        fmpz_mpoly_get_fmpz(d, den, p->ctx);
+        if (fmpz_sgn(n) * fmpz_sgn(d) < 0) v = ANSWER_DIFFERENT;
+        fmpz_clear(n);
+        fmpz_clear(d);
+    }
+    fmpz_mpoly_q_clear(r, p->ctx);
+    return v == ANSWER_DIFFERENT && !is_free(p) ? ANSWER_CANNOT_TELL : v;
+}
+
+enum poly_question { POLY_EQUAL, POLY_PROPORTIONAL, POLY_POSITIVE };
+
+static enum answer_verdict decide_poly(const struct node *a, const struct node *b,
+                                       enum poly_question question) {
     struct poly p = {.n_vars = 0};
     if (!collect(&p, a) || !collect(&p, b) || p.n_vars == 0) return ANSWER_CANNOT_TELL;
     fmpz_mpoly_ctx_init(p.ctx, p.n_vars, ORD_LEX);
@@ -157,10 +199,24 @@ enum answer_verdict poly_equal(const struct node *a, const struct node *b) {
     fmpz_mpoly_q_init(x, p.ctx);
     fmpz_mpoly_q_init(y, p.ctx);
     enum answer_verdict v = ANSWER_CANNOT_TELL;
-    if (convert(&p, a, x) && convert(&p, b, y))
-        v = fmpz_mpoly_q_equal(x, y, p.ctx) ? ANSWER_EQUAL : ANSWER_CANNOT_TELL;
+    if (convert(&p, a, x) && convert(&p, b, y)) {
+        if (question != POLY_EQUAL)
+            v = proportional(&p, x, y, question == POLY_POSITIVE);
+        else if (fmpz_mpoly_q_equal(x, y, p.ctx))
+            v = ANSWER_EQUAL;
+        else if (is_free(&p))
+            v = ANSWER_DIFFERENT;
+    }
     fmpz_mpoly_q_clear(x, p.ctx);
     fmpz_mpoly_q_clear(y, p.ctx);
     fmpz_mpoly_ctx_clear(p.ctx);
     return v;
+}
+
+enum answer_verdict poly_equal(const struct node *a, const struct node *b) {
+    return decide_poly(a, b, POLY_EQUAL);
+}
+
+enum answer_verdict poly_proportional(const struct node *p, const struct node *q, bool positive) {
+    return decide_poly(p, q, positive ? POLY_POSITIVE : POLY_PROPORTIONAL);
 }

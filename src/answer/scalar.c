@@ -1,10 +1,11 @@
 #include "answer/decide.h"
 #include "answer/eval.h"
 
-#define PREC_LOW    128
-#define PREC_POINTS 160
-#define POINTS_MIN  4
-#define AGREE_BITS  100
+#define PREC_LOW        128
+#define PREC_POINTS     160
+#define POINTS_MIN      4
+#define AGREE_BITS      100
+#define AGREE_BITS_SURE 700
 
 /* Do two numbers round (half away from zero) to the same value with n decimals? */
 static bool same_rounded(const fmpq_t a, const fmpq_t b, int n) {
@@ -85,9 +86,9 @@ static enum point compare_at(const struct node *a, const struct node *b, bool co
     acb_init(x);
     acb_init(y);
     enum point result = POINT_NONE;
-    bool left_a, left_b;
-    if (eval_ball_real(a, x, prec, i_point, &left_a) && eval_ball_real(b, y, prec, i_point, &left_b)) {
-        if (complex) left_a = left_b = false;
+    struct eval_notes in_a, in_b;
+    if (eval_ball_noted(a, x, prec, i_point, &in_a) && eval_ball_noted(b, y, prec, i_point, &in_b)) {
+        bool left_a = in_a.left_reals && !complex, left_b = in_b.left_reals && !complex;
         if (!acb_overlaps(x, y))
             result = left_a || left_b ? POINT_DOMAIN : POINT_APART;
         else if (left_a != left_b)
@@ -120,7 +121,41 @@ static enum answer_verdict constants_equal(struct decide *d, const struct node *
     return v;
 }
 
-/* The one rule without proof: agreement to AGREE_BITS at four points or more, none apart. */
+/* At more bits: apart is DIFFERENT; EQUAL when the values, or the ratios to that at point 0, agree to
+ * AGREE_BITS_SURE bits, and nothing can hide in them. */
+static enum answer_verdict confirm(const struct node *a, const struct node *b, bool ratios) {
+    acb_t x, y, first;
+    acb_init(x);
+    acb_init(y);
+    acb_init(first);
+    enum answer_verdict v = ANSWER_EQUAL;
+    for (unsigned i = 0; i < 2 && v == ANSWER_EQUAL; i++) {
+        struct eval_notes in_a, in_b;
+        v = ANSWER_CANNOT_TELL;
+        if (!eval_ball_noted(a, x, EVAL_PREC_MAX, i, &in_a) ||
+            !eval_ball_noted(b, y, EVAL_PREC_MAX, i, &in_b))
+            break;
+        if (ratios) {
+            acb_div(x, x, y, EVAL_PREC_MAX);
+            if (i == 0) acb_set(first, x);
+            acb_set(y, first);
+        }
+        bool narrow =
+            acb_rel_accuracy_bits(x) >= AGREE_BITS_SURE && acb_rel_accuracy_bits(y) >= AGREE_BITS_SURE;
+        if (!acb_is_finite(x) || in_a.left_reals != in_b.left_reals) break;
+        if (!acb_overlaps(x, y))
+            v = ANSWER_DIFFERENT;
+        else if (narrow && !in_a.wild && !in_b.wild)
+            v = ANSWER_EQUAL;
+    }
+    acb_clear(x);
+    acb_clear(y);
+    acb_clear(first);
+    return v;
+}
+
+/* Rational functions by proof. For the rest the one rule without: agreement at four points or more, none
+ * apart. */
 static enum answer_verdict symbols_equal(struct decide *d, const struct node *a, const struct node *b) {
     d->n_steps_left -= DECIDE_POINTS_COST;
     unsigned n_together = 0;
@@ -130,9 +165,12 @@ static enum answer_verdict symbols_equal(struct decide *d, const struct node *a,
         if (at == POINT_APART) return ANSWER_DIFFERENT;
         n_together += at == POINT_TOGETHER;
         domain |= at == POINT_DOMAIN;
-        if (i == 0 && poly_equal(a, b) == ANSWER_EQUAL) return ANSWER_EQUAL;
+        if (i > 0) continue;
+        enum answer_verdict proved = poly_equal(a, b);
+        if (proved != ANSWER_CANNOT_TELL) return proved;
     }
-    return n_together >= POINTS_MIN && (!domain || d->generous) ? ANSWER_EQUAL : ANSWER_CANNOT_TELL;
+    if (n_together < POINTS_MIN || (domain && !d->generous)) return ANSWER_CANNOT_TELL;
+    return confirm(a, b, false);
 }
 
 enum answer_verdict decide_scalar(struct decide *d, const struct node *a, const struct node *b) {
@@ -158,6 +196,8 @@ enum answer_verdict decide_scalar(struct decide *d, const struct node *a, const 
 }
 
 enum answer_verdict decide_proportional(const struct node *p, const struct node *q, bool positive) {
+    enum answer_verdict proved = poly_proportional(p, q, positive);
+    if (proved != ANSWER_CANNOT_TELL) return proved;
     acb_t x, y, ratio, first;
     acb_init(x);
     acb_init(y);
@@ -180,5 +220,5 @@ enum answer_verdict decide_proportional(const struct node *p, const struct node 
     acb_clear(ratio);
     acb_clear(first);
     if (apart || !ok) return ANSWER_DIFFERENT;
-    return n >= POINTS_MIN ? ANSWER_EQUAL : ANSWER_CANNOT_TELL;
+    return n >= POINTS_MIN ? confirm(p, q, true) : ANSWER_CANNOT_TELL;
 }
