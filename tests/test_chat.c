@@ -201,6 +201,8 @@ static void unknown_templates_show_the_way_out(void **state) {
         "",
         "{['<|im_start|>",
         "{['{['{['",
+        "{{ x['] }}",
+        "{{ x[''] }}",
     };
     UNUSED(state);
     for (size_t i = 0; i < ARRAY_LEN(templates); i++) {

@@ -81,7 +81,8 @@ static char *normalise(const char *text) {
     }
     char *squeezed = buf_take(&out);
     for (const char *p = squeezed; *p; p++) {
-        const char *close = strncmp(p, "['", 2) == 0 ? memmem(p, strnlen(p, FIELD_MAX), "']", 2) : NULL;
+        bool is_field = strncmp(p, "['", 2) == 0;
+        const char *close = is_field ? memmem(p + 2, strnlen(p + 2, FIELD_MAX), "']", 2) : NULL;
         if (close) {
             buf_add_char(&out, '.');
             buf_add(&out, p + 2, (size_t)(close - p - 2));
