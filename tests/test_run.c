@@ -100,6 +100,7 @@ static const char *const strategies[] = {
     "beam:n=6,allocation=particle,ess=0.9",
     "dvts:n=4,width=2",
     "dvts:n=4,width=2,lookahead=2",
+    "mcts:n=6,width=3",
     "sample:n=12,stop=certain,window=3",
     "sample:n=12,stop=beta,window=1,threshold=0.8",
     "sample:n=12,stop=window,window=3",

@@ -49,8 +49,8 @@ static void unknown_names_and_bad_values_are_refused_helpfully(void **state) {
     const struct {
         const char *text, *message;
     } cases[] = {
-        {"", "unknown strategy ''; known: greedy, sample, beam, dvts"},
-        {"best-of-n", "unknown strategy 'best-of-n'; known: greedy, sample, beam, dvts"},
+        {"", "unknown strategy ''; known: greedy, sample, beam, dvts, mcts"},
+        {"best-of-n", "unknown strategy 'best-of-n'; known: greedy, sample, beam, dvts, mcts"},
         {"greedy:n=2", "strategy 'greedy' has no parameter 'n'; known: none"},
         {"sample:m=2", "strategy 'sample' has no parameter 'm'; known: n, stop, threshold, window, "
                        "vote, temperature, top_p, min_p, top_k"},

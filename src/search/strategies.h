@@ -4,6 +4,6 @@
 
 #include "search/search.h"
 
-extern const struct search_strategy search_greedy, search_sample, search_beam, search_dvts;
+extern const struct search_strategy search_greedy, search_sample, search_beam, search_dvts, search_mcts;
 
 #endif
