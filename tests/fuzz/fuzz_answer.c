@@ -15,14 +15,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     for (size_t i = 0; i < size; i++)
         if (data[i] == '\n') half = i; /* seeds say where the pair is divided */
     struct str x = {all.ptr, half}, y = {all.ptr + half, size - half};
-    struct answer_options o = {.rules = size & 1 ? ANSWER_QWEN : ANSWER_STRICT,
-                               .n_decimals = size % 7 == 0 ? 3 : 0};
+    static const enum answer_rules RULES[] = {ANSWER_STRICT, ANSWER_STRICT, ANSWER_GENEROUS, ANSWER_QWEN};
+    struct answer_options o = {.rules = RULES[size & 3], .n_decimals = size % 7 == 0 ? 3 : 0};
     struct answer *a = answer_parse(x, &o), *b = answer_parse(y, &o), *again = answer_parse(x, &o);
     enum answer_verdict v = answer_equal(a, b);
-    if (o.rules == ANSWER_STRICT) ASSERT(v == answer_equal(b, a));
+    if (o.rules != ANSWER_QWEN) ASSERT(v == answer_equal(b, a));
     ASSERT(answer_equal(a, again) == ANSWER_EQUAL && answer_key(a) == answer_key(again));
-    if (v == ANSWER_EQUAL && o.rules == ANSWER_STRICT && o.n_decimals == 0)
-        (void)(answer_key(a) == answer_key(b));
+    (void)answer_key(b);
     answer_free(a);
     answer_free(b);
     answer_free(again);
