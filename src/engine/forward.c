@@ -271,7 +271,7 @@ void forward_run(struct forward *f, const struct forward_row *rows, int n_rows, 
     f->rows = rows;
     f->n_rows = n_rows;
     int n_workers = pool_size(f->pool), n_layers = f->t->config.n_layers;
-    double n_products = (double)f->t->layer_bytes / sizeof(float) * n_layers * n_rows;
+    double n_products = (double)f->t->layer_weights * n_layers * n_rows;
     bool automatic = f->sharing == ENGINE_SHARING_AUTO;
     bool by_rows =
         f->sharing == ENGINE_SHARING_ROWS || (automatic && f->t->layer_bytes <= FORWARD_ROWS_LAYER_BYTES &&

@@ -14,7 +14,6 @@ enum { NAME_MAX_BYTES = 96 };
 
 struct binder {
     const struct model *m;
-    bool widen;
     struct err *e;
 };
 
@@ -64,7 +63,7 @@ static bool bind_matrix(const struct binder *b, struct matrix *m, int n_out, int
                         const struct block *blocks, int n) {
     const struct tensor *tensors[3];
     ASSERT(n > 0 && n <= (int)ARRAY_LEN(tensors));
-    bool widen = b->widen;
+    bool widen = false;
     for (int i = 0; i < n; i++) {
         tensors[i] = want(b, blocks[i].name, blocks[i].n_rows, n_in);
         if (!tensors[i]) return false;
@@ -175,18 +174,10 @@ static bool init_rope(struct transformer *t, struct err *e) {
 
 /* ---- the whole ---- */
 
-static size_t all_bytes(const struct model *m, bool widened) {
-    size_t n = 0;
-    for (int i = 0; i < m->n_tensors; i++) {
-        size_t item = dtype_bytes(m->tensors[i].dtype);
-        n += m->tensors[i].n_bytes / item * (widened ? sizeof(float) : item);
-    }
-    return n;
-}
-
 size_t transformer_bytes(const struct model *m) {
-    size_t n = all_bytes(m, true);
-    return n <= TRANSFORMER_WIDEN_BYTES ? n : all_bytes(m, false);
+    size_t n = 0;
+    for (int i = 0; i < m->n_tensors; i++) n += m->tensors[i].n_bytes;
+    return n;
 }
 
 bool transformer_init(struct transformer *t, const struct model *m, int n_positions, struct err *e) {
@@ -199,7 +190,7 @@ bool transformer_init(struct transformer *t, const struct model *m, int n_positi
     t->qkv_width = t->v_first + transformer_padded(t->kv_width);
     t->up_first = transformer_padded(c->d_ffn);
     t->layers = mem_zalloc((size_t)c->n_layers, sizeof *t->layers);
-    struct binder b = {m, all_bytes(m, true) <= TRANSFORMER_WIDEN_BYTES, e};
+    struct binder b = {m, e};
     bool done = bind_ends(&b, t) && init_rope(t, e);
     for (int i = 0; done && i < c->n_layers; i++) done = bind_layer(&b, t, &t->layers[i], i);
     if (!done) {
@@ -208,8 +199,10 @@ bool transformer_init(struct transformer *t, const struct model *m, int n_positi
     }
     const struct layer *l = &t->layers[0];
     const struct matrix *all[] = {&l->qkv, &l->o, &l->gate_up, &l->down};
-    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
         t->layer_bytes += matrix_bytes(all[i]->n_out, all[i]->n_in, all[i]->dtype);
+        t->layer_weights += (size_t)all[i]->n_out * (size_t)all[i]->n_in;
+    }
     return true;
 }
 
@@ -239,5 +232,10 @@ void transformer_embed(const struct transformer *t, int token, float *out) {
     size_t item = dtype_bytes(m->dtype), stride = MATRIX_PANEL * item;
     const char *from = (const char *)m->panels + (size_t)(token / MATRIX_PANEL) * stride * (size_t)m->n_in;
     from += (size_t)(token % MATRIX_PANEL) * item;
-    for (int k = 0; k < m->n_in; k++) dtype_to_f32(&out[k], from + (size_t)k * stride, m->dtype, 1);
+    unsigned char row[64 * sizeof(float)]; /* a piece of it, gathered */
+    for (int k = 0; k < m->n_in; k += 64) {
+        int n = MIN(64, m->n_in - k);
+        for (int i = 0; i < n; i++) memcpy(row + (size_t)i * item, from + (size_t)(k + i) * stride, item);
+        dtype_to_f32(out + k, row, m->dtype, (size_t)n);
+    }
 }

@@ -7,8 +7,8 @@
  *     gate_up  gate: F rows at 0   up: F at up_first                          [2 * up_first][D]
  *                                                (each block starts at a multiple of 16 rows)
  *
- * A small model (TRANSFORMER_WIDEN_BYTES as F32) is widened to F32 here, others keep their type and are
- * widened, with the same bits, at use.
+ * Matrices keep their type and are widened, with the same bits, at use; stacked ones of different types
+ * become F32.
  *
  * RoPE: inverse frequencies in double, rounded to f32 as every implementation that trains does, angles and
  * their cosines and sines in double, stored as f32. default, linear (Chen et al. 2023) and llama3 (Llama
@@ -45,10 +45,8 @@ struct transformer {
     struct matrix embed;             /* packed like the head, or empty if it is the head itself */
     float *rope_cos, *rope_sin;      /* [n_positions][W / 2] */
     int n_positions;
-    size_t layer_bytes; /* weights of one layer */
+    size_t layer_bytes, layer_weights; /* of the matrices of one layer */
 };
-
-#define TRANSFORMER_WIDEN_BYTES ((size_t)32 << 20)
 
 /* Positions up to n_positions will be computed. */
 MUST bool transformer_init(struct transformer *t, const struct model *m, int n_positions, struct err *e);
