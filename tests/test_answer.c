@@ -582,6 +582,40 @@ static void threads_agree(void **state) {
     free(s.forms);
 }
 
+struct orphans {
+    struct answer *answers[4][30];
+    int n_wrong[4];
+};
+
+static void make_orphans(void *ctx, int i_worker, int n_workers) {
+    UNUSED(n_workers);
+    struct orphans *o = ctx;
+    for (size_t i = 0; i < ARRAY_LEN(o->answers[0]); i++) {
+        o->answers[i_worker][i] =
+            parse(i & 1 ? "123456789012345678901234567890" : "12345678901234567890123456789 \\cdot 10");
+        o->n_wrong[i_worker] +=
+            answer_equal(o->answers[i_worker][i], o->answers[i_worker][0]) != ANSWER_EQUAL;
+    }
+    answer_thread_end();
+}
+
+static void answers_outlive_their_threads(void **state) {
+    UNUSED(state);
+    struct orphans o = {0};
+    struct pool *p = pool_new(4);
+    pool_run(p, make_orphans, &o);
+    pool_free(p);
+    for (size_t w = 0; w < 4; w++) {
+        assert_int_equal(o.n_wrong[w], 0);
+        for (size_t i = 0; i < ARRAY_LEN(o.answers[0]); i++) {
+            assert_int_equal(answer_equal(o.answers[w][i], o.answers[0][i & 1]), ANSWER_EQUAL);
+            if (w || i > 1) answer_free(o.answers[w][i]);
+        }
+    }
+    answer_free(o.answers[0][0]);
+    answer_free(o.answers[0][1]);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_are_classes),
@@ -600,6 +634,7 @@ int main(void) {
         cmocka_unit_test(huge_numbers_end_quickly),
         cmocka_unit_test(bytes_of_any_kind_are_read),
         cmocka_unit_test(threads_agree),
+        cmocka_unit_test(answers_outlive_their_threads),
     };
     int n_failed = cmocka_run_group_tests(tests, NULL, NULL);
     answer_thread_end();

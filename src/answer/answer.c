@@ -23,6 +23,7 @@ struct answer *answer_parse(struct str text, const struct answer_options *option
     struct answer *a = mem_zalloc(1, sizeof *a);
     a->text = (struct str){str_dup(text), text.len};
     if (options) a->options = *options;
+    ASSERT(a->options.n_decimals >= 0 && a->options.n_decimals <= 100);
     node_tree_init(&a->tree);
     struct str trimmed = str_trim(a->text);
     if (trimmed.len == 0 || trimmed.len > ANSWER_BYTES_MAX) return a;

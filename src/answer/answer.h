@@ -9,8 +9,8 @@
  *
  * EQUAL and DIFFERENT are said only when decided: rationals by FLINT, other constants by Arb balls
  * (different) and Calcium (equal), rational functions by canonical forms, other expressions in symbols by
- * balls at fixed random points: one point where the balls are apart proves DIFFERENT; agreement to 100 bits
- * at all of them counts as EQUAL (the one rule that is not a proof). Everything else is CANNOT_TELL.
+ * balls at fixed random points: one point where the balls are apart proves DIFFERENT; agreement everywhere,
+ * confirmed to 700 bits, counts as EQUAL (the one rule that is not a proof). Everything else is CANNOT_TELL.
  *
  * Work is bounded by counts (bytes, tokens, depth, bits, terms, precision), never by a clock: no signals, no
  * alarms; the same pair gives the same verdict on every machine. Over a bound the answer is unparsable, or
@@ -18,7 +18,7 @@
  *
  * Threads: an answer never changes after answer_parse, so any number of threads may compare it. FLINT caches
  * memory per thread: a thread that used this room calls answer_thread_end before it ends (otherwise the cache
- * is lost, nothing worse).
+ * is lost, nothing worse). Its answers outlive it; another thread may free them.
  */
 #ifndef BROOD_ANSWER_ANSWER_H
 #define BROOD_ANSWER_ANSWER_H
@@ -44,8 +44,8 @@ enum answer_rules {
 
 struct answer_options {
     enum answer_rules rules;
-    int n_decimals;     /* 0: exact. n > 0: where a decimal takes part, equal when both round to the same n
-                           decimals (grading only) */
+    int n_decimals; /* 0: exact. n > 0 (at most 100): where a decimal takes part, equal when both round to the
+                       same n decimals (grading only) */
     bool comma_decimal; /* "2,74" is 2.74, not the list 2 and 74 */
 };
 
@@ -72,7 +72,7 @@ enum answer_verdict answer_equal(const struct answer *a, const struct answer *b)
 
 /* A hash with: answer_equal(a, b) == ANSWER_EQUAL implies equal keys, so that classes of N answers are found
  * by comparing within buckets. Exceptions, all documented in docs/equality.md: unit conversion (5 m = 500
- * cm), ANSWER_QWEN, n_decimals > 0. */
+ * cm), degrees beside radians, ANSWER_GENEROUS, ANSWER_QWEN, n_decimals > 0. */
 uint64_t answer_key(const struct answer *a);
 
 /* Gives back the memory that the mathematics libraries cached for the calling thread. */
