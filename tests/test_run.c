@@ -101,6 +101,8 @@ static const char *const strategies[] = {
     "dvts:n=4,width=2",
     "dvts:n=4,width=2,lookahead=2",
     "mcts:n=6,width=3",
+    "sal-beam:n=4,width=2",
+    "its-pf:n=4",
     "sample:n=12,stop=certain,window=3",
     "sample:n=12,stop=beta,window=1,threshold=0.8",
     "sample:n=12,stop=window,window=3",

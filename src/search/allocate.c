@@ -33,7 +33,7 @@ void allocate_softmax(struct candidate *c, size_t n, int n_children, double temp
 }
 
 /* ---- particles ---- */
-static double odds(double score) {
+double allocate_odds(double score) {
     double p = fmin(fmax(score, 1e-7), 1 - 1e-7);
     return p / (1 - p);
 }
@@ -43,7 +43,7 @@ void allocate_resample(struct candidate *c, size_t n, double ess, double unit) {
     int n_open = 0, n_drawn = 0;
     for (size_t i = 0; i < n; i++) {
         if (!c[i].is_open) continue;
-        double w = odds(c[i].score);
+        double w = allocate_odds(c[i].score);
         sum += w;
         squares += w * w;
         n_open++;
@@ -53,7 +53,7 @@ void allocate_resample(struct candidate *c, size_t n, double ess, double unit) {
     for (size_t i = 0; i < n; i++) {
         if (!c[i].is_open) continue;
         last = &c[i];
-        below += odds(c[i].score);
+        below += allocate_odds(c[i].score);
         if (even) c[i].n_children = 1;
         for (; !even && n_drawn < n_open && (n_drawn + unit) / n_open < below / sum; n_drawn++)
             c[i].n_children++;

@@ -22,6 +22,8 @@ struct candidate {
     int n_children; /* the result; 0 at the start; 0 for an open one: it is given up */
 };
 
+double allocate_odds(double score); /* of a score kept away from 0 and 1 */
+
 /* c[n] in rank order. */
 void allocate_topk(struct candidate *c, size_t n, int n_slots, int share, int spare);
 /* c[n] in rank order; n_children to share out, twins get none while another gets some. */

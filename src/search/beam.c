@@ -52,7 +52,7 @@ void beam_start(struct search *s, int n_groups, int n_slots) {
     struct beam *b = (struct beam *)s;
     b->aggregate = (enum aggregate)search_spec_get(&s->spec, "aggregate");
     b->depth = (int)search_spec_get(&s->spec, "depth");
-    b->distinct = search_spec_get(&s->spec, "distinct") != 0;
+    b->distinct = (int)search_spec_get(&s->spec, "distinct");
     b->lookahead = (int)search_spec_get(&s->spec, "lookahead");
     if (search_spec_has(&s->spec, "allocation"))
         b->allocation = (enum beam_allocation)search_spec_get(&s->spec, "allocation");
@@ -74,17 +74,11 @@ void beam_fini(struct search *s) {
     for (int i = 0; i < b->n_groups; i++) free(b->groups[i].level);
     free(b->groups);
     free(b->values);
-    free(b->rewards);
 }
 
 /* ---- deciding a level ---- */
-static double score_of(struct beam *b, int node) {
-    const struct tree *t = &b->search.tree;
-    int n = tree_path_rewards(t, node, NULL, 0);
-    MEM_GROW(b->rewards, b->cap_rewards, (size_t)n);
-    tree_path_rewards(t, node, b->rewards, n);
-    double score =
-        tree_get(&b->search.tree, node)->n_rewards < 0 ? NAN : aggregate_of(b->aggregate, b->rewards, n);
+static double score_of(const struct beam *b, int node) {
+    double score = search_path_reward(&b->search, node, b->aggregate);
     return isnan(score) ? -INFINITY : score; /* what could not be scored ranks last */
 }
 
@@ -127,17 +121,6 @@ static size_t collect(struct beam *b, const struct beam_group *g, struct candida
     return n;
 }
 
-/* Drops the node, or the largest branch that it was the last of. */
-static void prune(struct beam *b, int node) {
-    struct tree *t = &b->search.tree;
-    for (;;) {
-        int parent = tree_get(t, node)->parent;
-        if (parent == 0 || tree_get(t, parent)->n_live > 1) break;
-        node = parent;
-    }
-    search_want_drop(&b->search, node);
-}
-
 static void allocate(struct beam *b, struct beam_group *g, struct candidate *c, size_t n) {
     struct tree *t = &b->search.tree;
     if (b->allocation == BEAM_PARTICLE) {
@@ -154,7 +137,9 @@ static void allocate(struct beam *b, struct beam_group *g, struct candidate *c, 
         }
         allocate_softmax(c, n, g->n_left, search_spec_get(&b->search.spec, "softmax"));
     } else {
-        allocate_topk(c, n, g->n_slots, g->share, g->spare);
+        size_t n_ranked = n;
+        while (b->distinct == 2 && n_ranked > 0 && c[n_ranked - 1].is_twin) n_ranked--;
+        allocate_topk(c, n_ranked, g->n_slots, g->share, g->spare);
         g->n_slots = 0;
         for (size_t i = 0; i < n; i++) g->n_slots += c[i].n_children > 0;
     }
@@ -168,7 +153,7 @@ static void decide(struct beam *b, int i_group) {
     allocate(b, g, c, n);
     g->n_level = 0;
     for (size_t i = 0; i < n; i++)
-        if (c[i].is_open && c[i].n_children == 0) prune(b, c[i].node);
+        if (c[i].is_open && c[i].n_children == 0) search_want_prune(&b->search, c[i].node);
     for (size_t i = 0; i < n; i++) write_children(b, i_group, c[i].node, c[i].n_children);
     free(c);
 }

@@ -52,14 +52,12 @@ struct beam {
     enum aggregate aggregate;
     enum beam_allocation allocation;
     int depth;
-    bool distinct;
+    int distinct;
     struct beam_group *groups; /* [n_groups]; a node's tag is its group, or AHEAD (beam.c) */
     int n_groups;
     int lookahead;
     double *values; /* [nodes] with lookahead: what a candidate is worth */
     size_t cap_values;
-    float *rewards; /* scratch */
-    size_t cap_rewards;
 };
 
 /* Starts n_groups groups of n_slots slots; the parameter n is the number of children that all together write
@@ -77,7 +75,15 @@ void beam_told_score(struct search *s, int node);
         {"depth", SEARCH_PARAM_INT, 40, 1, 1000, NULL, "steps at most; the last goes to the end", false},    \
         {"aggregate",     SEARCH_PARAM_CHOICE,   NAN,  0, AGGREGATES - 1,                                    \
          aggregate_names, "of a path's rewards", false},                                                     \
-        {"distinct", SEARCH_PARAM_INT, 1, 0, 1, NULL, "1: equal siblings rank after all others", false}, {   \
+        {"distinct",                                                                                         \
+         SEARCH_PARAM_INT,                                                                                   \
+         1,                                                                                                  \
+         0,                                                                                                  \
+         2,                                                                                                  \
+         NULL,                                                                                               \
+         "equal siblings: 1 rank after all others, 2 are given up",                                          \
+         false},                                                                                             \
+    {                                                                                                        \
         "lookahead", SEARCH_PARAM_INT, 0, 0, 1000, NULL,                                                     \
             "a step is worth what so many greedy steps lead to", true                                        \
     }

@@ -45,8 +45,6 @@ struct mcts {
     size_t cap_visits;
     struct descent *descents; /* [width] */
     int width, n_started, n_waiting;
-    float *rewards; /* scratch */
-    size_t cap_rewards;
 };
 
 static double param(const struct mcts *m, const char *key) {
@@ -157,7 +155,6 @@ static void fini(struct search *s) {
     struct mcts *m = (struct mcts *)s;
     free(m->visits);
     free(m->descents);
-    free(m->rewards);
 }
 
 static void one_less(struct mcts *m) {
@@ -174,12 +171,8 @@ static void told_node(struct search *s, int node) {
 
 static void told_score(struct search *s, int node) {
     struct mcts *m = (struct mcts *)s;
-    int n = tree_path_rewards(&s->tree, node, NULL, 0);
-    MEM_GROW(m->rewards, m->cap_rewards, (size_t)n);
-    tree_path_rewards(&s->tree, node, m->rewards, n);
-    double reward = aggregate_of((enum aggregate)param(m, "aggregate"), m->rewards, n);
-    bool is_scored = tree_get(&s->tree, node)->n_rewards >= 0 && !isnan(reward);
-    visits_of(m, node)->reward = is_scored ? reward : 0;
+    double reward = search_path_reward(s, node, (enum aggregate)param(m, "aggregate"));
+    visits_of(m, node)->reward = isnan(reward) ? 0 : reward;
     one_less(m);
 }
 

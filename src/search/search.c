@@ -90,6 +90,25 @@ void search_want_drop(struct search *s, int node) {
     push(s, SEARCH_DROP, node);
 }
 
+void search_want_prune(struct search *s, int node) {
+    for (;;) {
+        int parent = tree_get(&s->tree, node)->parent;
+        if (parent == 0 || tree_get(&s->tree, parent)->n_live > 1) break;
+        node = parent;
+    }
+    search_want_drop(s, node);
+}
+
+double search_path_reward(const struct search *s, int node, enum aggregate a) {
+    if (s->tree.nodes[node].n_rewards < 0) return NAN;
+    int n = tree_path_rewards(&s->tree, node, NULL, 0);
+    float *rewards = mem_alloc((size_t)MAX(n, 1) * sizeof *rewards);
+    tree_path_rewards(&s->tree, node, rewards, n);
+    double reward = aggregate_of(a, rewards, n);
+    free(rewards);
+    return reward;
+}
+
 /* Whatever is open in a dropped subtree will not be told any more. */
 static void close_asks(struct search *s, int node) {
     bool is_leaf = s->tree.nodes[node].n_children == 0;

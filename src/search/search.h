@@ -26,6 +26,7 @@
 #ifndef BROOD_SEARCH_H
 #define BROOD_SEARCH_H
 
+#include "base/aggregate.h"
 #include "base/err.h"
 #include "base/str.h"
 #include "search/tree.h"
@@ -56,12 +57,21 @@ struct search_strategy {
 
 extern const struct search_strategy *const search_strategies[]; /* NULL-terminated */
 
+/* A strategy with parameters under the name by which others know it: "sal-dvts:n=64" is what `spec` says,
+ * with n=64. Where a name needs rules of its own it is a strategy. */
+struct search_preset {
+    const char *name, *summary, *source, *spec;
+};
+
+extern const struct search_preset search_presets[]; /* the last has no name */
+
 struct search_spec {
     const struct search_strategy *strategy;
     double values[SEARCH_PARAMS_MAX]; /* in the order of strategy->params; NAN while not set */
 };
 
-/* Parses "NAME[:key=value,...]"; unknown names and keys are refused with the list of known ones. */
+/* Parses "NAME[:key=value,...]", NAME of a strategy or a preset; unknown names and keys are refused with the
+ * list of known ones. */
 MUST bool search_spec_parse(struct search_spec *spec, const char *text, struct err *e);
 /* Sets one parameter if the strategy has it (the -n, --temperature ... options); false with a message if it
  * has not, or out of bounds. */
@@ -152,6 +162,9 @@ int search_want_greedy(struct search *s, int parent, bool until_end); /* the sam
 void search_want_score(struct search *s, int node);
 /* Marks the subtree dropped at once; asks of it that wait in the queue are withdrawn. */
 void search_want_drop(struct search *s, int node);
+void search_want_prune(struct search *s, int node); /* or the largest branch that the node was the last of */
+/* Of the rewards along the path; NAN if the node could not be scored. */
+double search_path_reward(const struct search *s, int node, enum aggregate a);
 
 /* The parameters that every sampling strategy has: rows of its table. */
 #define SEARCH_PARAM_TEMPERATURE                                                                             \

@@ -9,9 +9,12 @@
 /* The i-th name of a list that ends in NULL. */
 typedef const char *name_at(const void *list, int i);
 
+/* Strategies, then presets. */
 static const char *strategy_name(const void *list, int i) {
     UNUSED(list);
-    return search_strategies[i] ? search_strategies[i]->name : NULL;
+    int n = 0;
+    while (search_strategies[n]) n++;
+    return i < n ? search_strategies[i]->name : search_presets[i - n].name;
 }
 
 static const char *param_name(const void *list, int i) {
@@ -120,15 +123,9 @@ static struct str cut(struct str *s, char c) {
     return before;
 }
 
-bool search_spec_parse(struct search_spec *spec, const char *text, struct err *e) {
-    struct str rest = str_from(text);
-    struct str name = str_trim(cut(&rest, ':'));
-    int at = find(strategy_name, NULL, name);
-    if (at < 0) return unknown(strategy_name, NULL, "unknown strategy", name, e);
-    *spec = (struct search_spec){.strategy = search_strategies[at]};
-    ASSERT(spec->strategy->n_params <= SEARCH_PARAMS_MAX);
+/* The parameters of a strategy, "key=value,...", over what *spec has; `text` is for messages. */
+static bool set_all(struct search_spec *spec, struct str rest, const char *text, struct err *e) {
     bool given[SEARCH_PARAMS_MAX] = {0};
-    for (int i = 0; i < spec->strategy->n_params; i++) spec->values[i] = spec->strategy->params[i].def;
     while (rest.len > 0) {
         struct str value = str_trim(cut(&rest, ','));
         struct str key = str_trim(cut(&value, '='));
@@ -144,6 +141,20 @@ bool search_spec_parse(struct search_spec *spec, const char *text, struct err *e
         given[i] = true;
     }
     return true;
+}
+
+bool search_spec_parse(struct search_spec *spec, const char *text, struct err *e) {
+    struct str rest = str_from(text);
+    struct str name = str_trim(cut(&rest, ':'));
+    int at = find(strategy_name, NULL, name), n = 0;
+    if (at < 0) return unknown(strategy_name, NULL, "unknown strategy", name, e);
+    while (search_strategies[n]) n++;
+    if (at >= n)
+        return search_spec_parse(spec, search_presets[at - n].spec, e) && set_all(spec, rest, text, e);
+    *spec = (struct search_spec){.strategy = search_strategies[at]};
+    ASSERT(spec->strategy->n_params <= SEARCH_PARAMS_MAX);
+    for (int i = 0; i < spec->strategy->n_params; i++) spec->values[i] = spec->strategy->params[i].def;
+    return set_all(spec, rest, text, e);
 }
 
 /* The shortest decimal that reads back as the same number. */

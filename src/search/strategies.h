@@ -4,6 +4,7 @@
 
 #include "search/search.h"
 
-extern const struct search_strategy search_greedy, search_sample, search_beam, search_dvts, search_mcts;
+extern const struct search_strategy search_greedy, search_sample, search_beam, search_dvts, search_mcts,
+    search_sal_beam, search_its_pf;
 
 #endif

@@ -1,0 +1,24 @@
+/* presets.c - what other systems mean by a name: Brood's strategies with their parameters.
+ *
+ * Tested in tests/test_search_presets.c: on the same steps and rewards the rule of each, restated plainly,
+ * chooses the same steps. What is made of the end differs in two ways that no preset changes: every solution
+ * that was paid for votes, and none that is unfinished does where there is a finished one.
+ *   sal-dvts    search-and-learn votes on all `width` candidates of a tree's last level, unfinished ones too.
+ *   cotts-beam  compute-optimal-tts returns the solutions that a beam ended in, not those that were
+ * outranked; it writes a step again, up to three times, if none was usable. Its scripts have one beam.
+ * search-and-learn's beam search and its_hub's particle filter have rules of their own: sal_beam.c, its_pf.c.
+ */
+#include "search/search.h"
+
+const struct search_preset search_presets[] = {
+    {"sal-best-of-n", "search-and-learn's best-of-n: use it with --select best or weighted",
+     "search-and-learn, best_of_n", "sample:n=4,temperature=0.8,top_p=1,min_p=0,top_k=0"},
+    {"sal-dvts", "search-and-learn's DVTS", "search-and-learn, diverse_verifier_tree_search",
+     "dvts:n=4,width=4,depth=40,aggregate=last,distinct=0,temperature=0.8,top_p=1,min_p=0,top_k=0"},
+    {"cotts-beam", "compute-optimal-tts's beam search: n steps a level, n/width beams",
+     "compute-optimal-tts and OpenR, tree.beam_search",
+     "beam:n=4,width=4,depth=40,aggregate=last,distinct=2,temperature=0.7,top_p=1,min_p=0,top_k=0"},
+    {"monkeys", "Large Language Monkeys: repeated sampling", "Brown et al. 2024 (2407.21787)",
+     "sample:temperature=0.6,top_p=0.95,min_p=0,top_k=0"},
+    {0},
+};
