@@ -1,7 +1,7 @@
 /* engine_rate MODEL [N_SAMPLES [N_TOKENS [N_THREADS [N_PROMPT]]]] - tokens sampled a second after one prompt.
  *
- * Every sample runs to N_TOKENS; the prompt is read before the clock starts. Prints the best of five rounds, the
- * rate by CPU time (which other load disturbs less), and a hash of all tokens.
+ * Every sample runs to N_TOKENS; the prompt is read before the clock starts. Prints the best of five rounds,
+ * the rate by CPU time (which other load disturbs less), and a hash of all tokens.
  */
 #include <stdio.h>
 #include <stdlib.h>

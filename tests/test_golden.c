@@ -15,6 +15,8 @@
 #include "base/share.h"
 #include "engine/engine.h"
 
+#define HINT "; were the models trained again without writing golden.json?"
+
 struct golden {
     json_t *root; /* NULL: not there, everything is skipped */
     struct model *m;
@@ -93,7 +95,7 @@ static void compare_logits(struct engine *en, struct branch *b, const json_t *wa
         high = fmax(high, x);
         worst = fmax(worst, fabs(x - (double)event.outputs[i]));
     }
-    if (!(worst < 1e-4 * (high - low))) fail_msg("a logit differs by %g of %g", worst, high - low);
+    if (!(worst < 1e-4 * (high - low))) fail_msg("a logit differs by %g of %g" HINT, worst, high - low);
     free(all);
 }
 
@@ -149,7 +151,7 @@ static void compare_rewards(struct golden *g, const json_t *solution) {
     for (size_t i = 0; i < n; i++) {
         double got = prm_profile_score(profile, event.outputs + (int)i * profile->n_outputs);
         double want = json_number_value(json_array_get(rewards, i));
-        if (!(fabs(got - want) < 1e-4)) fail_msg("step %zu: %g, PyTorch says %g", i, got, want);
+        if (!(fabs(got - want) < 1e-4)) fail_msg("step %zu: %g, PyTorch says %g" HINT, i, got, want);
     }
     branch_release(b);
 }
