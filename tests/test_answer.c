@@ -102,6 +102,7 @@ static const char *const EXPRESSIONS[] = {
     "2 \\sin b \\cos a ~ \\sin(a+b)-\\sin(a-b)",
     "\\sqrt{x} ~ x^{1/2} ~ x^{0.5}",
     "|x| ~ \\sqrt{x^2} ~ \\left|x\\right| ~ |-x|",
+    "at ~ a t ~ t\\cdot a",
     "3R^2 ~ 3 R^2 ~ R\\cdot 3R",
     "p-q ~ -q+p ~ -(q-p)",
     "x_1+x_2 ~ x_{2}+x_{1}",

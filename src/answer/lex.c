@@ -171,10 +171,9 @@ static bool is_short_unit(struct str s) {
                       "day days men cup cups box pts gal bit kW kJ mol ");
 }
 
-static bool is_short_word(struct str s) {
-    return in_list(s, " yes no Yes No YES odd Odd one two six ten red Red the The not Not all All any is "
-                      "Is are of for to if it at on as "
-                      "by Tom Bob Sam Ann Joe Jim Kim Tim Dan Ben Max Amy Eve Mon Tue Wed Thu Fri Sat Sun ");
+static bool is_short_word(struct str s) { /* not "at" or "is", which may be products */
+    return in_list(s, " yes no Yes No YES odd Odd one two six ten red Red the The not Not are "
+                      "Tom Bob Sam Ann Joe Jim Kim Tim Dan Ben Max Amy Eve Mon Tue Wed Thu Fri Sat Sun ");
 }
 
 static void emit_letter(struct scan *s, size_t at) {
