@@ -1,0 +1,34 @@
+/* isolate.h - starting a process in namespaces of its own, and the seccomp programs of candidates.
+ *
+ * With namespaces: user, pid, mount, net, ipc, uts. Its root is a read-only tmpfs with the listed paths bound
+ * read-only, /dev/null, /dev/zero, /dev/urandom and an empty /tmp; no /proc, no network device up. Root on
+ * the outside becomes nobody; inside, the process is root of its own user namespace and can do nothing
+ * outside it.
+ */
+#ifndef BROOD_ISOLATE_H
+#define BROOD_ISOLATE_H
+
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "base/str.h"
+
+enum { ISOLATE_PATHS_MAX = 24 };
+
+struct isolate_plan {
+    bool namespaces;
+    const char *paths[ISOLATE_PATHS_MAX]; /* absolute, no links in them; NULL-terminated */
+    char *const *argv;                    /* argv[0] is an absolute path */
+    int lines[2];                         /* become descriptors 3 and 4; 0 to 2 are /dev/null */
+};
+
+/* The process id, or -1. It is reaped by the caller; killing it ends all that it started (namespaces). A
+ * failure inside it, before the program runs, ends it with a line "brood: why" on descriptor 3. */
+MUST pid_t isolate_start(const struct isolate_plan *plan, struct err *e);
+
+/* A BPF program of the kernel's struct sock_filter, as hexadecimal text; owned. Everything that is not listed
+ * is refused. With namespaces, signals may be sent (they stay in the pid namespace); with processes, more
+ * processes may be started. */
+MUST char *isolate_filter(bool namespaces, bool processes, struct err *e);
+
+#endif

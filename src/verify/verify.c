@@ -1,0 +1,560 @@
+/* verify.c - see verify.h: which job runs when, on which worker, and what its end means. */
+#include "verify/verify.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/pool.h"
+#include "verify/isolate.h"
+#include "verify/worker.h"
+
+enum { TRIES_MAX = 2, BREAKS_MAX = 2, STARTS_FAILED_MAX = 5, WORKERS_MAX = 64, PROGRAM_MAX = 8 << 20 };
+static const double start_seconds = 60, judge_grace_seconds = 2;
+
+const char *const verify_level_names[] = {"filtered", "namespaces", NULL};
+const char *const verify_verdict_names[] = {"passed",  "failed", "timed out", "crashed",
+                                            "refused", "broken", NULL};
+const struct verify_limits verify_limits_default = {
+    .cpu_seconds = 3, .wall_seconds = 15, .memory_bytes = (size_t)1 << 30, .disk_bytes = 16 << 20};
+
+struct job {
+    struct job *next;
+    uint64_t id;
+    char *program, *setup, *tests, *entry_point; /* owned */
+    struct verify_limits limits;
+    int n_tries, n_breaks;
+    bool cancelled;
+};
+
+struct jobs { /* a queue */
+    struct job *first, *last;
+    int n;
+};
+
+struct finished {
+    struct finished *next;
+    struct verify_result result;
+    char *exception, *text; /* owned */
+};
+
+enum seat_state { SEAT_EMPTY, SEAT_STARTING, SEAT_IDLE, SEAT_BUSY };
+
+struct seat { /* a worker and what it does */
+    enum seat_state state;
+    struct worker worker;
+    struct job *job;
+    int64_t serial; /* of the job, among all that were ever started */
+    double started, deadline;
+    bool wall_over, end_sent;
+    json_t *verdict, *report; /* what the judge and the keeper said, owned */
+};
+
+struct verify {
+    struct verify_info info;
+    struct worker_plan plan;
+    struct seat *seats; /* [info.n_workers] */
+    struct jobs fresh, again;
+    struct finished *first, *last, *taken;
+    int64_t n_serials;
+    int n_in_flight, n_busy, n_starts_failed;
+    bool alone; /* a second try is running */
+    struct err failure;
+};
+
+/* ---- queues ---- */
+
+static void jobs_push(struct jobs *q, struct job *j) {
+    j->next = NULL;
+    if (q->last)
+        q->last->next = j;
+    else
+        q->first = j;
+    q->last = j;
+    q->n++;
+}
+
+static struct job *jobs_pop(struct jobs *q) {
+    struct job *j = q->first;
+    if (!j) return NULL;
+    q->first = j->next;
+    if (!q->first) q->last = NULL;
+    q->n--;
+    return j;
+}
+
+static bool jobs_remove(struct jobs *q, uint64_t id, struct job **out) {
+    struct job *before = NULL;
+    for (struct job *j = q->first; j; before = j, j = j->next) {
+        if (j->id != id) continue;
+        *(before ? &before->next : &q->first) = j->next;
+        if (q->last == j) q->last = before;
+        q->n--;
+        *out = j;
+        return true;
+    }
+    return false;
+}
+
+static void job_free(struct job *j) {
+    if (!j) return;
+    free(j->program);
+    free(j->setup);
+    free(j->tests);
+    free(j->entry_point);
+    free(j);
+}
+
+static void finished_free(struct finished *f) {
+    if (!f) return;
+    free(f->exception);
+    free(f->text);
+    free(f);
+}
+
+/* ---- verdicts ---- */
+
+/* The job is over, one way or the other; r without id and text. Frees the job. */
+static void conclude(struct verify *v, struct job *j, struct verify_result r, const char *exception,
+                     const char *text) {
+    if (j->cancelled) {
+        job_free(j);
+        return;
+    }
+    struct finished *f = mem_zalloc(1, sizeof *f);
+    f->exception = mem_strdup(exception);
+    f->text = mem_strdup(text);
+    f->result = r;
+    f->result.id = j->id;
+    f->result.n_tries = MAX(j->n_tries, 1);
+    f->result.exception = f->exception;
+    f->result.text = f->text;
+    if (v->last)
+        v->last->next = f;
+    else
+        v->first = f;
+    v->last = f;
+    job_free(j);
+}
+
+static void leave_seat(struct verify *v, struct seat *s) {
+    json_decref(s->verdict);
+    json_decref(s->report);
+    s->verdict = s->report = NULL;
+    s->job = NULL;
+    s->state = SEAT_IDLE;
+    v->n_busy--;
+    v->alone = false;
+}
+
+static const char *text_of(const json_t *o, const char *key) {
+    const char *s = json_string_value(json_object_get(o, key));
+    return s ? s : "";
+}
+
+static void say_how_ended(int status, char out[static 200]) {
+    if (WIFSIGNALED(status))
+        snprintf(out, 200, "ended before the tests had: killed by signal %d (%s)", WTERMSIG(status),
+                 strsignal(WTERMSIG(status)));
+    else
+        snprintf(out, 200, "ended before the tests had: exit status %d", WEXITSTATUS(status));
+}
+
+/* Both have spoken, or the keeper alone: the judge is stuck in the tests. */
+static void judge_seat(struct verify *v, struct seat *s) {
+    struct job *j = s->job;
+    const char *said = text_of(s->verdict, "verdict"), *text = text_of(s->verdict, "text");
+    const double cpu = json_number_value(json_object_get(s->report, "cpu"));
+    const char *by = text_of(s->report, "by");
+    const int status = (int)json_integer_value(json_object_get(s->report, "status"));
+    struct verify_result r = {.verdict = VERIFY_CRASHED,
+                              .n_calls = (int)json_integer_value(json_object_get(s->verdict, "calls")),
+                              .cpu_seconds = cpu,
+                              .wall_seconds = clock_seconds() - s->started,
+                              .memory_bytes =
+                                  (size_t)json_integer_value(json_object_get(s->report, "memory"))};
+    char how[200];
+    const bool out_of_cpu = strcmp(by, "cpu") == 0 || (WIFSIGNALED(status) && strcmp(by, "itself") == 0 &&
+                                                       cpu >= j->limits.cpu_seconds);
+    j->n_tries++;
+    if (strcmp(said, "passed") == 0) {
+        r.verdict = VERIFY_PASSED;
+    } else if (strcmp(said, "failed") == 0) {
+        r.verdict = VERIFY_FAILED;
+    } else if (strcmp(said, "refused") == 0) {
+        r.verdict = VERIFY_REFUSED;
+    } else if (out_of_cpu || s->wall_over) {
+        r.verdict = VERIFY_TIMED_OUT;
+        snprintf(how, sizeof how, out_of_cpu ? "more than %g s of CPU time" : "more than %g s by the clock",
+                 out_of_cpu ? j->limits.cpu_seconds : j->limits.wall_seconds);
+        text = how;
+    } else if (strcmp(by, "itself") == 0) {
+        say_how_ended(status, how);
+        text = how;
+    }
+    if (r.verdict == VERIFY_TIMED_OUT && j->n_tries < TRIES_MAX && !j->cancelled)
+        jobs_push(&v->again, j);
+    else
+        conclude(v, j, r, text_of(s->verdict, "exception"), text);
+    leave_seat(v, s);
+}
+
+/* The worker has ended or talks nonsense: its job has another try on a new one. */
+static void break_seat(struct verify *v, struct seat *s) {
+    struct job *j = s->job;
+    if (j) {
+        if (++j->n_breaks < BREAKS_MAX && !j->cancelled)
+            jobs_push(&v->fresh, j);
+        else
+            conclude(v, j, (struct verify_result){.verdict = VERIFY_BROKEN}, "", "the sandbox ended twice");
+        leave_seat(v, s);
+    }
+    worker_stop(&s->worker);
+    s->state = SEAT_EMPTY;
+}
+
+/* ---- workers ---- */
+
+static void seat_start(struct verify *v, struct seat *s) {
+    if (worker_start(&s->worker, &v->plan, &v->failure)) {
+        s->state = SEAT_STARTING;
+        s->deadline = clock_seconds() + start_seconds;
+    } else {
+        v->n_starts_failed++;
+    }
+}
+
+static void on_start_failed(struct verify *v, struct seat *s, const char *why) {
+    err_set(&v->failure, ERR_SERVICE, "sandbox: %s", why[0] ? why : "its Python ended at once");
+    v->n_starts_failed++;
+    worker_stop(&s->worker);
+    s->state = SEAT_EMPTY;
+}
+
+static void send_end(struct seat *s) {
+    if (s->end_sent || s->report) return;
+    json_t *end = json_pack("{s:I}", "end", (json_int_t)s->serial);
+    worker_send(&s->worker, WORKER_KEEPER, end, -1);
+    json_decref(end);
+    s->end_sent = true;
+}
+
+/* True if both messages have gone out. */
+static bool send_job(struct seat *s) {
+    const struct job *j = s->job;
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) return false;
+    json_t *limits = json_pack("{s:f, s:I, s:I, s:i}", "cpu_seconds", j->limits.cpu_seconds, "memory_bytes",
+                               (json_int_t)j->limits.memory_bytes, "disk_bytes",
+                               (json_int_t)j->limits.disk_bytes, "n_processes", j->limits.n_processes);
+    json_t *run = json_pack("{s:I, s:s, s:s, s:o}", "id", (json_int_t)s->serial, "program", j->program,
+                            "entry_point", j->entry_point, "limits", limits);
+    json_t *tests = json_pack("{s:I, s:s, s:s, s:s}", "id", (json_int_t)s->serial, "setup", j->setup, "tests",
+                              j->tests, "entry_point", j->entry_point);
+    ASSERT(run && tests);
+    const bool ok = worker_send(&s->worker, WORKER_KEEPER, run, pair[0]) &&
+                    worker_send(&s->worker, WORKER_JUDGE, tests, pair[1]);
+    json_decref(run);
+    json_decref(tests);
+    close(pair[0]);
+    close(pair[1]);
+    return ok;
+}
+
+static void seat_begin(struct verify *v, struct seat *s, struct job *j) {
+    s->job = j;
+    s->serial = ++v->n_serials;
+    s->started = clock_seconds();
+    s->deadline = s->started + j->limits.wall_seconds;
+    s->wall_over = s->end_sent = false;
+    s->state = SEAT_BUSY;
+    v->n_busy++;
+    if (!send_job(s)) break_seat(v, s);
+}
+
+/* Second tries wait until nothing else runs or could run, and run one at a time. */
+static void dispatch(struct verify *v) {
+    for (int i = 0; i < v->info.n_workers; i++) {
+        struct seat *s = &v->seats[i];
+        if (s->state == SEAT_EMPTY && v->n_starts_failed < STARTS_FAILED_MAX) seat_start(v, s);
+        if (s->state != SEAT_IDLE || v->alone) continue;
+        if (v->fresh.n > 0) {
+            seat_begin(v, s, jobs_pop(&v->fresh));
+        } else if (v->again.n > 0 && v->n_busy == 0) {
+            v->alone = true;
+            seat_begin(v, s, jobs_pop(&v->again));
+        }
+    }
+}
+
+/* ---- events ---- */
+
+static void on_message(struct verify *v, struct seat *s, enum worker_line line, json_t *m) {
+    const char *key = line == WORKER_KEEPER ? "ended" : "judged";
+    if (s->state == SEAT_STARTING && line == WORKER_KEEPER) {
+        if (json_is_true(json_object_get(m, "ready"))) {
+            s->state = SEAT_IDLE;
+            v->n_starts_failed = 0;
+            v->info.landlock = json_is_true(json_object_get(m, "landlock"));
+        } else {
+            on_start_failed(v, s, text_of(m, "error"));
+        }
+    } else if (s->state == SEAT_BUSY && json_integer_value(json_object_get(m, key)) == s->serial) {
+        json_t **slot = line == WORKER_KEEPER ? &s->report : &s->verdict;
+        if (!*slot) *slot = json_incref(m);
+        if (line == WORKER_JUDGE) send_end(s);
+        if (line == WORKER_KEEPER && !s->verdict) s->deadline = clock_seconds() + judge_grace_seconds;
+        if (s->verdict && s->report) judge_seat(v, s);
+    }
+    json_decref(m);
+}
+
+static void on_deadline(struct verify *v, struct seat *s) {
+    if (s->state == SEAT_STARTING) {
+        on_start_failed(v, s, "its Python does not start");
+    } else if (s->report) { /* the judge has had its grace */
+        s->wall_over = true;
+        judge_seat(v, s);
+        worker_stop(&s->worker);
+        s->state = SEAT_EMPTY;
+    } else if (s->wall_over) { /* the keeper does not answer */
+        break_seat(v, s);
+    } else {
+        s->wall_over = true;
+        s->deadline = clock_seconds() + start_seconds;
+        send_end(s);
+    }
+}
+
+static void listen_to(struct verify *v, struct seat *s, enum worker_line line) {
+    json_t *m;
+    int got = 0;
+    while (s->state != SEAT_EMPTY && (got = worker_receive(&s->worker, line, &m)) > 0)
+        on_message(v, s, line, m);
+    if (got >= 0 || s->state == SEAT_EMPTY) return;
+    if (s->state == SEAT_STARTING)
+        on_start_failed(v, s, worker_last_words(&s->worker));
+    else
+        break_seat(v, s);
+}
+
+static void wait_for_events(struct verify *v, double seconds_max) {
+    struct pollfd fds[WORKERS_MAX * WORKER_LINES];
+    const double now = clock_seconds();
+    double until = now + seconds_max;
+    for (int i = 0; i < v->info.n_workers; i++) {
+        const struct seat *s = &v->seats[i];
+        for (int line = 0; line < WORKER_LINES; line++)
+            fds[i * WORKER_LINES + line] =
+                (struct pollfd){.fd = s->state == SEAT_EMPTY ? -1 : s->worker.fds[line], .events = POLLIN};
+        if (s->state == SEAT_STARTING || s->state == SEAT_BUSY) until = MIN(until, s->deadline);
+    }
+    const double ms = MAX(0, (until - now) * 1000);
+    if (poll(fds, (nfds_t)(v->info.n_workers * WORKER_LINES), (int)MIN(ms + 0.999, 1e6)) < 0) return;
+    for (int i = 0; i < v->info.n_workers; i++) {
+        struct seat *s = &v->seats[i];
+        for (int line = 0; line < WORKER_LINES; line++) {
+            if (fds[i * WORKER_LINES + line].revents) listen_to(v, s, (enum worker_line)line);
+        }
+        if ((s->state == SEAT_STARTING || s->state == SEAT_BUSY) && clock_seconds() >= s->deadline)
+            on_deadline(v, s);
+    }
+}
+
+/* ---- the service ---- */
+
+static bool has_worker(const struct verify *v, bool all) {
+    int n = 0;
+    for (int i = 0; i < v->info.n_workers; i++)
+        n += v->seats[i].state == SEAT_IDLE || v->seats[i].state == SEAT_BUSY;
+    return all ? n == v->info.n_workers : n > 0;
+}
+
+/* One known program through the whole machinery: what it says is that the sandbox can be set up. */
+static bool try_out(struct verify *v, struct err *e) {
+    const struct verify_job job = {
+        .program = STR("def f(x): return x + 1\n"),
+        .tests = {STR(""), STR("def check(f):\n    assert f(1) == 2 and f(-1) == 0\n"), "f"},
+        .limits = {60, 60, (size_t)1 << 30, 16 << 20, 0}};
+    struct verify_result r;
+    verify_submit(v, &job);
+    while (!verify_next(v, &r)) {
+        if (verify_work(v, 1, e) < 0) return false;
+    }
+    if (r.verdict == VERIFY_PASSED) return true;
+    return err_set(e, ERR_SERVICE, "sandbox: a program that is right %s: %s", verify_verdict_names[r.verdict],
+                   r.text);
+}
+
+static bool open_at(struct verify *v, enum verify_level level, struct err *e) {
+    const bool namespaces = level == VERIFY_NAMESPACES;
+    v->info.level = v->plan.level = level;
+    v->n_starts_failed = 0;
+    v->plan.filter = isolate_filter(namespaces, false, e);
+    if (!v->plan.filter) return false;
+    if (namespaces && !(v->plan.filter_processes = isolate_filter(true, true, e))) return false;
+    while (!has_worker(v, true)) {
+        for (int i = 0; i < v->info.n_workers; i++) {
+            if (v->seats[i].state == SEAT_EMPTY) seat_start(v, &v->seats[i]);
+        }
+        if (v->n_starts_failed > 0) {
+            *e = v->failure;
+            return false;
+        }
+        wait_for_events(v, 1);
+    }
+    if (level == VERIFY_FILTERED && !v->info.landlock)
+        return err_set(e, ERR_SERVICE, "sandbox: this kernel has no Landlock");
+    return try_out(v, e);
+}
+
+static void close_workers(struct verify *v) {
+    for (int i = 0; i < v->info.n_workers; i++) {
+        struct seat *s = &v->seats[i];
+        if (s->job) job_free(s->job);
+        json_decref(s->verdict);
+        json_decref(s->report);
+        if (s->state != SEAT_EMPTY) worker_stop(&s->worker);
+        *s = (struct seat){0};
+    }
+    free(v->plan.filter);
+    free(v->plan.filter_processes);
+    v->plan.filter = v->plan.filter_processes = NULL;
+    for (struct job *j; (j = jobs_pop(&v->fresh)) || (j = jobs_pop(&v->again));) job_free(j);
+    for (struct finished *f; (f = v->first); finished_free(f)) v->first = f->next;
+    finished_free(v->taken);
+    v->last = v->taken = NULL;
+    v->n_in_flight = v->n_busy = 0;
+    v->alone = false;
+}
+
+struct verify *verify_open(const struct verify_options *o, struct err *e) {
+    struct verify *v = mem_zalloc(1, sizeof *v);
+    struct err first = {0};
+    ASSERT(o->least <= o->highest && o->highest < VERIFY_LEVELS);
+    v->info.n_workers = MIN(o->n_workers > 0 ? o->n_workers : pool_cores(), WORKERS_MAX);
+    v->info.n_wanted = 2 * v->info.n_workers;
+    v->seats = mem_zalloc((size_t)v->info.n_workers, sizeof *v->seats);
+    bool ok = python_find(o->python, &v->plan.python, e);
+    if (!ok) goto done;
+    v->info.python = v->plan.python.path;
+    v->info.version = v->plan.python.version;
+    int level = (int)o->highest;
+    while (!(ok = open_at(v, (enum verify_level)level, e))) {
+        close_workers(v);
+        if (!first.code) first = *e;
+        if (--level < (int)o->least) break;
+    }
+    if (!ok)
+        err_set(e, ERR_SERVICE, "isolation '%s' cannot be reached: %s%s", verify_level_names[o->highest],
+                first.msg,
+                o->least > VERIFY_FILTERED ? "; --isolation filtered accepts less (seccomp and Landlock)"
+                                           : "");
+done:
+    if (!ok) {
+        verify_close(v);
+        v = NULL;
+    }
+    return v;
+}
+
+void verify_close(struct verify *v) {
+    if (!v) return;
+    close_workers(v);
+    python_free(&v->plan.python);
+    free(v->seats);
+    free(v);
+}
+
+const struct verify_info *verify_info(const struct verify *v) {
+    return &v->info;
+}
+
+/* Why it cannot be run here at all; NULL if it can. */
+static const char *unfit(const struct verify *v, const struct verify_job *job) {
+    if (job->program.len > PROGRAM_MAX) return "the program is longer than 8 MiB";
+    if (memchr(job->program.ptr, 0, job->program.len)) return "the program has a NUL character in it";
+    if (job->limits.n_processes > 0 && v->info.level < VERIFY_NAMESPACES)
+        return "programs that start processes need isolation by namespaces";
+    return NULL;
+}
+
+void verify_submit(struct verify *v, const struct verify_job *job) {
+    ASSERT(job->language == VERIFY_PYTHON && job->tests.entry_point);
+    ASSERT(job->limits.cpu_seconds > 0 && job->limits.wall_seconds > 0);
+    struct job *j = mem_zalloc(1, sizeof *j);
+    j->id = job->id;
+    j->program = str_dup(job->program);
+    j->setup = str_dup(job->tests.setup);
+    j->tests = str_dup(job->tests.code);
+    j->entry_point = mem_strdup(job->tests.entry_point);
+    j->limits = job->limits;
+    v->n_in_flight++;
+    const char *why = unfit(v, job);
+    if (why)
+        conclude(v, j, (struct verify_result){.verdict = VERIFY_REFUSED}, "", why);
+    else
+        jobs_push(&v->fresh, j);
+}
+
+void verify_cancel(struct verify *v, uint64_t id) {
+    struct job *j;
+    if (jobs_remove(&v->fresh, id, &j) || jobs_remove(&v->again, id, &j)) {
+        job_free(j);
+        v->n_in_flight--;
+        return;
+    }
+    for (int i = 0; i < v->info.n_workers; i++) {
+        struct seat *s = &v->seats[i];
+        if (!s->job || s->job->id != id || s->job->cancelled) continue;
+        s->job->cancelled = true;
+        send_end(s);
+        v->n_in_flight--;
+        return;
+    }
+    struct finished *before = NULL;
+    for (struct finished *f = v->first; f; before = f, f = f->next) {
+        if (f->result.id != id) continue;
+        *(before ? &before->next : &v->first) = f->next;
+        if (v->last == f) v->last = before;
+        finished_free(f);
+        v->n_in_flight--;
+        return;
+    }
+}
+
+int verify_work(struct verify *v, double seconds_max, struct err *e) {
+    dispatch(v);
+    if (v->n_in_flight == 0) return 0;
+    if (v->first) return 1; /* there is something to take */
+    if (v->n_starts_failed >= STARTS_FAILED_MAX && !has_worker(v, false)) {
+        *e = v->failure;
+        return -1;
+    }
+    wait_for_events(v, seconds_max);
+    dispatch(v);
+    return 1;
+}
+
+bool verify_next(struct verify *v, struct verify_result *out) {
+    finished_free(v->taken);
+    struct finished *f = v->taken = v->first;
+    if (!f) return false;
+    v->first = f->next;
+    if (!v->first) v->last = NULL;
+    v->n_in_flight--;
+    *out = f->result;
+    return true;
+}
+
+int verify_in_flight(const struct verify *v) {
+    return v->n_in_flight;
+}

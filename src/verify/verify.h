@@ -1,0 +1,126 @@
+/* verify.h - the verifier service: decides, without the answer key, whether a program is right.
+ *
+ * Programs of unknown origin are run against unit tests in a sandbox. Jobs run on several workers at once;
+ * verdicts come as they fall. Nothing here blocks for long: verify_work does one slice.
+ *
+ *     v = verify_open(&options, &e)           starts the workers, measures the isolation reached
+ *     verify_submit(v, &job)                  any number in flight
+ *     while (verify_work(v, 0.1, &e) > 0)
+ *         while (verify_next(v, &result))     passed, failed, timed out, ...
+ *
+ * Why a verdict can be believed. A program never runs in the process that holds the tests:
+ *
+ *     brood ---- keeper -- forks --> candidate    a pid namespace of its own, no capabilities, seccomp,
+ *        \       (Python, warm)         | |       Landlock, limits, an empty /tmp; one per program
+ *         \                     argument| |value
+ *          ----- judge -----------------+-+       runs the tests; calls reach the candidate as data
+ *
+ * The judge sends arguments and gets values back: numbers, texts, bytes, lists, tuples, sets, dictionaries,
+ * what iterators gave. It rebuilds them as plain built-in objects and compares with its own operators. So
+ * "passed" takes every assertion of the tests to hold for values that really came back; exit statuses,
+ * output, atexit, patched equality or a forged message in the candidate's process decide nothing. The judge's
+ * line to brood is in no process of a candidate. What is not guarded: a program that recognises the arguments
+ * of a test and answers them alone passes that test, as under any tests. What differs from running both in
+ * one interpreter: an object of a class of the candidate's comes back as something equal to nothing (or as
+ * the built-in it derives from); arguments are copies, so what a program does to them stays with it; names
+ * that the tests use are those of `setup`, except the entry point.
+ *
+ * Time is CPU time, so a busy machine changes no verdict: a program that runs out of it is run once more,
+ * alone, after all others, and only then counts as timed out. A wall clock ends programs that sleep.
+ *
+ * After each verdict all processes of the program are dead and reaped (its pid namespace has ended), and its
+ * /tmp is replaced if anything was made in it.
+ *
+ * Ownership: submit copies. Threads: one thread owns a verifier. verify_open forks: call it before threads
+ * that hold locks across a fork. Hash seeds and random numbers of the interpreter are fixed: verdicts repeat.
+ */
+#ifndef BROOD_VERIFY_H
+#define BROOD_VERIFY_H
+
+#include "base/err.h"
+#include "base/str.h"
+
+struct verify;
+
+enum verify_level {
+    VERIFY_FILTERED,   /* seccomp, Landlock, limits: no file can be written, no process or socket made */
+    VERIFY_NAMESPACES, /* these, and user, pid, mount, net, ipc and uts namespaces with a private /tmp */
+    VERIFY_LEVELS,
+};
+extern const char *const verify_level_names[VERIFY_LEVELS + 1]; /* "filtered", "namespaces", NULL */
+
+struct verify_options {
+    const char *python;               /* program to run; NULL: python3 */
+    enum verify_level least, highest; /* refuse below `least`; do not try above `highest` */
+    int n_workers;                    /* 0: one a core */
+};
+
+struct verify_limits {
+    double cpu_seconds;  /* of the program, loading it included */
+    double wall_seconds; /* of the program and its tests */
+    size_t memory_bytes; /* address space of each process */
+    size_t disk_bytes;   /* of /tmp */
+    int n_processes; /* that it may start; 0: none (threads are free). Memory and CPU are limits of each */
+};
+extern const struct verify_limits verify_limits_default; /* 3 s, 15 s, 1 GiB, 16 MiB, 0 */
+
+enum verify_language { VERIFY_PYTHON };
+
+struct verify_tests {
+    struct str setup;        /* run before the tests: what they may name, e.g. helpers and imports */
+    struct str code;         /* the tests: defines check(candidate), or asserts at top level */
+    const char *entry_point; /* the candidate's function */
+};
+
+struct verify_job {
+    uint64_t id; /* the caller's, unique among jobs in flight */
+    enum verify_language language;
+    struct str program;
+    struct verify_tests tests;
+    struct verify_limits limits;
+};
+
+enum verify_verdict {
+    VERIFY_PASSED,    /* every assertion held */
+    VERIFY_FAILED,    /* an assertion did not hold, or the program raised an exception */
+    VERIFY_TIMED_OUT, /* twice, the second time alone */
+    VERIFY_CRASHED,   /* its process ended before the tests had: exit, signal */
+    VERIFY_REFUSED,   /* the tests cannot be run: they are wrong, or pass what cannot be carried */
+    VERIFY_BROKEN,    /* the sandbox failed twice; says nothing about the program */
+    VERIFY_VERDICTS,
+};
+extern const char *const verify_verdict_names[VERIFY_VERDICTS + 1]; /* "passed", ..., "timed out" */
+
+struct verify_result {
+    uint64_t id;
+    enum verify_verdict verdict;
+    const char *exception; /* failed: its class, "AssertionError", ...; else "" */
+    const char *text;      /* its message, or one line that says what happened; both valid until verify_work
+                              or verify_next */
+    int n_calls;           /* of the candidate by the tests */
+    int n_tries;
+    double cpu_seconds, wall_seconds; /* of the last try */
+    size_t memory_bytes;              /* its largest resident set */
+};
+
+struct verify_info {
+    const char *python;  /* resolved path */
+    const char *version; /* "3.11.2" */
+    enum verify_level level;
+    bool landlock; /* also in force */
+    int n_workers;
+    int n_wanted; /* jobs in flight that keep it busy */
+};
+
+MUST struct verify *verify_open(const struct verify_options *o, struct err *e);
+void verify_close(struct verify *v); /* kills and reaps what still runs; NULL is legal */
+const struct verify_info *verify_info(const struct verify *v);
+
+void verify_submit(struct verify *v, const struct verify_job *job);
+void verify_cancel(struct verify *v, uint64_t id); /* no result follows; an unknown id is ignored */
+/* > 0: something is in flight; 0: nothing is; -1: failed for good. */
+MUST int verify_work(struct verify *v, double seconds_max, struct err *e);
+bool verify_next(struct verify *v, struct verify_result *out);
+int verify_in_flight(const struct verify *v); /* jobs submitted whose result has not been taken */
+
+#endif
