@@ -48,6 +48,15 @@ fi
 "$BROOD" score --reward lab:prm whole.jsonl >scored.jsonl 2>err
 same whole.jsonl scored.jsonl "rewards given again"
 
+long=$(printf '%0600d' 7)
+{
+    echo "{\"prompt\":\"$long\",\"text\":\"2+3 = 5.\"}"
+    echo '{"prompt":"Ida has 2 nuts. Ida gets 3 more. How many nuts does Ida have now?","responses":["2+3 = 5.","2+3 = 6."]}'
+} >long.jsonl
+ends 0 "$BROOD" score --reward lab:prm long.jsonl
+grep -q '"rewards":null' out && grep -Eq '"rewards":\[\[[0-9.e-]+\],\[[0-9.e-]+\]\]' out && good || bad "scores after a problem too long" "$(cat out)"
+grep -q '1 of 3 solutions could not be scored' err && good || bad "no word about what could not be scored" "$(cat err)"
+
 # ---- the signature: every token, score and choice of a fixed tiny run
 "$BROOD" bench --signature >signature 2>err
 same signature "$here/signature.txt" "the signature (if this change is meant, say why and write the new one)"

@@ -50,7 +50,8 @@ static int score_run(const struct command_line *line, struct err *e) {
         return -1;
     }
     if (ok && p.n_failed > 0)
-        fprintf(stderr, "brood: %d of %d solutions could not be scored (null)\n", p.n_failed, p.n_solutions);
+        fprintf(stderr, "brood: %d of %d solutions could not be scored (null); the first: %s\n", p.n_failed,
+                p.n_solutions, p.failure.msg);
     return ok ? 0 : -1;
 }
 

@@ -109,6 +109,21 @@ static void line_fini(struct scoring *s, struct score_line *l) {
 
 /* ---- in and out ---- */
 
+static void note_failure(struct scoring *s, const char *why) {
+    if (s->progress->failure.code == ERR_NONE) err_set(&s->progress->failure, ERR_INPUT, "%s", why);
+    s->progress->n_failed++;
+}
+
+/* The problem cannot be read: none of its solutions gets a reward. */
+static void give_up(struct scoring *s, struct score_line *l, const struct err *why) {
+    for (size_t i = 0; i < l->n_jobs; i++) {
+        l->jobs[i].rewards = json_null();
+        note_failure(s, why->msg);
+    }
+    s->progress->n_solutions += (int)l->n_jobs;
+    s->next_id += l->n_jobs;
+}
+
 static bool submit_line(struct scoring *s, struct str text, const char *where, struct err *e) {
     MEM_GROW(s->lines, s->cap, s->n_lines + 1);
     struct score_line *l = &s->lines[s->n_lines++];
@@ -122,7 +137,11 @@ static bool submit_line(struct scoring *s, struct str text, const char *where, s
         return err_set(e, ERR_INPUT, "%s: no problem text: solutions are scored with their \"prompt\"",
                        where);
     l->root = reward_root(s->reward, json_string_value(prompt), e);
-    if (!l->root) return err_wrap(e, "%s", where);
+    if (!l->root && e->code == ERR_INPUT) {
+        give_up(s, l, e);
+        return true;
+    }
+    if (!l->root) return false;
     const struct cost cost = reward_root_cost(s->reward, l->root);
     s->progress->tokens_read += cost.tokens_read;
     s->progress->flops += cost.flops;
@@ -147,7 +166,7 @@ static void take_result(struct scoring *s, const struct reward_result *r) {
     reward_release(s->reward, r->prefix);
     l->n_open--;
     s->progress->n_solutions++;
-    s->progress->n_failed += r->failed;
+    if (r->failed) note_failure(s, r->why ? r->why : "no reason given");
     s->progress->tokens_read += r->cost.tokens_read;
     s->progress->flops += r->cost.flops;
 }

@@ -8,8 +8,9 @@
  *     {"question": "...", "responses": ["...", ...]}      the line gets "rewards": [[one a step], ...]
  *     {"prompt": "...", "text": "..."}                    the line gets "rewards": [one a step]
  *
- * A solution that the reward model cannot score (too long) gets null. All else is kept, so choices that a run
- * recorded stay those that were made with its own rewards. Lines without a solution pass unchanged.
+ * A solution that the reward model cannot score (it or its problem is too long) gets null. All else is kept,
+ * so choices that a run recorded stay those that were made with its own rewards. Lines without a solution
+ * pass unchanged.
  */
 #ifndef BROOD_SCORE_H
 #define BROOD_SCORE_H
@@ -21,6 +22,7 @@
 struct score_progress {
     int n_lines, n_solutions, n_failed;
     double tokens_read, flops;
+    struct err failure; /* why the first that failed did; code ERR_NONE: none has */
 };
 
 /* Called now and then; false stops (ERR_CANCELLED). */
