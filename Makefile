@@ -52,7 +52,7 @@ Q     := $(if $(VERBOSE),,@)
 SAY    = @printf '%-8s %s\n' $(1) $(2)
 comma := ,
 
-.PHONY: all test check man campaign format tidy fuzz fuzz-build install clean help FORCE
+.PHONY: all test check campaign format tidy fuzz fuzz-build install clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 all: $(PROGRAM) $(LIB) $(SO)
@@ -98,9 +98,6 @@ $(B)/tests/%: $(B)/tests/%.o $(LIB)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(CMOCKA) $(LIBS)
 format: ## clang-format over ROOMS and the tests T
 	clang-format -i $(foreach r,$(ROOMS),$(wildcard src/$(r)/*.[ch])) $(foreach t,$(T),$(wildcard tests/test_$(t).c))
-man: $(PROGRAM) ## the man pages, from the tables of options
-	$(PROGRAM) help --man >man/brood.1
-	for c in $$($(PROGRAM) help --man | sed -n 's/^\.B brood \([a-z]*\)$$/\1/p'); do $(PROGRAM) help --man $$c >man/brood-$$c.1 || exit; done
 tidy: ## floors, lengths, banned calls
 	@tools/tidy
 
@@ -149,7 +146,8 @@ install: all ## PREFIX= DESTDIR=: program, library, header, pkg-config file, man
 	$(if $(wildcard src/brood.h),install -m 644 src/brood.h $(DESTDIR)$(PREFIX)/include/)
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@LIBS@|$(LIBS)|' scripts/brood.pc.in \
 	  >$(DESTDIR)$(PREFIX)/lib/pkgconfig/brood.pc
-	$(if $(wildcard man/*.1),install -m 644 $(wildcard man/*.1) $(SHARE)/man/man1/)
+	$(if $(PROGRAM),for c in $$($(PROGRAM) help --names); do \
+	  $(PROGRAM) help --man $$c >$(SHARE)/man/man1/brood-$$c.1 || exit; done; $(PROGRAM) help --man >$(SHARE)/man/man1/brood.1)
 	for d in $(wildcard lab/models lab/tasks); do mkdir -p $(SHARE)/brood/lab && cp -R $$d $(SHARE)/brood/lab/; done
 
 clean: ## remove what was built, corpora included

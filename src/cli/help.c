@@ -150,7 +150,7 @@ static void roff_line(FILE *out, const char *macro, const char *text) {
 
 static void man_title(FILE *out, const char *name, const char *summary) {
     fprintf(out,
-            ".\\\" Written by 'brood help --man' from the tables of options: change them there.\n"
+            ".\\\" Written by 'brood help --man' from the tables of options.\n"
             ".TH %s 1 \"\" \"brood\" \"Brood\"\n.SH NAME\n%s \\- ",
             name, name);
     roff(out, summary);
@@ -236,19 +236,23 @@ void help_man(const struct command *c, FILE *out) {
 /* ---- the command ---- */
 
 struct help_values {
-    bool man;
+    bool man, names;
 };
 
 static const struct option help_options[] = {
     {"man", 0, OPTION_FLAG, offsetof(struct help_values, man), NULL,
-     "as a man page (roff), which `make man` keeps", 0, 0},
+     "as a man page (roff), for `make install`", 0, 0},
+    {"names", 0, OPTION_FLAG, offsetof(struct help_values, names), NULL, "only the names of the commands", 0,
+     0},
 };
 
 static int help_run(const struct command_line *line, struct err *e) {
     const struct help_values *v = line->values;
     const struct command *c = line->n_args ? command_find(line->args[0], e) : NULL;
     if (line->n_args && !c) return -1;
-    if (v->man)
+    if (v->names)
+        for (int i = 0; commands[i]; i++) printf("%s\n", commands[i]->name);
+    else if (v->man)
         help_man(c, stdout);
     else if (c)
         help_command(c, stdout);
