@@ -88,12 +88,13 @@ static struct search *script_search(const char *text) {
     return s;
 }
 
-static bool script_is_below(const struct tree *t, int node, int top) {
+static inline bool script_is_below(const struct tree *t, int node, int top) {
     while (node > top) node = t->nodes[node].parent;
     return node == top;
 }
 
-static void script_check_ask(const struct script *c, const struct tree *t, const struct search_ask *ask) {
+static inline void script_check_ask(const struct script *c, const struct tree *t,
+                                    const struct search_ask *ask) {
     const struct tree_node *v = &t->nodes[ask->node], *p = &t->nodes[v->parent];
     ASSERT(ask->parent == v->parent);
     if (ask->op == SEARCH_EXPAND) {
@@ -117,7 +118,8 @@ static int script_by_path(const void *a, const void *b) {
     return tree_compare(x->tree, x->node, y->node);
 }
 
-static void script_dump(const struct tree *t, const struct script_node *drops, int n_drops, struct buf *out) {
+static inline void script_dump(const struct tree *t, const struct script_node *drops, int n_drops,
+                               struct buf *out) {
     struct script_node *nodes = mem_alloc(t->n_nodes * sizeof *nodes);
     char path[400];
     for (size_t i = 0; i < t->n_nodes; i++) nodes[i] = (struct script_node){t, (int)i};
@@ -139,8 +141,8 @@ static void script_dump(const struct tree *t, const struct script_node *drops, i
 }
 
 /* Tells the open ask number i and takes it out of the list. */
-static void script_tell(struct search *s, const struct script *c, struct search_ask *open, int *n_open,
-                        int i) {
+static inline void script_tell(struct search *s, const struct script *c, struct search_ask *open, int *n_open,
+                               int i) {
     struct search_ask ask = open[i];
     const struct tree_node *v = &search_tree(s)->nodes[ask.node];
     int n_tokens_left = SCRIPT_TOKENS_MAX - search_tree(s)->nodes[ask.parent].n_tokens_path;
@@ -153,7 +155,8 @@ static void script_tell(struct search *s, const struct script *c, struct search_
 }
 
 /* text: the strategy; order: decides when what is asked and told. */
-static void script_run(const char *text, const struct script *c, uint64_t order, struct script_run *run) {
+static inline void script_run(const char *text, const struct script *c, uint64_t order,
+                              struct script_run *run) {
     struct search *s = script_search(text);
     const struct tree *t = search_tree(s);
     struct search_ask *open = NULL, ask;

@@ -45,6 +45,7 @@ struct mcts {
     size_t cap_visits;
     struct descent *descents; /* [width] */
     int width, n_started, n_waiting;
+    double c, widen;
 };
 
 static double param(const struct mcts *m, const char *key) {
@@ -81,7 +82,7 @@ static int choose(struct mcts *m, int parent, int n_passed) {
             }
             const struct visits *x = visits_of(m, i);
             double n = x->n_ends + x->n_under_way, prior = all > 0 ? likelihood(v) / all : 0;
-            double worth = (x->reward + x->sum) / (1 + n) + param(m, "c") * prior * sqrt(n_passed) / (1 + n);
+            double worth = (x->reward + x->sum) / (1 + n) + m->c * prior * sqrt(n_passed) / (1 + n);
             if (worth <= best) continue;
             best = worth;
             chosen = i;
@@ -96,7 +97,7 @@ static void go_on(struct mcts *m, struct descent *d) {
     for (;;) {
         const struct visits *x = visits_of(m, d->node);
         int n_passed = x->n_ends + x->n_under_way, next = -1;
-        if (tree_get(t, d->node)->n_children >= param(m, "widen") * sqrt(n_passed))
+        if (tree_get(t, d->node)->n_children >= m->widen * sqrt(n_passed))
             next = choose(m, d->node, n_passed);
         bool is_new = next < 0;
         if (is_new) {
@@ -147,6 +148,8 @@ static void next_round(struct mcts *m) {
 static void init(struct search *s) {
     struct mcts *m = (struct mcts *)s;
     m->width = (int)param(m, "width");
+    m->c = param(m, "c");
+    m->widen = param(m, "widen");
     m->descents = mem_zalloc((size_t)m->width, sizeof *m->descents);
     next_round(m);
 }

@@ -6,6 +6,10 @@
 
 #include "base/mem.h"
 
+static double param_or(const struct search *s, const char *key, double otherwise) {
+    return search_spec_has(&s->spec, key) ? search_spec_get(&s->spec, key) : otherwise;
+}
+
 struct search *search_new(const struct search_spec *spec, const struct search_context *c, struct err *e) {
     const struct search_strategy *strategy = spec->strategy;
     ASSERT(c->n_tokens_answer_max > 0);
@@ -25,6 +29,10 @@ struct search *search_new(const struct search_spec *spec, const struct search_co
     s->ops = strategy->ops;
     s->spec = *spec;
     s->context = *c;
+    s->sampling = (struct search_ask){.temperature = (float)param_or(s, "temperature", 0),
+                                      .top_p = (float)param_or(s, "top_p", 1),
+                                      .min_p = (float)param_or(s, "min_p", 0),
+                                      .top_k = (int)param_or(s, "top_k", 0)};
     tree_init(&s->tree, c->problem_key);
     s->ops->init(s);
     return s;
@@ -51,10 +59,6 @@ static struct search_ask *push(struct search *s, enum search_op op, int node) {
     return ask;
 }
 
-static double param_or(const struct search *s, const char *key, double otherwise) {
-    return search_spec_has(&s->spec, key) ? search_spec_get(&s->spec, key) : otherwise;
-}
-
 int search_want_expand(struct search *s, int parent, bool until_end) {
     int node = tree_add(&s->tree, parent);
     tree_get(&s->tree, node)->until_end = until_end;
@@ -62,10 +66,10 @@ int search_want_expand(struct search *s, int parent, bool until_end) {
     ask->until_end = until_end;
     ask->n_tokens_max = s->context.n_tokens_answer_max - tree_get(&s->tree, parent)->n_tokens_path;
     ASSERT(ask->n_tokens_max > 0);
-    ask->temperature = (float)param_or(s, "temperature", 0);
-    ask->top_p = (float)param_or(s, "top_p", 1);
-    ask->min_p = (float)param_or(s, "min_p", 0);
-    ask->top_k = (int)param_or(s, "top_k", 0);
+    ask->temperature = s->sampling.temperature;
+    ask->top_p = s->sampling.top_p;
+    ask->min_p = s->sampling.min_p;
+    ask->top_k = s->sampling.top_k;
     return node;
 }
 

@@ -150,6 +150,7 @@ struct search { /* first member of every strategy's own struct */
     struct tree tree;
     struct search_ask *queue; /* [n_queue] wanted; handed out up to i_queue */
     size_t i_queue, n_queue, cap_queue;
+    struct search_ask sampling; /* what every EXPAND has in common */
     int n_open; /* asks handed out and not told */
     bool stopped;
 };

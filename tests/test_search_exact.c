@@ -1,0 +1,529 @@
+/* Strategies on a chain whose every probability is known, with its exact value as reward: how often each of
+ * them finds the right answer is computed by hand, and the implementation must do so over many seeds; how
+ * many nodes it writes is a formula.
+ *
+ * A step of the chain is right with probability p after a right one and q after a wrong one, whatever the
+ * wrong value is. So the reward has two values a level, and what a strategy decides depends only on how many
+ * of its nodes are right (or on which, where the order of paths counts).
+ *
+ * The tolerance is four standard errors of the binomial. The seeds are fixed: a test that passes keeps
+ * passing.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+
+#include "model/toy_chain.h"
+#include "search_script.h"
+
+enum { NODES_MAX = 512, LEVELS_MAX = 8 };
+
+static struct toy_chain chain;
+static float chain_values[LEVELS_MAX][TOY_BRANCH_MAX]; /* what the reward model says */
+
+static void set_chain(int depth, int branch, double p, double q) {
+    struct toy_params params;
+    struct err e;
+    char text[100];
+    snprintf(text, sizeof text, "depth=%d,branch=%d,p=%g,q=%g", depth, branch, p, q);
+    bool parsed = toy_params_parse(&params, text, &e);
+    ASSERT(parsed);
+    toy_chain_init(&chain, &params, "a problem");
+    for (int level = 1; level <= depth; level++)
+        for (int v = 0; v < branch; v++) chain_values[level][v] = (float)toy_chain_value(&chain, level, v);
+}
+
+/* ---- the strategies, played ---- */
+
+struct outcome {
+    int n_nodes, n_solutions;
+    bool found;    /* some solution is right */
+    bool majority; /* the most frequent answer is, the first of equals */
+};
+
+struct place {
+    int level, value;
+};
+
+static struct search_told write_from(const struct place *from, uint64_t key, bool until_end,
+                                     double temperature, struct place *at, float *rewards) {
+    struct search_told told = {.finish = SEARCH_STEP, .answer_class = -1};
+    *at = *from;
+    do {
+        double logprob;
+        at->value = toy_chain_draw(&chain, at->level, at->value, temperature,
+                                   rng_unit(key, (uint64_t)at->level), &logprob);
+        at->level++;
+        told.logprob += logprob;
+        rewards[told.n_tokens++] = chain_values[at->level][at->value];
+        if (at->level < chain.params.depth) continue;
+        told.finish = SEARCH_END;
+        told.answer_class = at->value;
+    } while (until_end && told.finish == SEARCH_STEP);
+    return told;
+}
+
+static void judge(const struct tree *t, struct outcome *out) {
+    int n_votes[TOY_BRANCH_MAX] = {0}, first[TOY_BRANCH_MAX], best = -1;
+    struct script_node nodes[NODES_MAX];
+    for (size_t i = 0; i < t->n_nodes; i++) nodes[i] = (struct script_node){t, (int)i};
+    qsort(nodes, t->n_nodes, sizeof *nodes, script_by_path);
+    out->n_nodes = (int)t->n_nodes - 1;
+    for (size_t i = 0; i < t->n_nodes; i++) {
+        const struct tree_node *v = &t->nodes[nodes[i].node];
+        if (v->state != TREE_SOLUTION || v->dropped) continue;
+        if (n_votes[v->answer_class]++ == 0) first[v->answer_class] = out->n_solutions;
+        out->n_solutions++;
+    }
+    for (int c = 0; c < chain.params.branch; c++) {
+        if (n_votes[c] == 0) continue;
+        if (best < 0 || n_votes[c] > n_votes[best] || (n_votes[c] == n_votes[best] && first[c] < first[best]))
+            best = c;
+    }
+    out->found = n_votes[chain.right[chain.params.depth]] > 0;
+    out->majority = best == chain.right[chain.params.depth];
+}
+
+static struct outcome play(const struct search_spec *spec, uint64_t seed) {
+    const struct search_context context = {rng_child(1234, seed), true, 1000};
+    struct place places[NODES_MAX] = {{0}};
+    struct outcome out = {0};
+    struct search_ask ask;
+    struct err e;
+    float rewards[NODES_MAX][LEVELS_MAX];
+    struct search *s = search_new(spec, &context, &e);
+    ASSERT(s);
+    while (search_ask(s, &ask)) {
+        const struct tree_node *v = &search_tree(s)->nodes[ask.node];
+        ASSERT(ask.node < NODES_MAX);
+        if (ask.op == SEARCH_EXPAND) {
+            struct search_told told =
+                write_from(&places[ask.parent], v->key, ask.until_end, (double)ask.temperature,
+                           &places[ask.node], rewards[ask.node]);
+            search_tell_node(s, ask.node, &told);
+        } else if (ask.op == SEARCH_SCORE) {
+            search_tell_score(s, ask.node, rewards[ask.node], v->n_tokens);
+        }
+        if (seed < 3) tree_check(search_tree(s));
+    }
+    ASSERT(search_done(s));
+    judge(search_tree(s), &out);
+    search_free(s);
+    return out;
+}
+
+static struct search_spec spec_of(const char *text) {
+    struct search_spec spec = script_spec(text);
+    if (search_spec_has(&spec, "temperature")) {
+        struct err e;
+        bool set = search_spec_set(&spec, "temperature", 1, &e);
+        ASSERT(set);
+    }
+    return spec;
+}
+
+struct frequency {
+    double found, majority, n_nodes, n_nodes_squared;
+    int n;
+};
+
+static struct frequency play_many(const char *text, int n_seeds) {
+    struct search_spec spec = spec_of(text);
+    struct frequency f = {.n = n_seeds};
+    for (int i = 0; i < n_seeds; i++) {
+        struct outcome o = play(&spec, (uint64_t)i);
+        f.found += o.found;
+        f.majority += o.majority;
+        f.n_nodes += o.n_nodes;
+        f.n_nodes_squared += (double)o.n_nodes * o.n_nodes;
+    }
+    f.found /= n_seeds;
+    f.majority /= n_seeds;
+    f.n_nodes /= n_seeds;
+    f.n_nodes_squared /= n_seeds;
+    return f;
+}
+
+static void assert_probability(const char *text, const char *what, double seen, double exact, int n) {
+    double error = sqrt(exact * (1 - exact) / n);
+    if (fabs(seen - exact) > 4 * error + 1e-12)
+        fail_msg("%s, %s: %.4f of %d, exactly %.4f +- %.4f", text, what, seen, n, exact, error);
+}
+
+/* ---- by hand ---- */
+
+static double choose(int n, int k) {
+    double c = 1;
+    for (int i = 0; i < k; i++) c = c * (n - i) / (i + 1);
+    return c;
+}
+
+static double binomial(int n, int k, double p) {
+    return choose(n, k) * pow(p, k) * pow(1 - p, n - k);
+}
+
+/* k right ones among a children of right nodes and b of wrong ones. */
+static double n_right(int a, int b, int k) {
+    double sum = 0;
+    for (int i = MAX(0, k - b); i <= MIN(a, k); i++)
+        sum += binomial(a, i, chain.p) * binomial(b, k - i, chain.q);
+    return sum;
+}
+
+/* The chance that a path at `level`, right or wrong there, ends right. */
+static double value(int level, bool right) {
+    if (level == chain.params.depth) return right;
+    double p = right ? chain.p : chain.q;
+    return p * value(level + 1, true) + (1 - p) * value(level + 1, false);
+}
+
+/* How many children right nodes get together, of n, if r of the n candidates at `level` are right. */
+typedef int share_rule(int n, int r, int level, double x);
+
+/* Any strategy that writes n nodes a level and decides by counts alone: chances of r right ones, level by
+ * level. */
+static double found_by_counts(int n, share_rule *share, double x) {
+    double chance[128] = {0}, next[128];
+    for (int r = 0; r <= n; r++) chance[r] = n_right(n, 0, r); /* the root is right */
+    for (int level = 1; level < chain.params.depth; level++) {
+        memset(next, 0, sizeof next);
+        for (int r = 0; r <= n; r++) {
+            int a = share(n, r, level, x);
+            for (int k = 0; k <= n; k++) next[k] += chance[r] * n_right(a, n - a, k);
+        }
+        memcpy(chance, next, sizeof chance);
+    }
+    return 1 - chance[0];
+}
+
+/* n/width survive, right ones first; x: width */
+static int share_topk(int n, int r, int level, double x) {
+    UNUSED(level);
+    return MIN(r, n / (int)x) * (int)x;
+}
+
+/* REBASE: from the best down, a share of what is left, rounded up; x: temperature */
+static int share_rebase(int n, int r, int level, double x) {
+    double good = exp(value(level, true) / x), bad = exp(value(level, false) / x);
+    int left = n, a = 0;
+    for (int i = 0; i < r; i++) {
+        int got = (int)ceil(left * good / ((r - i) * good + (n - r) * bad) - 1e-9);
+        a += MIN(got, left);
+        left -= MIN(got, left);
+    }
+    return a;
+}
+
+/* ---- the tests ---- */
+
+static const struct {
+    int depth, branch;
+    double p, q;
+} chains[] = {{4, 3, 0.6, 0.15}, {3, 4, 0.5, 0.3}, {6, 2, 0.7, 0.1}};
+
+static void values_are_exact(void **state) {
+    UNUSED(state);
+    for (size_t i = 0; i < ARRAY_LEN(chains); i++) {
+        set_chain(chains[i].depth, chains[i].branch, chains[i].p, chains[i].q);
+        for (int level = 0; level <= chains[i].depth; level++)
+            for (int v = 0; v < (level ? chains[i].branch : 1); v++)
+                assert_true(fabs(toy_chain_value(&chain, level, v) - value(level, v == chain.right[level])) <
+                            1e-12);
+    }
+}
+
+static void greedy_takes_the_likeliest_path(void **state) {
+    UNUSED(state);
+    for (size_t i = 0; i < ARRAY_LEN(chains); i++) {
+        set_chain(chains[i].depth, chains[i].branch, chains[i].p, chains[i].q);
+        int at = 0;
+        for (int level = 0; level < chain.params.depth; level++) {
+            double probs[TOY_BRANCH_MAX];
+            int best = 0;
+            toy_chain_step(&chain, level, at, probs);
+            for (int v = 1; v < chain.params.branch; v++)
+                if (probs[v] > probs[best]) best = v;
+            at = best;
+        }
+        struct search_spec spec = spec_of("greedy");
+        struct outcome o = play(&spec, 0);
+        assert_int_equal(o.found, at == chain.right[chain.params.depth]);
+        assert_int_equal(o.n_nodes, 1);
+    }
+}
+
+/* Chances of the answers of one sample. */
+static void add_answer(void *ctx, const int *values, double probability) {
+    ((double *)ctx)[values[chain.params.depth - 1]] += probability;
+}
+
+/* Over all sequences of n answers: how probable it is that the right one wins, the first of equals. */
+static double majority_is_right(const double *answers, int n, int *votes, int *first, int at) {
+    int b = chain.params.branch;
+    double sum = 0;
+    if (at == n) {
+        int best = -1;
+        for (int c = 0; c < b; c++)
+            if (votes[c] &&
+                (best < 0 || votes[c] > votes[best] || (votes[c] == votes[best] && first[c] < first[best])))
+                best = c;
+        return best == chain.right[chain.params.depth];
+    }
+    for (int c = 0; c < b; c++) {
+        if (votes[c]++ == 0) first[c] = at;
+        sum += answers[c] * majority_is_right(answers, n, votes, first, at + 1);
+        votes[c]--;
+    }
+    return sum;
+}
+
+static void samples_cover_and_vote_as_computed(void **state) {
+    UNUSED(state);
+    for (size_t i = 0; i < ARRAY_LEN(chains); i++) {
+        set_chain(chains[i].depth, chains[i].branch, chains[i].p, chains[i].q);
+        for (int n = 1; n <= 7; n += 2) {
+            char text[40];
+            int votes[TOY_BRANCH_MAX] = {0}, first[TOY_BRANCH_MAX] = {0};
+            double answers[TOY_BRANCH_MAX] = {0};
+            snprintf(text, sizeof text, "sample:n=%d", n);
+            toy_chain_enumerate(&chain, add_answer, answers);
+            struct frequency f = play_many(text, 4000);
+            assert_probability(text, "coverage", f.found, 1 - pow(1 - value(0, true), n), f.n);
+            assert_probability(text, "majority", f.majority, majority_is_right(answers, n, votes, first, 0),
+                               f.n);
+            assert_true(f.n_nodes == n);
+        }
+    }
+}
+
+/* A window of w agrees with probability sum of P(answer)^w: so many windows are written until one does. */
+static void the_window_rule_saves_as_computed(void **state) {
+    UNUSED(state);
+    set_chain(4, 3, 0.6, 0.15);
+    double answers[TOY_BRANCH_MAX] = {0};
+    toy_chain_enumerate(&chain, add_answer, answers);
+    for (int w = 1; w <= 4; w++) {
+        char text[60];
+        int n_windows = 6;
+        double agrees = 0, mean = 0, squares = 0;
+        for (int c = 0; c < 3; c++) agrees += pow(answers[c], w);
+        for (int k = 1; k <= n_windows; k++) {
+            double here = pow(1 - agrees, k - 1) * (k < n_windows ? agrees : 1);
+            mean += here * k * w;
+            squares += here * k * w * k * w;
+        }
+        snprintf(text, sizeof text, "sample:n=%d,stop=window,window=%d", n_windows * w, w);
+        struct frequency f = play_many(text, 4000);
+        double error = sqrt((squares - mean * mean) / f.n);
+        assert_true(fabs(f.n_nodes - mean) <= 4 * error + 1e-9);
+    }
+}
+
+static void beams_find_as_computed(void **state) {
+    UNUSED(state);
+    const struct { int n, width; } shapes[] = {{4, 2}, {6, 3}, {8, 4}, {3, 3}, {8, 1}};
+    for (size_t i = 0; i < ARRAY_LEN(chains); i++) {
+        set_chain(chains[i].depth, chains[i].branch, chains[i].p, chains[i].q);
+        for (size_t k = 0; k < ARRAY_LEN(shapes); k++) {
+            char text[120];
+            int n = shapes[k].n, width = shapes[k].width, n_trees = n / width;
+            double exact = found_by_counts(n, share_topk, width);
+            const char *const beams[] = {"beam:n=%d,width=%d,aggregate=last", "sal-beam:n=%d,width=%d"};
+            for (int b = 0; b < 2; b++) {
+                snprintf(text, sizeof text, beams[b], n, width);
+                struct frequency f = play_many(text, 2500);
+                assert_probability(text, "found", f.found, exact, f.n);
+                assert_true(f.n_nodes == n * chain.params.depth);
+            }
+            snprintf(text, sizeof text, "dvts:n=%d,width=%d,aggregate=last", n, width);
+            struct frequency f = play_many(text, 4000);
+            exact = 1 - pow(1 - found_by_counts(width, share_topk, width), n_trees);
+            assert_probability(text, "found", f.found, exact, f.n);
+            assert_true(f.n_nodes == n * chain.params.depth);
+        }
+    }
+}
+
+static void rebase_finds_as_computed(void **state) {
+    UNUSED(state);
+    for (size_t i = 0; i < ARRAY_LEN(chains); i++) {
+        set_chain(chains[i].depth, chains[i].branch, chains[i].p, chains[i].q);
+        for (int k = 0; k < 6; k++) {
+            const double temperatures[] = {0.1, 0.5, 10};
+            int n = k % 2 ? 5 : 12;
+            char text[120];
+            snprintf(text, sizeof text, "beam:n=%d,allocation=rebase,softmax=%g,aggregate=last", n,
+                     temperatures[k / 2]);
+            struct frequency f = play_many(text, 4000);
+            assert_probability(text, "found", f.found, found_by_counts(n, share_rebase, temperatures[k / 2]),
+                               f.n);
+            assert_true(f.n_nodes == n * chain.params.depth);
+        }
+    }
+}
+
+static double odds(double v) {
+    double p = fmin(fmax(v, 1e-7), 1 - 1e-7);
+    return p / (1 - p);
+}
+
+/* ---- particles: which of them are right, as bits in path order ---- */
+
+/* The children's parents, after systematic draws with u: bit k is set where child k's parent is right. */
+static int resampled(int n, int right, int level, double ess, double u) {
+    double weights[8], sum = 0, squares = 0;
+    int parents = 0;
+    for (int i = 0; i < n; i++) {
+        weights[i] = odds(value(level, right >> i & 1));
+        sum += weights[i];
+        squares += weights[i] * weights[i];
+    }
+    if (sum * sum / squares >= ess * n) return right;
+    for (int k = 0; k < n; k++) {
+        double upto = 0;
+        int i = -1;
+        do upto += weights[++i];
+        while (i < n - 1 && upto / sum <= (k + u) / n);
+        parents |= (right >> i & 1) << k;
+    }
+    return parents;
+}
+
+static double found_by_particles(int n, double ess) {
+    double chance[256] = {0}, next[256];
+    chance[(1 << n) - 1] = 1; /* parents of the first level: the root, n times */
+    for (int level = 1;; level++) {
+        memset(next, 0, sizeof next);
+        for (int parents = 0; parents < 1 << n; parents++) {
+            for (int right = 0; right < 1 << n; right++) {
+                double p = chance[parents];
+                for (int k = 0; k < n; k++) {
+                    double step = parents >> k & 1 ? chain.p : chain.q;
+                    p *= right >> k & 1 ? step : 1 - step;
+                }
+                next[right] += p;
+            }
+        }
+        if (level == chain.params.depth) return 1 - next[0];
+        memset(chance, 0, sizeof chance);
+        enum { GRID = 4000 }; /* over u: off by at most n / GRID of each chance */
+        for (int right = 0; right < 1 << n; right++)
+            for (int g = 0; g < GRID; g++)
+                chance[resampled(n, right, level, ess, (g + 0.5) / GRID)] += next[right] / GRID;
+    }
+}
+
+static void particles_find_as_computed(void **state) {
+    UNUSED(state);
+    for (size_t i = 0; i < ARRAY_LEN(chains); i++) {
+        set_chain(chains[i].depth, chains[i].branch, chains[i].p, chains[i].q);
+        for (int k = 0; k < 3; k++) {
+            const double shares[] = {0.5, 0.9, 1};
+            char text[120];
+            snprintf(text, sizeof text, "beam:n=4,allocation=particle,ess=%g,aggregate=last", shares[k]);
+            struct frequency f = play_many(text, 4000);
+            assert_probability(text, "found", f.found, found_by_particles(4, shares[k]), f.n);
+            assert_true(f.n_nodes == 4 * chain.params.depth);
+        }
+    }
+}
+
+/* its_hub's: independent draws, so that counts are enough; what the last draw loses is lost. */
+static double found_by_draws(int n) {
+    double chance[64] = {0}, next[64];
+    chance[n] = 1;
+    for (int level = 1; level <= chain.params.depth; level++) {
+        memset(next, 0, sizeof next);
+        for (int a = 0; a <= n; a++) {
+            for (int r = 0; r <= n; r++) {
+                double good = r * odds(value(level, true)), bad = (n - r) * odds(value(level, false));
+                for (int k = 0; k <= n; k++)
+                    next[k] += chance[a] * n_right(a, n - a, r) * binomial(n, k, good / (good + bad));
+            }
+        }
+        memcpy(chance, next, sizeof chance);
+    }
+    return 1 - chance[0];
+}
+
+static void drawn_particles_find_as_computed(void **state) {
+    UNUSED(state);
+    for (size_t i = 0; i < ARRAY_LEN(chains); i++) {
+        set_chain(chains[i].depth, chains[i].branch, chains[i].p, chains[i].q);
+        for (int n = 2; n <= 8; n *= 2) {
+            char text[60];
+            snprintf(text, sizeof text, "its-pf:n=%d,aggregate=last", n);
+            struct frequency f = play_many(text, 3000);
+            assert_probability(text, "found", f.found, found_by_draws(n), f.n);
+            assert_true(f.n_nodes == n * chain.params.depth);
+        }
+    }
+}
+
+/* The extremes of widening: every descent its own path; one path, its last step written n times. */
+static void descents_find_as_computed(void **state) {
+    UNUSED(state);
+    for (size_t i = 0; i < ARRAY_LEN(chains); i++) {
+        set_chain(chains[i].depth, chains[i].branch, chains[i].p, chains[i].q);
+        int depth = chain.params.depth, n = 5;
+        struct frequency wide = play_many("mcts:n=5,width=2,widen=1000,aggregate=last", 4000);
+        assert_probability("mcts", "apart", wide.found, 1 - pow(1 - value(0, true), n), wide.n);
+        assert_true(wide.n_nodes == n * depth);
+        struct frequency lone = play_many("mcts:n=5,width=1,widen=0.01,aggregate=last", 4000);
+        double right = 1; /* that the path is, before its last step */
+        for (int level = 1; level < depth; level++) right = right * chain.p + (1 - right) * chain.q;
+        double exact = right * (1 - pow(1 - chain.p, n)) + (1 - right) * (1 - pow(1 - chain.q, n));
+        assert_probability("mcts", "together", lone.found, exact, lone.n);
+        assert_true(lone.n_nodes == depth - 1 + n);
+    }
+}
+
+/* Looking ahead writes min(k, levels left) more below every step. */
+static void lookahead_writes_as_computed(void **state) {
+    UNUSED(state);
+    for (size_t i = 0; i < ARRAY_LEN(chains); i++) {
+        set_chain(chains[i].depth, chains[i].branch, chains[i].p, chains[i].q);
+        for (int k = 0; k <= 8; k += 2) {
+            char text[80];
+            int exact = 0, n = 8;
+            for (int level = 1; level <= chain.params.depth; level++)
+                exact += n * (1 + MIN(k, chain.params.depth - level));
+            snprintf(text, sizeof text, "beam:n=%d,width=2,lookahead=%d,aggregate=last", n, k);
+            struct frequency f = play_many(text, 50);
+            assert_true(f.n_nodes == exact);
+        }
+    }
+}
+
+/* With exact values search beats sampling at equal steps: as computed, so not by luck. */
+static void exact_values_make_search_better(void **state) {
+    UNUSED(state);
+    set_chain(6, 2, 0.7, 0.1);
+    double beam = found_by_counts(16, share_topk, 4), sample = 1 - pow(1 - value(0, true), 16);
+    assert_true(beam > 0.999 && sample > 0.9 && beam > sample);
+    set_chain(4, 3, 0.6, 0.15);
+    assert_true(found_by_counts(4, share_topk, 4) > 1 - pow(1 - value(0, true), 4));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(values_are_exact),
+        cmocka_unit_test(greedy_takes_the_likeliest_path),
+        cmocka_unit_test(samples_cover_and_vote_as_computed),
+        cmocka_unit_test(the_window_rule_saves_as_computed),
+        cmocka_unit_test(beams_find_as_computed),
+        cmocka_unit_test(rebase_finds_as_computed),
+        cmocka_unit_test(particles_find_as_computed),
+        cmocka_unit_test(drawn_particles_find_as_computed),
+        cmocka_unit_test(descents_find_as_computed),
+        cmocka_unit_test(lookahead_writes_as_computed),
+        cmocka_unit_test(exact_values_make_search_better),
+    };
+    return cmocka_run_group_tests_name("search_exact", tests, NULL, NULL);
+}
