@@ -17,13 +17,13 @@ OUT := $(if $(filter release,$(V)),$(BUILD),$(B))
 X86 := $(findstring x86_64,$(shell $(CC) -dumpmachine 2>/dev/null))
 
 # Libraries: by pkg-config where they have it. FLINT 3 contains what were Arb, Calcium and Antic.
-PKGS     := jansson sqlite3 libpcre2-8 libutf8proc zlib libseccomp
+PKGS     := jansson sqlite3 libpcre2-8 libutf8proc zlib libcurl libseccomp
 PKG_CONFIG ?= pkg-config
 MISSING  := $(shell $(PKG_CONFIG) --exists $(PKGS) 2>/dev/null || echo yes)
 FLINT    := $(if $(shell printf '\043include <flint/ca.h>' | $(CC) -E -x c - >/dev/null 2>&1 && echo 3),-lflint,$\
               -lcalcium -lantic -lflint-arb -lflint)
 LIBS     := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null) $(FLINT) -lmpfr -lgmp -lm -lpthread
-CMOCKA   := $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null || echo -lcmocka)
+CMOCKA   := $(shell $(PKG_CONFIG) --libs cmocka libmicrohttpd 2>/dev/null || echo -lcmocka -lmicrohttpd)
 
 CPPFLAGS += -D_GNU_SOURCE -DBROOD_VERSION='"$(VERSION)"' -Isrc $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
 WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla \

@@ -86,8 +86,8 @@ static void refusals_say_what_would_work(void **state) {
     } cases[] = {
         {"", "no such folder; use lab:NAME"},
         {"no/such/folder", "replay:FILE"},
-        {"http://127.0.0.1:8000/v1#model", "no policy over HTTP"},
-        {"https://example.org/v1", "no policy over HTTP"},
+        {"http://", "give http://host:port/v1#model"},
+        {"https://host/v1 #model", "give http://host:port/v1#model"},
         {"/dev/null", "a file is no model"},
         {"replay:", "No such file"},
         {"replay:/no/such.jsonl", "/no/such.jsonl"},

@@ -13,6 +13,7 @@ policy_open_kind policy_open_embedded; /* a folder */
 policy_open_kind policy_open_lab;      /* the name of a bundled model */
 policy_open_kind policy_open_replay;
 policy_open_kind policy_open_toy;
+policy_open_kind policy_open_openai; /* gets the whole spec: http://... */
 
 /* The step separator that the options ask for. */
 struct str policy_separator(const struct policy_options *o);

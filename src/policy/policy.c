@@ -19,23 +19,16 @@ static const struct {
     {"toy:", policy_open_toy},
 };
 
-static bool is_url(struct str spec) {
-    return str_starts(spec, STR("http://")) || str_starts(spec, STR("https://"));
-}
-
 static struct policy *open_kind(const char *spec, const struct policy_options *o, struct err *e) {
     struct str s = str_from(spec);
     for (size_t i = 0; i < ARRAY_LEN(policy_kinds); i++) {
         struct str prefix = str_from(policy_kinds[i].prefix);
         if (str_starts(s, prefix)) return policy_kinds[i].open(spec + prefix.len, o, e);
     }
+    if (str_starts(s, STR("http://")) || str_starts(s, STR("https://")))
+        return policy_open_openai(spec, o, e);
     if (file_is_dir(spec)) return policy_open_embedded(spec, o, e);
-    if (is_url(s))
-        err_set(e, ERR_INPUT,
-                "policy %s: this build has no policy over HTTP; use lab:NAME, the folder of a Hugging Face "
-                "model, or replay:FILE",
-                spec);
-    else if (file_exists(spec))
+    if (file_exists(spec))
         err_set(e, ERR_INPUT,
                 "policy %s: a file is no model; give the folder of a Hugging Face model (config.json, "
                 "tokenizer.json, *.safetensors), or replay:%s if it holds recorded samples",
@@ -43,7 +36,7 @@ static struct policy *open_kind(const char *spec, const struct policy_options *o
     else
         err_set(e, ERR_INPUT,
                 "policy '%s': no such folder; use lab:NAME, the folder of a Hugging Face model, replay:FILE "
-                "(recorded samples), or toy:",
+                "(recorded samples), http://host:port/v1#model, or toy:",
                 spec);
     return NULL;
 }

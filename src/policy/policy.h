@@ -9,9 +9,9 @@
  *     while (policy_work(p, 0.1, &e) > 0)     one forward pass (embedded) or one round of waiting (servers)
  *         while (policy_next(p, &result))     the new text, and the prefix that it makes
  *
- * The kinds: embedded.c (our engine; a folder, or lab:NAME), replay.c (replay:FILE, recorded samples), toy.c
- * (toy:..., an exact small Markov chain for tests). A new kind is one file that fills struct policy_ops and
- * one row in policy.c.
+ * The kinds: embedded.c (our engine; a folder, or lab:NAME), openai.c (http://host:port/v1#model, a server),
+ * replay.c (replay:FILE, recorded samples), toy.c (toy:..., an exact small Markov chain for tests). A new
+ * kind is one file that fills struct policy_ops and one row in policy.c.
  *
  * A step is text up to and including the separator, and holds a character that is not blank: separators
  * before it belong to it.
@@ -85,7 +85,7 @@ struct policy_result {
 
 struct policy_info {
     const char *name;                /* as the user gave it */
-    const char *kind;                /* "embedded", "replay", "toy" */
+    const char *kind;                /* "embedded", "openai", "replay", "toy" */
     char identity[32];               /* changes when the answers would: content hash of the model or file */
     double n_parameters;             /* 0 if not known */
     double flops_per_token;          /* of one generated token at an empty context; 0 if not known */
@@ -95,8 +95,8 @@ struct policy_info {
     struct policy_sampling sampling; /* the model's recommendation */
 };
 
-/* spec: lab:NAME, a Hugging Face folder, replay:FILE, toy:... An unusable one is refused in one line that
- * says what would work. */
+/* spec: lab:NAME, a Hugging Face folder, http://host:port/v1#model, replay:FILE, toy:... An unusable one is
+ * refused in one line that says what would work. */
 MUST struct policy *policy_open(const char *spec, const struct policy_options *o, struct err *e);
 void policy_close(struct policy *p); /* all prefixes must have been released; NULL is legal */
 const struct policy_info *policy_info(const struct policy *p);

@@ -1,0 +1,450 @@
+/* openai.c - models behind OpenAI-compatible servers as a policy: http://host:port/v1#model.
+ *
+ * Several URLs before the '#', parted by ',', share the load (servers.h); what fails is asked again
+ * (remote.h); how a server is talked to is found out when the policy is opened (probe.h, wire.h).
+ *
+ * A conversation is rendered to token ids by the server that has the model, once a problem. From there on a
+ * prefix is ids: the prompt's, and those that came back. So nothing is ever cut into tokens again, and the
+ * servers' prefix caches hit. A server that cannot do this is used through its chat endpoint, for whole
+ * answers only: jobs up to the next step are refused, and the prompt's tokens are not known.
+ *
+ * Every job is a request of its own, with a seed of 31 bits from the job's key: a request that is repeated
+ * is the same request. Whether the same request gives the same text is up to the server. Unlike with our
+ * engine, a job that continues a step does not go on with that step's random numbers.
+ *
+ * A step that is all blank is not one: the next is asked for and added to it.
+ *
+ * From the environment: BROOD_API_KEY, or BROOD_API_KEY_FILE with the key in its first line; it is sent as a
+ * bearer token and is in no name, identity, record or message. BROOD_RETRY_SECONDS (120): servers that failed
+ * for so long are gone for good. BROOD_REQUEST_SECONDS: deadline of one request (120, and a quarter of a
+ * second for each token asked for).
+ *
+ * Costs: the prompt is charged to its root, generated tokens as the server counts them, and no FLOP. What the
+ * servers report to have computed, repetitions included, is policy_computed.
+ *
+ * policy_root waits for the server to render the prompt (other jobs go on meanwhile).
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "policy/kinds.h"
+#include "policy/probe.h"
+#include "policy/remote.h"
+#include "policy/wire.h"
+
+enum { KEY_BYTES_MAX = 4096, BLANK_PARTS_MAX = 16, RENDER_SECONDS = 60 };
+
+struct policy_prefix {
+    struct wire_ids ids; /* prompt and solution so far */
+    char *user;          /* WIRE_CHAT: the prompt */
+    uint64_t affinity;   /* of its problem */
+    bool ended;
+};
+
+struct job {
+    struct ask ask; /* first */
+    struct openai *owner;
+    struct policy_job asked;
+    struct wire_answer part; /* the last answer */
+    struct buf text;         /* of all parts */
+    struct wire_ids ids;     /* likewise */
+    int n_parts, n_tokens;
+    double logprob;
+    enum policy_finish finish;
+    const char *refusal; /* at submission */
+    bool over;
+};
+
+struct openai {
+    struct policy base;
+    struct remote *remote;
+    struct probe_found found;
+    char *system, *separator;
+    double request_seconds; /* 0: by the number of tokens */
+    struct job **jobs;      /* in flight, in the order of submission */
+    size_t n_jobs, cap;
+    struct job *told; /* of the last result: its texts are being read */
+    struct cost computed;
+};
+
+/* ---- prefixes ---- */
+static struct policy_prefix *prefix_new(const struct policy_prefix *from) {
+    struct policy_prefix *prefix = mem_zalloc(1, sizeof *prefix);
+    if (!from) return prefix;
+    wire_ids_add(&prefix->ids, from->ids.ptr, from->ids.len);
+    prefix->user = from->user ? mem_strdup(from->user) : NULL;
+    prefix->affinity = from->affinity;
+    prefix->ended = from->ended;
+    return prefix;
+}
+
+static void openai_release(struct policy *policy, struct policy_prefix *prefix) {
+    UNUSED(policy);
+    wire_ids_free(&prefix->ids);
+    free(prefix->user);
+    free(prefix);
+}
+
+static bool is_full(const struct openai *p, size_t n_ids) {
+    return p->base.info.n_context > 0 && n_ids >= (size_t)p->base.info.n_context;
+}
+
+static struct policy_prefix *openai_root(struct policy *policy, const struct policy_prompt *prompt,
+                                         struct err *e) {
+    struct openai *p = (struct openai *)policy;
+    struct policy_prefix *root = prefix_new(NULL);
+    root->affinity = rng_hash(0, prompt->text, strlen(prompt->text));
+    if (p->found.form == WIRE_CHAT) {
+        root->user = mem_strdup(prompt->text);
+        return root;
+    }
+    if (probe_render(p->remote, -1, p->found.form, p->found.model, p->system, prompt->text, root->affinity,
+                     p->request_seconds > 0 ? p->request_seconds : RENDER_SECONDS, &root->ids, e)) {
+        if (!is_full(p, root->ids.len)) return root;
+        err_set(e, ERR_INPUT,
+                "the problem takes %zu tokens, and %s reads %d in all: shorten it, or use another policy",
+                root->ids.len, p->base.name, p->base.info.n_context);
+    }
+    openai_release(policy, root);
+    return NULL;
+}
+
+static struct cost openai_root_cost(const struct policy *policy, const struct policy_prefix *root) {
+    UNUSED(policy);
+    return (struct cost){.tokens_read = (double)root->ids.len};
+}
+
+static struct policy_prefix *openai_extend(struct policy *policy, struct policy_prefix *from, int index,
+                                           struct str text, const int *tokens, int n_tokens, struct err *e) {
+    struct openai *p = (struct openai *)policy;
+    UNUSED(index);
+    UNUSED(text);
+    if (p->found.form != WIRE_CHAT && !tokens) {
+        err_set(e, ERR_INPUT, "%s: the record has no token ids to go on from", p->base.name);
+        return NULL;
+    }
+    struct policy_prefix *prefix = prefix_new(from);
+    if (tokens) wire_ids_add(&prefix->ids, tokens, (size_t)n_tokens);
+    return prefix;
+}
+
+/* ---- jobs ---- */
+static void job_free(struct job *job) {
+    if (!job) return;
+    remote_drop(job->owner->remote, &job->ask);
+    ask_fini(&job->ask);
+    wire_answer_free(&job->part);
+    buf_free(&job->text);
+    wire_ids_free(&job->ids);
+    free(job);
+}
+
+static struct job *remove_at(struct openai *p, size_t i) {
+    struct job *job = p->jobs[i];
+    p->n_jobs--;
+    memmove(p->jobs + i, p->jobs + i + 1, (p->n_jobs - i) * sizeof *p->jobs);
+    return job;
+}
+
+static const char *separator_of(const struct job *job) {
+    return job->asked.until == POLICY_UNTIL_STEP ? job->owner->separator : NULL;
+}
+
+static int tokens_left(const struct job *job) {
+    const int n_context = job->owner->base.info.n_context;
+    int n = job->asked.n_tokens_max - job->n_tokens;
+    if (n_context > 0 && job->owner->found.form != WIRE_CHAT)
+        n = MIN(n, n_context - (int)(job->asked.from->ids.len + job->ids.len));
+    return n;
+}
+
+static bool read_part(struct ask *a, const json_t *answer, double *n_tokens, struct err *e) {
+    struct job *job = (struct job *)a;
+    struct openai *p = job->owner;
+    wire_answer_free(&job->part);
+    if (!wire_take_job(p->found.form, answer, separator_of(job), tokens_left(job), &job->part, e))
+        return false;
+    if (job->part.finish == POLICY_STEP && job->part.ids.len == 0)
+        return err_set(e, ERR_SERVICE, "the server's answer makes no sense: a step of no tokens");
+    *n_tokens = job->part.n_tokens;
+    p->computed.tokens_read += job->part.n_read;
+    p->computed.tokens_generated += job->part.n_tokens;
+    return true;
+}
+
+static void ask_part(struct job *job) {
+    struct openai *p = job->owner;
+    const struct policy_prefix *from = job->asked.from;
+    const int n_tokens = tokens_left(job);
+    const struct wire_job wire = {
+        .form = p->found.form,
+        .model = p->found.model,
+        .system = p->system,
+        .user = from->user,
+        .ids = from->ids.ptr,
+        .n_ids = from->ids.len,
+        .more = job->ids.ptr,
+        .n_more = job->ids.len,
+        .separator = separator_of(job),
+        .n_tokens_max = n_tokens,
+        .seed = (uint32_t)(rng_child(job->asked.key, (uint64_t)job->n_parts) & 0x7fffffff),
+        .sampling = job->asked.sampling,
+    };
+    buf_clear(&job->ask.body);
+    wire_put_job(&job->ask.body, &wire);
+    job->ask.path = wire_path(wire.form, &job->ask.at_root);
+    job->ask.only = -1;
+    job->ask.affinity = from->affinity;
+    job->ask.seconds_max = p->request_seconds > 0 ? p->request_seconds : 120 + 0.25 * n_tokens;
+    job->ask.n_bytes_max = wire_bytes_max(n_tokens);
+    job->ask.read = read_part;
+    remote_ask(p->remote, &job->ask);
+}
+
+static void openai_submit(struct policy *policy, const struct policy_job *asked) {
+    struct openai *p = (struct openai *)policy;
+    struct job *job = mem_zalloc(1, sizeof *job);
+    job->owner = p;
+    job->asked = *asked;
+    MEM_GROW(p->jobs, p->cap, p->n_jobs + 1);
+    p->jobs[p->n_jobs++] = job;
+    if (asked->from->ended)
+        job->refusal = "the answer has ended";
+    else if (is_full(p, asked->from->ids.len))
+        job->refusal = "the policy's context is full";
+    if (job->refusal)
+        job->over = true;
+    else
+        ask_part(job);
+}
+
+static void openai_cancel(struct policy *policy, uint64_t id) {
+    struct openai *p = (struct openai *)policy;
+    for (size_t i = 0; i < p->n_jobs; i++) {
+        if (p->jobs[i]->asked.id != id) continue;
+        job_free(remove_at(p, i));
+        return;
+    }
+}
+
+/* Adds the part that came; asks for the next while all is blank. */
+static void take_part(struct job *job) {
+    const struct wire_answer *part = &job->part;
+    buf_add_str(&job->text, buf_str(&part->text));
+    wire_ids_add(&job->ids, part->ids.ptr, part->ids.len);
+    job->n_tokens += part->n_tokens;
+    job->logprob += part->logprob;
+    job->finish = part->finish;
+    job->n_parts++;
+    if (part->finish == POLICY_STEP && str_trim(buf_str(&job->text)).len == 0) {
+        if (tokens_left(job) > 0 && job->n_parts < BLANK_PARTS_MAX) {
+            ask_part(job);
+            return;
+        }
+        job->finish = POLICY_LENGTH;
+    }
+    job->over = true;
+}
+
+/* A key or a model that is refused from now on is so for all jobs. */
+static bool is_for_good(const struct ask *a) {
+    return a->state == ASK_REFUSED && (a->status == 401 || a->status == 403 || a->status == 404);
+}
+
+static bool take_asks(struct openai *p, struct err *e) {
+    for (struct ask *a; (a = remote_next(p->remote));) {
+        struct job *job = (struct job *)a;
+        if (is_for_good(a))
+            return err_set(e, ERR_SERVICE, "%s: %s", remote_server(p->remote, a->server), a->why);
+        if (a->state == ASK_DONE)
+            take_part(job);
+        else
+            job->refusal = a->why, job->over = true;
+    }
+    return true;
+}
+
+static int openai_work(struct policy *policy, double seconds_max, struct err *e) {
+    struct openai *p = (struct openai *)policy;
+    if (p->n_jobs == 0) return 0;
+    if (!take_asks(p, e)) return -1; /* that ended while a prompt was rendered */
+    for (size_t i = 0; i < p->n_jobs; i++) {
+        if (p->jobs[i]->over) seconds_max = 0;
+        if (p->found.form != WIRE_CHAT || p->jobs[i]->asked.until == POLICY_UNTIL_END) continue;
+        err_set(e, ERR_INPUT,
+                "%s writes whole answers only (its server has no token ids to go on from): use a strategy "
+                "of whole samples, such as --strategy sample",
+                p->base.name);
+        return -1;
+    }
+    if (remote_work(p->remote, seconds_max, e) < 0 || !take_asks(p, e)) return -1;
+    p->base.info.n_wanted = remote_wanted(p->remote);
+    return 1;
+}
+
+static bool openai_next(struct policy *policy, struct policy_result *out) {
+    struct openai *p = (struct openai *)policy;
+    size_t i = 0;
+    while (i < p->n_jobs && !p->jobs[i]->over) i++;
+    if (i == p->n_jobs) return false;
+    job_free(p->told);
+    struct job *job = p->told = remove_at(p, i);
+    out->id = job->asked.id;
+    if (job->refusal) {
+        out->finish = POLICY_FAILED;
+        out->why = job->refusal;
+        return true;
+    }
+    out->finish = job->finish;
+    out->text = buf_str(&job->text);
+    out->tokens = p->found.form == WIRE_CHAT ? NULL : job->ids.ptr;
+    out->n_tokens = p->found.form == WIRE_CHAT ? job->n_tokens : (int)job->ids.len;
+    out->logprob = job->logprob;
+    out->cost.tokens_generated = job->n_tokens;
+    out->prefix = prefix_new(job->asked.from);
+    wire_ids_add(&out->prefix->ids, job->ids.ptr, job->ids.len);
+    out->prefix->ended = job->finish == POLICY_END || p->found.form == WIRE_CHAT;
+    return true;
+}
+
+static int openai_in_flight(const struct policy *policy) {
+    return (int)((const struct openai *)policy)->n_jobs;
+}
+
+static struct cost openai_computed(const struct policy *policy) {
+    return ((const struct openai *)policy)->computed;
+}
+
+/* ---- opening and closing ---- */
+static void openai_close(struct policy *policy) {
+    struct openai *p = (struct openai *)policy;
+    for (size_t i = 0; i < p->n_jobs; i++) job_free(p->jobs[i]);
+    job_free(p->told);
+    free(p->jobs);
+    remote_free(p->remote);
+    free(p->found.model);
+    free(p->separator);
+    free(p->system);
+    free(p);
+}
+
+static const struct policy_ops openai_ops = {
+    .close = openai_close,
+    .root = openai_root,
+    .root_cost = openai_root_cost,
+    .extend = openai_extend,
+    .release = openai_release,
+    .submit = openai_submit,
+    .cancel = openai_cancel,
+    .work = openai_work,
+    .next = openai_next,
+    .in_flight = openai_in_flight,
+    .computed = openai_computed,
+};
+
+/* *key: owned, NULL if there is none. */
+static bool read_key(char **key, struct err *e) {
+    const char *value = getenv("BROOD_API_KEY"), *path = getenv("BROOD_API_KEY_FILE");
+    struct buf text = {0};
+    *key = NULL;
+    if (value) buf_add_str(&text, str_from(value));
+    if (!value && path && !file_read(path, KEY_BYTES_MAX, &text, e)) return err_wrap(e, "BROOD_API_KEY_FILE");
+    struct str line = str_trim(buf_str(&text));
+    ptrdiff_t end = str_find(line, STR("\n"));
+    if (end >= 0) line.len = (size_t)end;
+    line = str_trim(line);
+    bool fine = true;
+    for (size_t i = 0; i < line.len; i++) fine = fine && line.ptr[i] > ' ' && line.ptr[i] <= '~';
+    if (fine && line.len > 0) *key = str_dup(line);
+    buf_free(&text);
+    if (fine) return true;
+    return err_set(e, ERR_INPUT, "the key of %s holds what no key does (blanks, other bytes than ASCII)",
+                   value ? "BROOD_API_KEY" : path);
+}
+
+static bool read_seconds(const char *name, double def, double *out, struct err *e) {
+    const char *text = getenv(name);
+    char *end;
+    *out = text && text[0] ? strtod(text, &end) : def;
+    if (!text || !text[0] || (*end == '\0' && *out > 0 && *out <= 86400)) return true;
+    return err_set(e, ERR_INPUT, "%s=%.40s: give a number of seconds, up to 86400", name, text);
+}
+
+static bool check_url(const char *url, struct err *e) {
+    struct str s = str_from(url);
+    size_t n_scheme = str_starts(s, STR("https://")) ? 8 : str_starts(s, STR("http://")) ? 7 : 0;
+    if (n_scheme == 0 || s.len == n_scheme || url[n_scheme] == '/')
+        return err_set(e, ERR_INPUT, "policy server '%.100s': give http://host:port/v1#model", url);
+    for (size_t i = 0; i < s.len; i++) {
+        if (url[i] > ' ' && url[i] <= '~' && !strchr("@?\\\"", url[i])) continue;
+        if (url[i] == '@') /* not shown: there may be a password in it */
+            return err_set(e, ERR_INPUT,
+                           "policy server: a URL with '@' is refused, for it is recorded with the run: give "
+                           "the key in BROOD_API_KEY or BROOD_API_KEY_FILE");
+        return err_set(e, ERR_INPUT, "policy server '%.100s': give http://host:port/v1#model", url);
+    }
+    return true;
+}
+
+/* Parts "URL,URL#model". *text owned: the URLs point into it. */
+static bool parse_spec(const char *spec, char **text, const char *urls[], int *n_urls, const char **model,
+                       struct err *e) {
+    *text = mem_strdup(spec);
+    *n_urls = 0;
+    char *hash = strchr(*text, '#');
+    *model = hash ? hash + 1 : "";
+    if (hash) *hash = '\0';
+    for (char *p = *text; p;) {
+        char *comma = strchr(p, ',');
+        if (comma) *comma = '\0';
+        if (*n_urls == SERVERS_MAX) return err_set(e, ERR_INPUT, "more than %d policy servers", SERVERS_MAX);
+        if (!check_url(p, e)) return false;
+        urls[(*n_urls)++] = p;
+        p = comma ? comma + 1 : NULL;
+    }
+    return true;
+}
+
+static void fill_info(struct openai *p) {
+    p->base.info = (struct policy_info){
+        .kind = "openai",
+        .n_context = p->found.n_context,
+        .n_wanted = remote_wanted(p->remote),
+        .sampling = {.temperature = 1, .top_p = 1},
+    };
+    const char *parts[] = {p->found.model, p->separator, p->system ? p->system : ""};
+    uint64_t hash = (uint64_t)p->found.form;
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) hash = rng_hash(hash, parts[i], strlen(parts[i]) + 1);
+    policy_set_identity(&p->base, hash);
+}
+
+struct policy *policy_open_openai(const char *spec, const struct policy_options *o, struct err *e) {
+    const char *urls[SERVERS_MAX], *model;
+    char *text = NULL, *key = NULL;
+    int n_urls;
+    struct remote_options ro = {0};
+    struct openai *p = mem_zalloc(1, sizeof *p);
+    p->base.ops = &openai_ops;
+    p->system = o->system ? mem_strdup(o->system) : NULL;
+    p->separator = str_dup(policy_separator(o));
+    bool done = parse_spec(spec, &text, urls, &n_urls, &model, e) && read_key(&key, e) &&
+                read_seconds("BROOD_RETRY_SECONDS", 120, &ro.patience, e) &&
+                read_seconds("BROOD_REQUEST_SECONDS", 0, &p->request_seconds, e);
+    if (done && o->chat)
+        done = err_set(e, ERR_INPUT, "policy %s: the server has its own chat format; leave --chat out", spec);
+    ro.key = key;
+    if (done) done = (p->remote = remote_new(urls, n_urls, &ro, e)) != NULL;
+    if (done) done = probe_servers(p->remote, n_urls, model, p->system, &p->found, e);
+    free(text);
+    free(key);
+    if (done) {
+        fill_info(p);
+        return &p->base;
+    }
+    openai_close(&p->base);
+    return NULL;
+}

@@ -1,0 +1,227 @@
+/* wire.c - see wire.h. */
+#include "policy/wire.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+enum { TOKEN_BYTES_MAX = 2048, ANSWER_BYTES_MAX = 1 << 28 };
+
+void wire_ids_add(struct wire_ids *ids, const int *more, size_t n) {
+    MEM_GROW(ids->ptr, ids->cap, ids->len + n);
+    if (n > 0) memcpy(ids->ptr + ids->len, more, n * sizeof *more);
+    ids->len += n;
+}
+
+void wire_ids_free(struct wire_ids *ids) {
+    free(ids->ptr);
+    *ids = (struct wire_ids){0};
+}
+
+size_t wire_bytes_max(int n_tokens_max) {
+    return MIN(((size_t)1 << 16) + (size_t)n_tokens_max * TOKEN_BYTES_MAX, (size_t)ANSWER_BYTES_MAX);
+}
+
+/* ---- requests ---- */
+static void put_string(struct buf *out, const char *s) {
+    json_t *value = json_text(str_from(s));
+    char *text = json_dumps(value, JSON_ENCODE_ANY);
+    ASSERT(text);
+    buf_add_str(out, str_from(text));
+    free(text);
+    json_decref(value);
+}
+
+static void put_ids(struct buf *out, const int *ids, size_t n, bool first) {
+    for (size_t i = 0; i < n; i++) buf_printf(out, "%s%d", first && i == 0 ? "" : ",", ids[i]);
+}
+
+static void put_conversation(struct buf *out, const char *system, const char *user) {
+    buf_add_str(out, STR("\"messages\":["));
+    if (system) {
+        buf_add_str(out, STR("{\"role\":\"system\",\"content\":"));
+        put_string(out, system);
+        buf_add_str(out, STR("},"));
+    }
+    buf_add_str(out, STR("{\"role\":\"user\",\"content\":"));
+    put_string(out, user);
+    buf_add_str(out, STR("}]"));
+}
+
+static void put_model(struct buf *out, const char *model) {
+    buf_add_str(out, STR("{\"model\":"));
+    put_string(out, model);
+    buf_add_char(out, ',');
+}
+
+void wire_put_messages(struct buf *out, const char *model, const char *system, const char *user) {
+    put_model(out, model);
+    put_conversation(out, system, user);
+    buf_add_str(out, STR(",\"add_generation_prompt\":true}"));
+}
+
+void wire_put_content(struct buf *out, const char *text) {
+    buf_add_str(out, STR("{\"content\":"));
+    put_string(out, text);
+    buf_add_str(out, STR(",\"add_special\":true,\"parse_special\":true}"));
+}
+
+const char *wire_path(enum wire_form form, bool *at_root) {
+    *at_root = form == WIRE_LLAMA;
+    return form == WIRE_LLAMA ? "/completion" : form == WIRE_CHAT ? "/chat/completions" : "/completions";
+}
+
+void wire_put_job(struct buf *out, const struct wire_job *j) {
+    const struct policy_sampling *s = &j->sampling;
+    const bool llama = j->form == WIRE_LLAMA;
+    put_model(out, j->model);
+    if (j->form == WIRE_CHAT) {
+        put_conversation(out, j->system, j->user);
+    } else {
+        buf_add_str(out, STR("\"prompt\":["));
+        put_ids(out, j->ids, j->n_ids, true);
+        put_ids(out, j->more, j->n_more, j->n_ids == 0);
+        buf_add_char(out, ']');
+    }
+    buf_printf(out, ",\"%s\":%d,\"temperature\":%.7g,\"top_p\":%.7g,\"seed\":%u",
+               llama ? "n_predict" : "max_tokens", j->n_tokens_max, (double)s->temperature, (double)s->top_p,
+               j->seed);
+    /* llama-server filters unless it is told not to; the others do not, and hosted ones know no such keys. */
+    if (s->top_k > 0 || llama) buf_printf(out, ",\"top_k\":%d", s->top_k);
+    if (s->min_p > 0 || llama) buf_printf(out, ",\"min_p\":%.7g", (double)s->min_p);
+    if (llama) buf_add_str(out, STR(",\"n_probs\":1,\"return_tokens\":true,\"cache_prompt\":true"));
+    if (j->form == WIRE_IDS) buf_add_str(out, STR(",\"logprobs\":1,\"return_token_ids\":true"));
+    if (j->separator) {
+        buf_add_str(out, STR(",\"stop\":["));
+        put_string(out, j->separator);
+        buf_add_char(out, ']');
+        if (!llama) buf_add_str(out, STR(",\"include_stop_str_in_output\":true,\"no_stop_trim\":true"));
+    }
+    buf_add_char(out, '}');
+}
+
+/* ---- answers ---- */
+static bool senseless(struct err *e, const char *what) {
+    return err_set(e, ERR_SERVICE, "the server's answer makes no sense: %s", what);
+}
+
+static bool take_ids(const json_t *list, size_t n_max, struct wire_ids *ids, struct err *e) {
+    if (!json_is_array(list)) return senseless(e, "no token ids");
+    if (json_array_size(list) > n_max) return senseless(e, "more tokens than were asked for");
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *v = json_array_get(list, i);
+        if (!json_is_integer(v) || json_integer_value(v) < 0 || json_integer_value(v) > INT32_MAX)
+            return senseless(e, "a token id that is none");
+        const int id = (int)json_integer_value(v);
+        wire_ids_add(ids, &id, 1);
+    }
+    return true;
+}
+
+bool wire_take_ids(const json_t *answer, struct wire_ids *ids, struct err *e) {
+    if (!take_ids(json_object_get(answer, "tokens"), (size_t)INT32_MAX / 8, ids, e)) return false;
+    return ids->len > 0 || senseless(e, "no tokens");
+}
+
+static void take_text(struct buf *out, const json_t *text) {
+    buf_add(out, json_string_value(text), json_string_length(text));
+}
+
+/* A count that the server reports; 0 where it does not. */
+static double count_of(const json_t *object, const char *key) {
+    double n = json_number_value(json_object_get(object, key));
+    return n > 0 && n < 1e12 ? floor(n) : 0;
+}
+
+static void end_step(struct wire_answer *out, const char *separator) {
+    if (!str_ends(buf_str(&out->text), str_from(separator))) buf_add_str(&out->text, str_from(separator));
+    out->finish = POLICY_STEP;
+}
+
+static bool take_finish(const json_t *choice, const char *separator, struct wire_answer *out, struct err *e) {
+    const char *reason = json_string_value(json_object_get(choice, "finish_reason"));
+    const char *matched = json_string_value(json_object_get(choice, "stop_reason"));
+    if (!matched) matched = json_string_value(json_object_get(choice, "matched_stop"));
+    if (!reason) return senseless(e, "no finish_reason");
+    if (strcmp(reason, "length") == 0 || strcmp(reason, "content_filter") == 0) {
+        out->finish = POLICY_LENGTH;
+        return true;
+    }
+    if (strcmp(reason, "stop") != 0) return senseless(e, "an answer that was not finished");
+    out->finish = POLICY_END;
+    if (!separator) return true;
+    if ((matched && strcmp(matched, separator) == 0) || str_ends(buf_str(&out->text), str_from(separator)))
+        end_step(out, separator);
+    return true;
+}
+
+static double sum_of_logprobs(const json_t *list, const char *key) {
+    double sum = json_array_size(list) > 0 ? 0 : NAN;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *v = json_array_get(list, i);
+        if (key) v = json_object_get(v, key);
+        sum += json_is_number(v) ? json_number_value(v) : (double)NAN;
+    }
+    return sum;
+}
+
+static bool take_completion(enum wire_form form, const json_t *answer, const char *separator,
+                            int n_tokens_max, struct wire_answer *out, struct err *e) {
+    const json_t *choices = json_object_get(answer, "choices"), *usage = json_object_get(answer, "usage");
+    const json_t *choice = json_array_get(choices, 0);
+    if (json_object_get(answer, "error")) return senseless(e, "an error with status 200");
+    if (json_array_size(choices) != 1) return senseless(e, "not one choice");
+    const json_t *text = form == WIRE_CHAT ? json_object_get(json_object_get(choice, "message"), "content")
+                                           : json_object_get(choice, "text");
+    if (!json_is_string(text) && !(form == WIRE_CHAT && json_is_null(text))) return senseless(e, "no text");
+    take_text(&out->text, text);
+    if (!take_finish(choice, separator, out, e)) return false;
+    if (form == WIRE_IDS &&
+        !take_ids(json_object_get(choice, "token_ids"), (size_t)n_tokens_max + 1, &out->ids, e))
+        return false;
+    const double n_counted = count_of(usage, "completion_tokens");
+    out->n_tokens = (int)MIN(n_counted > 0 ? n_counted : (double)out->ids.len, (double)n_tokens_max);
+    if (form == WIRE_IDS)
+        out->logprob =
+            sum_of_logprobs(json_object_get(json_object_get(choice, "logprobs"), "token_logprobs"), NULL);
+    const double n_cached = count_of(json_object_get(usage, "prompt_tokens_details"), "cached_tokens");
+    out->n_read = fmax(0, count_of(usage, "prompt_tokens") - n_cached);
+    return true;
+}
+
+static bool take_llama(const json_t *answer, const char *separator, int n_tokens_max, struct wire_answer *out,
+                       struct err *e) {
+    const json_t *text = json_object_get(answer, "content");
+    const char *stop = json_string_value(json_object_get(answer, "stop_type"));
+    const char *matched = json_string_value(json_object_get(answer, "stopping_word"));
+    if (json_object_get(answer, "error")) return senseless(e, "an error with status 200");
+    if (!json_is_string(text)) return senseless(e, "no content");
+    take_text(&out->text, text);
+    if (!take_ids(json_object_get(answer, "tokens"), (size_t)n_tokens_max + 1, &out->ids, e)) return false;
+    if (stop && strcmp(stop, "limit") == 0)
+        out->finish = POLICY_LENGTH;
+    else if (stop && strcmp(stop, "eos") == 0)
+        out->finish = POLICY_END;
+    else if (stop && strcmp(stop, "word") == 0 && separator && matched && strcmp(matched, separator) == 0)
+        end_step(out, separator);
+    else
+        return senseless(e, "no stop_type that was asked for");
+    out->n_tokens = (int)MIN(out->ids.len, (size_t)n_tokens_max);
+    out->logprob = sum_of_logprobs(json_object_get(answer, "completion_probabilities"), "logprob");
+    out->n_read = count_of(json_object_get(answer, "timings"), "prompt_n");
+    return true;
+}
+
+bool wire_take_job(enum wire_form form, const json_t *answer, const char *separator, int n_tokens_max,
+                   struct wire_answer *out, struct err *e) {
+    *out = (struct wire_answer){.logprob = (double)NAN};
+    if (form == WIRE_LLAMA) return take_llama(answer, separator, n_tokens_max, out, e);
+    return take_completion(form, answer, separator, n_tokens_max, out, e);
+}
+
+void wire_answer_free(struct wire_answer *a) {
+    buf_free(&a->text);
+    wire_ids_free(&a->ids);
+}

@@ -1,0 +1,72 @@
+/* wire.h - what goes over the wire to OpenAI-compatible servers, and what may come back.
+ *
+ * Three ways to talk, found out when the policy is opened (openai.c):
+ *
+ *     WIRE_IDS     vLLM, SGLang: POST /v1/completions with token ids, and ids come back
+ *     WIRE_LLAMA   llama-server: POST /completion, its own endpoint, likewise with ids
+ *     WIRE_CHAT    anything else: POST /v1/chat/completions, whole answers as text
+ *
+ * Where a step ended. The separator is a stop text, which the server is asked to keep
+ * (include_stop_str_in_output, no_stop_trim); llama-server never keeps it and names it, and it is put back.
+ * A text that stopped is a step if the server names the separator as what matched (stop_reason,
+ * matched_stop, stopping_word), or if it ends with the separator: a server that stops at the separator cannot
+ * write one and go on. Any other stop is the end of the answer.
+ *
+ * The ids of a step hold its last token whole. Where that token goes on behind the separator ("\n\n\n"), the
+ * text is cut and the ids are not: the next step continues the ids, which are what the model wrote.
+ *
+ * Answers are foreign: counts are bounded, ids are not negative, texts are UTF-8.
+ */
+#ifndef BROOD_POLICY_WIRE_H
+#define BROOD_POLICY_WIRE_H
+
+#include "base/json.h"
+#include "policy/policy.h"
+
+enum wire_form { WIRE_IDS, WIRE_LLAMA, WIRE_CHAT };
+
+struct wire_ids {
+    int *ptr;
+    size_t len, cap;
+};
+void wire_ids_add(struct wire_ids *ids, const int *more, size_t n);
+void wire_ids_free(struct wire_ids *ids);
+
+/* A conversation to be rendered: {model, messages, add_generation_prompt}. system may be NULL. */
+void wire_put_messages(struct buf *out, const char *model, const char *system, const char *user);
+/* Text to be cut into tokens, special ones included (llama-server). */
+void wire_put_content(struct buf *out, const char *text);
+/* "tokens": a list of ids, not empty. */
+MUST bool wire_take_ids(const json_t *answer, struct wire_ids *ids, struct err *e);
+
+struct wire_job {
+    enum wire_form form;
+    const char *model, *system, *user; /* the last two of WIRE_CHAT */
+    const int *ids, *more;             /* the prompt: ids[n_ids], then more[n_more] */
+    size_t n_ids, n_more;
+    const char *separator; /* stop there; NULL: at the end alone */
+    int n_tokens_max;
+    uint32_t seed; /* 31 bits: what every server takes */
+    struct policy_sampling sampling;
+};
+const char *wire_path(enum wire_form form, bool *at_root);
+void wire_put_job(struct buf *out, const struct wire_job *job);
+
+struct wire_answer {
+    struct buf text;
+    struct wire_ids ids; /* none of WIRE_CHAT */
+    enum policy_finish finish;
+    int n_tokens;   /* generated, end token included where the server counts it; 0: not known */
+    double logprob; /* NAN: not known */
+    double n_read;  /* prompt tokens that the server computed */
+};
+/* separator, n_tokens_max: as in the job. False: the answer makes no sense. Free with wire_answer_free in any
+ * case. */
+MUST bool wire_take_job(enum wire_form form, const json_t *answer, const char *separator, int n_tokens_max,
+                        struct wire_answer *out, struct err *e);
+void wire_answer_free(struct wire_answer *a);
+
+/* An answer that is not expected to be longer than this: n_tokens_max tokens with their log-probabilities. */
+size_t wire_bytes_max(int n_tokens_max);
+
+#endif

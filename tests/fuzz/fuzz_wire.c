@@ -1,0 +1,31 @@
+/* What servers answer: any JSON is taken within its bounds or refused. */
+#include <math.h>
+
+#include "policy/wire.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { TOKENS_MAX = 40 };
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    struct err e;
+    json_t *answer = json_parse((struct str){(const char *)data, size}, "fuzz", &e);
+    if (!answer) return 0;
+    for (int form = WIRE_IDS; form <= WIRE_CHAT; form++) {
+        for (int until_end = 0; until_end < 2; until_end++) {
+            struct wire_answer a;
+            if (wire_take_job((enum wire_form)form, answer, until_end ? NULL : "\n\n", TOKENS_MAX, &a, &e)) {
+                ASSERT(a.n_tokens >= 0 && a.n_tokens <= TOKENS_MAX && a.ids.len <= TOKENS_MAX + 1);
+                ASSERT(a.n_read >= 0 && a.finish != POLICY_FAILED);
+                ASSERT(a.finish != POLICY_STEP || (!until_end && str_ends(buf_str(&a.text), STR("\n\n"))));
+                for (size_t i = 0; i < a.ids.len; i++) ASSERT(a.ids.ptr[i] >= 0);
+            }
+            wire_answer_free(&a);
+        }
+    }
+    struct wire_ids ids = {0};
+    if (wire_take_ids(answer, &ids, &e)) ASSERT(ids.len > 0);
+    wire_ids_free(&ids);
+    json_decref(answer);
+    return 0;
+}
