@@ -31,7 +31,7 @@ ends 0 "$BROOD" bench $task -n 4 --run killed.brood
 same whole.jsonl killed.jsonl "a run that was killed"
 
 # ---- interrupted: status 130 and the command to go on
-timeout -s INT --preserve-status 1 "$BROOD" bench lab:story -n 64 --run 'with space.brood' >out 2>err
+timeout -s INT --preserve-status 3 "$BROOD" bench lab:story -n 64 --run 'with space.brood' >out 2>err
 [ $? -eq 130 ] && good || bad "an interrupted bench" "$(cat err)"
 grep -Fxq "brood: to go on from there: brood bench lab:story -n 64 --run 'with space.brood'" err && good ||
     bad "the command to go on is not said" "$(cat err)"
