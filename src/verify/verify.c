@@ -196,7 +196,8 @@ static void judge_seat(struct verify *v, struct seat *s) {
         snprintf(how, sizeof how, out_of_cpu ? "more than %g s of CPU time" : "more than %g s by the clock",
                  out_of_cpu ? j->limits.cpu_seconds : j->limits.wall_seconds);
         text = how;
-    } else if (strcmp(by, "itself") == 0) {
+    } else if (strcmp(by, "itself") == 0 || !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) {
+        /* Where brood wanted it to end it may have been ending already: its status says so. */
         say_how_ended(status, how);
         text = how;
     }

@@ -1,0 +1,216 @@
+/* verify.c - brood verify: existing samples against unit tests. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "cli/commands.h"
+#include "cli/format.h"
+#include "cli/interrupt.h"
+#include "cli/progress.h"
+#include "cli/table.h"
+#include "select/coverage.h"
+#include "verify/humaneval.h"
+
+enum { N_KS = 3 };
+static const int64_t ks[N_KS] = {1, 10, 100};
+static const uint64_t interval_key = 0x7665726966792e6bU;
+
+struct verify_values {
+    const char *python, *isolation, *out;
+    double seconds;
+    uint64_t memory_mib, n_workers;
+    bool json;
+};
+
+static void stop(void *ctx) {
+    UNUSED(ctx);
+}
+
+static bool on_progress(void *ctx, const struct humaneval_counts *c) {
+    struct progress *progress = ctx;
+    if (progress_due(progress)) {
+        char text[120];
+        snprintf(text, sizeof text, "%lld of %lld different programs, %lld second tries",
+                 (long long)c->n_done, (long long)c->n_distinct, (long long)c->n_second_tries);
+        progress_show(progress, text);
+    }
+    return !interrupt_came();
+}
+
+static bool parse_isolation(const char *name, enum verify_level *out, struct err *e) {
+    for (int i = 0; i < VERIFY_LEVELS; i++) {
+        if (strcmp(name, verify_level_names[i]) != 0) continue;
+        *out = (enum verify_level)i;
+        return true;
+    }
+    return err_set(e, ERR_INPUT, "--isolation '%.60s': expected namespaces or filtered", name);
+}
+
+/* pass@k over the problems that have samples; false if one of them has fewer than k. */
+static bool pass_at(const struct humaneval *h, int64_t k, struct interval *out) {
+    double *x = malloc((h->n_problems + 1) * sizeof *x);
+    int n = 0;
+    bool ok = x != NULL;
+    for (size_t i = 0; ok && i < h->n_problems; i++) {
+        const struct humaneval_problem *p = &h->problems[i];
+        if (p->n_samples == 0) continue;
+        ok = p->n_samples >= k;
+        if (ok) x[n++] = coverage_pass_at_k(p->n_samples, p->n_passed, k);
+    }
+    if (ok) *out = coverage_interval(x, n, interval_key);
+    free(x);
+    return ok;
+}
+
+static int count_attempted(const struct humaneval *h) {
+    int n = 0;
+    for (size_t i = 0; i < h->n_problems; i++) n += h->problems[i].n_samples > 0;
+    return n;
+}
+
+static void print_json(const struct humaneval *h, const struct humaneval_counts *c,
+                       const struct verify_info *info, const char *out) {
+    json_t *passes = json_object(), *verdicts = json_object();
+    for (int i = 0; i < N_KS; i++) {
+        struct interval at;
+        char key[24];
+        if (!pass_at(h, ks[i], &at)) continue;
+        snprintf(key, sizeof key, "pass@%lld", (long long)ks[i]);
+        json_object_set_new(passes, key,
+                            json_pack("{s:f, s:[f, f]}", "mean", at.mean, "interval", at.low, at.high));
+    }
+    for (int i = 0; i < VERIFY_VERDICTS; i++)
+        json_object_set_new(verdicts, verify_verdict_names[i], json_integer(c->n_of[i]));
+    json_t *o =
+        json_pack("{s:s, s:I, s:i, s:I, s:I, s:o, s:o, s:I, s:f, s:f, s:f, s:I, s:{s:s, s:b, s:s, s:i}}",
+                  "results", out, "problems", (json_int_t)h->n_problems, "attempted", count_attempted(h),
+                  "samples", (json_int_t)c->n_samples, "programs", (json_int_t)c->n_distinct, "pass", passes,
+                  "verdicts", verdicts, "second_tries", (json_int_t)c->n_second_tries, "cpu_seconds",
+                  c->cpu_seconds, "wall_seconds", c->wall_seconds, "calls", c->calls, "memory_bytes_max",
+                  (json_int_t)c->memory_bytes_max, "sandbox", "isolation", verify_level_names[info->level],
+                  "landlock", info->landlock, "python", info->version, "workers", info->n_workers);
+    ASSERT(o);
+    char *text = json_line(o);
+    printf("%s\n", text);
+    free(text);
+    json_decref(o);
+}
+
+static void print_report(const struct humaneval *h, const struct humaneval_counts *c,
+                         const struct verify_info *info, const char *out) {
+    struct table t;
+    char a[FORMAT_MAX], b[FORMAT_MAX];
+    printf("%lld samples (%lld different programs) of %d problems%s\n\n", (long long)c->n_samples,
+           (long long)c->n_distinct, count_attempted(h),
+           count_attempted(h) < (int)h->n_problems ? "; the other problems have no samples and are left out"
+                                                   : "");
+    table_init(&t, 3);
+    for (int i = 0; i < N_KS; i++) {
+        struct interval at;
+        if (!pass_at(h, ks[i], &at)) continue;
+        table_cell(&t, "pass@%lld", (long long)ks[i]);
+        table_cell(&t, "%.1f %%", 100 * at.mean);
+        table_cell(&t, "[%.1f, %.1f]", 100 * at.low, 100 * at.high);
+    }
+    for (int i = 0; i < VERIFY_VERDICTS; i++) {
+        if (c->n_of[i] == 0) continue;
+        table_cell(&t, "%s", verify_verdict_names[i]);
+        table_cell(&t, "%lld", (long long)c->n_of[i]);
+        table_cell(&t, "%s", "");
+    }
+    table_print(&t, stdout);
+    printf("\n%s CPU time of programs, %s by the clock, %.0f calls, at most %.0f MiB; %lld second tries\n",
+           format_seconds(a, c->cpu_seconds), format_seconds(b, c->wall_seconds), c->calls,
+           (double)c->memory_bytes_max / (1 << 20), (long long)c->n_second_tries);
+    printf("sandbox: %s%s, Python %s, %d at once\nresults: %s\n", verify_level_names[info->level],
+           info->landlock ? " and Landlock" : "", info->version, info->n_workers, out);
+}
+
+static bool check_samples(const struct verify_values *values, struct humaneval *h, const char *samples,
+                          const char *out, struct err *e) {
+    struct verify_options options = {
+        .python = values->python, .highest = VERIFY_NAMESPACES, .n_workers = (int)values->n_workers};
+    struct verify_limits limits = verify_limits_default;
+    struct humaneval_counts counts;
+    struct buf results = {0};
+    if (!parse_isolation(values->isolation, &options.least, e)) return false;
+    limits.cpu_seconds = values->seconds;
+    limits.wall_seconds = 5 * values->seconds;
+    limits.memory_bytes = (size_t)values->memory_mib << 20;
+    struct verify *v = verify_open(&options, e);
+    if (!v) return false;
+    struct progress progress = progress_begin();
+    interrupt_catch(stop, NULL);
+    bool ok = humaneval_run(h, samples, v, &limits, on_progress, &progress, &counts, &results, e);
+    interrupt_release();
+    progress_end(&progress);
+    ok = ok && file_write_atomic(out, buf_str(&results), e);
+    if (ok && values->json) print_json(h, &counts, verify_info(v), out);
+    if (ok && !values->json) print_report(h, &counts, verify_info(v), out);
+    if (ok && counts.refused[0]) fprintf(stderr, "brood: tests could not be run: %s\n", counts.refused);
+    if (ok && counts.n_of[VERIFY_BROKEN] > 0)
+        ok = err_set(e, ERR_SERVICE, "the sandbox broke on %lld samples: they are marked \"failed\" in %s",
+                     (long long)counts.n_of[VERIFY_BROKEN], out);
+    buf_free(&results);
+    verify_close(v);
+    return ok;
+}
+
+static int verify_run(const struct command_line *line, struct err *e) {
+    const struct verify_values *values = line->values;
+    struct humaneval h;
+    struct buf out = {0};
+    if (!humaneval_read(&h, line->args[0], e)) return -1;
+    buf_printf(&out, "%s_results.jsonl", line->args[1]);
+    const bool ok = check_samples(values, &h, line->args[1], values->out ? values->out : buf_cstr(&out), e);
+    buf_free(&out);
+    humaneval_fini(&h);
+    return ok ? 0 : -1;
+}
+
+static const struct option verify_options[] = {
+    {"out", 'o', OPTION_TEXT, offsetof(struct verify_values, out), "FILE",
+     "where the results go (default SAMPLES.jsonl_results.jsonl)", 0, 0},
+    {"seconds", 0, OPTION_REAL, offsetof(struct verify_values, seconds), "S",
+     "CPU time of a program; five times as much by the clock (default 3)", 0.01, 86400},
+    {"memory", 0, OPTION_COUNT, offsetof(struct verify_values, memory_mib), "MIB",
+     "address space of a program in MiB (default 1024)", 64, 1 << 20},
+    {"isolation", 0, OPTION_TEXT, offsetof(struct verify_values, isolation), "LEVEL",
+     "refuse to run below: namespaces (the default), or filtered: seccomp and Landlock are enough", 0, 0},
+    {"workers", 0, OPTION_COUNT, offsetof(struct verify_values, n_workers), "N",
+     "programs at once (default one a core)", 1, 64},
+    {"python", 0, OPTION_TEXT, offsetof(struct verify_values, python), "PROGRAM",
+     "the Python that runs them (default python3); its standard library alone can be imported", 0, 0},
+    {"json", 0, OPTION_FLAG, offsetof(struct verify_values, json), NULL, "one JSON object (docs/json.md)", 0,
+     0},
+};
+
+static const char *const verify_examples[] = {
+    "brood verify HumanEval.jsonl.gz samples.jsonl",
+    "writes samples.jsonl_results.jsonl, prints pass@1, pass@10 and pass@100 as far as there are samples",
+    NULL,
+};
+
+const struct command command_verify = {
+    .name = "verify",
+    .arguments = "TASK SAMPLES.jsonl",
+    .summary = "check existing programs against unit tests, in a sandbox",
+    .about =
+        "Reads HumanEval's problems and samples as published (task_id and completion) and writes each sample "
+        "with \"result\" and \"passed\" added. Programs run in namespaces of their own without network, "
+        "files, "
+        "processes and privileges; the tests run elsewhere and see only the values that come back, so "
+        "neither "
+        "exit status nor output nor anything a program does to its interpreter can pass them. Time is CPU "
+        "time, and a program that runs out of it is tried once more, alone. Equal programs run once.",
+    .examples = verify_examples,
+    .options = verify_options,
+    .n_options = (int)ARRAY_LEN(verify_options),
+    .n_args_min = 2,
+    .n_args_max = 2,
+    .defaults = &(const struct verify_values){.isolation = "namespaces", .seconds = 3, .memory_mib = 1024},
+    .values_bytes = sizeof(struct verify_values),
+    .run = verify_run,
+};
