@@ -11,7 +11,6 @@ import torch
 
 import errors
 import export
-import record
 import task
 import tokenizer
 
@@ -51,8 +50,6 @@ def main():
             ids = prompt + tokenizer.encode(solution + "\n\n")
             reads = [i for i, t in enumerate(ids) if t == tokenizer.BREAK_ID]
             rewards = net_rewards(nets["prm"], ids, reads)
-            assert all(abs(a - b) < 1e-3 for a, b in
-                       zip(rewards, record.step_rewards(nets["prm"], problem.text, [solution])[0]))
             row["prm"].append({"solution": solution, "ids": ids, "reads": reads, "rewards": rewards})
         rows.append(row)
     os.makedirs("golden", exist_ok=True)
