@@ -230,7 +230,7 @@ static const struct search_param params[] = {
 const struct search_strategy search_beam = {
     .name = "beam",
     .summary = "write n steps, keep the n/width that the reward model likes best, go on from those",
-    .source = "Snell et al. 2024 (2408.03314); search-and-learn",
+    .source = "Snell et al. 2024 (2408.03314); REBASE, 2408.00724; particles, 2502.01618",
     .example = "beam:n=16,width=4",
     .needs_reward = true,
     .params = params,
