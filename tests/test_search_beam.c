@@ -28,7 +28,7 @@ struct reference {
     const struct script *script;
     int depth, n_nodes;
     enum aggregate aggregate;
-    bool distinct;
+    int distinct;
     int allocation; /* 0 topk, 1 rebase, 2 particle */
     double softmax, ess;
     int lookahead, n_ahead;
@@ -177,7 +177,8 @@ static void reference_group(struct reference *r, int n_slots, int n_children) {
             int rank = 0, place = 0;
             for (int k = first; k < end; k++) rank += k != i && r->nodes[k].scored && before(r, k, i, first);
             if (!can_go_on(&r->nodes[i])) continue;
-            if (r->allocation == 0 && rank < n_slots) next[i - first] = share + (rank < spare);
+            bool given_up = r->distinct == 2 && is_twin_of_earlier(r, i, first);
+            if (r->allocation == 0 && rank < n_slots && !given_up) next[i - first] = share + (rank < spare);
             for (int k = first; k < end; k++)
                 place += k != i && can_go_on(&r->nodes[k]) && before(r, k, i, first);
             if (is_twin_of_earlier(r, i, first) && !only_twins) continue;
@@ -275,7 +276,8 @@ static void the_tree_is_the_restated_rule_s_in_any_order(void **state) {
     char text[120];
     for (int i = 0; i < 480; i++) {
         struct script script = script_number(i);
-        bool is_dvts = i % 2, distinct = i % 5;
+        bool is_dvts = i % 2;
+        int distinct = i % 5 ? 1 + i / 5 % 2 : 0;
         int n = shapes[i % 12].n, width = shapes[i % 12].width;
         r = (struct reference){.script = &script,
                                .depth = shapes[i % 12].depth,
