@@ -36,6 +36,8 @@ refuses 2 "one of them" solve --file missing.txt "$question"
 printf 'caf\351 au lait' >latin1.txt
 refuses 2 "byte 4 is not UTF-8" solve --file latin1.txt
 refuses 2 "nowhere" solve --policy nowhere "$question"
+refuses 3 "is the server running?" model http://127.0.0.1:1/v1
+refuses 2 "BROOD_API_KEY" solve --policy http://me:secret@127.0.0.1:1/v1 "$question"
 refuses 2 "models/tiny" solve --policy lab:tiny "$question"
 refuses 2 "latin1.txt" solve --policy latin1.txt "$question"
 refuses 2 "lab/models/small" solve --reward lab:small "$question"

@@ -145,6 +145,8 @@ static void servers_say_what_they_are(void **state) {
         struct policy *p = open_or_fail(spec);
         const struct policy_info *info = policy_info(p);
         assert_string_equal(info->kind, "openai");
+        assert_non_null(strstr(info->talks, d == MOCK_CHAT ? "/v1/chat/completions" : "token ids"));
+        assert_int_equal(info->whole_answers_only, d == MOCK_CHAT);
         assert_int_equal(info->n_context, d == MOCK_CHAT ? 0 : MOCK_CONTEXT);
         assert_int_equal(info->n_wanted, SERVER_WINDOW_FIRST);
         memcpy(identities[d], info->identity, sizeof identities[d]);

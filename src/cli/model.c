@@ -10,6 +10,7 @@
 #include "base/share.h"
 #include "cli/commands.h"
 #include "cli/format.h"
+#include "policy/policy.h"
 
 struct model_values {
     bool json;
@@ -147,10 +148,39 @@ static void print_json(const struct model *m, const struct numbers *n) {
     json_decref(o);
 }
 
+/* ---- behind a server ---- */
+
+static int server_run(const char *spec, bool json, struct err *e) {
+    struct policy *p = policy_open(spec, NULL, e);
+    if (!p) return -1;
+    const struct policy_info *info = policy_info(p);
+    if (json) {
+        json_t *o =
+            json_pack("{s:o,s:s,s:s,s:i,s:b}", "path", json_text(str_from(info->name)), "kind", info->kind,
+                      "talks", info->talks, "context", info->n_context, "steps", !info->whole_answers_only);
+        char *line = json_line(o);
+        printf("%s\n", line);
+        free(line);
+        json_decref(o);
+    } else {
+        printf("server       %s\n", info->name);
+        printf("talks        %s\n", info->talks);
+        if (info->n_context > 0) printf("context      %d tokens\n", info->n_context);
+        printf("strategies   %s\n", info->whole_answers_only
+                                        ? "of whole answers alone: sample, greedy; it gives no token ids to "
+                                          "go on from"
+                                        : "all");
+    }
+    policy_close(p);
+    return 0;
+}
+
 /* ---- the command ---- */
 
 static int model_run(const struct command_line *line, struct err *e) {
     const struct model_values *v = line->values;
+    if (strncmp(line->args[0], "http://", 7) == 0 || strncmp(line->args[0], "https://", 8) == 0)
+        return server_run(line->args[0], v->json, e);
     char *path = path_of(line->args[0], e);
     struct model *m = path ? model_open(path, e) : NULL;
     free(path);
@@ -174,6 +204,8 @@ static const char *const model_examples[] = {
     "the bundled small policy",
     "brood model models/Llama-3.2-1B-Instruct",
     "a Hugging Face folder",
+    "brood model http://127.0.0.1:8000/v1",
+    "what a server can be used for (docs/servers.md)",
     NULL,
 };
 
@@ -182,7 +214,8 @@ const struct command command_model = {
     .arguments = "PATH",
     .summary = "what a model is: family, size, tokenizer, chat format, end tokens, FLOP a token",
     .about =
-        "PATH is a Hugging Face folder or lab:NAME. A model that this build cannot run is refused by name.",
+        "PATH is a Hugging Face folder, lab:NAME, or the URL of an OpenAI-compatible server up to /v1. A "
+        "model that this build cannot run is refused by name.",
     .examples = model_examples,
     .options = model_options,
     .n_options = (int)ARRAY_LEN(model_options),

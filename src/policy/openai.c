@@ -410,8 +410,15 @@ static bool parse_spec(const char *spec, char **text, const char *urls[], int *n
 }
 
 static void fill_info(struct openai *p) {
+    static const char *const talks[] = {
+        [WIRE_IDS] = "/v1/completions, token ids both ways",
+        [WIRE_LLAMA] = "/completion (llama-server), token ids both ways",
+        [WIRE_CHAT] = "/v1/chat/completions, text",
+    };
     p->base.info = (struct policy_info){
         .kind = "openai",
+        .talks = talks[p->found.form],
+        .whole_answers_only = p->found.form == WIRE_CHAT,
         .n_context = p->found.n_context,
         .n_wanted = remote_wanted(p->remote),
         .sampling = {.temperature = 1, .top_p = 1},

@@ -93,6 +93,8 @@ struct policy_info {
     int n_context;                   /* 0: no limit known */
     int n_wanted;                    /* jobs in flight that keep it busy */
     struct policy_sampling sampling; /* the model's recommendation */
+    const char *talks;               /* openai: how its servers are talked to; NULL: there are none */
+    bool whole_answers_only;         /* jobs up to the next step cannot be done */
 };
 
 /* spec: lab:NAME, a Hugging Face folder, http://host:port/v1#model, replay:FILE, toy:... An unusable one is

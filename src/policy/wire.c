@@ -179,7 +179,7 @@ static bool take_completion(enum wire_form form, const json_t *answer, const cha
     take_text(&out->text, text);
     if (!take_finish(choice, separator, out, e)) return false;
     if (form == WIRE_IDS &&
-        !take_ids(json_object_get(choice, "token_ids"), (size_t)n_tokens_max + 1, &out->ids, e))
+        !take_ids(json_object_get(choice, "token_ids"), (size_t)n_tokens_max, &out->ids, e))
         return false;
     const double n_counted = count_of(usage, "completion_tokens");
     out->n_tokens = (int)MIN(n_counted > 0 ? n_counted : (double)out->ids.len, (double)n_tokens_max);
@@ -199,7 +199,7 @@ static bool take_llama(const json_t *answer, const char *separator, int n_tokens
     if (json_object_get(answer, "error")) return senseless(e, "an error with status 200");
     if (!json_is_string(text)) return senseless(e, "no content");
     take_text(&out->text, text);
-    if (!take_ids(json_object_get(answer, "tokens"), (size_t)n_tokens_max + 1, &out->ids, e)) return false;
+    if (!take_ids(json_object_get(answer, "tokens"), (size_t)n_tokens_max, &out->ids, e)) return false;
     if (stop && strcmp(stop, "limit") == 0)
         out->finish = POLICY_LENGTH;
     else if (stop && strcmp(stop, "eos") == 0)

@@ -131,9 +131,13 @@ static bool end_trials(struct coordinator *c, struct err *e) {
 
 bool coordinator_step(struct coordinator *c, int *n_active, struct err *e) {
     if (!submit(c, e)) return false;
-    const int policy_did = policy_work(c->policy, 0.05, e);
+    /* A policy behind servers goes on while we score: neither waits for the other. */
+    const bool elsewhere = policy_info(c->policy)->talks != NULL;
+    const bool scores_now = elsewhere && c->reward && reward_in_flight(c->reward) > 0;
+    const int policy_did = policy_work(c->policy, scores_now ? 0 : 0.05, e);
     if (policy_did < 0 || !tell_policy(c, e)) return false;
-    if (c->reward && (policy_did == 0 || reward_in_flight(c->reward) >= COORDINATOR_REWARD_BATCH)) {
+    if (c->reward &&
+        (policy_did == 0 || scores_now || reward_in_flight(c->reward) >= COORDINATOR_REWARD_BATCH)) {
         if (reward_work(c->reward, policy_did ? 0 : 0.05, e) < 0 || !tell_reward(c, e)) return false;
     }
     if (!end_trials(c, e)) return false;
