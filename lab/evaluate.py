@@ -1,4 +1,11 @@
-"""Tables from what record.py kept: accuracy by level, and how well the reward model tells steps apart."""
+"""Tables from recorded runs of Brood: accuracy by level, and how well the reward model tells steps apart.
+
+    brood bench tasks/story.jsonl --policy models/small --reward none --strategy greedy --run work/greedy-small.db
+    brood bench tasks/story.jsonl --policy models/large --reward none --strategy greedy --run work/greedy-large.db
+    brood bench tasks/story.jsonl --policy models/small --reward models/prm --strategy sample:n=64 --run work/test.db
+    for r in greedy-small greedy-large test; do brood report --jsonl work/$r.db > work/$r.jsonl; done
+    evaluate.py
+"""
 import json
 from collections import Counter, defaultdict
 from math import comb, prod, sqrt
@@ -99,24 +106,27 @@ def apart(tasks, written, rewards):
     return {key: (wins / total, total) for key, (wins, total) in sorted(sums.items(), key=lambda p: str(p[0]))}
 
 
+def read_run(name):
+    """{problem id: its recorded solutions}"""
+    lines = map(json.loads, open(f"work/{name}.jsonl"))
+    return {line["problem"]: line["solutions"] for line in lines if "problem" in line}
+
+
 def main():
-    written, tasks = json.load(open("work/samples.json")), list(task.read("tasks/story.jsonl"))
-    try:
-        rewards = json.load(open("work/scores.json"))
-    except FileNotFoundError:
-        rewards = None
-    columns = {}
+    tasks, run, columns = list(task.read("tasks/story.jsonl")), read_run("test"), {}
     for name in ("small", "large"):
-        columns[f"greedy {name}"] = [problems.answer_of(s[0]) == p.answer for (_, p), s in zip(tasks, written[name])]
-    found = [rates(p, s, rewards and rewards[i]) for i, ((_, p), s) in enumerate(zip(tasks, written["samples"]))]
+        greedy = read_run(f"greedy-{name}")
+        columns[f"greedy {name}"] = [problems.answer_of(greedy[i][0]["text"]) == p.answer for i, p in tasks]
+    written = [[s["text"] for s in run[i]] for i, _ in tasks]
+    rewards = [[s["rewards"] for s in run[i]] for i, _ in tasks]
+    found = [rates(p, s, r) for (_, p), s, r in zip(tasks, written, rewards)]
     for measure in found[0]:
         columns[measure] = [f[measure] for f in found]
-    print(f"{len(tasks)} problems, {len(written['samples'][0])} samples at temperature {written['temperature']}\n")
+    print(f"{len(tasks)} problems, {len(written[0])} samples\n")
     print(table(columns, [p.level for _, p in tasks]))
-    if rewards:
-        print("\nSame prefix, right against wrong step (AUC, pairs):")
-        for level, (auc, count) in apart(tasks, written["samples"], rewards).items():
-            print(f"level {level}: {auc:.3f} ({count})")
+    print("\nSame prefix, right against wrong step (AUC, pairs):")
+    for level, (auc, count) in apart(tasks, written, rewards).items():
+        print(f"level {level}: {auc:.3f} ({count})")
 
 
 if __name__ == "__main__":
