@@ -66,6 +66,13 @@ static bool allow(scmp_filter_ctx f, const int *calls, size_t n) {
     return ok;
 }
 
+/* Allows a call where (argument & mask) == value. */
+static bool allow_where(scmp_filter_ctx f, int call, unsigned arg, scmp_datum_t mask, scmp_datum_t value) {
+    const struct scmp_arg_cmp where = {
+        .arg = arg, .op = SCMP_CMP_MASKED_EQ, .datum_a = mask, .datum_b = value};
+    return seccomp_rule_add_array(f, SCMP_ACT_ALLOW, call, 1, &where) == 0;
+}
+
 static bool add_rules(scmp_filter_ctx f, bool namespaces, bool processes) {
     const scmp_datum_t new_spaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
                                     CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_PTRACE;
@@ -74,14 +81,12 @@ static bool add_rules(scmp_filter_ctx f, bool namespaces, bool processes) {
     if (namespaces) ok &= allow(f, in_pid_namespace, ARRAY_LEN(in_pid_namespace));
     if (processes) ok &= allow(f, with_processes, ARRAY_LEN(with_processes));
     for (size_t i = 0; i < ARRAY_LEN(terminal_free); i++)
-        ok &= seccomp_rule_add(f, SCMP_ACT_ALLOW, CALL(ioctl), 1,
-                               SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, terminal_free[i])) == 0;
+        ok &= allow_where(f, CALL(ioctl), 1, 0xffffffff, terminal_free[i]);
     for (size_t i = 0; i < ARRAY_LEN(prctls); i++)
-        ok &= seccomp_rule_add(f, SCMP_ACT_ALLOW, CALL(prctl), 1, SCMP_A0(SCMP_CMP_EQ, prctls[i])) == 0;
-    ok &= seccomp_rule_add(f, SCMP_ACT_ALLOW, CALL(prlimit64), 1, SCMP_A0(SCMP_CMP_EQ, 0)) == 0;
-    const struct scmp_arg_cmp thread = SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD),
-                              plain = SCMP_A0(SCMP_CMP_MASKED_EQ, new_spaces, 0);
-    ok &= seccomp_rule_add(f, SCMP_ACT_ALLOW, CALL(clone), 1, processes ? plain : thread) == 0;
+        ok &= allow_where(f, CALL(prctl), 0, 0xffffffff, prctls[i]);
+    ok &= allow_where(f, CALL(prlimit64), 0, 0xffffffff, 0); /* its own alone */
+    ok &= processes ? allow_where(f, CALL(clone), 0, new_spaces, 0)
+                    : allow_where(f, CALL(clone), 0, CLONE_THREAD, CLONE_THREAD);
     /* Its arguments cannot be seen; the C library then falls back to clone. */
     return ok && seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), CALL(clone3), 0) == 0;
 }

@@ -17,35 +17,42 @@ PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 4, 2
 
 # ---- messages
 
-def read_exactly(line, n):
-    parts = []
-    while n:
-        part = line.recv(min(n, 1 << 16))
-        if not part:
-            raise EOFError
-        parts.append(part)
-        n -= len(part)
-    return b''.join(parts)
+class Line:
+    """A socket. `ahead`: it is read further than asked for, which saves calls; not where descriptors come with it."""
+
+    def __init__(self, fd, ahead=False):
+        self.socket, self.ahead, self.have = socket.socket(fileno=fd), ahead, b''
+        self.fileno, self.sendall, self.close = self.socket.fileno, self.socket.sendall, self.socket.close
+
+    def take(self, n):
+        if len(self.have) < n:
+            parts, n_have = [self.have], len(self.have)
+            while n_have < n:
+                part = self.socket.recv(1 << 16 if self.ahead else min(n - n_have, 1 << 16))
+                if not part:
+                    raise EOFError
+                parts.append(part)
+                n_have += len(part)
+            self.have = b''.join(parts)
+        taken, self.have = self.have[:n], self.have[n:]
+        return taken
 
 
 def receive(line, with_fd=False):
     fd = -1
     if with_fd:  # one descriptor comes with the first byte
-        head, ancillary, _, _ = line.recvmsg(1, socket.CMSG_SPACE(4))
-        if not head:
+        line.have, ancillary, _, _ = line.socket.recvmsg(1, socket.CMSG_SPACE(4))
+        if not line.have:
             raise EOFError
         for level, kind, data in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 fds = array.array('i')
                 fds.frombytes(data[:4])
                 fd = fds[0]
-        head += read_exactly(line, 3)
-    else:
-        head = read_exactly(line, 4)
-    n, = struct.unpack('<I', head)
+    n, = struct.unpack('<I', line.take(4))
     if n > MESSAGE_MAX:
         raise EOFError
-    return json.loads(read_exactly(line, n)), fd
+    return json.loads(line.take(n)), fd
 
 
 def send(line, message):
@@ -203,9 +210,7 @@ def become_candidate(config, job, ruleset):
         if syscall(SYS[1], header, none):
             raise OSError('capset')
     libc.close_range(4, 0xffffffff, 0)
-    program = bytes.fromhex(config['filter_processes' if limits['n_processes'] else 'filter'])
-    buffer = ctypes.create_string_buffer(program, len(program))
-    head = struct.pack('@HP', len(program) // 8, ctypes.addressof(buffer))
+    head, _ = config['filter_processes' if limits['n_processes'] else 'filter']
     if libc.prctl(PR_SET_SECCOMP, 2, head, 0, 0):
         raise OSError('seccomp')
 
@@ -218,7 +223,7 @@ def candidate(config, job, ruleset, fd):
         os.write(3, b'\xff\xff\xff\xff' + repr(e).encode())  # the judge reads a length that is none
         os._exit(99)
     try:
-        line = socket.socket(fileno=3)
+        line = Line(3, True)
         program, entry_point = job['program'], job['entry_point']
         config.clear()
         job.clear()
@@ -331,8 +336,17 @@ def watch(line, job, pid):
             'memory': usage.ru_maxrss * 1024}
 
 
+def prepare_filter(hexadecimal):
+    program = bytes.fromhex(hexadecimal)
+    buffer = ctypes.create_string_buffer(program, len(program))
+    return struct.pack('@HP', len(program) // 8, ctypes.addressof(buffer)), buffer
+
+
 def keeper(line, config):
     tmp = Tmp(config)
+    for name in ('filter', 'filter_processes'):
+        if name in config:
+            config[name] = prepare_filter(config[name])
     flags = signal.SIGCHLD | (CLONE_NEWPID if config['namespaces'] else 0)
     send(line, {'ready': True, 'landlock': tmp.ruleset >= 0})
     gc.collect()
@@ -366,7 +380,7 @@ class Candidate:
     """Stands for the program's function in the tests."""
 
     def __init__(self, fd, name):
-        self.line, self.n_calls, self.gone, self.unsupported = socket.socket(fileno=fd), 0, None, None
+        self.line, self.n_calls, self.gone, self.unsupported = Line(fd, True), 0, None, None
         self.__name__ = self.__qualname__ = name
 
     def hear(self):
@@ -476,7 +490,7 @@ def main():
     sys.path[:] = [path for path in sys.path if path]
     _quit = _sitebuiltins.Quitter('quit', 'Ctrl-D')
     builtins.quit, builtins.exit = _quit, _sitebuiltins.Quitter('exit', 'Ctrl-D')
-    keeper_line, judge_line = socket.socket(fileno=3), socket.socket(fileno=4)
+    keeper_line, judge_line = Line(3), Line(4)
     config, _ = receive(keeper_line)
     if not SYS:
         send(keeper_line, {'error': 'no system call numbers for ' + os.uname().machine})

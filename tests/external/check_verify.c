@@ -107,7 +107,9 @@ static void check_canonical(struct verify *v, struct humaneval *h, const char *p
            n_empty_failed, n_mutants_failed);
     check(n == 164 && n_right == n, "canonical solutions pass");
     check(n_empty_failed == n, "solutions that return None fail");
-    check(n_mutants > 150 && n_mutants_failed == n, "mutated solutions fail");
+    /* HumanEval/137: no test has its first argument the larger, where the mutant differs. */
+    check(n_mutants > 150 && n_mutants_failed == n - 1,
+          "mutated solutions fail, but for one that no test reaches");
     json_decref(results);
     buf_free(&samples);
     buf_free(&mutant);
