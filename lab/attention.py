@@ -1,7 +1,7 @@
 """Causal attention for training: bfloat16 products, float32 softmax, blocks that stay in the cache.
 
-Only the keys that a block of queries may see are touched. Gradients are written by hand; `python3 attention.py` compares
-them with PyTorch's own.
+Only the keys that a block of queries may see are touched. Gradients are written by hand; `python3 attention.py`
+compares them with PyTorch's own.
 """
 import torch
 
@@ -32,7 +32,8 @@ class Causal(torch.autograd.Function):
         for n, t in blocks(rows, group, length):
             some = q16[n, :, t].reshape(-1, group * (t.stop - t.start), head)
             scores = torch.bmm(some, k16[n, : t.stop].transpose(1, 2)).float()
-            scores = scores.view(-1, group, t.stop - t.start, t.stop).add_(hidden[n if len(hidden) > 1 else slice(1), None, t, : t.stop])
+            unseen = hidden[n if len(hidden) > 1 else slice(1), None, t, : t.stop]
+            scores = scores.view(-1, group, t.stop - t.start, t.stop).add_(unseen)
             share = scores.softmax(-1).bfloat16().view(-1, group * (t.stop - t.start), t.stop)
             kept.append(share)
             out[n, :, t] = torch.bmm(share, v16[n, : t.stop]).view(-1, group, t.stop - t.start, head).float()

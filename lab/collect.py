@@ -1,8 +1,9 @@
-"""Steps that the small policy writes after right prefixes of training problems: food for the reward model.
+r"""Steps that the small policy writes after right prefixes of training problems: food for the reward model.
 Brood itself does the writing.
 
     collect.py draw --problems 4000          work/train.jsonl
-    brood bench work/train.jsonl --policy models/small --reward none --strategy sample:n=12,temperature=1 --run work/train.db
+    brood bench work/train.jsonl --policy models/small --reward none --strategy sample:n=12,temperature=1 \
+        --run work/train.db
     brood report --jsonl work/train.db > work/train-run.jsonl
     collect.py harvest                       work/steps.json
 """

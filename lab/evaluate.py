@@ -9,7 +9,7 @@
 import json
 from collections import Counter, defaultdict
 from math import comb, prod, sqrt
-from statistics import mean
+from statistics import mean, stdev
 
 import problems
 import task
@@ -22,6 +22,12 @@ def interval(successes):
     """Share and 95 % half width (Wilson's interval is close to it at these counts; shares may be fractions)."""
     n, p = len(successes), mean(successes)
     return p, 1.96 * sqrt(max(p * (1 - p), 1e-9) / n)
+
+
+def difference(a, b):
+    """Mean difference of two measures on the same problems and its 95 % half width."""
+    gaps = [float(x) - float(y) for x, y in zip(a, b)]
+    return mean(gaps), 1.96 * stdev(gaps) / sqrt(len(gaps))
 
 
 def passed(right, k):
@@ -53,16 +59,16 @@ def rates(problem, solutions, rewards):
     right = [a == problem.answer for a in answers]
     found = {}
     for k in SIZES:
-        if k > len(answers):
-            continue
         found[f"pass@{k}"], found[f"strict pass@{k}"] = passed(right, k), passed(strict, k)
         parts = groups(len(answers), k)
 
         def rate(rule, weights):
             return mean(rule([answers[i] for i in g], [weights[i] for i in g]) == problem.answer for g in parts)
 
+        if k == 1:
+            continue
         found[f"majority@{k}"] = rate(chosen, [1] * len(answers))
-        for name, aggregate in AGGREGATES.items() if rewards else ():
+        for name, aggregate in AGGREGATES.items():
             weights = [aggregate(r) for r in rewards]
             found[f"best@{k} {name}"] = rate(best, weights)
             found[f"weighted@{k} {name}"] = rate(chosen, weights)
@@ -124,6 +130,10 @@ def main():
         columns[measure] = [f[measure] for f in found]
     print(f"{len(tasks)} problems, {len(written[0])} samples\n")
     print(table(columns, [p.level for _, p in tasks]))
+    for better, worse in (("majority@64", "greedy small"), ("weighted@64 min", "majority@64"),
+                          ("weighted@64 min", "greedy large")):
+        gap, half = difference(columns[better], columns[worse])
+        print(f"{better} - {worse}: {gap:+.3f}+-{half:.3f}")
     print("\nSame prefix, right against wrong step (AUC, pairs):")
     for level, (auc, count) in apart(tasks, written, rewards).items():
         print(f"level {level}: {auc:.3f} ({count})")

@@ -85,15 +85,13 @@ class Attention(nn.Module):
         self.v_proj = weights(s.kv_heads * s.head, s.width)
         self.o_proj = weights(s.width, s.heads * s.head, 0.5 * s.width ** -0.5)
 
-    def forward(self, x, batch, rope, mask, cache, fast):
-        """x [B*T, width]; cache, when given, holds the keys and values so far and is extended."""
+    def forward(self, x, batch, rope, mask, fast):
+        """x [B*T, width]"""
         s = self.s
         joint = product(x, torch.cat((self.q_proj.weight, self.k_proj.weight, self.v_proj.weight)), fast)
         joint = joint.view(batch, -1, s.heads + 2 * s.kv_heads, s.head).transpose(1, 2)
         turned = rotate(joint[:, : s.heads + s.kv_heads], *rope)
         q, k, v = turned[:, : s.heads], turned[:, s.heads :], joint[:, s.heads + s.kv_heads :]
-        if cache is not None:
-            k, v = cache.extend(self, k, v)
         group, length = s.heads // s.kv_heads, q.shape[2]
         if fast:
             q = (q * s.head ** -0.5).reshape(batch * s.kv_heads, group, length, s.head)
@@ -133,8 +131,8 @@ class Layer(nn.Module):
         self.input_layernorm = Norm(s.width, s.epsilon)
         self.post_attention_layernorm = Norm(s.width, s.epsilon)
 
-    def forward(self, x, batch, rope, mask, cache, fast):
-        x = x + self.self_attn(self.input_layernorm(x), batch, rope, mask, cache, fast)
+    def forward(self, x, batch, rope, mask, fast):
+        x = x + self.self_attn(self.input_layernorm(x), batch, rope, mask, fast)
         return x + self.mlp(self.post_attention_layernorm(x), fast)
 
 
@@ -166,57 +164,27 @@ class Llama(nn.Module):
             self._rope = angles.cos(), angles.sin()
         return tuple(t[places].unsqueeze(1) for t in self._rope)
 
-    def hidden(self, ids, cache=None, fast=False, tree=None):
+    def hidden(self, ids, fast=False, tree=None):
         """Final normed states [B*T, width] of ids [B, T].
 
-        Rows are padded at the right, or at the left with a cache that knows; tree = (places [B, T], mask [B, T, T])
-        says where every token stands and what it may not see, when a row is not one plain text.
+        Rows are padded at the right; tree = (places [B, T], mask [B, T, T]) says where every token stands and what it
+        may not see, when a row is not one plain text.
         """
         batch, length = ids.shape
-        first = cache.length if cache is not None else 0
         if tree is not None:
             places, mask = tree
         else:
-            places = torch.arange(first, first + length)[None]
-            mask = torch.full((1, length, first + length), float("-inf")).triu(first + 1)
-        if cache is not None and cache.padding is not None:
-            mask = cache.padding[:, :, : first + length] + mask
+            places = torch.arange(length)[None]
+            mask = torch.full((1, length, length), float("-inf")).triu(1)
         rope = self.rope(places)
         mask = mask if fast else mask.unsqueeze(1)
         x = self.model.embed_tokens(ids).view(batch * length, -1)
         for layer in self.model.layers:
-            x = layer(x, batch, rope, mask, cache, fast)
-        if cache is not None:
-            cache.length += length
+            x = layer(x, batch, rope, mask, fast)
         return self.model.norm(x)
 
     def logits(self, states, fast=False):
         return product(states, self.model.embed_tokens.weight, fast)
-
-
-class Cache:
-    """Keys and values of a batch; rows start with padding where `padding` [B, first length] says so."""
-
-    def __init__(self, capacity, padding=None):
-        self.capacity, self.length, self.store, self.padding = capacity, 0, {}, None
-        if padding is not None:
-            self.padding = torch.zeros(padding.shape[0], 1, capacity)
-            self.padding[:, 0, : padding.shape[1]] = padding.float() * -1e9
-
-    def extend(self, owner, k, v):
-        if owner not in self.store:
-            space = k.shape[0], k.shape[1], self.capacity, k.shape[3]
-            self.store[owner] = torch.zeros(space), torch.zeros(space)
-        end = self.length + k.shape[2]
-        for room, new in zip(self.store[owner], (k, v)):
-            room[:, :, self.length : end] = new
-        return tuple(room[:, :, :end] for room in self.store[owner])
-
-    def keep(self, rows):
-        """Makes these rows (with repetition) the batch."""
-        self.store = {o: tuple(t[rows] for t in pair) for o, pair in self.store.items()}
-        if self.padding is not None:
-            self.padding = self.padding[rows]
 
 
 def count(model):

@@ -1,11 +1,10 @@
-"""Ways of computing the same thing agree: with a cache, padded at the left, as a tree, and in bfloat16 (about)."""
+"""Ways of computing the same thing agree: a tree and its branches alone, float32 and (about) bfloat16."""
 import random
 
 import torch
 
 import model
 import problems
-import tokenizer
 import train_prm
 import trees
 
@@ -13,7 +12,7 @@ import trees
 def example():
     rng = random.Random(5)
     problem, wrong = train_prm.invented(rng)
-    return problem, train_prm.tree(rng, problem, wrong)
+    return train_prm.tree(rng, problem, wrong)
 
 
 def close(a, b, bound=1e-4):
@@ -34,18 +33,6 @@ def test_tree(net, tree):
     assert (fast - states).norm() / states.norm() < 0.03
 
 
-@torch.no_grad()
-def test_cache(net, problem):
-    """Token by token, with padding before it, equals the whole text at once."""
-    ids = tokenizer.encode(tokenizer.prompt(problem.text) + problem.solution())
-    whole = net.hidden(torch.tensor([ids]))
-    padding = torch.tensor([[True] * 3 + [False] * (len(ids) - 5)])
-    cache = model.Cache(len(ids) + 3, padding)
-    first = net.hidden(torch.tensor([[tokenizer.END_ID] * 3 + ids[:-2]]), cache)
-    rest = [net.hidden(torch.tensor([[t]]), cache) for t in ids[-2:]]
-    close(whole, torch.cat((first[3:], *rest)))
-
-
 def test_judge():
     problem = problems.make(random.Random(8), 4)
     steps = problem.solution(random.Random(2)).split("\n\n")
@@ -59,9 +46,7 @@ def test_judge():
 def main():
     torch.manual_seed(1)
     net = model.Llama(model.SHAPES["prm"])
-    problem, tree = example()
-    test_tree(net, tree)
-    test_cache(net, problem)
+    test_tree(net, example())
     test_judge()
     print("model: all equal")
 

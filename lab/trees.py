@@ -1,7 +1,7 @@
 """Many steps of one problem read in a single pass: the gold solution is the trunk, other steps branch off it.
 
-A branch sees the trunk up to where it leaves, and itself; its positions go on from there. So every branch is read just as
-if it had been written after that prefix, at a fraction of the cost.
+A branch sees the trunk up to where it leaves, and itself; its positions go on from there. So every branch is read just
+as if it had been written after that prefix, at a fraction of the cost.
 """
 from dataclasses import dataclass, field
 
@@ -18,7 +18,7 @@ class Tree:
     start: list = field(default_factory=list)
     limit: list = field(default_factory=list)
     reads: list = field(default_factory=list)        # (index of a step's last token, label, weight)
-    digits: list = field(default_factory=list)       # (index of a token inside a step, 1 while the step can still be right)
+    digits: list = field(default_factory=list)       # (index of a token in a step, 1 while that can still be right)
     learnt: list = field(default_factory=list)       # indices whose next token the language model learns
 
     def append(self, ids, place, start, limit):
