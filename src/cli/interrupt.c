@@ -3,22 +3,32 @@
 
 #include <signal.h>
 
+#include "base/clock.h"
+
 static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+static const double same_seconds = 0.5;
 static void (*stop_call)(void *ctx);
 static void *stop_ctx;
 static volatile sig_atomic_t came;
+static volatile double came_at;
 
+/* Some senders signal a process and then its group: what comes at once is one interruption. */
 static void on_signal(int number) {
-    UNUSED(number);
-    came = 1;
-    stop_call(stop_ctx);
+    if (!came) {
+        came = 1;
+        came_at = clock_seconds();
+        stop_call(stop_ctx);
+    } else if (clock_seconds() - came_at > same_seconds) {
+        signal(number, SIG_DFL);
+        raise(number);
+    }
 }
 
 void interrupt_catch(void (*stop)(void *ctx), void *ctx) {
     stop_call = stop;
     stop_ctx = ctx;
     came = 0;
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND | SA_RESTART};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     for (size_t i = 0; i < ARRAY_LEN(signals); i++) sigaction(signals[i], &action, NULL);
 }
 

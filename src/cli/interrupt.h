@@ -1,5 +1,5 @@
-/* interrupt.h - Ctrl-C asks for a good end; a second one ends the program at once. SIGTERM and SIGHUP
- * likewise. */
+/* interrupt.h - Ctrl-C asks for a good end; a second one, half a second later or more, ends the program at
+ * once. SIGTERM and SIGHUP likewise. */
 #ifndef BROOD_CLI_INTERRUPT_H
 #define BROOD_CLI_INTERRUPT_H
 
