@@ -12,7 +12,7 @@ import torch
 import model
 import tokenizer
 
-TEMPERATURE = 0.8
+TEMPERATURE = 0.6
 
 
 def config(shape):
