@@ -22,6 +22,7 @@ struct canvas {
     double doublings;      /* from the left to the right end */
     unsigned char *cells;
     bool utf8, colours;
+    const char *const *marks, *const *lines; /* [CHART_SERIES_MAX] */
 };
 
 static const char *const utf8_marks[CHART_SERIES_MAX] = {"●", "■", "▲", "◆", "○", "□", "△", "◇"};
@@ -111,8 +112,8 @@ static void draw(const struct canvas *c, const struct chart_series *series, int 
 static const char *glyph(const struct canvas *c, int what) {
     if (what == 0) return " ";
     if (what >= CELL_DOT) return c->utf8 ? "·" : ".";
-    if (what >= CELL_LINE) return (c->utf8 ? utf8_lines : ascii_lines)[what - CELL_LINE];
-    return c->utf8 ? utf8_marks[what - 1] : ascii_marks[what - 1];
+    if (what >= CELL_LINE) return c->lines[what - CELL_LINE];
+    return c->marks[what - 1];
 }
 
 static int series_of(int what) {
@@ -184,6 +185,8 @@ void chart_print(const struct chart_series *series, int n_series, int n_columns,
                        .n_rows = CHART_ROWS,
                        .utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0,
                        .colours = colours};
+    c.marks = c.utf8 ? utf8_marks : ascii_marks;
+    c.lines = c.utf8 ? utf8_lines : ascii_lines;
     c.cells = mem_zalloc((size_t)(c.n_columns * c.n_rows), sizeof *c.cells);
     set_limits(&c, series, n_series);
     draw(&c, series, n_series);

@@ -174,7 +174,7 @@ void curves_first_k(const struct curves_set *s, enum curves_measure m, enum aggr
 
 int curves_ks(int n_max, int ks[32]) {
     int n = 0;
-    for (int k = 1; k > 0 && k < n_max && n < 31; k *= 2) ks[n++] = k;
+    for (int64_t k = 1; k < n_max && n < 31; k *= 2) ks[n++] = (int)k;
     if (n_max > 0) ks[n++] = n_max;
     return n;
 }
