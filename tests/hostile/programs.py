@@ -493,7 +493,7 @@ def f(x):
 ### home: failed
 import os
 def f(x):
-    found = [p for p in ('/home', '/root/.bashrc', '/root/.ssh', '/work', '/var', '/etc/shadow', '/run') if os.path.exists(p)]
+    found = [p for p in ('/home', '/root/.bashrc', '/root/.ssh', '/var', '/etc/shadow', '/run') if os.path.exists(p)]
     return x if not found else x + 1
 
 ### writes outside: failed OSError
