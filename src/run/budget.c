@@ -57,7 +57,9 @@ int ledger_grant(struct ledger *l, int n_tokens_wanted, double flops_per_token, 
     const double n = fmin(room(l->budget.tokens, l->spent_tokens, l->reserved_tokens, 1),
                           room(l->budget.flops, l->spent_flops, l->reserved_flops, flops_per_token));
     if (n < n_tokens_wanted && l->n_settled < l->n_entries) return BUDGET_WAIT;
-    if (n < 1) return BUDGET_SPENT;
+    /* What is left is worth granting if it would do for a job like those before: else it makes a stub. */
+    const double usual = l->n_entries ? l->spent_tokens / (double)l->n_entries : 1;
+    if (n < n_tokens_wanted && n < fmax(1, usual)) return BUDGET_SPENT;
     const int granted = n < n_tokens_wanted ? (int)n : n_tokens_wanted;
     MEM_GROW(l->entries, l->cap, l->n_entries + 1);
     *entry = l->n_entries++;

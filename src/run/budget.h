@@ -9,7 +9,8 @@
  *
  * A job gets all it wants as soon as the worst case of those before it leaves that much (the real cost then
  * leaves at least as much); otherwise it waits until all of them are settled (BUDGET_WAIT) and gets what is
- * left. Seconds cannot replay; the coordinator stops a search at its deadline.
+ * left, unless that is less than a job has used on average: then the budget counts as spent. Seconds cannot
+ * replay; the coordinator stops a search at its deadline.
  */
 #ifndef BROOD_BUDGET_H
 #define BROOD_BUDGET_H
