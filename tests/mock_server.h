@@ -396,4 +396,13 @@ static inline void mock_stop(struct mock *m) {
     free(m);
 }
 
+/* Requests since this was last asked. */
+static inline int mock_take_requests(struct mock *m) {
+    pthread_mutex_lock(&m->lock);
+    const int n = m->n_requests;
+    m->n_requests = 0;
+    pthread_mutex_unlock(&m->lock);
+    return n;
+}
+
 #endif

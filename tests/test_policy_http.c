@@ -516,12 +516,12 @@ static void another_server_takes_over(void **state) {
     const struct mock_options o = {.dialect = MOCK_LLAMA, .chain = CHAIN};
     struct mock *a = mock_start(&o), *b = mock_start(&o);
     char *expected = records_of(task, spec_of(a), "beam:n=4,width=2");
-    a->n_requests = 0;
+    mock_take_requests(a);
     snprintf(spec, sizeof spec, "http://127.0.0.1:%d/v1,http://127.0.0.1:%d/v1#toy", a->port, b->port);
     struct run *r = open_run(task, spec, ":memory:", "beam:n=4,width=2");
     struct run_progress progress;
     for (int i = 0; i < 2; i++) assert_true(run_step(r, &progress, &e));
-    assert_true(a->n_requests > 0 && b->n_requests > 0);
+    assert_true(mock_take_requests(a) > 0 && mock_take_requests(b) > 0);
     mock_stop(b);
     char *got = finish_run(r);
     assert_string_equal(expected, got);
