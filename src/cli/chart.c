@@ -34,7 +34,7 @@ static const int colour_codes[CHART_SERIES_MAX] = {36, 33, 32, 35, 31, 34, 37, 9
 int chart_columns(void) {
     struct winsize w = {0};
     if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) != 0 || w.ws_col == 0) return 80;
-    return MIN(MAX(w.ws_col, 60), 100);
+    return MIN(MAX(w.ws_col - 20, 60), 100); /* the axis has its name beside it */
 }
 
 bool chart_colours(void) {

@@ -14,7 +14,8 @@ struct table {
 
 void table_init(struct table *t, int n_columns);
 void table_cell(struct table *t, const char *format, ...) PRINTF_LIKE(2, 3);
-/* Prints with two spaces before every column, and forgets the cells. */
+/* Prints with two spaces before every column, and forgets the cells. On a terminal that is too narrow,
+ * columns that do not fit follow below, with the first one beside them again. */
 void table_print(struct table *t, FILE *out);
 
 #endif
