@@ -66,10 +66,6 @@ bool coordinator_add(struct coordinator *c, const struct coordinator_problem *p,
     return true;
 }
 
-int coordinator_in_flight(const struct coordinator *c) {
-    return policy_in_flight(c->policy) + (c->reward ? reward_in_flight(c->reward) : 0);
-}
-
 bool coordinator_hungry(const struct coordinator *c) {
     return policy_in_flight(c->policy) < policy_info(c->policy)->n_wanted;
 }

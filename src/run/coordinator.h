@@ -87,7 +87,4 @@ MUST bool coordinator_step(struct coordinator *c, int *n_active, struct err *e);
 /* Ends every search now with what it has (RUN_STOPPED). */
 MUST bool coordinator_stop(struct coordinator *c, struct err *e);
 
-/* Jobs in flight and work really done, repetitions included. */
-int coordinator_in_flight(const struct coordinator *c);
-
 #endif

@@ -476,7 +476,6 @@ bool trial_end(struct trial *t, struct err *e) {
         .failure = t->failure,
         .seconds = clock_seconds() - t->started,
     };
-    t->ended = true;
     const bool ok = coordinator_event(t->owner, &event, e);
     solutions_free(s);
     return ok;

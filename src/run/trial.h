@@ -32,7 +32,6 @@ struct trial {
     struct ledger ledger;
     struct search_ask *held; /* [n_held] expansions that wait for their budget, in the order asked */
     size_t n_held, cap_held;
-    bool ended;
     enum run_why why;
     double deadline, started;
     int n_in_flight;

@@ -100,7 +100,6 @@ struct search_ask {
     int n_tokens_max;                /* EXPAND: > 0 */
     float temperature, top_p, min_p; /* EXPAND */
     int top_k;
-    int priority; /* lower first among all open asks of all searches; 0 as a rule */
 };
 
 enum search_finish { SEARCH_STEP, SEARCH_END, SEARCH_LENGTH, SEARCH_FAILED };
