@@ -81,7 +81,8 @@ static struct search_spec script_spec(const char *text) {
 
 static struct search *script_search(const char *text) {
     struct search_spec spec = script_spec(text);
-    struct search_context context = {SCRIPT_PROBLEM_KEY, true, SCRIPT_TOKENS_MAX};
+    struct search_context context = {
+        .problem_key = SCRIPT_PROBLEM_KEY, .has_reward = true, .n_tokens_answer_max = SCRIPT_TOKENS_MAX};
     struct err e;
     struct search *s = search_new(&spec, &context, &e);
     ASSERT(s);

@@ -81,7 +81,7 @@ static void unknown_names_and_bad_values_are_refused_helpfully(void **state) {
 static void what_nobody_set_is_recommended_or_missed(void **state) {
     UNUSED(state);
     struct search_spec spec;
-    struct search_context context = {1, false, 10};
+    struct search_context context = {.problem_key = 1, .has_reward = false, .n_tokens_answer_max = 10};
     struct err e;
     assert_true(search_spec_parse(&spec, "sample:top_p=0.5", &e));
     assert_null(search_new(&spec, &context, &e));
@@ -220,7 +220,8 @@ static void samples_are_written_once_and_scored_if_they_ended(void **state) {
     buf_free(&run.dump);
 
     struct search_spec spec = script_spec("sample:n=3,temperature=0.5,top_p=0.9,min_p=0.125,top_k=7");
-    struct search_context context = {SCRIPT_PROBLEM_KEY, false, 9};
+    struct search_context context = {
+        .problem_key = SCRIPT_PROBLEM_KEY, .has_reward = false, .n_tokens_answer_max = 9};
     struct err e;
     struct search *s = search_new(&spec, &context, &e);
     struct search_ask ask;
@@ -265,7 +266,7 @@ static void dropped_asks_are_closed_or_withdrawn(void **state) {
         .size = sizeof(struct search), .init = hasty_init, .told_node = hasty_told, .told_score = hasty_told};
     const struct search_strategy strategy = {.name = "hasty", .ops = &ops};
     struct search_spec spec = {.strategy = &strategy};
-    struct search_context context = {1, false, 10};
+    struct search_context context = {.problem_key = 1, .has_reward = false, .n_tokens_answer_max = 10};
     struct search_told told = {.finish = SEARCH_END, .n_tokens = 1, .answer_class = 0};
     struct search_ask ask;
     struct err e;
@@ -313,7 +314,7 @@ static void a_dropped_branch_closes_all_that_is_open_below_it(void **state) {
                                    .told_score = branchy_told};
     const struct search_strategy strategy = {.name = "branchy", .ops = &ops};
     struct search_spec spec = {.strategy = &strategy};
-    struct search_context context = {1, true, 10};
+    struct search_context context = {.problem_key = 1, .has_reward = true, .n_tokens_answer_max = 10};
     struct search_told step = {.finish = SEARCH_STEP, .n_tokens = 1, .answer_class = -1};
     struct search_ask ask;
     struct err e;

@@ -91,7 +91,8 @@ static void judge(const struct tree *t, struct outcome *out) {
 }
 
 static struct outcome play(const struct search_spec *spec, uint64_t seed) {
-    const struct search_context context = {rng_child(1234, seed), true, 1000};
+    const struct search_context context = {
+        .problem_key = rng_child(1234, seed), .has_reward = true, .n_tokens_answer_max = 1000};
     struct place places[NODES_MAX] = {{0}};
     struct outcome out = {0};
     struct search_ask ask;

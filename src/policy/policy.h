@@ -54,13 +54,28 @@ struct policy_sampling {
 
 enum policy_until { POLICY_UNTIL_STEP, POLICY_UNTIL_END };
 
+/* What is put before the text of a job. It is read, not sampled, and charged as tokens read. The words are
+ * the policy's: options may replace them; a chat model is asked in a new user's turn to revise. A lead may
+ * follow a prefix that ended: the end token is taken back where the text goes on (WAIT, ANSWER, and REVISE
+ * without turns). */
+enum policy_lead {
+    POLICY_LEAD_NONE,
+    POLICY_LEAD_REVISE, /* look at the solution above again and write a whole new one; `feedback` says what is
+                           wrong */
+    POLICY_LEAD_WAIT,   /* the thought goes on: "Wait" (s1, Muennighoff et al. 2025, 2501.19393) */
+    POLICY_LEAD_ANSWER, /* the thought ends here; now the answer */
+};
+
 struct policy_job {
     uint64_t id; /* the caller's, unique among jobs in flight */
     struct policy_prefix *from;
     uint64_t key; /* of the new node: decides its random numbers */
     int index;    /* which child of `from` this is, from 0 */
     enum policy_until until;
-    int n_tokens_max; /* > 0 */
+    enum policy_lead lead;
+    struct str feedback; /* REVISE: about the solution above; may be empty; copied */
+    int n_tokens_max;    /* > 0; the lead not counted */
+    int n_top;           /* > 0: the result has confidences over so many likeliest tokens (search.h) */
     struct policy_sampling sampling;
 };
 
@@ -74,9 +89,14 @@ enum policy_finish {
 struct policy_result {
     uint64_t id;
     enum policy_finish finish;
-    struct str text;   /* what was written, separator included; valid until policy_work or policy_next */
-    const int *tokens; /* [n_tokens] likewise; end token included; NULL where ids are not known */
-    int n_tokens;      /* 0 where not known (replay of texts alone) */
+    struct str
+        text; /* lead, then what was written, separator included; valid until policy_work or policy_next */
+    size_t n_lead_bytes; /* of the text */
+    const int
+        *tokens; /* [n_lead_tokens + n_tokens] likewise; end token included; NULL where ids are not known */
+    int n_lead_tokens;
+    int n_tokens;             /* sampled; 0 where not known (replay of texts alone) */
+    const float *confidences; /* [n_tokens] likewise; NULL where not asked for or not known */
     double logprob; /* sum over tokens of the natural log-probability at temperature 1; NAN where not known */
     struct policy_prefix *prefix; /* owned by the receiver; NULL if failed */
     struct cost cost;
@@ -95,6 +115,7 @@ struct policy_info {
     struct policy_sampling sampling; /* the model's recommendation */
     const char *talks;               /* openai: how its servers are talked to; NULL: there are none */
     bool whole_answers_only;         /* jobs up to the next step cannot be done */
+    bool has_leads, has_confidences; /* can do jobs with a lead; with n_top */
 };
 
 /* spec: lab:NAME, a Hugging Face folder, http://host:port/v1#model, replay:FILE, toy:... An unusable one is

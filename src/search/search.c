@@ -59,18 +59,28 @@ static struct search_ask *push(struct search *s, enum search_op op, int node) {
     return ask;
 }
 
-int search_want_expand(struct search *s, int parent, bool until_end) {
-    int node = tree_add(&s->tree, parent);
+int search_want_lead(struct search *s, int parent, bool until_end, enum tree_lead lead) {
+    int node = tree_add_lead(&s->tree, parent, lead);
     tree_get(&s->tree, node)->until_end = until_end;
     struct search_ask *ask = push(s, SEARCH_EXPAND, node);
     ask->until_end = until_end;
-    ask->n_tokens_max = s->context.n_tokens_answer_max - tree_get(&s->tree, parent)->n_tokens_path;
+    ask->lead = lead;
+    ask->n_tokens_max = s->context.n_tokens_answer_max - tree_get(&s->tree, node)->n_tokens_solution;
     ASSERT(ask->n_tokens_max > 0);
     ask->temperature = s->sampling.temperature;
     ask->top_p = s->sampling.top_p;
     ask->min_p = s->sampling.min_p;
     ask->top_k = s->sampling.top_k;
     return node;
+}
+
+int search_want_expand(struct search *s, int parent, bool until_end) {
+    return search_want_lead(s, parent, until_end, TREE_LEAD_NONE);
+}
+
+void search_want_confidences(struct search *s, int n_top) {
+    ASSERT(s->n_queue > 0 && s->queue[s->n_queue - 1].op == SEARCH_EXPAND);
+    s->queue[s->n_queue - 1].n_top = n_top;
 }
 
 int search_want_greedy(struct search *s, int parent, bool until_end) {
@@ -156,7 +166,7 @@ static enum tree_state state_of(const struct search *s, const struct tree_node *
                                 enum search_finish finish) {
     switch (finish) {
     case SEARCH_STEP: /* a step that used up the answer's tokens leaves nothing to go on with */
-        return v->n_tokens_path < s->context.n_tokens_answer_max ? TREE_OPEN : TREE_CUT;
+        return v->n_tokens_solution < s->context.n_tokens_answer_max ? TREE_OPEN : TREE_CUT;
     case SEARCH_END:
         return TREE_SOLUTION;
     case SEARCH_LENGTH:
@@ -177,11 +187,16 @@ void search_tell_node(struct search *s, int node, const struct search_told *told
     s->n_open--;
     v->n_tokens = told->n_tokens;
     v->n_tokens_path += told->n_tokens;
+    v->n_tokens_solution += told->n_tokens;
     v->logprob = told->logprob;
     v->text_hash = told->text_hash;
     v->state = state_of(s, v, told->finish);
     v->answer_class = v->state == TREE_SOLUTION || v->state == TREE_CUT ? told->answer_class : -1;
     ASSERT(v->answer_class >= -1);
+    v->verdict = v->state == TREE_SOLUTION && s->context.has_verifier ? told->verdict : -1;
+    v->n_confidences = told->n_confidences;
+    if (v->n_confidences > 0)
+        v->confidences = mem_dup(told->confidences, (size_t)v->n_confidences * sizeof *v->confidences);
     if (!v->dropped) s->ops->told_node(s, node);
 }
 

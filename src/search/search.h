@@ -50,6 +50,8 @@ enum { SEARCH_PARAMS_MAX = 16 };
 struct search_strategy {
     const char *name, *summary, *source, *example;
     bool needs_reward; /* refuses to run without a reward model */
+    bool revises; /* goes on from ended nodes: their policy prefixes are kept until they are dropped or all is
+                     over */
     const struct search_param *params;
     int n_params;
     const struct search_ops *ops;
@@ -97,6 +99,8 @@ struct search_ask {
     enum search_op op;
     int node, parent;
     bool until_end;                  /* EXPAND: to the end of the answer; else one step */
+    enum tree_lead lead;             /* EXPAND: what comes first */
+    int n_top;                       /* EXPAND: > 0: tell confidences, each over so many likeliest tokens */
     int n_tokens_max;                /* EXPAND: > 0 */
     float temperature, top_p, min_p; /* EXPAND */
     int top_k;
@@ -108,13 +112,20 @@ struct search_told {
     enum search_finish finish; /* SEARCH_STEP only where a step was asked for */
     int n_tokens;
     double logprob;
-    int answer_class;   /* SEARCH_END: class of equal answers within this problem, -1 if unparsable */
+    int answer_class; /* SEARCH_END: class of equal answers within this problem, -1 if unparsable */
+    int verdict;      /* SEARCH_END, where there is a verifier: it was asked before the telling; else -1 */
+    /* [n_confidences] where the ask wanted them and the policy knows them, one a token; copied. Of a token:
+     * minus the mean natural log-probability of the n_top likeliest tokens at its place (Fu et al. 2025,
+     * DeepConf, 2508.15260): high where the distribution is peaked. */
+    const float *confidences;
+    int n_confidences;
     uint64_t text_hash; /* hash of the text, by which twins among siblings are seen; 0: not known */
 };
 
 struct search_context {
     uint64_t problem_key;
-    bool has_reward;
+    bool has_reward, has_verifier;
+    const char *plan;        /* the text of a plan (plan.h), for the strategy `adaptive`; NULL: none */
     int n_tokens_answer_max; /* the longest solution, > 0 */
 };
 
@@ -150,7 +161,7 @@ struct search { /* first member of every strategy's own struct */
     struct search_ask *queue; /* [n_queue] wanted; handed out up to i_queue */
     size_t i_queue, n_queue, cap_queue;
     struct search_ask sampling; /* what every EXPAND has in common */
-    int n_open; /* asks handed out and not told */
+    int n_open;                 /* asks handed out and not told */
     bool stopped;
 };
 
@@ -159,6 +170,9 @@ struct search { /* first member of every strategy's own struct */
  * solution has left. */
 int search_want_expand(struct search *s, int parent, bool until_end);
 int search_want_greedy(struct search *s, int parent, bool until_end); /* the same at temperature 0 */
+/* With a lead, below an ended node too (the strategy `revises`). */
+int search_want_lead(struct search *s, int parent, bool until_end, enum tree_lead lead);
+void search_want_confidences(struct search *s, int n_top); /* of the node whose expansion was wanted last */
 void search_want_score(struct search *s, int node);
 /* Marks the subtree dropped at once; asks of it that wait in the queue are withdrawn. */
 void search_want_drop(struct search *s, int node);

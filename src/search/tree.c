@@ -11,13 +11,16 @@
 void tree_init(struct tree *t, uint64_t problem_key) {
     *t = (struct tree){0};
     MEM_GROW(t->nodes, t->cap, 1);
-    t->nodes[0] =
-        (struct tree_node){.parent = -1, .key = problem_key, .state = TREE_OPEN, .answer_class = -1};
+    t->nodes[0] = (struct tree_node){
+        .parent = -1, .key = problem_key, .state = TREE_OPEN, .answer_class = -1, .verdict = -1};
     t->n_nodes = 1;
 }
 
 void tree_fini(struct tree *t) {
-    for (size_t i = 0; i < t->n_nodes; i++) free(t->nodes[i].rewards);
+    for (size_t i = 0; i < t->n_nodes; i++) {
+        free(t->nodes[i].rewards);
+        free(t->nodes[i].confidences);
+    }
     free(t->nodes);
     *t = (struct tree){0};
 }
@@ -32,11 +35,31 @@ static const struct tree_node *look(const struct tree *t, int node) {
     return &t->nodes[node];
 }
 
+/* A node that cannot be continued as it is can be with a lead. */
+static bool may_follow(const struct tree_node *parent, enum tree_lead lead) {
+    switch (parent->state) {
+    case TREE_OPEN:
+        return lead != TREE_LEAD_REVISE;
+    case TREE_SOLUTION:
+        return lead != TREE_LEAD_NONE;
+    case TREE_CUT:
+        return lead == TREE_LEAD_REVISE || lead == TREE_LEAD_ANSWER;
+    case TREE_ASKED:
+    case TREE_FAILED:
+        break;
+    }
+    return false;
+}
+
 int tree_add(struct tree *t, int parent) {
+    return tree_add_lead(t, parent, TREE_LEAD_NONE);
+}
+
+int tree_add_lead(struct tree *t, int parent, enum tree_lead lead) {
     ASSERT(t->n_nodes < INT32_MAX);
     MEM_GROW(t->nodes, t->cap, t->n_nodes + 1);
     struct tree_node *p = tree_get(t, parent);
-    ASSERT(p->state == TREE_OPEN && !p->dropped);
+    ASSERT(may_follow(p, lead) && !p->dropped);
     int index = p->n_children++;
     p->n_live++;
     t->nodes[t->n_nodes] = (struct tree_node){
@@ -45,9 +68,12 @@ int tree_add(struct tree *t, int parent) {
         .depth = p->depth + 1,
         .key = rng_child(p->key, (uint64_t)index),
         .state = TREE_ASKED,
+        .lead = lead,
         .n_tokens_path = p->n_tokens_path,
+        .n_tokens_solution = lead == TREE_LEAD_REVISE ? 0 : p->n_tokens_solution,
         .n_rewards = -1,
         .answer_class = -1,
+        .verdict = -1,
     };
     return (int)t->n_nodes++;
 }
@@ -66,11 +92,16 @@ void tree_drop(struct tree *t, int node) {
     }
 }
 
+/* Where the solution that `node` is part of goes on towards the root; -1: it begins here. */
+static int before(const struct tree *t, int node) {
+    return look(t, node)->lead == TREE_LEAD_REVISE ? -1 : t->nodes[node].parent;
+}
+
 int tree_path_rewards(const struct tree *t, int node, float *out, int n_max) {
     int n = 0;
-    for (int i = node; i >= 0; i = look(t, i)->parent) n += MAX(look(t, i)->n_rewards, 0);
+    for (int i = node; i >= 0; i = before(t, i)) n += MAX(look(t, i)->n_rewards, 0);
     int at = n; /* where the rewards of nodes nearer the root end */
-    for (int i = node; i >= 0; i = t->nodes[i].parent) {
+    for (int i = node; i >= 0; i = before(t, i)) {
         const struct tree_node *v = &t->nodes[i];
         for (int k = v->n_rewards - 1; k >= 0; k--)
             if (--at < n_max) out[at] = v->rewards[k];
@@ -112,15 +143,19 @@ static void check_node(const struct tree *t, int node) {
     ASSERT(v->index >= 0 && v->index < p->n_children);
     ASSERT(v->depth == p->depth + 1);
     ASSERT(v->key == rng_child(p->key, (uint64_t)v->index));
-    ASSERT(p->state == TREE_OPEN && !p->until_end);
+    ASSERT(may_follow(p, v->lead) && (!p->until_end || v->lead != TREE_LEAD_NONE));
     ASSERT(!p->dropped || v->dropped);
     ASSERT(v->n_tokens >= 0 && v->n_tokens_path == p->n_tokens_path + v->n_tokens);
-    ASSERT(v->state == TREE_OPEN || v->n_children == 0);
+    ASSERT(v->state == TREE_OPEN || v->state == TREE_SOLUTION || v->state == TREE_CUT || v->n_children == 0);
+    ASSERT(v->n_tokens_solution ==
+           (v->lead == TREE_LEAD_REVISE ? v->n_tokens : p->n_tokens_solution + v->n_tokens));
+    ASSERT(v->verdict >= -1 && v->verdict <= 1 && (v->verdict == -1 || v->state == TREE_SOLUTION));
+    ASSERT(v->n_confidences >= 0 && (v->n_confidences == 0 || v->confidences));
     ASSERT(v->state != TREE_OPEN || !v->until_end);
     ASSERT(v->state != TREE_ASKED || (v->n_tokens == 0 && !v->score_asked));
     ASSERT(!v->writing || v->state == TREE_ASKED);
     ASSERT(!v->scoring || (v->score_asked && v->n_rewards == -1));
-    ASSERT(!v->score_asked || p->score_asked || v->parent == 0);
+    ASSERT(!v->score_asked || p->score_asked || v->parent == 0 || v->lead == TREE_LEAD_REVISE);
     ASSERT(v->n_rewards >= -1 && (v->n_rewards <= 0 || (v->rewards && v->score_asked)));
     ASSERT(v->answer_class >= -1 && (v->answer_class == -1 || v->state >= TREE_SOLUTION));
 }

@@ -11,12 +11,21 @@
 
 #include "base/base.h"
 
+/* What is put before the text of a node, by the policy and in its words (policy.h, enum policy_lead). */
+enum tree_lead {
+    TREE_LEAD_NONE,
+    TREE_LEAD_REVISE, /* below a solution: look at it again and write a whole new one. The new solution begins
+                         here: answer, rewards and length limit count from this node on */
+    TREE_LEAD_WAIT,   /* below a solution or a node: its end is taken back, the thought goes on ("Wait") */
+    TREE_LEAD_ANSWER, /* below any node: the thought is ended, the answer is asked for */
+};
+
 enum tree_state {
     TREE_ASKED,    /* expansion wanted, not told yet */
     TREE_OPEN,     /* told; can be continued */
-    TREE_SOLUTION, /* told; the answer ended here */
-    TREE_CUT,      /* told; cut off by a length limit: cannot be continued, is no solution */
-    TREE_FAILED,   /* told; the policy could not */
+    TREE_SOLUTION, /* told; the answer ended here. Only children with a lead go on from it */
+    TREE_CUT, /* told; cut off by a length limit: is no solution. Only children with a lead go on from it */
+    TREE_FAILED, /* told; the policy could not */
 };
 
 struct tree_node {
@@ -25,7 +34,8 @@ struct tree_node {
     int depth;  /* root 0 */
     uint64_t key;
     enum tree_state state;
-    bool dropped;     /* no longer wanted, as all below it */
+    bool dropped; /* no longer wanted, as all below it */
+    enum tree_lead lead;
     bool until_end;   /* asked for to the end of the answer */
     bool writing;     /* its EXPAND is handed out and not told */
     bool score_asked; /* a SCORE is wanted or was */
@@ -33,13 +43,18 @@ struct tree_node {
     int n_children;   /* thought of so far */
     int n_live;       /* children that are not dropped */
     int n_tokens;
-    int n_tokens_path; /* root..node */
+    int n_tokens_path;     /* root..node */
+    int n_tokens_solution; /* of them, those since the solution began: the root, or the last TREE_LEAD_REVISE
+                            */
     double logprob;
     uint64_t text_hash; /* equal among siblings with equal text; 0 unknown */
     float *rewards;     /* [n_rewards] of this node's steps, owned by the tree; NULL until told */
     int n_rewards;      /* -1 until told, or if it could not be scored; the root has 0 */
     int answer_class;   /* equal answers share a number; -1 none (unparsable) */
-    int tag;            /* the strategy's own */
+    int verdict;        /* of a solution, by a verifier: 1 passed, 0 rejected, -1 not known */
+    float *confidences; /* [n_confidences] one a token, where they were asked for; owned by the tree */
+    int n_confidences;
+    int tag; /* the strategy's own */
 };
 
 struct tree {
@@ -50,9 +65,11 @@ struct tree {
 void tree_init(struct tree *t, uint64_t problem_key);
 void tree_fini(struct tree *t);
 int tree_add(struct tree *t, int parent); /* next child of parent, TREE_ASKED; returns its number */
-struct tree_node *tree_get(struct tree *t, int node); /* valid until the next tree_add */
-void tree_drop(struct tree *t, int node);             /* marks it and all below */
-/* Rewards along the path root..node, in order, into out (room for n_max); returns how many there are. */
+int tree_add_lead(struct tree *t, int parent, enum tree_lead lead); /* likewise, below an ended node too */
+struct tree_node *tree_get(struct tree *t, int node);               /* valid until the next tree_add */
+void tree_drop(struct tree *t, int node);                           /* marks it and all below */
+/* Rewards of the solution that ends at node, in order, into out (room for n_max); returns how many there are.
+ * They are those along the path, from the root or from the last TREE_LEAD_REVISE on. */
 int tree_path_rewards(const struct tree *t, int node, float *out, int n_max);
 /* The path as text, "0.3.1" (the root is ""), into out[n_max]; returns the length it needs, as snprintf does.
  */
