@@ -1,20 +1,32 @@
 #include "kernels/kernels.h"
 #include "kernels/kernels_math.h"
 
+static const struct {
+    const char *name;
+    int block;
+    size_t block_bytes;
+} types[] = {
+    [DTYPE_F32] = {"F32", 1, 4},       [DTYPE_F16] = {"F16", 1, 2},       [DTYPE_BF16] = {"BF16", 1, 2},
+    [DTYPE_Q8_0] = {"Q8_0", 32, 34},   [DTYPE_Q4_0] = {"Q4_0", 32, 18},   [DTYPE_Q4_1] = {"Q4_1", 32, 20},
+    [DTYPE_Q5_0] = {"Q5_0", 32, 22},   [DTYPE_Q5_1] = {"Q5_1", 32, 24},   [DTYPE_Q4_K] = {"Q4_K", 256, 144},
+    [DTYPE_Q5_K] = {"Q5_K", 256, 176}, [DTYPE_Q6_K] = {"Q6_K", 256, 210},
+};
+
+int dtype_block(enum dtype t) {
+    return types[t].block;
+}
+
+size_t dtype_block_bytes(enum dtype t) {
+    return types[t].block_bytes;
+}
+
 size_t dtype_bytes(enum dtype t) {
-    return t == DTYPE_F32 ? 4 : 2;
+    ASSERT(types[t].block == 1);
+    return types[t].block_bytes;
 }
 
 const char *dtype_name(enum dtype t) {
-    switch (t) {
-    case DTYPE_F32:
-        return "F32";
-    case DTYPE_F16:
-        return "F16";
-    case DTYPE_BF16:
-        return "BF16";
-    }
-    return "?";
+    return types[t].name;
 }
 
 void dtype_to_f32(float *out, const void *in, enum dtype t, size_t n) {
@@ -23,9 +35,45 @@ void dtype_to_f32(float *out, const void *in, enum dtype t, size_t n) {
         memcpy(out, in, n * sizeof *out);
         return;
     }
+    if (types[t].block > 1) {
+        blocks_to_f32(out, in, t, n);
+        return;
+    }
     for (size_t i = 0; i < n; i++) {
         uint16_t h;
         memcpy(&h, from + i * sizeof h, sizeof h);
         out[i] = t == DTYPE_F16 ? math_from_f16(h) : math_from_bf16(h);
     }
+}
+
+void dtype_f16_from_f32(uint16_t *out, const float *in, size_t n) {
+    for (size_t i = 0; i < n; i++) out[i] = math_to_f16(in[i]);
+}
+
+/* The largest magnitude decides, so that the loops have no branch. */
+static bool is_finite32(const unsigned char *in, size_t n) {
+    uint32_t most = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t u;
+        memcpy(&u, in + i * sizeof u, sizeof u);
+        u &= 0x7FFFFFFFu;
+        most = u > most ? u : most;
+    }
+    return most < 0x7F800000u;
+}
+
+static bool is_finite16(const unsigned char *in, size_t n, uint16_t infinity) {
+    uint16_t most = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint16_t u;
+        memcpy(&u, in + i * sizeof u, sizeof u);
+        u &= 0x7FFF;
+        most = u > most ? u : most;
+    }
+    return most < infinity;
+}
+
+bool dtype_is_finite(const void *in, enum dtype t, size_t n) {
+    if (types[t].block > 1) return blocks_are_finite(in, t, n);
+    return t == DTYPE_F32 ? is_finite32(in, n) : is_finite16(in, n, t == DTYPE_F16 ? 0x7C00 : 0x7F80);
 }

@@ -35,13 +35,35 @@
 
 enum { MATRIX_PANEL = 16, KV_PAGE = 16 };
 
-enum dtype { DTYPE_F32, DTYPE_F16, DTYPE_BF16 };
-size_t dtype_bytes(enum dtype t);
+enum dtype {
+    DTYPE_F32,
+    DTYPE_F16,
+    DTYPE_BF16,
+    /* coded in blocks of 32 or 256 elements of a row (blocks.c has the layouts); no matrix has them */
+    DTYPE_Q8_0,
+    DTYPE_Q4_0,
+    DTYPE_Q4_1,
+    DTYPE_Q5_0,
+    DTYPE_Q5_1,
+    DTYPE_Q4_K,
+    DTYPE_Q5_K,
+    DTYPE_Q6_K,
+    DTYPE_COUNT
+};
+int dtype_block(enum dtype t); /* elements of a block: 1, 32 or 256 */
+size_t dtype_block_bytes(enum dtype t);
+size_t dtype_bytes(enum dtype t);     /* of an element; not for types with blocks */
 const char *dtype_name(enum dtype t); /* "F32", ... */
 
-/* Exact widening, subnormals and infinities too (a signalling F16 NaN becomes quiet); n elements, any
- * alignment. */
+/* Exact widening, subnormals and infinities too (a signalling F16 NaN becomes quiet); blocks as blocks.c
+ * says. n elements (whole blocks), any alignment. */
 void dtype_to_f32(float *out, const void *in, enum dtype t, size_t n);
+
+/* The nearest F16 (ties to even); beyond 65504 infinite. A NaN stays one. */
+void dtype_f16_from_f32(uint16_t *out, const float *in, size_t n);
+
+/* No NaN and no infinity among n elements (whole blocks): of blocks, among their scales. */
+bool dtype_is_finite(const void *in, enum dtype t, size_t n);
 
 /* A weight matrix [n_out][n_in] in panels; elements stay in their type and are widened exactly when used. */
 struct matrix {

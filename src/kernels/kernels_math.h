@@ -11,7 +11,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/base.h"
+#include "kernels/kernels.h"
 
 #define MATH_EXP_ZERO_BELOW (-86.9f)    /* keeps 2^(t-1) a normal number */
 #define MATH_EXP_TOP        89.0f       /* anything above overflows to infinity in the last product */
@@ -85,6 +85,20 @@ static inline float math_from_f16(uint16_t h) {
 static inline float math_from_bf16(uint16_t h) {
     return math_float((uint32_t)h << 16);
 }
+
+/* Rounded to the nearest, ties to even. */
+static inline uint16_t math_to_f16(float x) {
+    uint32_t u = math_bits(x), sign = (u >> 16) & 0x8000u, magnitude = u & 0x7FFFFFFFu;
+    if (magnitude > 0x7F800000u) return (uint16_t)(sign | 0x7E00u);
+    if (magnitude >= 0x47800000u) return (uint16_t)(sign | 0x7C00u); /* 2^16 and more */
+    if (magnitude < 0x38800000u) /* below the normal numbers: adding 0.5 puts units of 2^-24 last */
+        return (uint16_t)(sign | (math_bits(math_float(magnitude) + 0.5f) - math_bits(0.5f)));
+    return (uint16_t)(sign | ((magnitude - 0x38000000u + 0xFFFu + ((magnitude >> 13) & 1u)) >> 13));
+}
+
+/* blocks.c: elements of whole blocks. */
+void blocks_to_f32(float *out, const void *in, enum dtype t, size_t n);
+bool blocks_are_finite(const void *in, enum dtype t, size_t n);
 
 /* Shared by all tables: a plain scatter. */
 void kernels_kv_store(float *block, int slot, const float *k, const float *v, int head_width);
