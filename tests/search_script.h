@@ -1,5 +1,5 @@
 /* search_script.h - a made-up policy and reward model for tests of searches: what a node gets is a function
- * of its key.
+ * of its parent's key and its index; its rewards one of its parent's key and its text, where texts are known.
  *
  * script_run drives a search to its end, telling what is open in an order of its own choice, and checks on
  * the way what every strategy must keep: the protocol, the tree's invariants, the count of open asks.
@@ -21,9 +21,10 @@ struct script {
     uint64_t seed;
     bool drops_solutions; /* the strategy may give up what ended */
     int end_percent, cut_percent, fail_percent, unscored_percent;
-    int n_values; /* rewards are i / n_values: few values make many ties */
-    int n_texts;  /* different texts that siblings may have: few make many twins; 0: not known */
-    int n_tokens; /* of a step, at most */
+    int n_values;     /* rewards are i / n_values: few values make many ties */
+    int n_texts;      /* different texts that siblings may have: few make many twins; 0: not known */
+    bool hides_texts; /* the search does not hear of them */
+    int n_tokens;     /* of a step, at most */
 };
 
 struct script_result {
@@ -32,11 +33,11 @@ struct script_result {
     int n_rewards; /* -1: cannot be scored */
 };
 
-/* What the node with that key gets. */
-static struct script_result script_result(const struct script *c, uint64_t key, bool until_end,
-                                          int n_tokens_max) {
+/* What child `index` of the node with that key gets. */
+static struct script_result script_result(const struct script *c, uint64_t parent_key, int index,
+                                          bool until_end, int n_tokens_max) {
     struct script_result r = {.told = {.answer_class = -1}};
-    uint64_t k = rng_child(key, c->seed);
+    uint64_t k = rng_child(rng_child(parent_key, (uint64_t)index), c->seed), text = k;
     int percent = (int)rng_below(k, 0, 100);
     if (percent < c->fail_percent) {
         r.told.finish = SEARCH_FAILED;
@@ -49,18 +50,24 @@ static struct script_result script_result(const struct script *c, uint64_t key, 
     else
         r.told.finish = until_end || percent - c->cut_percent < c->end_percent ? SEARCH_END : SEARCH_STEP;
     if (r.told.finish == SEARCH_END) r.told.answer_class = (int)rng_below(k, 2, 4) - 1;
-    r.told.text_hash = c->n_texts ? 1 + rng_below(k, 3, (uint64_t)c->n_texts) : 0;
+    if (c->n_texts) {
+        r.told.text_hash = 1 + 2 * rng_below(k, 3, (uint64_t)c->n_texts) + until_end;
+        text = rng_child(rng_child(parent_key, c->seed), 1000 + r.told.text_hash);
+    }
     r.told.logprob = -rng_unit(k, 4);
-    r.n_rewards = until_end ? (int)rng_below(k, 5, 5) : 1;
+    r.n_rewards = until_end ? (int)rng_below(text, 5, 5) : 1;
     for (int i = 0; i < r.n_rewards; i++)
-        r.rewards[i] = (float)rng_below(k, 6 + (uint64_t)i, (uint64_t)c->n_values + 1) / (float)c->n_values;
-    if ((int)rng_below(k, 10, 100) < c->unscored_percent) r.n_rewards = -1;
+        r.rewards[i] =
+            (float)rng_below(text, 6 + (uint64_t)i, (uint64_t)c->n_values + 1) / (float)c->n_values;
+    if ((int)rng_below(text, 10, 100) < c->unscored_percent) r.n_rewards = -1;
+    if (c->hides_texts) r.told.text_hash = 0;
     return r;
 }
 
 struct script_run {
     int n_told_max; /* in: search_stop after so many results; 0: never */
     int n_expands, n_scores, n_drops, n_told;
+    int n_twins; /* SCOREs of which nothing is to be computed; not among n_scores */
     int n_solutions;
     struct buf dump; /* all nodes in path order, a line each, then the drops in path order */
 };
@@ -104,6 +111,9 @@ static inline void script_check_ask(const struct script *c, const struct tree *t
     } else if (ask->op == SEARCH_SCORE) {
         ASSERT(!v->dropped && v->state != TREE_ASKED && v->state != TREE_FAILED && v->scoring);
         ASSERT(v->parent == 0 || p->score_asked);
+        const struct tree_node *twin = ask->twin < 0 ? NULL : &t->nodes[ask->twin];
+        ASSERT(!twin || (twin->scored && twin->parent == v->parent && twin->text_hash == v->text_hash));
+        ASSERT(!twin || (v->text_hash && ask->twin != ask->node));
     } else {
         ASSERT(v->dropped && (c->drops_solutions || v->state != TREE_SOLUTION));
     }
@@ -147,12 +157,30 @@ static inline void script_tell(struct search *s, const struct script *c, struct 
     struct search_ask ask = open[i];
     const struct tree_node *v = &search_tree(s)->nodes[ask.node];
     int n_tokens_left = SCRIPT_TOKENS_MAX - search_tree(s)->nodes[ask.parent].n_tokens_path;
-    struct script_result r = script_result(c, v->key, v->until_end, n_tokens_left);
+    struct script_result r =
+        script_result(c, search_tree(s)->nodes[ask.parent].key, v->index, v->until_end, n_tokens_left);
     open[i] = open[--*n_open];
     if (ask.op == SEARCH_EXPAND)
         search_tell_node(s, ask.node, &r.told);
-    else
+    else if (ask.twin < 0)
         search_tell_score(s, ask.node, r.rewards, r.n_rewards);
+    else
+        search_tell_score(s, ask.node, search_tree(s)->nodes[ask.twin].rewards,
+                          search_tree(s)->nodes[ask.twin].n_rewards);
+}
+
+/* Nodes whose score was told, but of equal siblings one. */
+static inline int script_count_scored(const struct tree *t) {
+    int n = 0;
+    for (size_t i = 1; i < t->n_nodes; i++) {
+        const struct tree_node *v = &t->nodes[i];
+        bool is_first = v->scored;
+        for (size_t k = (size_t)v->parent + 1; is_first && v->text_hash && k < i; k++)
+            is_first = !t->nodes[k].scored || t->nodes[k].parent != v->parent ||
+                       t->nodes[k].text_hash != v->text_hash;
+        n += is_first;
+    }
+    return n;
 }
 
 /* text: the strategy; order: decides when what is asked and told. */
@@ -175,7 +203,7 @@ static inline void script_run(const char *text, const struct script *c, uint64_t
                     if (script_is_below(t, open[k].node, ask.node)) open[k] = open[--n_open];
                 continue;
             }
-            *(ask.op == SEARCH_EXPAND ? &run->n_expands : &run->n_scores) += 1;
+            *(ask.op == SEARCH_EXPAND ? &run->n_expands : ask.twin < 0 ? &run->n_scores : &run->n_twins) += 1;
             MEM_GROW(open, cap_open, (size_t)n_open + 1);
             open[n_open++] = ask;
         }
@@ -192,6 +220,7 @@ static inline void script_run(const char *text, const struct script *c, uint64_t
     }
     ASSERT(!search_ask(s, &ask));
     tree_check(t);
+    ASSERT(run->n_told_max || run->n_scores == script_count_scored(t));
     for (size_t i = 0; i < t->n_nodes; i++)
         run->n_solutions += t->nodes[i].state == TREE_SOLUTION && !t->nodes[i].dropped;
     if (run->n_drops) qsort(drops, (size_t)run->n_drops, sizeof *drops, script_by_path);

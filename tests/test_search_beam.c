@@ -47,8 +47,9 @@ static int look_ahead(struct reference *r, struct beam_node *v, float *rewards, 
         ASSERT(r->n_ahead < (int)ARRAY_LEN(r->ahead));
         *x = (struct beam_node){.dropped = true, .is_branch = i == 0};
         snprintf(x->path, sizeof x->path, "%.100s.%d", from->path, from->n_children);
-        x->key = rng_child(from->key, (uint64_t)from->n_children++);
-        x->got = script_result(r->script, x->key, false, SCRIPT_TOKENS_MAX - from->n_tokens_path);
+        x->key = rng_child(from->key, (uint64_t)from->n_children);
+        x->got = script_result(r->script, from->key, from->n_children++, false,
+                               SCRIPT_TOKENS_MAX - from->n_tokens_path);
         x->n_tokens_path = from->n_tokens_path + x->got.told.n_tokens;
         x->scored = can_go_on(x) || x->got.told.finish == SEARCH_END;
         for (int k = 0; x->scored && k < x->got.n_rewards; k++) rewards[n++] = x->got.rewards[k];
@@ -63,8 +64,9 @@ static int reference_add(struct reference *r, int parent, int depth) {
     ASSERT(r->n_nodes < (int)ARRAY_LEN(r->nodes));
     *v = (struct beam_node){.parent = parent, .until_end = depth == r->depth};
     snprintf(v->path, sizeof v->path, parent ? "%.100s.%d" : "%.100s%d", p->path, p->n_children);
-    v->key = rng_child(p->key, (uint64_t)p->n_children++);
-    v->got = script_result(r->script, v->key, v->until_end, SCRIPT_TOKENS_MAX - p->n_tokens_path);
+    v->key = rng_child(p->key, (uint64_t)p->n_children);
+    v->got = script_result(r->script, p->key, p->n_children++, v->until_end,
+                           SCRIPT_TOKENS_MAX - p->n_tokens_path);
     v->n_tokens_path = p->n_tokens_path + v->got.told.n_tokens;
     v->scored = can_go_on(v) || v->got.told.finish == SEARCH_END;
     float rewards[400];

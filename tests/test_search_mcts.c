@@ -53,7 +53,8 @@ static struct node *write_child(struct reference *r, struct node *p) {
     v->depth = p->depth + 1;
     v->until_end = v->depth == r->depth;
     v->key = rng_child(p->key, (uint64_t)p->n_children);
-    v->got = script_result(r->script, v->key, v->until_end, SCRIPT_TOKENS_MAX - p->n_tokens_path);
+    v->got =
+        script_result(r->script, p->key, p->n_children, v->until_end, SCRIPT_TOKENS_MAX - p->n_tokens_path);
     v->n_tokens_path = p->n_tokens_path + v->got.told.n_tokens;
     p->children[p->n_children++] = v;
     return v;

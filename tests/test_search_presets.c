@@ -40,8 +40,8 @@ static int write_step(int parent, int depth_max) {
     ASSERT(book.n_steps < (int)ARRAY_LEN(book.steps));
     *v = (struct step){.parent = parent, .depth = p->depth + 1};
     snprintf(v->path, sizeof v->path, parent ? "%.200s.%d" : "%.200s%d", p->path, p->n_children);
-    v->key = rng_child(p->key, (uint64_t)p->n_children++);
-    struct script_result r = script_result(book.script, v->key, v->depth == depth_max, 9);
+    v->key = rng_child(p->key, (uint64_t)p->n_children);
+    struct script_result r = script_result(book.script, p->key, p->n_children++, v->depth == depth_max, 9);
     v->ended = r.told.finish == SEARCH_END;
     v->reward = r.n_rewards > 0 ? (double)r.rewards[r.n_rewards - 1] : p->reward; /* the last on the path */
     v->text = r.told.text_hash;

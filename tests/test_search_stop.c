@@ -118,8 +118,7 @@ struct vote {
 };
 
 static struct vote vote_of(const struct script *script, int i) {
-    struct script_result r =
-        script_result(script, rng_child(SCRIPT_PROBLEM_KEY, (uint64_t)i), true, SCRIPT_TOKENS_MAX);
+    struct script_result r = script_result(script, SCRIPT_PROBLEM_KEY, i, true, SCRIPT_TOKENS_MAX);
     struct vote v = {.answer_class = r.told.finish == SEARCH_END ? r.told.answer_class : -1};
     for (int a = 0; a < AGGREGATES; a++) {
         double w = aggregate_of((enum aggregate)a, r.rewards, r.n_rewards);

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/map.h"
 #include "base/mem.h"
 
 static double param_or(const struct search *s, const char *key, double otherwise) {
@@ -43,6 +44,8 @@ void search_free(struct search *s) {
     if (s->ops->fini) s->ops->fini(s);
     tree_fini(&s->tree);
     free(s->queue);
+    free(s->faces);
+    map_free(s->face_of);
     free(s);
 }
 
@@ -55,7 +58,8 @@ static struct search_ask *push(struct search *s, enum search_op op, int node) {
     ASSERT(!s->stopped);
     MEM_GROW(s->queue, s->cap_queue, s->n_queue + 1);
     struct search_ask *ask = &s->queue[s->n_queue++];
-    *ask = (struct search_ask){.op = op, .node = node, .parent = tree_get(&s->tree, node)->parent};
+    *ask =
+        (struct search_ask){.op = op, .node = node, .parent = tree_get(&s->tree, node)->parent, .twin = -1};
     return ask;
 }
 
@@ -89,12 +93,68 @@ int search_want_greedy(struct search *s, int parent, bool until_end) {
     return node;
 }
 
+/* ---- equal siblings ---- */
+static struct search_face *face_of(struct search *s, const struct tree_node *v) {
+    const uint64_t text[2] = {(uint64_t)v->parent, v->text_hash};
+    const struct str key = {(const char *)text, sizeof text};
+    uint32_t i;
+    if (!s->face_of) s->face_of = map_new(16);
+    if (map_get(s->face_of, key, &i)) return &s->faces[i];
+    MEM_GROW(s->faces, s->cap_faces, s->n_faces + 1);
+    map_put(s->face_of, key, (uint32_t)s->n_faces);
+    s->faces[s->n_faces] = (struct search_face){.node = -1, .first = -1, .last = -1};
+    return &s->faces[s->n_faces++];
+}
+
+static void wait_for(struct search *s, struct search_face *face, int node) {
+    if (face->first < 0)
+        face->first = node;
+    else
+        tree_get(&s->tree, face->last)->next_waiting = node;
+    face->last = node;
+}
+
+/* The next node that waits and is still wanted, taken off the list; -1: none. */
+static int next_waiting(struct search *s, struct search_face *face) {
+    while (face->first >= 0) {
+        int node = face->first;
+        face->first = tree_get(&s->tree, node)->next_waiting;
+        if (!tree_get(&s->tree, node)->dropped) return node;
+    }
+    return -1;
+}
+
+/* What is to become of those that wait for `node`, which was scored or is given up. */
+static void release_twins(struct search *s, int node) {
+    const struct tree_node *v = tree_get(&s->tree, node);
+    struct search_face *face = v->face < 0 ? NULL : &s->faces[v->face];
+    if (!face || face->node != node) return;
+    if (v->scored) {
+        for (int twin; (twin = next_waiting(s, face)) >= 0;) push(s, SEARCH_SCORE, twin)->twin = node;
+    } else {
+        face->node = next_waiting(s, face);
+        if (face->node >= 0) push(s, SEARCH_SCORE, face->node);
+    }
+}
+
 void search_want_score(struct search *s, int node) {
     struct tree_node *v = tree_get(&s->tree, node);
     ASSERT(s->context.has_reward && v->parent >= 0 && !v->dropped && !v->score_asked);
     ASSERT(v->state == TREE_OPEN || v->state == TREE_SOLUTION || v->state == TREE_CUT);
     v->score_asked = true;
-    push(s, SEARCH_SCORE, node);
+    if (v->text_hash == 0) {
+        push(s, SEARCH_SCORE, node);
+        return;
+    }
+    struct search_face *face = face_of(s, v);
+    v->face = (int)(face - s->faces);
+    const struct tree_node *twin = tree_get(&s->tree, face->node < 0 ? node : face->node);
+    if (twin->scored)
+        push(s, SEARCH_SCORE, node)->twin = face->node;
+    else if (face->node < 0)
+        push(s, SEARCH_SCORE, face->node = node);
+    else
+        wait_for(s, face, node);
 }
 
 void search_want_drop(struct search *s, int node) {
@@ -102,6 +162,7 @@ void search_want_drop(struct search *s, int node) {
     ASSERT(v->parent >= 0 && !v->dropped);
     tree_drop(&s->tree, node);
     push(s, SEARCH_DROP, node);
+    if (!v->scored) release_twins(s, node);
 }
 
 void search_want_prune(struct search *s, int node) {
@@ -205,9 +266,11 @@ void search_tell_score(struct search *s, int node, const float *rewards, int n_r
     if (s->stopped) return;
     ASSERT(v->scoring && n_rewards >= -1);
     v->scoring = false;
+    v->scored = true;
     s->n_open--;
     v->n_rewards = n_rewards;
     if (n_rewards > 0) v->rewards = mem_dup(rewards, (size_t)n_rewards * sizeof *rewards);
+    release_twins(s, node);
     if (!v->dropped) s->ops->told_score(s, node);
 }
 

@@ -15,6 +15,10 @@
  * failed, once it is told (it cannot be continued), and the reward model's prefix of such a node once it is
  * scored.
  *
+ * Equal siblings (same parent, same text_hash) are scored once: the first that is asked for is scored, the
+ * SCORE of the others is handed out when it is told, with `twin` set. A service that scores them all the same
+ * tells the same rewards.
+ *
  * The solutions of a search are the nodes in state TREE_SOLUTION that are not dropped; nodes in state
  * TREE_CUT, not dropped, are unfinished candidates for where there is no solution. Put them in path order
  * (tree_compare) to select.
@@ -104,6 +108,8 @@ struct search_ask {
     int n_tokens_max;                /* EXPAND: > 0 */
     float temperature, top_p, min_p; /* EXPAND */
     int top_k;
+    int twin; /* SCORE: >= 0: nothing is to be computed. An equal sibling of the node, scored already, whose
+                 rewards are to be told again; else -1 */
 };
 
 enum search_finish { SEARCH_STEP, SEARCH_END, SEARCH_LENGTH, SEARCH_FAILED };
@@ -153,6 +159,12 @@ struct search_ops {
     void (*idle)(struct search *s);
 };
 
+struct map;
+struct search_face { /* a text below one parent */
+    int node;        /* whose SCORE computes it */
+    int first, last; /* nodes that wait for its rewards, linked by next_waiting; -1: none */
+};
+
 struct search { /* first member of every strategy's own struct */
     const struct search_ops *ops;
     struct search_spec spec;
@@ -163,6 +175,9 @@ struct search { /* first member of every strategy's own struct */
     struct search_ask sampling; /* what every EXPAND has in common */
     int n_open;                 /* asks handed out and not told */
     bool stopped;
+    struct map *face_of;       /* parent and text to a number in faces; NULL while there is none */
+    struct search_face *faces; /* [n_faces] texts below one parent that are scored */
+    size_t n_faces, cap_faces;
 };
 
 /* These put asks into the queue. An EXPAND makes the new node and returns its number; it is sampled as the

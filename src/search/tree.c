@@ -11,8 +11,13 @@
 void tree_init(struct tree *t, uint64_t problem_key) {
     *t = (struct tree){0};
     MEM_GROW(t->nodes, t->cap, 1);
-    t->nodes[0] = (struct tree_node){
-        .parent = -1, .key = problem_key, .state = TREE_OPEN, .answer_class = -1, .verdict = -1};
+    t->nodes[0] = (struct tree_node){.parent = -1,
+                                     .key = problem_key,
+                                     .state = TREE_OPEN,
+                                     .answer_class = -1,
+                                     .verdict = -1,
+                                     .face = -1,
+                                     .next_waiting = -1};
     t->n_nodes = 1;
 }
 
@@ -74,6 +79,8 @@ int tree_add_lead(struct tree *t, int parent, enum tree_lead lead) {
         .n_rewards = -1,
         .answer_class = -1,
         .verdict = -1,
+        .face = -1,
+        .next_waiting = -1,
     };
     return (int)t->n_nodes++;
 }
@@ -155,6 +162,7 @@ static void check_node(const struct tree *t, int node) {
     ASSERT(v->state != TREE_ASKED || (v->n_tokens == 0 && !v->score_asked));
     ASSERT(!v->writing || v->state == TREE_ASKED);
     ASSERT(!v->scoring || (v->score_asked && v->n_rewards == -1));
+    ASSERT(!v->scored || (v->score_asked && !v->scoring));
     ASSERT(!v->score_asked || p->score_asked || v->parent == 0 || v->lead == TREE_LEAD_REVISE);
     ASSERT(v->n_rewards >= -1 && (v->n_rewards <= 0 || (v->rewards && v->score_asked)));
     ASSERT(v->answer_class >= -1 && (v->answer_class == -1 || v->state >= TREE_SOLUTION));

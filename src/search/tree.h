@@ -40,6 +40,7 @@ struct tree_node {
     bool writing;     /* its EXPAND is handed out and not told */
     bool score_asked; /* a SCORE is wanted or was */
     bool scoring;     /* its SCORE is handed out and not told */
+    bool scored;      /* its SCORE was told */
     int n_children;   /* thought of so far */
     int n_live;       /* children that are not dropped */
     int n_tokens;
@@ -54,7 +55,8 @@ struct tree_node {
     int verdict;        /* of a solution, by a verifier: 1 passed, 0 rejected, -1 not known */
     float *confidences; /* [n_confidences] one a token, where they were asked for; owned by the tree */
     int n_confidences;
-    int tag; /* the strategy's own */
+    int face, next_waiting; /* of search.c: equal siblings, those that wait for one's rewards; -1: none */
+    int tag;                /* the strategy's own */
 };
 
 struct tree {
