@@ -54,6 +54,7 @@ static void put_sample(struct store *s, int problem, int i, const struct sample 
     const struct store_node node = {.problem = problem,
                                     .path = path,
                                     .text = STR("..."),
+                                    .verdict = -1,
                                     .n_tokens = 10,
                                     .logprob = -1,
                                     .finish = STORE_END,

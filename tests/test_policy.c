@@ -20,6 +20,13 @@
 
 static char dir[] = "/tmp/brood-policy-XXXXXX";
 
+/* What a job without a lead had written. */
+static struct policy_prefix *extend(struct policy *p, struct policy_prefix *from, int index, struct str text,
+                                    const int *tokens, int n_tokens, struct err *e) {
+    const struct policy_piece piece = {.index = index, .text = text, .tokens = tokens, .n_tokens = n_tokens};
+    return policy_extend(p, from, &piece, e);
+}
+
 static int make_dir(void **state) {
     UNUSED(state);
     return mkdtemp(dir) ? 0 : -1;
@@ -275,16 +282,16 @@ static void recorded_prefixes_are_resumed(void **state) {
     struct policy *p = open_samples("{\"id\": \"a\", \"samples\": [\"A\\n\\nB\", \"A\\n\\nC\"]}\n");
     struct policy_prefix *root = root_of(p, "a", "");
     for (int i = 0; i < 2; i++) {
-        struct policy_prefix *prefix = policy_extend(p, root, i, STR("A\n\n"), NULL, 0, &e);
+        struct policy_prefix *prefix = extend(p, root, i, STR("A\n\n"), NULL, 0, &e);
         assert_non_null(prefix);
         struct policy_result r = run_one(p, prefix, 1, 0, POLICY_UNTIL_STEP, 1);
         assert_text(r.text, i ? "C" : "B");
         policy_release(p, r.prefix);
         policy_release(p, prefix);
     }
-    assert_null(policy_extend(p, root, 0, STR("B"), NULL, 0, &e));
+    assert_null(extend(p, root, 0, STR("B"), NULL, 0, &e));
     assert_non_null(strstr(e.msg, "the file has changed"));
-    assert_null(policy_extend(p, root, 2, STR("A"), NULL, 0, &e));
+    assert_null(extend(p, root, 2, STR("A"), NULL, 0, &e));
     policy_release(p, root);
     policy_close(p);
 }
@@ -394,8 +401,7 @@ static void toy_steps_with_one_key_are_the_whole(void **state) {
             sum += r.logprob;
             struct err e = {0};
             int token = r.tokens[0];
-            resumed =
-                policy_extend(p, ends[i], 0, r.text, &token, 1, &e); /* what r.prefix is, from records */
+            resumed = extend(p, ends[i], 0, r.text, &token, 1, &e); /* what r.prefix is, from records */
             ends[i + 1] = resumed;
             policy_release(p, r.prefix);
         }
@@ -453,8 +459,8 @@ static void toy_limits_failures_and_order(void **state) {
                 policy_computed(p).tokens_generated == 2 * (198 - n_failed));
 
     static const int beyond[] = {0, 0, 0, 0, 0}, outside[] = {3};
-    assert_null(policy_extend(p, root, 0, STR(""), beyond, 5, &e));
-    assert_null(policy_extend(p, root, 0, STR(""), outside, 1, &e));
+    assert_null(extend(p, root, 0, STR(""), beyond, 5, &e));
+    assert_null(extend(p, root, 0, STR(""), outside, 1, &e));
     policy_submit(p, &(struct policy_job){.id = 1, .from = root, .n_tokens_max = 1}); /* open at the end */
     policy_release(p, root);
     policy_close(p);

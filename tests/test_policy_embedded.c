@@ -18,6 +18,13 @@
 static char dir[] = "/tmp/brood-tiny-XXXXXX";
 static const char question[] = "what is it";
 
+/* What a job without a lead had written. */
+static struct policy_prefix *extend(struct policy *p, struct policy_prefix *from, int index, struct str text,
+                                    const int *tokens, int n_tokens, struct err *e) {
+    const struct policy_piece piece = {.index = index, .text = text, .tokens = tokens, .n_tokens = n_tokens};
+    return policy_extend(p, from, &piece, e);
+}
+
 static int make_model(void **state) {
     UNUSED(state);
     if (!mkdtemp(dir)) return -1;
@@ -182,7 +189,7 @@ static int follow_steps(struct policy *p, struct policy_prefix *root, uint64_t k
         size_t end = slow_step(step_text, separator);
         assert_true(finish == POLICY_STEP ? end <= step_text.len && end + 1 >= step_text.len
                                           : end == SIZE_MAX);
-        struct policy_prefix *made = policy_extend(p, at, 0, step_text, step.tokens, step.n_tokens, &e);
+        struct policy_prefix *made = extend(p, at, 0, step_text, step.tokens, step.n_tokens, &e);
         assert_non_null(made);
         if (at != root) policy_release(p, at);
         at = from_records ? made : step.prefix;
@@ -250,14 +257,14 @@ static void limits_cut_and_full_contexts_fail(void **state) {
     int filler[TINY_CONTEXT];
     size_t n_filler = TINY_CONTEXT - strlen(question);
     for (int i = 0; i < TINY_CONTEXT; i++) filler[i] = 'a';
-    struct policy_prefix *nearly = policy_extend(p, root, 0, STR(""), filler, (int)n_filler - 3, &e);
-    struct policy_prefix *full = policy_extend(p, root, 0, STR(""), filler, (int)n_filler, &e);
+    struct policy_prefix *nearly = extend(p, root, 0, STR(""), filler, (int)n_filler - 3, &e);
+    struct policy_prefix *full = extend(p, root, 0, STR(""), filler, (int)n_filler, &e);
     assert_non_null(nearly);
     assert_non_null(full);
-    assert_null(policy_extend(p, root, 0, STR(""), filler, (int)n_filler + 1, &e));
+    assert_null(extend(p, root, 0, STR(""), filler, (int)n_filler + 1, &e));
     assert_non_null(strstr(e.msg, "longer"));
     filler[0] = TINY_VOCAB;
-    assert_null(policy_extend(p, root, 0, STR(""), filler, 1, &e));
+    assert_null(extend(p, root, 0, STR(""), filler, 1, &e));
     assert_non_null(strstr(e.msg, "no token 261"));
     struct kept clamped = run_one(p, nearly, 4, POLICY_UNTIL_STEP);
     assert_int_equal(clamped.finish, POLICY_LENGTH);
@@ -269,7 +276,7 @@ static void limits_cut_and_full_contexts_fail(void **state) {
     drop(p, &refused);
 
     filler[0] = TINY_END;
-    struct policy_prefix *ended = policy_extend(p, root, 0, STR(""), filler, 1, &e);
+    struct policy_prefix *ended = extend(p, root, 0, STR(""), filler, 1, &e);
     struct policy_result r;
     job = job_of(ended, 1, POLICY_UNTIL_END);
     policy_submit(p, &job);
@@ -349,7 +356,7 @@ static void cancelled_jobs_leave_nothing(void **state) {
     struct policy_prefix *root = root_of(p), *full[2];
     int filler[TINY_CONTEXT] = {0};
     for (int i = 0; i < 2; i++)
-        full[i] = policy_extend(p, root, i, STR(""), filler, TINY_CONTEXT - (int)strlen(question), &e);
+        full[i] = extend(p, root, i, STR(""), filler, TINY_CONTEXT - (int)strlen(question), &e);
     bool told[48] = {false};
     for (uint64_t key = 0; key < 48; key++) {
         struct policy_job job = job_of(key % 16 == 3 ? full[0] : root, key, POLICY_UNTIL_END);

@@ -25,6 +25,13 @@
 static const unsigned all_faults = (1u << MOCK_STALL) - 1; /* all but that */
 static char dir[] = "/tmp/brood-http-XXXXXX";
 
+/* What a job without a lead had written. */
+static struct policy_prefix *extend(struct policy *p, struct policy_prefix *from, int index, struct str text,
+                                    const int *tokens, int n_tokens, struct err *e) {
+    const struct policy_piece piece = {.index = index, .text = text, .tokens = tokens, .n_tokens = n_tokens};
+    return policy_extend(p, from, &piece, e);
+}
+
 static int make_dir(void **state) {
     UNUSED(state);
     static const char *const proxies[] = {"http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"};
@@ -189,7 +196,7 @@ static char *write_by_steps(struct policy *p, const char *problem, uint64_t key,
         assert_int_equal(r.cost.tokens_generated, r.n_tokens);
         buf_add_str(&all, r.text);
         /* A recorded result gives the same prefix: the same job after it gives the same text. */
-        struct policy_prefix *again = policy_extend(p, at, 0, r.text, r.tokens, r.n_tokens, &e);
+        struct policy_prefix *again = extend(p, at, 0, r.text, r.tokens, r.n_tokens, &e);
         assert_non_null(again);
         struct policy_prefix *next = r.prefix;
         if (level < 4) {

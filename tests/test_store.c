@@ -31,6 +31,7 @@ static void put_node(struct store *s, int problem, const char *path, const char 
                                  .tokens = tokens,
                                  .n_tokens_known = 3,
                                  .n_tokens = 3,
+                                 .verdict = -1,
                                  .logprob = -1.5,
                                  .finish = finish,
                                  .cost = {.tokens_generated = 3, .flops = 30}};

@@ -140,6 +140,7 @@ static void add_draws(struct scheduler *s) {
             .how = &r->generate.sampling,
             .key = r->generate.key,
             .counter = (uint64_t)kv_length(tip),
+            .n_top = r->generate.n_top,
         };
     }
 }

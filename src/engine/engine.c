@@ -132,6 +132,11 @@ void branch_append(struct branch *b, const int *tokens, size_t n) {
     b->node = kv_grow(&b->engine->kv, b->node, tokens, (int)n);
 }
 
+void branch_take_back(struct branch *b) {
+    ASSERT(b->n_requests == 0);
+    b->node = kv_pop(&b->engine->kv, b->node);
+}
+
 void branch_release(struct branch *b) {
     if (!b) return;
     ASSERT(b->n_requests == 0);

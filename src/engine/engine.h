@@ -56,7 +56,10 @@ const char *engine_isa(const struct engine *en);
 struct branch *engine_root(struct engine *en); /* an empty path */
 struct branch *branch_fork(struct branch *b);  /* same path; b must not be generating */
 void branch_append(struct branch *b, const int *tokens,
-                   size_t n);          /* computed when needed; no request in flight */
+                   size_t n); /* computed when needed; no request in flight */
+/* Takes back the last token, an end token that was sampled last and that nothing follows: it has not been
+ * computed. */
+void branch_take_back(struct branch *b);
 void branch_release(struct branch *b); /* no request in flight */
 size_t branch_length(const struct branch *b);
 size_t branch_computed(const struct branch *b); /* leading positions whose pages are resident */
@@ -85,6 +88,7 @@ struct engine_generate {
     uint64_t key;          /* random stream; token at position t of the branch uses counter t */
     struct engine_sampling sampling;
     int n_tokens_max;          /* > 0; ends also at the model's context */
+    int n_top;                 /* > 0: confidences are wanted, over so many tokens (sampler.h) */
     engine_on_token *on_token; /* NULL: only end tokens and n_tokens_max stop */
     void *ctx;
 };
@@ -116,12 +120,13 @@ enum engine_end {
 struct engine_event {
     uint64_t id;
     enum engine_end end;
-    int n_tokens;          /* sampled */
-    const int *tokens;     /* [n_tokens], valid until the next engine_step or engine_next, like the rest */
-    const float *logprobs; /* [n_tokens] natural logs of the probabilities at temperature 1, unfiltered */
-    const float *outputs;  /* reads: [n_marks][n_outputs] */
-    int n_prefilled;       /* tokens computed for this request for the first time, not sampled by it */
-    int n_recomputed;      /* tokens computed again because their pages had been evicted */
+    int n_tokens;             /* sampled */
+    const int *tokens;        /* [n_tokens], valid until the next engine_step or engine_next, like the rest */
+    const float *logprobs;    /* [n_tokens] natural logs of the probabilities at temperature 1, unfiltered */
+    const float *confidences; /* [n_tokens] where n_top > 0, else NULL */
+    const float *outputs;     /* reads: [n_marks][n_outputs] */
+    int n_prefilled;          /* tokens computed for this request for the first time, not sampled by it */
+    int n_recomputed;         /* tokens computed again because their pages had been evicted */
 };
 
 /* One forward pass over what is waiting. Returns the number of rows computed (1 if there were none but

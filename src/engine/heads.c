@@ -38,6 +38,8 @@ static void draw(struct heads *h, struct head_draw *d, int i_worker) {
     const float *logits = h->logits + (size_t)(d->i_head - h->first) * h->stride;
     d->failed = !sampler_draw(&h->samplers[i_worker], h->f->k, logits, h->f->t->config.n_vocab, h->n_allowed,
                               d->how, rng_unit(d->key, d->counter), &d->token, &d->logprob);
+    if (d->n_top > 0 && !d->failed)
+        d->confidence = sampler_confidence(&h->samplers[i_worker], logits, h->f->t->config.n_vocab, d->n_top);
 }
 
 static void job_rows(void *ctx, int i_worker, int n_workers) {

@@ -16,8 +16,9 @@ struct head_draw {
     int i_head; /* row of forward.hidden */
     const struct engine_sampling *how;
     uint64_t key, counter;
+    int n_top; /* > 0: confidence is wanted */
     int token; /* out */
-    float logprob;
+    float logprob, confidence;
     bool failed; /* the logits were not numbers */
 };
 

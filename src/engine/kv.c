@@ -170,6 +170,15 @@ void kv_push(struct kv_node *node, int token) {
     node->tokens[node->n_tokens++] = token;
 }
 
+struct kv_node *kv_pop(struct kv *kv, struct kv_node *node) {
+    ASSERT(node->n_users == 1 && node->n_pins == 0 && node->n_computed < node->n_tokens);
+    struct kv_node *parent = node->parent;
+    if (--node->n_tokens > 0 || !parent) return node;
+    kv_hold(parent);
+    kv_release(kv, node);
+    return parent;
+}
+
 struct kv_node *kv_grow(struct kv *kv, struct kv_node *node, const int *tokens, int n) {
     if (n == 0) return node;
     ASSERT(n > 0 && kv_length(node) <= INT32_MAX / 2 - n);

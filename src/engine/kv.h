@@ -95,6 +95,9 @@ struct kv_node *kv_grow(struct kv *kv, struct kv_node *node, const int *tokens, 
 /* Room for n more tokens, so that kv_push does not allocate. */
 void kv_reserve_tokens(struct kv_node *node, int n);
 void kv_push(struct kv_node *node, int token);
+/* Removes the last token, not computed, of a node that the caller alone holds; takes the caller's reference
+ * and returns one to the node that the path now ends with. */
+struct kv_node *kv_pop(struct kv *kv, struct kv_node *node);
 
 /* Pins the path that ends in node, on which node will have n_tokens_final tokens computed; false (and
  * nothing changed) if the pages do not fit beside what is promised already. */

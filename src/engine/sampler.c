@@ -154,6 +154,40 @@ bool sampler_draw(struct sampler *s, const struct kernels *k, const float *logit
         bool filtered = how->top_k > 0 || nucleus(how) || how->min_p > 0;
         *token = filtered ? draw_filtered(s, n_allowed, how, unit) : draw_in_order(s, n_allowed, unit);
     }
-    *logprob = (float)((double)logits[*token] - (double)max - sampler_log((double)sum));
+    const double log_sum = sampler_log((double)sum);
+    *logprob = (float)((double)logits[*token] - (double)max - log_sum);
+    s->log_total = (double)max + log_sum;
     return true;
+}
+
+/* ---- confidence ---- */
+
+/* A heap whose root is the smallest of those kept. */
+static void sift_smallest(struct candidate *heap, int n, int i) {
+    struct candidate moving = heap[i];
+    for (int child; (child = 2 * i + 1) < n; i = child) {
+        if (child + 1 < n && heap[child + 1].p < heap[child].p) child++;
+        if (heap[child].p >= moving.p) break;
+        heap[i] = heap[child];
+    }
+    heap[i] = moving;
+}
+
+float sampler_confidence(struct sampler *s, const float *logits, int n_vocab, int n_top) {
+    struct candidate *heap = s->heap; /* p: logits */
+    int n = MIN(n_top, n_vocab);
+    for (int i = 0; i < n; i++) heap[i] = (struct candidate){logits[i], i};
+    for (int i = n / 2 - 1; i >= 0; i--) sift_smallest(heap, n, i);
+    for (int i = n; i < n_vocab; i++) {
+        if (logits[i] <= heap[0].p) continue;
+        heap[0] = (struct candidate){logits[i], i};
+        sift_smallest(heap, n, 0);
+    }
+    double sum = 0;
+    for (int n_left = n; n_left > 0; n_left--) { /* ascending, so the sum has one order */
+        sum += s->log_total - (double)heap[0].p;
+        heap[0] = heap[n_left - 1];
+        sift_smallest(heap, n_left - 1, 0);
+    }
+    return (float)(sum / n);
 }

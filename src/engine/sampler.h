@@ -12,7 +12,8 @@
  * lowest id.
  *
  * The log-probability told is the model's: temperature 1, no filter. Sums of probabilities are in double
- * and in a written order.
+ * and in a written order. So is the confidence: minus the mean log-probability of the n_top likeliest tokens
+ * (Fu et al. 2025, DeepConf, 2508.15260), high where the distribution is peaked.
  */
 #ifndef BROOD_SAMPLER_H
 #define BROOD_SAMPLER_H
@@ -23,6 +24,7 @@ struct sampler {
     float *p;               /* [n_vocab] */
     double *sums;           /* of blocks of p */
     struct candidate *heap; /* [n_vocab] */
+    double log_total;       /* of the last draw: ln of the sum of exp(logits) */
 };
 
 struct candidate {
@@ -37,6 +39,9 @@ void sampler_fini(struct sampler *s);
 MUST bool sampler_draw(struct sampler *s, const struct kernels *k, const float *logits, int n_vocab,
                        int n_allowed, const struct engine_sampling *how, double unit, int *token,
                        float *logprob);
+
+/* The confidence of the logits that were drawn from last. The fewer of n_top and n_vocab count. */
+float sampler_confidence(struct sampler *s, const float *logits, int n_vocab, int n_top);
 
 /* ln x for finite x >= 1 with a fixed sequence of double operations; error below 1e-15 relative to max(1,
  * ln x). */

@@ -54,6 +54,7 @@ static void request_free(struct request *r) {
     if (!r) return;
     free(r->tokens);
     free(r->logprobs);
+    free(r->confidences);
     free(r->values);
     free(r);
 }
@@ -194,6 +195,8 @@ static bool admit(struct scheduler *s, struct err *e) {
         kv_reserve_tokens(r->node, r->n_tokens_max);
         r->tokens = mem_alloc((size_t)r->n_tokens_max * sizeof *r->tokens);
         r->logprobs = mem_alloc((size_t)r->n_tokens_max * sizeof *r->logprobs);
+        if (r->generate.n_top > 0)
+            r->confidences = mem_alloc((size_t)r->n_tokens_max * sizeof *r->confidences);
     }
     return true;
 }
@@ -232,6 +235,7 @@ static bool advance_generate(struct scheduler *s, struct request *r) {
     }
     kv_push(r->node, d->token);
     r->tokens[r->n_sampled] = d->token;
+    if (r->confidences) r->confidences[r->n_sampled] = d->confidence;
     r->logprobs[r->n_sampled++] = d->logprob;
     s->counters.n_sampled++;
     const struct engine_generate *g = &r->generate;
@@ -297,6 +301,7 @@ bool scheduler_next(struct scheduler *s, struct engine_event *out) {
         .n_tokens = r->n_sampled,
         .tokens = r->tokens,
         .logprobs = r->logprobs,
+        .confidences = r->confidences,
         .outputs = r->values,
         .n_prefilled = r->n_prefilled,
         .n_recomputed = r->n_recomputed,

@@ -38,6 +38,7 @@ struct request {
     int n_tokens_max;        /* what may be sampled, within the context */
     int *tokens;             /* [n_tokens_max] */
     float *logprobs;         /* [n_tokens_max] */
+    float *confidences;      /* [n_tokens_max]; NULL: not wanted */
     int n_sampled, i_draw;   /* this step's draw, or -1 */
     struct engine_read read; /* marks and outputs are copies, one block with values */
     float *values;           /* [n_marks][n_outputs] */

@@ -27,7 +27,7 @@ struct row {
     const char *name;
     bool (*recognise)(const struct chat_template *t);
     void (*render)(const struct chat_format *f, struct writer *w, const struct turns *turns);
-    bool needs_bos;
+    bool needs_bos, has_turns;
     const char *specials[SPECIALS_MAX]; /* tokens it puts, by index */
 };
 
@@ -227,11 +227,11 @@ static void render_llama31(const struct chat_format *f, struct writer *w, const 
 #define LLAMA3_TOKENS "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"
 
 static const struct row rows[] = {
-    {"lab", recognise_lab, render_lab, false, {"<|end|>"}},
-    {"plain", NULL, render_plain, false, {0}},
-    {"chatml", recognise_chatml, render_chatml, false, {"<|im_start|>", "<|im_end|>"}},
-    {"llama-3", recognise_llama3, render_llama3, true, {LLAMA3_TOKENS}},
-    {"llama-3.1", recognise_llama31, render_llama31, true, {LLAMA3_TOKENS}},
+    {"lab", recognise_lab, render_lab, false, false, {"<|end|>"}},
+    {"plain", NULL, render_plain, false, false, {0}},
+    {"chatml", recognise_chatml, render_chatml, false, true, {"<|im_start|>", "<|im_end|>"}},
+    {"llama-3", recognise_llama3, render_llama3, true, true, {LLAMA3_TOKENS}},
+    {"llama-3.1", recognise_llama31, render_llama31, true, true, {LLAMA3_TOKENS}},
 };
 
 static bool find_tokens(struct chat_format *f, const struct tokenizer *t, const char *where, struct err *e) {
@@ -308,6 +308,27 @@ const char *chat_name(const struct chat_format *f) {
 
 const char *chat_names(void) {
     return "lab, plain, chatml, llama-3, llama-3.1";
+}
+
+bool chat_has_turns(const struct chat_format *f) {
+    return f->row->has_turns;
+}
+
+bool chat_render_next(const struct chat_format *f, const struct tokenizer *t, struct str user,
+                      struct tokens *out, struct err *e) {
+    ASSERT(f->row->has_turns);
+    const struct chat_message messages[] = {
+        {CHAT_USER, STR("x")}, {CHAT_ASSISTANT, STR("x")}, {CHAT_USER, user}};
+    struct tokens before = {0}, all = {0};
+    bool done = chat_render(f, t, messages, 2, false, true, &before, e) &&
+                chat_render(f, t, messages, 3, true, false, &all, e);
+    if (done) { /* an answer ends with a special token: what precedes it is cut into the same tokens */
+        ASSERT(all.len > before.len && memcmp(all.ptr, before.ptr, before.len * sizeof *all.ptr) == 0);
+        tokens_add_all(out, all.ptr + before.len, all.len - before.len);
+    }
+    tokens_free(&before);
+    tokens_free(&all);
+    return done;
 }
 
 bool chat_render(const struct chat_format *f, const struct tokenizer *t, const struct chat_message *messages,

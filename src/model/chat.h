@@ -30,6 +30,8 @@ void chat_close(struct chat_format *f);
 const char *chat_name(const struct chat_format *f);
 const char *chat_names(void); /* "lab, plain, ...", static */
 
+bool chat_has_turns(const struct chat_format *f); /* a conversation goes on behind an answer */
+
 /* Templates that write today's date write this one, so that a run can be repeated (Llama 3.1's own default).
  */
 #define CHAT_DATE "26 Jul 2024"
@@ -40,5 +42,9 @@ const char *chat_names(void); /* "lab, plain, ...", static */
 MUST bool chat_render(const struct chat_format *f, const struct tokenizer *t,
                       const struct chat_message *messages, size_t n_messages, bool open_answer,
                       bool continue_last, struct tokens *out, struct err *e);
+/* Appends the ids that end an answer, what the user says next and the opening of the next answer; for formats
+ * that have turns. What stands before the answer does not change them. */
+MUST bool chat_render_next(const struct chat_format *f, const struct tokenizer *t, struct str user,
+                           struct tokens *out, struct err *e);
 
 #endif

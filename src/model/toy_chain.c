@@ -14,7 +14,19 @@ struct toy_key {
     bool whole;
 };
 
-enum { KEY_DEPTH, KEY_BRANCH, KEY_P, KEY_Q, KEY_SPREAD, KEY_NOISE, KEY_FAIL, KEY_SEED, KEY_SHUFFLE, N_KEYS };
+enum {
+    KEY_DEPTH,
+    KEY_BRANCH,
+    KEY_P,
+    KEY_Q,
+    KEY_SPREAD,
+    KEY_NOISE,
+    KEY_FAIL,
+    KEY_REVISE,
+    KEY_SEED,
+    KEY_SHUFFLE,
+    N_KEYS
+};
 
 static const struct toy_key toy_keys[N_KEYS] = {
     [KEY_DEPTH] = {"depth", 1, TOY_DEPTH_MAX, true},
@@ -24,6 +36,7 @@ static const struct toy_key toy_keys[N_KEYS] = {
     [KEY_SPREAD] = {"spread", 0, 1, false},
     [KEY_NOISE] = {"noise", 0, 1, false},
     [KEY_FAIL] = {"fail", 0, 1, false},
+    [KEY_REVISE] = {"revise", -1, 1, false},
     [KEY_SEED] = {"seed", 0, 4294967295.0, true},
     [KEY_SHUFFLE] = {"shuffle", 0, 1, true},
 };
@@ -46,7 +59,8 @@ static bool read_pair(struct str pair, double *values, struct err *e) {
         return true;
     }
     return err_set(e, ERR_INPUT,
-                   "toy: unknown key '%.*s'; known: depth, branch, p, q, spread, noise, fail, seed, shuffle",
+                   "toy: unknown key '%.*s'; known: depth, branch, p, q, spread, noise, fail, revise, "
+                   "seed, shuffle",
                    (int)MIN(name.len, 40), name.ptr);
 }
 
@@ -67,6 +81,7 @@ bool toy_params_parse(struct toy_params *params, const char *text, struct err *e
                                   .spread = v[KEY_SPREAD],
                                   .noise = v[KEY_NOISE],
                                   .fail = v[KEY_FAIL],
+                                  .revise = v[KEY_REVISE],
                                   .seed = (uint64_t)v[KEY_SEED],
                                   .shuffle = v[KEY_SHUFFLE] != 0};
     return true;
@@ -74,7 +89,8 @@ bool toy_params_parse(struct toy_params *params, const char *text, struct err *e
 
 uint64_t toy_params_hash(const struct toy_params *p) {
     const double v[] = {p->depth, p->branch, p->p, p->q, p->spread, p->noise, p->fail, (double)p->seed};
-    return rng_hash(0, v, sizeof v);
+    const uint64_t hash = rng_hash(0, v, sizeof v);
+    return p->revise != 0 ? rng_hash(hash, &p->revise, sizeof p->revise) : hash;
 }
 
 /* ---- the chain ---- */
@@ -92,6 +108,11 @@ void toy_chain_init(struct toy_chain *c, const struct toy_params *params, const 
     double shift = params->spread * (2 * rng_unit(rng_child(c->key, TAG_SPREAD), 0) - 1);
     c->p = clamp_unit(params->p + shift);
     c->q = clamp_unit(params->q + shift);
+}
+
+void toy_chain_revise(struct toy_chain *c) {
+    c->p = clamp_unit(c->p + c->params.revise);
+    c->q = clamp_unit(c->q + c->params.revise);
 }
 
 void toy_chain_step(const struct toy_chain *c, int level, int value, double *probs) {

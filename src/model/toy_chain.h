@@ -21,6 +21,7 @@
  *     seed=1     of right values, weights and spread
  *     noise=0    reward: added to a value, uniform in [-noise, noise], fixed by the steps; clamped to [0,1]
  *     fail=0     policy: the share of jobs that fail
+ *     revise=0   policy: p and q move by this much with each revision (policy/toy.c)
  *     shuffle=0  policy: 1 gives results in a scrambled order
  */
 #ifndef BROOD_TOY_CHAIN_H
@@ -33,7 +34,7 @@ enum { TOY_DEPTH_MAX = 32, TOY_BRANCH_MAX = 16 };
 
 struct toy_params {
     int depth, branch;
-    double p, q, spread, noise, fail;
+    double p, q, spread, noise, fail, revise;
     uint64_t seed;
     bool shuffle;
 };
@@ -53,6 +54,8 @@ void toy_chain_init(struct toy_chain *c, const struct toy_params *params, const 
 
 /* The distribution of the value at level + 1 after `value` at `level` (0 at level 0) into probs[branch]. */
 void toy_chain_step(const struct toy_chain *c, int level, int value, double *probs);
+
+void toy_chain_revise(struct toy_chain *c); /* p and q as they are after one more revision */
 
 /* Draws the value at level + 1 with `unit` in [0,1) at a temperature; *logprob is its log-probability at 1.
  */

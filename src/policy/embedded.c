@@ -8,10 +8,14 @@
  * A step ends with the token in which its separator becomes complete (the match is over bytes, across
  * tokens); blank separators in front of a step belong to it.
  *
+ * A prefix never holds the token that ended its answer: a lead goes on behind the text. Of chat formats with
+ * turns, REVISE ends the answer as the format says and asks in a turn of the user's.
+ *
  * Costs are a function of positions alone: the token at position t attends to t + 1 of them and costs
- * model_flops_per_token of that; the prompt is read (no head outputs) and charged to the root, every sampled
- * token is charged to its job with the whole head. What was really computed (policy_computed) differs by what
- * is evicted and computed again, by last tokens that nothing follows, and by jobs that were cancelled.
+ * model_flops_per_token of that; the prompt is read (no head outputs) and charged to the root, a lead is read
+ * likewise and charged to its job, every sampled token is charged to its job with the whole head. What was
+ * really computed (policy_computed) differs by what is evicted and computed again, by last tokens that
+ * nothing follows, and by jobs that were cancelled.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +29,7 @@
 
 struct policy_prefix {
     struct branch *branch;
-    bool ended; /* its last token ends the answer */
+    bool ended; /* its answer has ended */
 };
 
 struct stepper { /* finds the end of a step in a stream of bytes */
@@ -39,6 +43,9 @@ struct job {
     uint64_t id, serial; /* the caller's; the engine's */
     struct branch *branch;
     size_t n_before; /* tokens of the prefix */
+    struct buf lead;
+    struct tokens ids; /* of the lead; once told, of all */
+    size_t n_lead;
     struct stepper stepper;
     const struct tokenizer *tokenizer;
     char *why; /* failed at submission */
@@ -135,30 +142,59 @@ done:
     return root;
 }
 
+/* How many line breaks the text so far ends with. */
+static int line_breaks(const struct embedded *p, const struct branch *b) {
+    int last[4];
+    const size_t n = MIN(branch_length(b), ARRAY_LEN(last));
+    struct buf text = {0};
+    branch_tokens(b, branch_length(b) - n, n, last);
+    tokenizer_decode(p->model->tokenizer, last, n, true, &text);
+    const int n_breaks = policy_line_breaks(buf_str(&text));
+    buf_free(&text);
+    return n_breaks;
+}
+
+/* The words of a lead behind `from`, and their ids. */
+static bool write_lead(const struct embedded *p, const struct branch *from, enum policy_lead lead,
+                       struct str feedback, struct buf *text, struct tokens *ids, struct err *e) {
+    const bool turn = lead == POLICY_LEAD_REVISE && chat_has_turns(p->model->chat);
+    policy_write_lead(&p->base, lead, feedback, turn ? 0 : line_breaks(p, from), text);
+    if (turn) return chat_render_next(p->model->chat, p->model->tokenizer, buf_str(text), ids, e);
+    return tokenizer_encode(p->model->tokenizer, buf_str(text), ids, e);
+}
+
 /* Floating-point operations of n tokens from position `first` on. */
 static double flops_of(const struct embedded *p, size_t first, size_t n, double per_token) {
     double sum_positions = (double)n * (double)first + (double)n * ((double)n - 1) / 2;
     return (double)n * per_token + sum_positions * p->base.info.flops_per_position;
 }
 
+static double flops_per_token_read(const struct embedded *p) {
+    return model_flops_per_token(&p->model->config, 1, 0);
+}
+
 static struct cost embedded_root_cost(const struct policy *policy, const struct policy_prefix *root) {
     const struct embedded *p = (const struct embedded *)policy;
     size_t n = branch_length(root->branch);
-    double per_token = model_flops_per_token(&p->model->config, 1, 0);
-    return (struct cost){.tokens_read = (double)n, .flops = flops_of(p, 0, n, per_token)};
+    return (struct cost){.tokens_read = (double)n, .flops = flops_of(p, 0, n, flops_per_token_read(p))};
 }
 
-static struct policy_prefix *embedded_extend(struct policy *policy, struct policy_prefix *from, int index,
-                                             struct str text, const int *tokens, int n_tokens,
-                                             struct err *e) {
+static bool ids_of_piece(const struct embedded *p, const struct policy_piece *piece, struct tokens *ids,
+                         struct err *e) {
+    if (piece->tokens) {
+        tokens_add_all(ids, piece->tokens, (size_t)(piece->n_lead_tokens + piece->n_tokens));
+        return true;
+    }
+    if (piece->lead == POLICY_LEAD_NONE) return tokenizer_encode(p->model->tokenizer, piece->text, ids, e);
+    return err_set(e, ERR_INPUT, "%s: the record has no token ids to go on from", p->base.name);
+}
+
+static struct policy_prefix *embedded_extend(struct policy *policy, struct policy_prefix *from,
+                                             const struct policy_piece *piece, struct err *e) {
     struct embedded *p = (struct embedded *)policy;
     struct policy_prefix *prefix = NULL;
     struct tokens ids = {0};
-    UNUSED(index);
-    if (tokens)
-        tokens_add_all(&ids, tokens, (size_t)n_tokens);
-    else if (!tokenizer_encode(p->model->tokenizer, text, &ids, e))
-        goto done;
+    if (!ids_of_piece(p, piece, &ids, e)) goto done;
     for (size_t i = 0; i < ids.len; i++) {
         if (ids.ptr[i] >= 0 && ids.ptr[i] < p->model->config.n_vocab) continue;
         err_set(e, ERR_INPUT, "%s has no token %d: the recorded text is another model's", p->base.name,
@@ -170,9 +206,9 @@ static struct policy_prefix *embedded_extend(struct policy *policy, struct polic
                 p->base.info.n_context);
         goto done;
     }
-    prefix = prefix_new(branch_fork(from->branch), from->ended);
-    branch_append(prefix->branch, ids.ptr, ids.len);
+    prefix = prefix_new(branch_fork(from->branch), from->ended && piece->lead == POLICY_LEAD_NONE);
     if (ids.len > 0) prefix->ended = model_is_end(p->model, ids.ptr[ids.len - 1]);
+    branch_append(prefix->branch, ids.ptr, ids.len - (ids.len > 0 && prefix->ended));
 done:
     tokens_free(&ids);
     return prefix;
@@ -188,6 +224,8 @@ static void embedded_release(struct policy *policy, struct policy_prefix *prefix
 static void job_free(struct job *job) {
     if (!job) return;
     if (job->branch) branch_release(job->branch);
+    buf_free(&job->lead);
+    tokens_free(&job->ids);
     free(job->why);
     free(job);
 }
@@ -210,9 +248,18 @@ static struct job *job_start(struct embedded *p, const struct policy_job *asked)
     job->id = asked->id;
     job->serial = p->n_serials++;
     job->n_before = branch_length(asked->from->branch);
-    if (asked->from->ended) return refused(job, "the answer has ended");
-    if (job->n_before >= (size_t)p->base.info.n_context) return refused(job, "the policy's context is full");
+    if (asked->lead != POLICY_LEAD_NONE) {
+        struct err e;
+        if (!write_lead(p, asked->from->branch, asked->lead, asked->feedback, &job->lead, &job->ids, &e))
+            return refused(job, e.msg);
+        job->n_lead = job->ids.len;
+    } else if (asked->from->ended) {
+        return refused(job, "the answer has ended");
+    }
+    const size_t n_read = job->n_before + job->n_lead;
+    if (n_read >= (size_t)p->base.info.n_context) return refused(job, "the policy's context is full");
     job->branch = branch_fork(asked->from->branch);
+    branch_append(job->branch, job->ids.ptr, job->n_lead);
     job->tokenizer = p->model->tokenizer;
     job->stepper = (struct stepper){
         .separator = p->separator, .n_separator = strlen(p->separator), .fallback = p->fallback};
@@ -226,7 +273,8 @@ static struct job *job_start(struct embedded *p, const struct policy_job *asked)
                                      .top_k = s->top_k,
                                      .top_p = s->top_p,
                                      .min_p = s->min_p},
-                        .n_tokens_max = MIN(asked->n_tokens_max, p->base.info.n_context - (int)job->n_before),
+                        .n_tokens_max = MIN(asked->n_tokens_max, p->base.info.n_context - (int)n_read),
+                        .n_top = asked->n_top,
                         .on_token = asked->until == POLICY_UNTIL_STEP ? on_token : NULL,
                         .ctx = job,
                     });
@@ -279,14 +327,23 @@ static void tell(struct embedded *p, struct job *job, const struct engine_event 
     size_t n = (size_t)event->n_tokens, n_shown = n - (event->end == ENGINE_END_TOKEN);
     out->finish = finishes[event->end];
     buf_clear(&p->text);
+    buf_add_str(&p->text, buf_str(&job->lead));
     tokenizer_decode(p->model->tokenizer, event->tokens, n_shown, true, &p->text);
     out->text = buf_str(&p->text);
     if (out->finish != POLICY_STEP) out->text.len = tokenizer_complete_utf8(out->text);
-    out->tokens = event->tokens;
+    out->n_lead_bytes = job->lead.len;
+    if (job->n_lead > 0) tokens_add_all(&job->ids, event->tokens, n);
+    out->tokens = job->n_lead > 0 ? job->ids.ptr : event->tokens;
+    out->n_lead_tokens = (int)job->n_lead;
     out->n_tokens = event->n_tokens;
+    out->confidences = event->confidences;
+    out->n_confidences = event->confidences ? event->n_tokens : 0;
     for (size_t i = 0; i < n; i++) out->logprob += (double)event->logprobs[i];
     out->cost.tokens_generated = (double)n;
-    out->cost.flops = flops_of(p, job->n_before, n, p->base.info.flops_per_token);
+    out->cost.tokens_read = (double)job->n_lead;
+    out->cost.flops = flops_of(p, job->n_before, job->n_lead, flops_per_token_read(p)) +
+                      flops_of(p, job->n_before + job->n_lead, n, p->base.info.flops_per_token);
+    if (event->end == ENGINE_END_TOKEN) branch_take_back(job->branch);
     out->prefix = prefix_new(job->branch, event->end == ENGINE_END_TOKEN);
     job->branch = NULL;
 }
@@ -370,6 +427,7 @@ static void fill_info(struct embedded *p) {
                      .top_p = m->sampling.top_p,
                      .min_p = m->sampling.min_p,
                      .top_k = m->sampling.top_k},
+        .has_confidences = true,
     };
     const char *parts[] = {chat_name(m->chat), p->separator, p->system ? p->system : ""};
     uint64_t hash = m->content_hash;
@@ -411,6 +469,8 @@ struct policy *policy_open_embedded(const char *path, const struct policy_option
     if (!p->engine) goto failed;
     model_drop_tensors(p->model);
     fill_info(p);
+    policy_set_leads(&p->base, chat_has_turns(p->model->chat) ? POLICY_LEADS_REVISE_TURN : POLICY_LEADS_TEXT,
+                     o);
     return &p->base;
 failed:
     embedded_close(&p->base);

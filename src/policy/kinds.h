@@ -18,13 +18,24 @@ policy_open_kind policy_open_openai; /* gets the whole spec: http://... */
 /* The step separator that the options ask for. */
 struct str policy_separator(const struct policy_options *o);
 
+/* How a kind puts its leads: all as text that goes on; REVISE as a turn of the user's; all as turns. */
+enum policy_lead_style { POLICY_LEADS_TEXT, POLICY_LEADS_REVISE_TURN, POLICY_LEADS_TURNS };
+/* Fills info.leads by the style and the options, and has_leads. */
+void policy_set_leads(struct policy *p, enum policy_lead_style style, const struct policy_options *o);
+/* The words of a lead behind a text that ends with so many line breaks, appended. */
+void policy_write_lead(const struct policy *p, enum policy_lead lead, struct str feedback, int n_line_breaks,
+                       struct buf *out);
+/* How many line breaks a text ends with. */
+int policy_line_breaks(struct str text);
+
 /* Writes a hash as info.identity. */
 void policy_set_identity(struct policy *p, uint64_t hash);
 
 /* ---- jobs of kinds that answer at once: first in, first out (or keyed order) ---- */
 struct policy_queue {
-    struct policy_job *jobs; /* [n_jobs]; the first n_ready may be answered */
+    struct policy_job *jobs; /* [n_jobs]; the first n_ready may be answered; their feedback is owned */
     size_t n_jobs, n_ready, cap;
+    char *feedback; /* of the job taken last */
 };
 
 void policy_queue_add(struct policy_queue *q, const struct policy_job *job);

@@ -118,17 +118,15 @@ static struct cost openai_root_cost(const struct policy *policy, const struct po
     return (struct cost){.tokens_read = (double)root->ids.len};
 }
 
-static struct policy_prefix *openai_extend(struct policy *policy, struct policy_prefix *from, int index,
-                                           struct str text, const int *tokens, int n_tokens, struct err *e) {
+static struct policy_prefix *openai_extend(struct policy *policy, struct policy_prefix *from,
+                                           const struct policy_piece *piece, struct err *e) {
     struct openai *p = (struct openai *)policy;
-    UNUSED(index);
-    UNUSED(text);
-    if (p->found.form != WIRE_CHAT && !tokens) {
+    if (p->found.form != WIRE_CHAT && !piece->tokens) {
         err_set(e, ERR_INPUT, "%s: the record has no token ids to go on from", p->base.name);
         return NULL;
     }
     struct policy_prefix *prefix = prefix_new(from);
-    if (tokens) wire_ids_add(&prefix->ids, tokens, (size_t)n_tokens);
+    if (piece->tokens) wire_ids_add(&prefix->ids, piece->tokens, (size_t)piece->n_tokens);
     return prefix;
 }
 

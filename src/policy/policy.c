@@ -57,8 +57,10 @@ struct policy *policy_open(const char *spec, const struct policy_options *o, str
 
 void policy_close(struct policy *p) {
     if (!p) return;
-    char *name = p->name;
+    char *name = p->name, *leads[POLICY_LEADS];
+    memcpy(leads, p->leads, sizeof leads);
     p->ops->close(p);
+    for (int i = 0; i < POLICY_LEADS; i++) free(leads[i]);
     free(name);
 }
 
@@ -75,10 +77,14 @@ struct cost policy_root_cost(const struct policy *p, const struct policy_prefix 
     return p->ops->root_cost(p, root);
 }
 
-struct policy_prefix *policy_extend(struct policy *p, struct policy_prefix *from, int index, struct str text,
-                                    const int *tokens, int n_tokens, struct err *e) {
-    ASSERT(from && index >= 0 && n_tokens >= 0);
-    return p->ops->extend(p, from, index, text, tokens, n_tokens, e);
+struct policy_prefix *policy_extend(struct policy *p, struct policy_prefix *from,
+                                    const struct policy_piece *piece, struct err *e) {
+    ASSERT(from && piece->index >= 0 && piece->n_tokens >= 0 && piece->n_lead_tokens >= 0);
+    if (piece->lead != POLICY_LEAD_NONE && !p->info.has_leads) {
+        err_set(e, ERR_INPUT, "%s: the record has text (a lead) that this policy cannot go on from", p->name);
+        return NULL;
+    }
+    return p->ops->extend(p, from, piece, e);
 }
 
 void policy_release(struct policy *p, struct policy_prefix *prefix) {
@@ -86,7 +92,9 @@ void policy_release(struct policy *p, struct policy_prefix *prefix) {
 }
 
 void policy_submit(struct policy *p, const struct policy_job *job) {
-    ASSERT(job->from && job->index >= 0 && job->n_tokens_max > 0);
+    ASSERT(job->from && job->index >= 0 && job->n_tokens_max > 0 && job->n_top >= 0);
+    ASSERT(job->lead == POLICY_LEAD_NONE || p->info.has_leads);
+    ASSERT(job->n_top == 0 || p->info.has_confidences);
     p->ops->submit(p, job);
 }
 
@@ -114,6 +122,44 @@ struct cost policy_computed(const struct policy *p) {
 /* ---- what kinds share ---- */
 struct str policy_separator(const struct policy_options *o) {
     return str_from(o->separator ? o->separator : "\n\n");
+}
+
+void policy_set_leads(struct policy *p, enum policy_lead_style style, const struct policy_options *o) {
+    static const char wait[] = "\n\nWait,", answer[] = "\n\nThe answer is \\boxed{";
+    static const char turn[] = "Your answer may be wrong. Read the solution again, find the first mistake if "
+                               "there is one, and write the whole corrected solution.";
+    static const char *const suits[][POLICY_LEADS] = {
+        [POLICY_LEADS_TEXT] = {NULL, "\n\nTry again.\n", wait, answer},
+        [POLICY_LEADS_REVISE_TURN] = {NULL, turn, wait, answer},
+        [POLICY_LEADS_TURNS] = {NULL, turn, "Wait. Go through your work once more and go on from there.",
+                                "Stop here. Write your final answer now, in a LaTeX box."},
+    };
+    const char *const given[POLICY_LEADS] = {NULL, o->lead_revise, o->lead_wait, o->lead_answer};
+    for (int i = POLICY_LEAD_REVISE; i < POLICY_LEADS; i++) {
+        const char *text = given[i] ? given[i] : suits[style][i];
+        p->info.leads[i].text = p->leads[i] = mem_strdup(text);
+        p->info.leads[i].replaced = strcmp(text, suits[style][i]) != 0;
+    }
+    p->info.has_leads = true;
+}
+
+int policy_line_breaks(struct str text) {
+    int n = 0;
+    while ((size_t)n < text.len && text.ptr[text.len - 1 - (size_t)n] == '\n') n++;
+    return n;
+}
+
+void policy_write_lead(const struct policy *p, enum policy_lead lead, struct str feedback, int n_line_breaks,
+                       struct buf *out) {
+    struct str text = str_from(p->leads[lead]);
+    size_t n_leading = 0, n_there = (size_t)n_line_breaks;
+    while (n_leading < text.len && text.ptr[n_leading] == '\n') n_leading++;
+    for (size_t i = n_there; i < n_leading; i++) buf_add_char(out, '\n');
+    if (lead == POLICY_LEAD_REVISE && feedback.len > 0) {
+        buf_add_str(out, feedback);
+        buf_add_char(out, '\n');
+    }
+    buf_add_str(out, (struct str){text.ptr + n_leading, text.len - n_leading});
 }
 
 void policy_set_identity(struct policy *p, uint64_t hash) {

@@ -38,6 +38,8 @@ struct policy_options {
     const char *separator; /* ends a step; NULL: "\n\n" */
     const char *system;    /* system message, or NULL */
     const char *chat;      /* chat format by name, overriding the model's; NULL: the model's */
+    /* Words of the leads below; NULL: what suits the policy (info.leads). */
+    const char *lead_revise, *lead_wait, *lead_answer;
 };
 
 struct policy_prompt {
@@ -57,13 +59,15 @@ enum policy_until { POLICY_UNTIL_STEP, POLICY_UNTIL_END };
 /* What is put before the text of a job. It is read, not sampled, and charged as tokens read. The words are
  * the policy's: options may replace them; a chat model is asked in a new user's turn to revise. A lead may
  * follow a prefix that ended: the end token is taken back where the text goes on (WAIT, ANSWER, and REVISE
- * without turns). */
+ * without turns). Line breaks that a lead begins with are left out as far as the text before it ends with
+ * them; feedback goes behind them, with a line break after it. */
 enum policy_lead {
     POLICY_LEAD_NONE,
     POLICY_LEAD_REVISE, /* look at the solution above again and write a whole new one; `feedback` says what is
                            wrong */
     POLICY_LEAD_WAIT,   /* the thought goes on: "Wait" (s1, Muennighoff et al. 2025, 2501.19393) */
     POLICY_LEAD_ANSWER, /* the thought ends here; now the answer */
+    POLICY_LEADS,
 };
 
 struct policy_job {
@@ -89,14 +93,16 @@ enum policy_finish {
 struct policy_result {
     uint64_t id;
     enum policy_finish finish;
-    struct str
-        text; /* lead, then what was written, separator included; valid until policy_work or policy_next */
+    /* Lead (of a turn: the user's words), then what was written, separator included; valid until policy_work
+     * or policy_next. */
+    struct str text;
     size_t n_lead_bytes; /* of the text */
-    const int
-        *tokens; /* [n_lead_tokens + n_tokens] likewise; end token included; NULL where ids are not known */
+    /* [n_lead_tokens + n_tokens] likewise; end token included; NULL where ids are not known */
+    const int *tokens;
     int n_lead_tokens;
     int n_tokens;             /* sampled; 0 where not known (replay of texts alone) */
-    const float *confidences; /* [n_tokens] likewise; NULL where not asked for or not known */
+    const float *confidences; /* [n_confidences] likewise, one a token; NULL where not asked for */
+    int n_confidences;        /* n_tokens, or fewer where a server leaves out the end token */
     double logprob; /* sum over tokens of the natural log-probability at temperature 1; NAN where not known */
     struct policy_prefix *prefix; /* owned by the receiver; NULL if failed */
     struct cost cost;
@@ -116,6 +122,20 @@ struct policy_info {
     const char *talks;               /* openai: how its servers are talked to; NULL: there are none */
     bool whole_answers_only;         /* jobs up to the next step cannot be done */
     bool has_leads, has_confidences; /* can do jobs with a lead; with n_top */
+    struct {
+        const char *text; /* as the options have it, or as it suits the policy; NULL: has_leads is false */
+        bool replaced;    /* the options have another than what suits it */
+    } leads[POLICY_LEADS];
+};
+
+/* What a job had written, as recorded. */
+struct policy_piece {
+    int index; /* which child of its parent it was, as its job had said */
+    enum policy_lead lead;
+    struct str text; /* used where ids are not known */
+    size_t n_lead_bytes;
+    const int *tokens; /* [n_lead_tokens + n_tokens]; NULL: not known */
+    int n_lead_tokens, n_tokens;
 };
 
 /* spec: lab:NAME, a Hugging Face folder, http://host:port/v1#model, replay:FILE, toy:... An unusable one is
@@ -129,10 +149,9 @@ MUST struct policy_prefix *policy_root(struct policy *p, const struct policy_pro
  * after the prompt, so that costs are a function of the tree and not of which job came first or how often the
  * run was resumed (work done again is in the services' own counters). */
 struct cost policy_root_cost(const struct policy *p, const struct policy_prefix *root);
-/* The prefix that a recorded result had made: how a resumed run gets its tree back without computing. index:
- * which child of `from` it was, as its job had said. text is used where ids are unknown. */
-MUST struct policy_prefix *policy_extend(struct policy *p, struct policy_prefix *from, int index,
-                                         struct str text, const int *tokens, int n_tokens, struct err *e);
+/* The prefix that a recorded result had made: how a resumed run gets its tree back without computing. */
+MUST struct policy_prefix *policy_extend(struct policy *p, struct policy_prefix *from,
+                                         const struct policy_piece *piece, struct err *e);
 void policy_release(struct policy *p, struct policy_prefix *prefix); /* NULL is legal */
 
 void policy_submit(struct policy *p, const struct policy_job *job);
@@ -149,8 +168,8 @@ struct cost policy_computed(const struct policy *p);
 struct policy_ops {
     void (*close)(struct policy *p);
     struct policy_prefix *(*root)(struct policy *p, const struct policy_prompt *prompt, struct err *e);
-    struct policy_prefix *(*extend)(struct policy *p, struct policy_prefix *from, int index, struct str text,
-                                    const int *tokens, int n_tokens, struct err *e);
+    struct policy_prefix *(*extend)(struct policy *p, struct policy_prefix *from,
+                                    const struct policy_piece *piece, struct err *e);
     struct cost (*root_cost)(const struct policy *p, const struct policy_prefix *root);
     void (*release)(struct policy *p, struct policy_prefix *prefix);
     void (*submit)(struct policy *p, const struct policy_job *job);
@@ -163,7 +182,8 @@ struct policy_ops {
 
 struct policy { /* first member of every kind's own struct */
     const struct policy_ops *ops;
-    char *name; /* the spec, owned by policy.c; info.name */
+    char *name;                /* the spec, owned by policy.c; info.name */
+    char *leads[POLICY_LEADS]; /* owned by policy.c; info.leads[].text */
     struct policy_info info;
 };
 

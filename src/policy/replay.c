@@ -16,7 +16,8 @@
  * says so.
  *
  * Costs are what the file says: n_tokens for a sample given in one piece, else nothing (a piece's count is
- * not known and is not guessed). n_tokens_max and sampling do not apply: the text was written long ago.
+ * not known and is not guessed). n_tokens_max and sampling do not apply: the text was written long ago. So
+ * there are no leads and no confidences either.
  */
 #include <math.h>
 #include <stdio.h>
@@ -228,14 +229,13 @@ static const struct sample *child_sample(const struct replay *p, const struct po
     return NULL;
 }
 
-static struct policy_prefix *replay_extend(struct policy *policy, struct policy_prefix *from, int index,
-                                           struct str text, const int *tokens, int n_tokens, struct err *e) {
+static struct policy_prefix *replay_extend(struct policy *policy, struct policy_prefix *from,
+                                           const struct policy_piece *piece, struct err *e) {
     struct replay *p = (struct replay *)policy;
-    UNUSED(tokens);
-    UNUSED(n_tokens);
+    const struct str text = piece->text;
     struct policy_prefix prefix = *from;
     struct buf why = {0};
-    const struct sample *s = child_sample(p, from, index, &prefix.i_sample, &why);
+    const struct sample *s = child_sample(p, from, piece->index, &prefix.i_sample, &why);
     if (!s) {
         err_set(e, ERR_INPUT, "%s: %s", p->path, buf_cstr(&why));
         buf_free(&why);

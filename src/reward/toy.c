@@ -1,6 +1,7 @@
 /* toy.c - a reward model that knows: the exact chance of policy/toy.c's chain to end at the right answer.
  *
- * The state is read from the step's text. With noise=x the reward is off by a number in [-x, x] that the
+ * The state is read from the step's text; what stands before the chain's words (a lead: "Wait,") is skipped,
+ * and the answer may come early, or again. With noise=x the reward is off by a number in [-x, x] that the
  * steps so far decide, as an imperfect reward model's would be: equal paths get equal rewards.
  */
 #include <stdlib.h>
@@ -68,12 +69,28 @@ struct walk {
     bool failed;
 };
 
+static struct str without_lead(struct str step) {
+    static const char *const words[] = {"step ", "The answer is "};
+    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+        const ptrdiff_t at = str_find(step, str_from(words[i]));
+        if (at > 0) return (struct str){step.ptr + at, step.len - (size_t)at};
+    }
+    return step;
+}
+
 static void walk_step(void *ctx, struct str step) {
     struct walk *w = ctx;
     struct reward_prefix *at = w->at;
-    w->failed = w->failed || !toy_chain_read(&at->chain, at->level + 1, step, &at->value);
+    const int depth = at->chain.params.depth;
+    step = without_lead(step);
+    w->failed = w->failed || w->n_rewards == TOY_DEPTH_MAX;
+    if (!w->failed && toy_chain_read(&at->chain, at->level + 1, step, &at->value))
+        at->level++;
+    else if (!w->failed && toy_chain_read(&at->chain, depth, step, &at->value))
+        at->level = depth;
+    else
+        w->failed = true;
     if (w->failed) return;
-    at->level++;
     at->path = rng_hash(at->path, &at->value, sizeof at->value);
     double noise = at->chain.params.noise * (2 * rng_unit(rng_child(at->chain.key, TAG_NOISE), at->path) - 1);
     double reward = toy_chain_value(&at->chain, at->level, at->value) + noise;

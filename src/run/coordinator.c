@@ -49,8 +49,26 @@ bool coordinator_event(struct coordinator *c, const struct run_event *event, str
     return !c->on_event || c->on_event(c->ctx, event, e);
 }
 
+bool coordinator_can(const struct policy_info *policy, bool leads, bool confidences, struct err *e) {
+    if (leads && !policy->has_leads)
+        return err_set(e, ERR_INPUT,
+                       "this strategy puts words of its own between what the policy writes (a lead), and "
+                       "policy %s (%s) cannot go on from them: use another policy, or another strategy",
+                       policy->name, policy->kind);
+    if (confidences && !policy->has_confidences)
+        return err_set(
+            e, ERR_INPUT,
+            "this strategy looks at the confidence of each token, and policy %s (%s) does not tell "
+            "it: use another policy, or another strategy",
+            policy->name, policy->kind);
+    return true;
+}
+
 bool coordinator_add(struct coordinator *c, const struct coordinator_problem *p, struct err *e) {
+    const struct search_strategy *strategy = p->spec->strategy;
     ASSERT(p->n_tokens_max > 0);
+    if (!coordinator_can(policy_info(c->policy), strategy->revises, strategy->needs_confidences, e))
+        return false;
     size_t slot = 0;
     while (slot < c->n_slots && c->slots[slot]) slot++;
     ASSERT(slot < COORDINATOR_SLOTS_MAX);

@@ -80,6 +80,8 @@ struct coordinator *coordinator_new(struct policy *policy, struct reward *reward
                                     coordinator_on_event *on_event, void *ctx);
 void coordinator_free(struct coordinator *c); /* cancels what is in flight */
 
+/* Refuses what a policy cannot do: leads, confidences. */
+MUST bool coordinator_can(const struct policy_info *policy, bool leads, bool confidences, struct err *e);
 MUST bool coordinator_add(struct coordinator *c, const struct coordinator_problem *p, struct err *e);
 bool coordinator_hungry(const struct coordinator *c);
 /* One turn: ask, submit, one slice of work, tell. *n_active becomes the number of problems not ended. */

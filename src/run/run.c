@@ -211,6 +211,10 @@ static bool open_services(struct run *r, struct err *e) {
             "strategy %s needs a reward model: give one with --reward, for example --reward lab:prm",
             o->spec.strategy->name);
     }
+    if (!coordinator_can(policy_info(r->policy), o->spec.strategy->revises,
+                         o->spec.strategy->needs_confidences, e)) {
+        return false;
+    }
     if (select_needs_rewards(o->select) && !r->reward) {
         return err_set(e, ERR_INPUT,
                        "selection %s needs a reward model: give one with --reward, or --select majority",

@@ -91,10 +91,30 @@ static struct policy_prefix *policy_prefix_of(struct trial *t, int node, struct 
     struct policy_prefix *from = policy_prefix_of(t, tree_node(t, node)->parent, e);
     x = trial_node(t, node);
     if (!from) return NULL;
-    x->policy_prefix =
-        policy_extend(policy, from, tree_node(t, node)->index, (struct str){x->text, x->text_len},
-                      x->recorded->tokens, x->recorded->n_tokens_known, e);
+    const struct rows_node *r = x->recorded;
+    const struct policy_piece piece = {
+        .index = tree_node(t, node)->index,
+        .lead = (enum policy_lead)r->lead,
+        .text = {r->text, r->text_len},
+        .n_lead_bytes = r->n_lead_bytes,
+        .tokens = r->tokens,
+        .n_lead_tokens = r->tokens ? r->n_lead_tokens : 0,
+        .n_tokens = r->n_tokens_known - (r->tokens ? r->n_lead_tokens : 0),
+    };
+    x->policy_prefix = policy_extend(policy, from, &piece, e);
     return x->policy_prefix;
+}
+
+/* A node's part of its solution: not the words that asked for a revision. */
+static struct str own_text(struct trial *t, int node) {
+    const struct trial_node *x = trial_node(t, node);
+    const size_t n = tree_node(t, node)->lead == TREE_LEAD_REVISE ? x->n_lead_bytes : 0;
+    return (struct str){x->text + n, x->text_len - n};
+}
+
+/* Where the solution that goes on at `node` stood before: a revision begins at the prompt. */
+static int node_before(const struct trial *t, int node) {
+    return tree_node(t, node)->lead == TREE_LEAD_REVISE ? 0 : tree_node(t, node)->parent;
 }
 
 static struct reward_prefix *reward_prefix_of(struct trial *t, int node, struct err *e) {
@@ -105,10 +125,10 @@ static struct reward_prefix *reward_prefix_of(struct trial *t, int node, struct 
         x->reward_prefix = reward_root(reward, t->problem.text, e);
         return x->reward_prefix;
     }
-    struct reward_prefix *from = reward_prefix_of(t, tree_node(t, node)->parent, e);
+    struct reward_prefix *from = reward_prefix_of(t, node_before(t, node), e);
     x = trial_node(t, node);
     if (!from) return NULL;
-    x->reward_prefix = reward_extend(reward, from, (struct str){x->text, x->text_len}, e);
+    x->reward_prefix = reward_extend(reward, from, own_text(t, node), e);
     return x->reward_prefix;
 }
 
@@ -159,9 +179,8 @@ struct trial *trial_new(struct coordinator *owner, uint64_t slot, const struct c
 /* The text of the whole solution that ends at `node`. */
 static void solution_text(struct trial *t, int node, struct buf *out) {
     if (node == 0) return;
-    solution_text(t, tree_node(t, node)->parent, out);
-    const struct trial_node *x = trial_node(t, node);
-    buf_add(out, x->text, x->text_len);
+    solution_text(t, node_before(t, node), out);
+    buf_add_str(out, own_text(t, node));
 }
 
 static void settle(struct trial *t, struct trial_node *x, const struct cost *scored) {
@@ -173,6 +192,7 @@ static bool tell_node(struct trial *t, int node, const struct store_node *row, b
     struct trial_node *x = trial_node(t, node);
     x->text = str_dup(row->text);
     x->text_len = row->text.len;
+    x->n_lead_bytes = row->n_lead_bytes;
     x->written = row->cost;
     cost_add(&t->cost.policy, &row->cost);
     if (row->finish == STORE_FAILED) note_failure(t, row->why);
@@ -188,7 +208,10 @@ static bool tell_node(struct trial *t, int node, const struct store_node *row, b
                                .n_tokens = row->n_tokens,
                                .logprob = row->logprob,
                                .text_hash = rng_hash(0, row->text.ptr, row->text.len),
-                               .answer_class = -1};
+                               .confidences = row->confidences,
+                               .n_confidences = row->n_confidences,
+                               .answer_class = -1,
+                               .verdict = row->verdict};
     if (row->finish == STORE_END) {
         struct buf text = {0};
         solution_text(t, node, &text);
@@ -218,6 +241,19 @@ _Static_assert((int)SEARCH_STEP == (int)STORE_STEP && (int)SEARCH_FAILED == (int
                    (int)POLICY_STEP == (int)STORE_STEP && (int)POLICY_END == (int)STORE_END &&
                    (int)POLICY_FAILED == (int)STORE_FAILED,
                "the rooms list the ways to finish in one order");
+_Static_assert((int)TREE_LEAD_REVISE == (int)STORE_LEAD_REVISE &&
+                   (int)TREE_LEAD_WAIT == (int)STORE_LEAD_WAIT &&
+                   (int)TREE_LEAD_ANSWER == (int)STORE_LEAD_ANSWER &&
+                   (int)POLICY_LEAD_REVISE == (int)STORE_LEAD_REVISE &&
+                   (int)POLICY_LEAD_WAIT == (int)STORE_LEAD_WAIT &&
+                   (int)POLICY_LEAD_ANSWER == (int)STORE_LEAD_ANSWER,
+               "the rooms list the leads in one order");
+
+/* Whether a node that was told is continued no more. */
+static bool is_over(const struct trial *t, int node) {
+    const enum tree_state state = tree_node(t, node)->state;
+    return state == TREE_FAILED || (state != TREE_OPEN && !t->problem.spec->strategy->revises);
+}
 
 bool trial_policy_result(struct trial *t, int node, const struct policy_result *r, struct err *e) {
     struct trial_node *x = trial_node(t, node);
@@ -227,18 +263,23 @@ bool trial_policy_result(struct trial *t, int node, const struct policy_result *
     const struct store_node row = {
         .problem = t->problem.ordinal,
         .path = x->path,
+        .lead = (enum store_lead)tree_node(t, node)->lead,
+        .n_lead_bytes = r->n_lead_bytes,
+        .n_lead_tokens = r->n_lead_tokens,
         .text = r->text,
         .tokens = r->tokens,
-        .n_tokens_known = r->tokens ? r->n_tokens : 0,
+        .n_tokens_known = r->tokens ? r->n_lead_tokens + r->n_tokens : 0,
         .n_tokens = r->n_tokens,
+        .confidences = r->confidences,
+        .n_confidences = r->n_confidences,
+        .verdict = -1,
         .logprob = r->logprob,
         .finish = (enum store_finish)r->finish,
         .cost = r->cost,
         .why = r->finish == POLICY_FAILED ? r->why : NULL,
     };
     if (!tell_node(t, node, &row, false, e)) return false;
-    if (row.finish != STORE_STEP)
-        node_forget_policy(t, node); /* an ended answer is not continued: its pages are free at once */
+    if (is_over(t, node)) node_forget_policy(t, node); /* its pages are free at once */
     return true;
 }
 
@@ -256,7 +297,7 @@ bool trial_reward_result(struct trial *t, int node, const struct reward_result *
         .cost = r->cost,
     };
     if (!tell_score(t, node, &row, false, e)) return false;
-    if (tree_node(t, node)->state != TREE_OPEN) node_forget_reward(t, node);
+    if (is_over(t, node)) node_forget_reward(t, node);
     return true;
 }
 
@@ -279,10 +320,16 @@ static bool expand_recorded(struct trial *t, int node, struct err *e) {
     const struct store_node row = {
         .problem = t->problem.ordinal,
         .path = r->path,
+        .lead = r->lead,
+        .n_lead_bytes = r->n_lead_bytes,
+        .n_lead_tokens = r->n_lead_tokens,
         .text = {r->text, r->text_len},
         .tokens = r->tokens,
         .n_tokens_known = r->n_tokens_known,
         .n_tokens = r->n_tokens,
+        .confidences = r->confidences,
+        .n_confidences = r->n_confidences,
+        .verdict = r->verdict,
         .logprob = r->logprob,
         .finish = r->finish,
         .cost = r->cost,
@@ -292,7 +339,9 @@ static bool expand_recorded(struct trial *t, int node, struct err *e) {
 }
 
 static bool expand(struct trial *t, const struct search_ask *ask, int n_tokens, struct err *e) {
+    const struct policy_info *info = policy_info(coordinator_policy(t->owner));
     if (trial_node(t, ask->node)->recorded) return expand_recorded(t, ask->node, e);
+    if (!coordinator_can(info, ask->lead != TREE_LEAD_NONE, ask->n_top > 0, e)) return false;
     struct policy_prefix *from = policy_prefix_of(t, ask->parent, e);
     if (!from) return false;
     const struct policy_job job = {
@@ -301,7 +350,9 @@ static bool expand(struct trial *t, const struct search_ask *ask, int n_tokens, 
         .key = tree_node(t, ask->node)->key,
         .index = tree_node(t, ask->node)->index,
         .until = ask->until_end ? POLICY_UNTIL_END : POLICY_UNTIL_STEP,
+        .lead = (enum policy_lead)ask->lead,
         .n_tokens_max = n_tokens,
+        .n_top = ask->n_top,
         .sampling = {ask->temperature, ask->top_p, ask->min_p, ask->top_k},
     };
     trial_node(t, ask->node)->writing = true;
@@ -354,10 +405,10 @@ static bool score(struct trial *t, int node, struct err *e) {
         const struct store_score row = {t->problem.ordinal, r->path, r->rewards, r->n_rewards, r->score_cost};
         return tell_score(t, node, &row, true, e);
     }
-    struct reward_prefix *from = reward_prefix_of(t, tree_node(t, node)->parent, e);
+    struct reward_prefix *from = reward_prefix_of(t, node_before(t, node), e);
     x = trial_node(t, node);
     if (!from) return false;
-    const struct reward_job job = {.id = job_id(t, node, true), .from = from, .text = {x->text, x->text_len}};
+    const struct reward_job job = {.id = job_id(t, node, true), .from = from, .text = own_text(t, node)};
     x->scoring = true;
     t->n_in_flight++;
     reward_submit(coordinator_reward(t->owner), &job);
@@ -421,13 +472,9 @@ void trial_stop(struct trial *t, enum run_why why) {
     for (size_t i = 0; i < t->n_nodes; i++) node_withdraw(t, (int)i);
 }
 
-static int compare_nodes(const void *a, const void *b, void *tree) {
-    return tree_compare(tree, *(const int *)a, *(const int *)b);
-}
-
-static bool path_is_scored(const struct tree *tree, int node) {
-    for (; node > 0; node = tree->nodes[node].parent) {
-        if (tree->nodes[node].n_rewards < 0) return false;
+static bool path_is_scored(const struct trial *t, int node) {
+    for (; node > 0; node = node_before(t, node)) {
+        if (tree_node(t, node)->n_rewards < 0) return false;
     }
     return true;
 }
@@ -437,27 +484,19 @@ static void add_solution(struct trial *t, int node, struct solutions *out) {
     struct buf text = {0};
     float rewards[TRIAL_REWARDS_MAX];
     const int n_rewards =
-        path_is_scored(tree, node) ? tree_path_rewards(tree, node, rewards, TRIAL_REWARDS_MAX) : 0;
-    int n_tokens = 0;
+        path_is_scored(t, node) ? tree_path_rewards(tree, node, rewards, TRIAL_REWARDS_MAX) : 0;
     double logprob = 0;
-    for (int i = node; i > 0; i = tree->nodes[i].parent) {
-        n_tokens += tree->nodes[i].n_tokens;
-        logprob += tree->nodes[i].logprob;
-    }
+    for (int i = node; i > 0; i = node_before(t, i)) logprob += tree->nodes[i].logprob;
     solution_text(t, node, &text);
     solutions_add(out, trial_node(t, node)->path, buf_str(&text), rewards, MIN(n_rewards, TRIAL_REWARDS_MAX),
-                  tree->nodes[node].state == TREE_SOLUTION, n_tokens, logprob);
+                  tree->nodes[node].state == TREE_SOLUTION, tree->nodes[node].n_tokens_solution, logprob);
     buf_free(&text);
 }
 
 static struct solutions *gather(struct trial *t) {
     const struct tree *tree = search_tree(t->search);
-    int *nodes = mem_zalloc(tree->n_nodes, sizeof *nodes), n = 0;
-    for (size_t i = 1; i < tree->n_nodes; i++) {
-        const struct tree_node *x = &tree->nodes[i];
-        if (!x->dropped && (x->state == TREE_SOLUTION || x->state == TREE_CUT)) nodes[n++] = (int)i;
-    }
-    qsort_r(nodes, (size_t)n, sizeof *nodes, compare_nodes, (void *)(uintptr_t)tree);
+    int *nodes = mem_zalloc(tree->n_nodes, sizeof *nodes);
+    const int n = tree_candidates(tree, nodes);
     struct solutions *s = solutions_new();
     for (int i = 0; i < n; i++) add_solution(t, nodes[i], s);
     free(nodes);

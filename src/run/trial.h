@@ -12,7 +12,7 @@
 struct trial_node {
     char *path; /* "" for the root */
     char *text;
-    size_t text_len;
+    size_t text_len, n_lead_bytes;
     struct policy_prefix *policy_prefix; /* NULL: not there (yet) */
     struct reward_prefix *reward_prefix;
     const struct rows_node *recorded;

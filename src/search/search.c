@@ -87,6 +87,12 @@ void search_want_confidences(struct search *s, int n_top) {
     s->queue[s->n_queue - 1].n_top = n_top;
 }
 
+void search_want_tokens(struct search *s, int n_max) {
+    ASSERT(s->n_queue > 0 && s->queue[s->n_queue - 1].op == SEARCH_EXPAND && n_max > 0);
+    struct search_ask *ask = &s->queue[s->n_queue - 1];
+    ask->n_tokens_max = MIN(ask->n_tokens_max, n_max);
+}
+
 int search_want_greedy(struct search *s, int parent, bool until_end) {
     int node = search_want_expand(s, parent, until_end);
     s->queue[s->n_queue - 1].temperature = 0;

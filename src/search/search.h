@@ -55,7 +55,8 @@ struct search_strategy {
     const char *name, *summary, *source, *example;
     bool needs_reward; /* refuses to run without a reward model */
     bool revises; /* goes on from ended nodes: their policy prefixes are kept until they are dropped or all is
-                     over */
+                     over. Refuses to run on a policy that has no leads */
+    bool needs_confidences; /* refuses to run on a policy that has none */
     const struct search_param *params;
     int n_params;
     const struct search_ops *ops;
@@ -188,6 +189,7 @@ int search_want_greedy(struct search *s, int parent, bool until_end); /* the sam
 /* With a lead, below an ended node too (the strategy `revises`). */
 int search_want_lead(struct search *s, int parent, bool until_end, enum tree_lead lead);
 void search_want_confidences(struct search *s, int n_top); /* of the node whose expansion was wanted last */
+void search_want_tokens(struct search *s, int n_max); /* likewise: that it have no more than these, > 0 */
 void search_want_score(struct search *s, int node);
 /* Marks the subtree dropped at once; asks of it that wait in the queue are withdrawn. */
 void search_want_drop(struct search *s, int node);

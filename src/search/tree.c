@@ -133,6 +133,33 @@ size_t tree_path(const struct tree *t, int node, char *out, size_t n_max) {
     return n;
 }
 
+/* Marks those that `node` replaces: of the same solution, and ended no better. */
+static void mark_replaced(const struct tree *t, int node, bool *replaced) {
+    const bool ended = t->nodes[node].state == TREE_SOLUTION;
+    for (int i = before(t, node); i > 0; i = before(t, i))
+        replaced[i] = replaced[i] || ended || t->nodes[i].state == TREE_CUT;
+}
+
+static int compare_nodes(const void *a, const void *b, void *tree) {
+    return tree_compare(tree, *(const int *)a, *(const int *)b);
+}
+
+int tree_candidates(const struct tree *t, int *out) {
+    bool *replaced = mem_zalloc(t->n_nodes, sizeof *replaced);
+    int n = 0, n_kept = 0;
+    for (size_t i = 1; i < t->n_nodes; i++) {
+        const struct tree_node *v = &t->nodes[i];
+        if (v->dropped || (v->state != TREE_SOLUTION && v->state != TREE_CUT)) continue;
+        mark_replaced(t, (int)i, replaced);
+        out[n++] = (int)i;
+    }
+    for (int i = 0; i < n; i++)
+        if (!replaced[out[i]]) out[n_kept++] = out[i];
+    free(replaced);
+    qsort_r(out, (size_t)n_kept, sizeof *out, compare_nodes, (void *)(uintptr_t)t);
+    return n_kept;
+}
+
 int tree_compare(const struct tree *t, int a, int b) {
     int depth_a = look(t, a)->depth, depth_b = look(t, b)->depth;
     for (int d = depth_a; d > depth_b; d--) a = t->nodes[a].parent;

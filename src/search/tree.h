@@ -73,6 +73,11 @@ void tree_drop(struct tree *t, int node);                           /* marks it 
 /* Rewards of the solution that ends at node, in order, into out (room for n_max); returns how many there are.
  * They are those along the path, from the root or from the last TREE_LEAD_REVISE on. */
 int tree_path_rewards(const struct tree *t, int node, float *out, int n_max);
+/* The nodes that are candidates for the answer, in path order, into out[n_nodes]; returns how many. They are
+ * those that ended or were cut off and are not dropped, but for those that another replaces: a solution whose
+ * end was taken back (below it, with WAIT or ANSWER, another ended), and what was cut off and went on so. A
+ * version that was revised stays a candidate. */
+int tree_candidates(const struct tree *t, int *out);
 /* The path as text, "0.3.1" (the root is ""), into out[n_max]; returns the length it needs, as snprintf does.
  */
 size_t tree_path(const struct tree *t, int node, char *out, size_t n_max);

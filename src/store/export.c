@@ -30,10 +30,10 @@ static json_t *cost_json(const struct cost *c) {
                      c->flops);
 }
 
-static json_t *rewards_json(const float *rewards, int n) {
+static json_t *reals_json(const float *x, int n) {
     if (n < 0) return json_null();
     json_t *list = json_array();
-    for (int i = 0; i < n; i++) json_array_append_new(list, real_or_null((double)rewards[i]));
+    for (int i = 0; i < n; i++) json_array_append_new(list, real_or_null((double)x[i]));
     return list;
 }
 
@@ -42,6 +42,18 @@ static json_t *tokens_json(const struct rows_node *n) {
     json_t *list = json_array();
     for (int i = 0; i < n->n_tokens_known; i++) json_array_append_new(list, json_integer(n->tokens[i]));
     return list;
+}
+
+/* What few nodes have is left out where it is not. */
+static void add_optional(json_t *o, const struct rows_node *n) {
+    if (n->lead != STORE_LEAD_NONE) {
+        json_object_set_new(o, "lead", json_string(store_lead_name(n->lead)));
+        json_object_set_new(o, "lead_bytes", json_integer((json_int_t)n->n_lead_bytes));
+        json_object_set_new(o, "lead_tokens", json_integer(n->n_lead_tokens));
+    }
+    if (n->n_confidences > 0)
+        json_object_set_new(o, "confidences", reals_json(n->confidences, n->n_confidences));
+    if (n->verdict >= 0) json_object_set_new(o, "verified", json_boolean(n->verdict));
 }
 
 static json_t *node_json(const struct rows_node *n) {
@@ -55,9 +67,10 @@ static json_t *node_json(const struct rows_node *n) {
     json_object_set_new(o, "cost", cost_json(&n->cost));
     if (n->why) json_object_set_new(o, "why", text_or_null(n->why));
     if (n->scored) {
-        json_object_set_new(o, "rewards", rewards_json(n->rewards, n->n_rewards));
+        json_object_set_new(o, "rewards", reals_json(n->rewards, n->n_rewards));
         json_object_set_new(o, "reward_cost", cost_json(&n->score_cost));
     }
+    add_optional(o, n);
     return o;
 }
 
@@ -70,7 +83,11 @@ static json_t *solution_json(const struct rows *r, const struct rows_solution *v
     json_object_set_new(o, "path", json_string(v->path));
     json_object_set_new(o, "text", json_text(buf_str(&text)));
     json_object_set_new(o, "answer", text_or_null(v->answer));
-    json_object_set_new(o, "rewards", rewards_json(rewards, n));
+    json_object_set_new(o, "rewards", reals_json(rewards, n));
+    int n_confidences;
+    float *confidences = rows_confidences(r, v->path, &n_confidences);
+    if (confidences) json_object_set_new(o, "confidences", reals_json(confidences, n_confidences));
+    free(confidences);
     json_object_set_new(o, "complete", json_boolean(v->complete));
     json_object_set_new(o, "right", tri_state(v->right));
     buf_free(&text);

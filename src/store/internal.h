@@ -22,6 +22,7 @@ enum store_put {
 struct store {
     char *path, *config;
     enum store_mode mode;
+    int format;
     sqlite3 *db;
     int lock_fd; /* -1: none */
     bool in_transaction;
@@ -33,5 +34,6 @@ bool store_failed(struct store *s, struct err *e,
                   const char *doing); /* sets e from SQLite's message; false */
 const char *store_finish_name(enum store_finish f);
 enum store_finish store_finish_from(const char *name);
+enum store_lead store_lead_from(const char *name); /* NULL: none */
 
 #endif

@@ -19,8 +19,29 @@ enum store_finish store_finish_from(const char *name) {
     return STORE_FAILED;
 }
 
+static const char *const lead_names[] = {[STORE_LEAD_NONE] = "none",
+                                         [STORE_LEAD_REVISE] = "revise",
+                                         [STORE_LEAD_WAIT] = "wait",
+                                         [STORE_LEAD_ANSWER] = "answer"};
+
+const char *store_lead_name(enum store_lead l) {
+    return lead_names[l];
+}
+
+enum store_lead store_lead_from(const char *name) {
+    for (size_t i = 0; i < ARRAY_LEN(lead_names); i++) {
+        if (name && strcmp(name, lead_names[i]) == 0) return (enum store_lead)i;
+    }
+    return STORE_LEAD_NONE;
+}
+
 static const char *column_text(sqlite3_stmt *q, int i) {
     return (const char *)sqlite3_column_text(q, i);
+}
+
+static int column_tri_state(sqlite3_stmt *q, int i) /* NULL: -1 */
+{
+    return sqlite3_column_type(q, i) == SQLITE_NULL ? -1 : sqlite3_column_int(q, i);
 }
 
 static double column_real(sqlite3_stmt *q, int i) /* NULL: NAN */
@@ -85,17 +106,27 @@ static bool node_row(struct walk *w, sqlite3_stmt *q) {
                  .tokens_read = sqlite3_column_double(q, 7),
                  .flops = sqlite3_column_double(q, 8)},
         .why = column_text(q, 9),
+        .lead = store_lead_from(column_text(q, 10)),
+        .n_lead_bytes = MIN((size_t)sqlite3_column_int64(q, 11), (size_t)sqlite3_column_bytes(q, 1)),
+        .n_lead_tokens = sqlite3_column_int(q, 12),
+        .confidences = sqlite3_column_blob(q, 13),
+        .n_confidences = (int)((size_t)sqlite3_column_bytes(q, 13) / sizeof(float)),
+        .verdict = column_tri_state(q, 14),
     };
     return ((store_on_node *)w->callback)(w->ctx, &n);
 }
 
 bool store_each_node(struct store *s, int problem, store_on_node *on, void *ctx, struct err *e) {
     struct walk w = {.callback = (void *)on, .ctx = ctx, .problem = problem};
+#define NODE_COLUMNS "SELECT path,text,tokens,n_tokens,logprob,finish,tokens_generated,tokens_read,flops,why,"
+#define NODE_ORDER   " FROM node WHERE problem=? ORDER BY path COLLATE brood_path"
     return each_row(s,
-                    "SELECT path,text,tokens,n_tokens,logprob,finish,tokens_generated,tokens_read,flops,why "
-                    "FROM node WHERE problem=?"
-                    " ORDER BY path COLLATE brood_path",
+                    s->format < 2 ? NODE_COLUMNS "NULL,0,0,NULL,NULL" NODE_ORDER
+                                  : NODE_COLUMNS
+                        "lead,n_lead_bytes,n_lead_tokens,confidences,verdict" NODE_ORDER,
                     &w, node_row, e);
+#undef NODE_COLUMNS
+#undef NODE_ORDER
 }
 
 static bool score_row(struct walk *w, sqlite3_stmt *q) {
@@ -124,7 +155,7 @@ static bool solution_row(struct walk *w, sqlite3_stmt *q) {
         .path = column_text(q, 0),
         .answer = column_text(q, 1),
         .complete = sqlite3_column_int(q, 2) != 0,
-        .right = sqlite3_column_type(q, 3) == SQLITE_NULL ? -1 : sqlite3_column_int(q, 3),
+        .right = column_tri_state(q, 3),
     };
     return ((store_on_solution *)w->callback)(w->ctx, &v);
 }
@@ -150,7 +181,7 @@ static bool choice_row(struct walk *w, sqlite3_stmt *q) {
         .n_votes = sqlite3_column_int(q, 6),
         .score = column_real(q, 7),
         .margin = column_real(q, 8),
-        .right = sqlite3_column_type(q, 9) == SQLITE_NULL ? -1 : sqlite3_column_int(q, 9),
+        .right = column_tri_state(q, 9),
     };
     return ((store_on_choice *)w->callback)(w->ctx, &c);
 }

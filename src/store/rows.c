@@ -17,12 +17,19 @@ static bool add_node(void *ctx, const struct store_node *n) {
     struct rows_node *out = &r->nodes[r->n_nodes];
     *out = (struct rows_node){
         .path = mem_strdup(n->path),
+        .lead = n->lead,
+        .n_lead_bytes = n->n_lead_bytes,
+        .n_lead_tokens = n->n_lead_tokens,
         .text = str_dup(n->text),
         .text_len = n->text.len,
         .tokens = n->tokens ? mem_dup(n->tokens, (size_t)n->n_tokens_known * sizeof(int)) : NULL,
         .n_tokens_known = n->n_tokens_known,
         .n_tokens = n->n_tokens,
         .logprob = n->logprob,
+        .confidences =
+            n->n_confidences > 0 ? mem_dup(n->confidences, (size_t)n->n_confidences * sizeof(float)) : NULL,
+        .n_confidences = n->n_confidences,
+        .verdict = n->verdict,
         .finish = n->finish,
         .cost = n->cost,
         .why = dup_or_null(n->why),
@@ -74,6 +81,7 @@ void rows_free(struct rows *r) {
         free(n->text);
         free(n->tokens);
         free(n->why);
+        free(n->confidences);
         free(n->rewards);
     }
     for (size_t i = 0; i < r->n_solutions; i++) {
@@ -95,12 +103,25 @@ const struct rows_node *rows_find(const struct rows *r, const char *path) {
     return find(r, str_from(path));
 }
 
-/* The nodes along a path from the top: calls each on "0", "0.3", "0.3.1". False if each did, or if a node is
- * missing. */
+/* Where the name of the node ends at which the solution begins: the last on the path that revises, or the
+ * topmost. */
+static size_t beginning(const struct rows *r, const char *path) {
+    const size_t len = strlen(path);
+    size_t first = 1;
+    for (size_t i = 1; i <= len; i++) {
+        if (i < len && path[i] != '.') continue;
+        const struct rows_node *n = find(r, (struct str){path, i});
+        if (n && n->lead == STORE_LEAD_REVISE) first = i;
+    }
+    return first;
+}
+
+/* The nodes along a path from the beginning of the solution: calls each on "0", "0.3", "0.3.1". False if each
+ * did, or if a node is missing. */
 static bool along(const struct rows *r, const char *path, bool (*each)(void *ctx, const struct rows_node *n),
                   void *ctx) {
     const size_t len = strlen(path);
-    for (size_t i = 1; i <= len; i++) {
+    for (size_t i = beginning(r, path); i <= len; i++) {
         if (i < len && path[i] != '.') continue;
         const struct rows_node *n = find(r, (struct str){path, i});
         if (!n || !each(ctx, n)) return false;
@@ -109,7 +130,8 @@ static bool along(const struct rows *r, const char *path, bool (*each)(void *ctx
 }
 
 static bool append_text(void *ctx, const struct rows_node *n) {
-    buf_add(ctx, n->text, n->text_len);
+    const size_t n_skipped = n->lead == STORE_LEAD_REVISE ? MIN(n->n_lead_bytes, n->text_len) : 0;
+    buf_add(ctx, n->text + n_skipped, n->text_len - n_skipped);
     return true;
 }
 
@@ -127,6 +149,29 @@ static bool append_rewards(void *ctx, const struct rows_node *n) {
     if (!n->scored || n->n_rewards < 0) return false;
     for (int i = 0; i < n->n_rewards && l->n < l->n_max; i++) l->out[l->n++] = n->rewards[i];
     return true;
+}
+
+struct confidence_list {
+    float *items;
+    size_t n, cap;
+};
+
+static bool append_confidences(void *ctx, const struct rows_node *n) {
+    struct confidence_list *l = ctx;
+    if (n->n_confidences == 0) return n->n_tokens == 0;
+    MEM_GROW(l->items, l->cap, l->n + (size_t)n->n_confidences);
+    memcpy(l->items + l->n, n->confidences, (size_t)n->n_confidences * sizeof *l->items);
+    l->n += (size_t)n->n_confidences;
+    return true;
+}
+
+float *rows_confidences(const struct rows *r, const char *path, int *n) {
+    struct confidence_list l = {0};
+    const bool all = along(r, path, append_confidences, &l) && l.n > 0;
+    *n = all ? (int)l.n : 0;
+    if (all) return l.items;
+    free(l.items);
+    return NULL;
 }
 
 int rows_rewards(const struct rows *r, const char *path, float *rewards, int n_max) {

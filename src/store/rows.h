@@ -1,8 +1,9 @@
 /* rows.h - all that a run holds on one problem, in memory: for resuming it, reporting on it, exporting it.
  *
- * Nodes are in path order with their scores attached; rows_find looks one up by its path. The text and the
- * rewards of a solution are those of the nodes along its path, joined. Ownership: everything belongs to the
- * rows and goes with rows_free.
+ * Nodes are in path order with their scores attached; rows_find looks one up by its path. The text, the
+ * rewards and the confidences of a solution are those of the nodes along its path, joined, from the root or
+ * from the last node that revises on; the words that asked for the revision are left out. Ownership:
+ * everything belongs to the rows and goes with rows_free.
  */
 #ifndef BROOD_ROWS_H
 #define BROOD_ROWS_H
@@ -11,11 +12,17 @@
 
 struct rows_node {
     char *path;
+    enum store_lead lead;
+    size_t n_lead_bytes;
+    int n_lead_tokens;
     char *text;
     size_t text_len;
     int *tokens;
     int n_tokens_known, n_tokens;
     double logprob;
+    float *confidences;
+    int n_confidences;
+    int verdict;
     enum store_finish finish;
     struct cost cost;
     char *why;
@@ -47,5 +54,7 @@ const struct rows_node *rows_find(const struct rows *r, const char *path); /* NU
  * n_max): returns how many, -1 where any node on the path is not scored. */
 void rows_text(const struct rows *r, const char *path, struct buf *out);
 int rows_rewards(const struct rows *r, const char *path, float *rewards, int n_max);
+/* One a token, in order; owned by the caller, *n of them; NULL where any node has none. */
+float *rows_confidences(const struct rows *r, const char *path, int *n);
 
 #endif

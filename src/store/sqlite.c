@@ -13,7 +13,7 @@
 #include "base/mem.h"
 #include "store/internal.h"
 
-enum { STORE_FORMAT = 1, STORE_APPLICATION_ID = 0x42524f44 /* "BROD" */ };
+enum { STORE_FORMAT = 2, STORE_APPLICATION_ID = 0x42524f44 /* "BROD" */ };
 
 static const char schema[] = "CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
                              "CREATE TABLE problem(ordinal INTEGER PRIMARY KEY, id TEXT NOT NULL, text TEXT "
@@ -24,7 +24,9 @@ static const char schema[] = "CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT
                              "CREATE TABLE node(problem INTEGER NOT NULL, path TEXT NOT NULL, text TEXT NOT "
                              "NULL, tokens BLOB, n_tokens INTEGER NOT NULL,"
                              " logprob REAL, finish TEXT NOT NULL, tokens_generated REAL NOT NULL, "
-                             "tokens_read REAL NOT NULL, flops REAL NOT NULL, why TEXT,"
+                             "tokens_read REAL NOT NULL, flops REAL NOT NULL, why TEXT, "
+                             "lead TEXT, n_lead_bytes INTEGER NOT NULL DEFAULT 0, "
+                             "n_lead_tokens INTEGER NOT NULL DEFAULT 0, confidences BLOB, verdict INTEGER,"
                              " PRIMARY KEY(problem, path)) WITHOUT ROWID;"
                              "CREATE TABLE score(problem INTEGER NOT NULL, path TEXT NOT NULL, rewards BLOB, "
                              "tokens_read REAL NOT NULL, flops REAL NOT NULL,"
@@ -44,6 +46,14 @@ static const char schema[] = "CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT
                              " cpu_seconds REAL NOT NULL DEFAULT 0, n_jobs REAL NOT NULL DEFAULT 0, "
                              "tokens_generated REAL NOT NULL DEFAULT 0,"
                              " tokens_read REAL NOT NULL DEFAULT 0);";
+
+/* A file of format 1 as format 2. */
+static const char from_format_1[] = "ALTER TABLE node ADD COLUMN lead TEXT;"
+                                    "ALTER TABLE node ADD COLUMN n_lead_bytes INTEGER NOT NULL DEFAULT 0;"
+                                    "ALTER TABLE node ADD COLUMN n_lead_tokens INTEGER NOT NULL DEFAULT 0;"
+                                    "ALTER TABLE node ADD COLUMN confidences BLOB;"
+                                    "ALTER TABLE node ADD COLUMN verdict INTEGER;"
+                                    "PRAGMA user_version=2;";
 
 bool store_failed(struct store *s, struct err *e, const char *doing) {
     return err_set(
@@ -107,6 +117,7 @@ static bool store_check_format(struct store *s, struct err *e) {
         char sql[160];
         snprintf(sql, sizeof sql, "PRAGMA application_id=%d; PRAGMA user_version=%d;", STORE_APPLICATION_ID,
                  STORE_FORMAT);
+        s->format = STORE_FORMAT;
         return store_exec(s, "BEGIN IMMEDIATE", "creating it", e) &&
                store_exec(s, schema, "creating it", e) && store_exec(s, sql, "creating it", e) &&
                store_exec(s, "COMMIT", "creating it", e);
@@ -118,7 +129,12 @@ static bool store_check_format(struct store *s, struct err *e) {
                        "%s: written by a newer Brood (format %d, this one reads %d): update Brood", s->path,
                        format, STORE_FORMAT);
     }
-    return true;
+    s->format = format;
+    if (s->mode == STORE_READ || format == STORE_FORMAT) return true;
+    s->format = STORE_FORMAT;
+    return store_exec(s, "BEGIN IMMEDIATE", "bringing it up to date", e) &&
+           store_exec(s, from_format_1, "bringing it up to date", e) &&
+           store_exec(s, "COMMIT", "bringing it up to date", e);
 }
 
 static bool store_load_config(struct store *s, struct err *e) {
@@ -204,7 +220,7 @@ static const char *const put_sql[STORE_PUTS] = {
     [STORE_PUT_PROBLEM] = "INSERT OR IGNORE INTO problem(ordinal,id,text,level,answer) VALUES(?,?,?,?,?)",
     [STORE_PUT_ROOTS] =
         "UPDATE problem SET policy_read=?2,policy_flops=?3,reward_read=?4,reward_flops=?5 WHERE ordinal=?1",
-    [STORE_PUT_NODE] = "INSERT INTO node VALUES(?,?,?,?,?,?,?,?,?,?,?)",
+    [STORE_PUT_NODE] = "INSERT INTO node VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     [STORE_PUT_SCORE] = "INSERT INTO score VALUES(?,?,?,?,?)",
     [STORE_PUT_SOLUTION] = "INSERT OR REPLACE INTO solution VALUES(?,?,?,?)",
     [STORE_PUT_GRADE] = "INSERT OR REPLACE INTO grade VALUES(?,?,?)",
@@ -289,6 +305,13 @@ bool store_put_node(struct store *s, const struct store_node *n, struct err *e) 
     sqlite3_bind_double(q, 9, n->cost.tokens_read);
     sqlite3_bind_double(q, 10, n->cost.flops);
     bind_text(q, 11, n->why);
+    if (n->lead != STORE_LEAD_NONE) bind_text(q, 12, store_lead_name(n->lead));
+    sqlite3_bind_int64(q, 13, (sqlite3_int64)n->n_lead_bytes);
+    sqlite3_bind_int(q, 14, n->n_lead_tokens);
+    if (n->n_confidences > 0)
+        sqlite3_bind_blob64(q, 15, n->confidences, (sqlite3_uint64)n->n_confidences * sizeof *n->confidences,
+                            SQLITE_STATIC);
+    if (n->verdict >= 0) sqlite3_bind_int(q, 16, n->verdict);
     return put_end(s, q, e);
 }
 

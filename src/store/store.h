@@ -2,7 +2,8 @@
  *
  *   meta(key, value)                                   format version, configuration (JSON), its hash
  *   problem(ordinal, id, text, level, answer, done, root costs)      answer is the key: only the grader reads
- * it node(problem, path, text, tokens, n_tokens, logprob, finish, tokens_generated, tokens_read, flops, why)
+ * it node(problem, path, text, tokens, n_tokens, logprob, finish, tokens_generated, tokens_read, flops, why,
+ *        lead, n_lead_bytes, n_lead_tokens, confidences, verdict)
  *   score(problem, path, rewards, tokens_read, flops)                step rewards of that node's text
  *   choice(problem, rule, aggregate, path, answer, votes, classes, score, margin)
  *   solution(problem, path, answer, complete)          the extracted answer of each solution
@@ -14,6 +15,9 @@
  * in transactions of store_flush; a process killed at any instant loses at most what was told since the last
  * flush, and resumes by being told again from here. All tables but session are a function of the
  * configuration: store_export writes them in a fixed order, equal for equal runs.
+ *
+ * Format 2 added what follows `why` in node. Files of format 1 are read as they are; who writes to one makes
+ * it format 2.
  *
  * Writers hold an advisory lock on the file: a second writer is refused; readers may look at any time.
  * Ownership: strings handed to callbacks are borrowed for the call. Threads: one thread owns a store.
@@ -51,13 +55,22 @@ struct store_problem {
 
 enum store_finish { STORE_STEP, STORE_END, STORE_LENGTH, STORE_FAILED };
 
+enum store_lead { STORE_LEAD_NONE, STORE_LEAD_REVISE, STORE_LEAD_WAIT, STORE_LEAD_ANSWER };
+const char *store_lead_name(enum store_lead l); /* "none", "revise", "wait", "answer" */
+
 struct store_node {
     int problem;
     const char *path;
+    enum store_lead lead;
+    size_t n_lead_bytes; /* the first of the text */
+    int n_lead_tokens;   /* the first of the tokens, not counted in n_tokens */
     struct str text;
     const int *tokens; /* [n_tokens_known], may be NULL */
     int n_tokens_known;
     int n_tokens;
+    const float *confidences; /* [n_confidences], may be NULL */
+    int n_confidences;
+    int verdict;    /* of a verifier: 1 passed, 0 rejected; -1 not known */
     double logprob; /* NAN: unknown */
     enum store_finish finish;
     struct cost cost;

@@ -20,6 +20,13 @@ static bool run_one(struct policy *p, struct policy_prefix *from, int index, enu
     return r->prefix != NULL;
 }
 
+/* What a job without a lead had written. */
+static struct policy_prefix *extend(struct policy *p, struct policy_prefix *from, int index, struct str text,
+                                    const int *tokens, int n_tokens, struct err *e) {
+    const struct policy_piece piece = {.index = index, .text = text, .tokens = tokens, .n_tokens = n_tokens};
+    return policy_extend(p, from, &piece, e);
+}
+
 /* The steps of one sample add up to `whole`. */
 static void check_steps(struct policy *p, struct policy_prefix *root, int index, struct str whole) {
     struct buf steps = {0};
@@ -31,7 +38,7 @@ static void check_steps(struct policy *p, struct policy_prefix *root, int index,
         ASSERT(run_one(p, at, depth ? 0 : index, POLICY_UNTIL_STEP, &r));
         ASSERT(r.finish != POLICY_STEP || str_trim(r.text).len > 0);
         buf_add_str(&steps, r.text);
-        struct policy_prefix *resumed = policy_extend(p, at, depth ? 0 : index, r.text, NULL, 0, &e);
+        struct policy_prefix *resumed = extend(p, at, depth ? 0 : index, r.text, NULL, 0, &e);
         ASSERT(resumed);
         finish = r.finish;
         policy_release(p, r.prefix);
