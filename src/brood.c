@@ -49,7 +49,12 @@ struct brood *brood_open(const struct brood_options *o, struct brood_error *erro
     struct brood *b = mem_zalloc(1, sizeof *b);
     const char *policy = o->policy ? o->policy : default_policy;
     const char *reward = o->reward ? o->reward : o->policy ? "none" : default_reward;
-    const struct policy_options po = {.n_threads = o->n_threads, .system = o->system, .chat = o->chat};
+    const struct policy_options po = {.n_threads = o->n_threads,
+                                      .system = o->system,
+                                      .chat = o->chat,
+                                      .lead_revise = o->revise_text,
+                                      .lead_wait = o->wait_text,
+                                      .lead_answer = o->answer_text};
     const struct reward_options ro = {.n_threads = o->n_threads};
     b->policy = policy_open(policy, &po, &e);
     if (!b->policy) goto failed;
@@ -240,6 +245,7 @@ static bool on_event(void *ctx, const struct run_event *event, struct err *e) {
         buf_add_str(&text, event->node->text);
         out.kind = BROOD_EVENT_NODE;
         out.text = buf_cstr(&text);
+        out.n_lead_bytes = (int)event->node->n_lead_bytes;
         out.ended = event->node->finish == STORE_END;
         out.n_tokens = event->node->n_tokens;
     } else if (event->what == RUN_SCORE) {

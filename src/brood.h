@@ -52,6 +52,9 @@ struct brood_options {
     const char *system; /* system message; NULL: none */
     const char *chat;   /* chat format by name; NULL: the model's own */
     int n_threads;      /* 0: all cores */
+    /* What asks for a revised solution, makes a thought go on, ends it and begins the answer, for strategies
+     * that do so; NULL: what suits the policy. */
+    const char *revise_text, *wait_text, *answer_text;
 };
 
 enum brood_event_kind {
@@ -64,6 +67,7 @@ struct brood_event {
     enum brood_event_kind kind;
     const char *path;     /* of child indices from the prompt, "0.3.1" */
     const char *text;     /* NODE */
+    int n_lead_bytes;     /* NODE: of the text, put there by the strategy and not written by the policy */
     int ended;            /* NODE: the solution is complete */
     int n_tokens;         /* NODE */
     const float *rewards; /* SCORE: [n_rewards] in [0,1] */

@@ -175,6 +175,9 @@ static bool read_options(const struct command_line *line, struct run_options *o,
     o->lenient = v->lenient;
     o->system = v->search.system;
     o->chat = v->search.chat;
+    o->lead_revise = v->search.lead_revise;
+    o->lead_wait = v->search.lead_wait;
+    o->lead_answer = v->search.lead_answer;
     search_options_models(&v->search, &o->policy, &o->reward);
     if (v->search.select && !select_rule_parse(v->search.select, &o->select, e))
         return err_wrap(e, "--select");

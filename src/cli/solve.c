@@ -219,6 +219,9 @@ static struct brood_answer *search(const struct solve_values *v, const char *pro
                                    const struct budget *budget, struct err *e) {
     struct brood_error error;
     const struct brood_options options = {.policy = v->search.policy,
+                                          .revise_text = v->search.lead_revise,
+                                          .wait_text = v->search.lead_wait,
+                                          .answer_text = v->search.lead_answer,
                                           .reward = v->search.reward,
                                           .system = v->search.system,
                                           .chat = v->search.chat,

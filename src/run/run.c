@@ -94,10 +94,30 @@ static json_t *configuration(const struct run *r) {
     json_object_set_new(c, "system", o->system ? json_text(str_from(o->system)) : json_null());
     json_object_set_new(c, "chat", o->chat ? json_string(o->chat) : json_null());
     json_object_set_new(c, "separator", json_string(o->separator ? o->separator : "\n\n"));
+    json_t *leads = json_object();
+    for (int i = 0; i < POLICY_LEADS; i++)
+        if (p->leads[i].replaced)
+            json_object_set_new(leads, store_lead_name((enum store_lead)i),
+                                json_text(str_from(p->leads[i].text)));
+    if (json_object_size(leads) > 0)
+        json_object_set(c, "leads", leads); /* there since they can be replaced */
+    json_decref(leads);
     free(task_hash);
     free(seed);
     buf_free(&strategy);
     return c;
+}
+
+static bool other_configuration(const struct run *r, const char *key, const json_t *then, const json_t *now,
+                                struct err *e) {
+    char *was = then ? json_line(then) : mem_strdup("none"), *is = now ? json_line(now) : mem_strdup("none");
+    err_set(
+        e, ERR_INPUT,
+        "%s: this run was made with another %s (%s, now %s): give --run another file, or the same options",
+        store_path(r->store), key, was, is);
+    free(was);
+    free(is);
+    return false;
 }
 
 /* Names the first part in which the recorded configuration differs. A model that moved is the same model: its
@@ -105,6 +125,9 @@ static json_t *configuration(const struct run *r) {
 static bool same_configuration(const struct run *r, const json_t *now, const json_t *then, struct err *e) {
     const char *key;
     json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)then, key, value) {
+        if (!json_object_get(now, key)) return other_configuration(r, key, value, NULL, e);
+    }
     json_object_foreach((json_t *)(uintptr_t)now, key, value) {
         const json_t *old = json_object_get(then, key);
         const json_t *a = value, *b = old;
@@ -115,15 +138,7 @@ static bool same_configuration(const struct run *r, const json_t *now, const jso
             a = json_object_get(value, "hash");
             b = json_object_get(old, "hash");
         }
-        if (json_equal(a, b)) continue;
-        char *was = old ? json_line(old) : mem_strdup("none"), *is = json_line(value);
-        err_set(e, ERR_INPUT,
-                "%s: this run was made with another %s (%s, now %s): give --run another file, or the same "
-                "options",
-                store_path(r->store), key, was, is);
-        free(was);
-        free(is);
-        return false;
+        if (!json_equal(a, b)) return other_configuration(r, key, old, value, e);
     }
     return true;
 }
@@ -195,8 +210,13 @@ static bool choose_rules(struct run *r, struct err *e) {
 
 static bool open_services(struct run *r, struct err *e) {
     const struct run_options *o = &r->options;
-    const struct policy_options po = {
-        .n_threads = o->n_threads, .separator = o->separator, .system = o->system, .chat = o->chat};
+    const struct policy_options po = {.n_threads = o->n_threads,
+                                      .separator = o->separator,
+                                      .system = o->system,
+                                      .chat = o->chat,
+                                      .lead_revise = o->lead_revise,
+                                      .lead_wait = o->lead_wait,
+                                      .lead_answer = o->lead_answer};
     const struct reward_options ro = {.n_threads = o->n_threads, .separator = o->separator};
     r->policy = policy_open(o->policy, &po, e);
     if (!r->policy) return false;

@@ -38,7 +38,8 @@ struct run_options {
     size_t n_problems; /* the first so many; 0: all */
     bool lenient;      /* grade by Qwen's rules */
     int n_threads;
-    const char *system, *chat, *separator; /* as policy_options */
+    const char *system, *chat, *separator;             /* as policy_options */
+    const char *lead_revise, *lead_wait, *lead_answer; /* likewise */
 };
 
 enum { RUN_TOKENS_DEFAULT = 1024 };
