@@ -7,17 +7,8 @@
 #include "base/mem.h"
 #include "cli/chart.h"
 #include "cli/format.h"
+#include "cli/show_details.h"
 #include "cli/table.h"
-
-static const char *const titles[CURVES_MEASURES] = {
-    [CURVES_MAJORITY] = "majority", [CURVES_BEST] = "best-of-N",
-    [CURVES_WEIGHTED] = "weighted", [CURVES_FIRST_VERIFIED] = "first verified",
-    [CURVES_COVERAGE] = "coverage",
-};
-
-static void interval_cell(struct table *t, const struct interval *v) {
-    table_cell(t, "%.1f [%.1f, %.1f]", 100 * v->mean, 100 * v->low, 100 * v->high);
-}
 
 static void count_cell(struct table *t, double x) {
     char text[FORMAT_MAX];
@@ -63,7 +54,7 @@ static void print_curves(const struct report_run *run) {
     table_init(&t, 4 + count_curves(run));
     table_cell(&t, "samples");
     for (int m = 0; m < CURVES_MEASURES; m++) {
-        if (shows(run, m)) table_cell(&t, "%s", titles[m]);
+        if (shows(run, m)) table_cell(&t, "%s", show_measure(m));
     }
     table_cell(&t, "tokens");
     table_cell(&t, "FLOP");
@@ -73,7 +64,7 @@ static void print_curves(const struct report_run *run) {
         const struct report_spend spend = report_spend_at(run, k, run->has_rewards);
         table_cell(&t, "%d", k);
         for (int m = 0; m < CURVES_MEASURES; m++) {
-            if (shows(run, m)) interval_cell(&t, &run->curves[m].points[i].accuracy);
+            if (shows(run, m)) show_interval(&t, run->curves[m].points[i].accuracy, false);
         }
         count_cell(&t, spend.tokens_generated);
         count_cell(&t, spend.flops_policy);
@@ -93,7 +84,7 @@ static void print_levels(const struct report_run *run) {
     table_cell(&t, "problems");
     table_cell(&t, "one sample");
     for (int m = 0; m < CURVES_MEASURES; m++) {
-        if (shows(run, m)) table_cell(&t, "%s", titles[m]);
+        if (shows(run, m)) table_cell(&t, "%s", show_measure(m));
     }
     for (int i = 0; i < run->n_levels; i++) {
         const struct report_level *l = &run->levels[i];
@@ -102,9 +93,9 @@ static void print_levels(const struct report_run *run) {
         else
             table_cell(&t, "none");
         table_cell(&t, "%d", l->n_problems);
-        interval_cell(&t, &l->one);
+        show_interval(&t, l->one, false);
         for (int m = 0; m < CURVES_MEASURES; m++) {
-            if (shows(run, m)) interval_cell(&t, &l->all[m]);
+            if (shows(run, m)) show_interval(&t, l->all[m], false);
         }
     }
     table_print(&t, stdout);
@@ -127,7 +118,7 @@ static void single_row(struct table *t, const struct report_run *run, int n_leve
     table_cell(t, "%s", run->name);
     table_cell(t, "%s", run->policy);
     table_cell(t, "%d", run->n_graded);
-    interval_cell(t, &run->curves[CURVES_COVERAGE].points[0].accuracy);
+    show_interval(t, run->curves[CURVES_COVERAGE].points[0].accuracy, false);
     for (int l = 0; l < n_levels; l++) {
         if (l < run->n_levels)
             table_cell(t, "%s", format_percent(text, run->levels[l].one.mean));
@@ -176,9 +167,10 @@ static void print_gains(const struct report *r) {
     table_init(&t, 4);
     for (size_t i = 0; i < r->n_gains; i++) {
         const struct report_gain *g = &r->gains[i];
-        table_cell(&t, "%s, %s of %d", r->runs[g->run].name, titles[g->measure], r->runs[g->run].n_max);
+        table_cell(&t, "%s, %s of %d", r->runs[g->run].name, show_measure((int)g->measure),
+                   r->runs[g->run].n_max);
         table_cell(&t, "over %s", r->runs[g->reference].name);
-        table_cell(&t, "%+.1f [%+.1f, %+.1f]", 100 * g->gain.mean, 100 * g->gain.low, 100 * g->gain.high);
+        show_interval(&t, g->gain, true);
         table_cell(&t, "%d problems", g->n_problems);
     }
     table_print(&t, stdout);
@@ -206,7 +198,7 @@ static void print_chart(const struct report *r, const struct report_run *run) {
     for (int m = 0; m < CURVES_MEASURES; m++) {
         if (!shows(run, m)) continue;
         struct chart_series *s = &series[n++];
-        *s = (struct chart_series){.name = titles[m], .n_points = run->curves[m].n_points};
+        *s = (struct chart_series){.name = show_measure(m), .n_points = run->curves[m].n_points};
         for (int i = 0; i < s->n_points; i++) {
             s->k[i] = run->curves[m].points[i].k;
             s->y[i] = run->curves[m].points[i].accuracy.mean;
@@ -231,7 +223,7 @@ static void warn_different(const struct report *r) {
     }
 }
 
-void show_report(const struct report *r, bool with_chart) {
+void show_report(const struct report *r, bool full) {
     printf("accuracy in %% [95 %% interval over problems]; tokens and FLOP a problem, prompts included\n");
     warn_different(r);
     for (size_t i = 0; i < r->n; i++) {
@@ -244,10 +236,14 @@ void show_report(const struct report *r, bool with_chart) {
         }
         print_curves(run);
         if (run->n_levels > 0) print_levels(run);
+        if (!full) continue;
+        show_gaps(run);
+        show_law(run);
+        show_costs(run);
     }
     if (r->n > 1) print_singles(r);
     print_gains(r);
-    for (size_t i = 0; i < r->n && with_chart; i++) {
+    for (size_t i = 0; i < r->n && full; i++) {
         if (is_curve(&r->runs[i])) print_chart(r, &r->runs[i]);
     }
 }

@@ -82,10 +82,16 @@ struct loading {
 };
 
 static void add_costs(struct curves_problem *p, const struct rows *r) {
+    bool *leads = rows_on_solutions(r);
     for (size_t i = 0; i < r->n_nodes; i++) {
-        cost_add(&p->policy, &r->nodes[i].cost);
-        if (r->nodes[i].scored) cost_add(&p->reward, &r->nodes[i].score_cost);
+        const struct rows_node *n = &r->nodes[i];
+        cost_add(&p->policy, &n->cost);
+        if (n->scored) cost_add(&p->reward, &n->score_cost);
+        if (leads[i]) continue;
+        cost_add(&p->policy_pruned, &n->cost);
+        if (n->scored) cost_add(&p->reward_pruned, &n->score_cost);
     }
+    free(leads);
 }
 
 static void add_solutions(struct curves_set *set, const struct rows *r) {

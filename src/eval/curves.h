@@ -37,6 +37,7 @@ struct curves_problem {
     bool *right;                       /* [n] */
     int n, n_right;
     struct cost policy_root, reward_root, policy, reward; /* prompts, and everything after them */
+    struct cost policy_pruned, reward_pruned;             /* of that, on no solution's path */
 };
 
 struct curves_set {

@@ -1,5 +1,5 @@
 /* report.c - see report.h. */
-#include "eval/report.h"
+#include "eval/report_fill.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +16,7 @@ static void run_fini(struct report_run *r) {
     char *const texts[] = {r->path,   r->name,     r->task, r->task_hash, r->policy,
                            r->reward, r->strategy, r->seed, r->select};
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) free(texts[i]);
+    for (int m = 0; m < CURVES_MEASURES; m++) free(r->shares[m]);
     free(r->levels);
 }
 
@@ -92,28 +93,28 @@ static bool read_config(struct report_run *run, const struct store *s, enum aggr
 
 /* ---- accuracies ---- */
 
-static uint64_t interval_key(void) {
+uint64_t report_key(void) {
     return rng_child_named(0, "report");
 }
 
 static void fill_curves(struct report_run *run, const struct curves_set *set) {
-    double *x = mem_zalloc(set->n, sizeof *x);
     int ks[32];
     int n_ks = set->n > 0 ? curves_ks(set->n_max, ks) : 0;
     if (n_ks > 1 && !run->independent) {
         ks[0] = set->n_max;
         n_ks = 1;
     }
-    for (int m = 0; m < CURVES_MEASURES; m++) {
+    for (int m = 0; m < CURVES_MEASURES && n_ks > 0; m++) {
         struct report_curve *c = &run->curves[m];
         if (!curves_can_measure(set, (enum curves_measure)m)) continue;
+        run->shares[m] = mem_zalloc((size_t)n_ks * set->n, sizeof(double));
         for (int i = 0; i < n_ks; i++) {
+            double *x = run->shares[m] + (size_t)i * set->n;
             curves_at_k(set, (enum curves_measure)m, run->aggregate, ks[i], x);
             c->points[c->n_points++] =
-                (struct report_point){ks[i], coverage_interval(x, (int)set->n, interval_key())};
+                (struct report_point){ks[i], coverage_interval(x, (int)set->n, report_key())};
         }
     }
-    free(x);
 }
 
 /* The interval of those x whose problem has this level. */
@@ -123,7 +124,7 @@ static struct interval of_level(const struct curves_set *set, const double *x, i
     for (size_t i = 0; i < set->n; i++) {
         if (set->problems[i].level == level) y[n++] = x[i];
     }
-    const struct interval v = coverage_interval(y, n, interval_key());
+    const struct interval v = coverage_interval(y, n, report_key());
     free(y);
     return v;
 }
@@ -155,13 +156,13 @@ static void fill_levels(struct report_run *run, const struct curves_set *set) {
     double *x = mem_zalloc(set->n, sizeof *x);
     curves_at_k(set, CURVES_COVERAGE, run->aggregate, 1, x);
     for (int l = 0; l < run->n_levels; l++) run->levels[l].one = of_level(set, x, run->levels[l].level);
+    free(x);
     for (int m = 0; m < CURVES_MEASURES; m++) {
         if (run->curves[m].n_points == 0) continue;
-        curves_at_k(set, (enum curves_measure)m, run->aggregate, set->n_max, x);
+        const double *all = run->shares[m] + (size_t)(run->curves[m].n_points - 1) * set->n;
         for (int l = 0; l < run->n_levels; l++)
-            run->levels[l].all[m] = of_level(set, x, run->levels[l].level);
+            run->levels[l].all[m] = of_level(set, all, run->levels[l].level);
     }
-    free(x);
 }
 
 /* ---- costs ---- */
@@ -170,6 +171,7 @@ static void fill_costs(struct report_run *run, const struct curves_set *set) {
     double n_samples = 0;
     const double n = (double)MAX(set->n, 1);
     struct report_spend all = {0};
+    struct report_costs *c = &run->costs;
     for (size_t i = 0; i < set->n; i++) {
         const struct curves_problem *p = &set->problems[i];
         run->prompt.flops_policy += p->policy_root.flops / n;
@@ -181,7 +183,18 @@ static void fill_costs(struct report_run *run, const struct curves_set *set) {
                              p->reward.tokens_read) /
                             n;
         n_samples += p->n;
+        cost_add(&c->policy_prompt, &p->policy_root);
+        cost_add(&c->reward_prompt, &p->reward_root);
+        cost_add(&c->policy, &p->policy);
+        cost_add(&c->reward, &p->reward);
+        cost_add(&c->policy_pruned, &p->policy_pruned);
+        cost_add(&c->reward_pruned, &p->reward_pruned);
     }
+    struct cost *const means[] = {&c->policy_prompt, &c->reward_prompt, &c->policy,
+                                  &c->reward,        &c->policy_pruned, &c->reward_pruned};
+    for (size_t i = 0; i < ARRAY_LEN(means); i++)
+        *means[i] =
+            (struct cost){means[i]->tokens_read / n, means[i]->tokens_generated / n, means[i]->flops / n};
     if (n_samples > 0) {
         run->sample = (struct report_spend){all.tokens_generated / n_samples, all.flops_policy / n_samples,
                                             all.flops_reward / n_samples};
@@ -217,6 +230,8 @@ bool report_add_store(struct report *r, struct store *s, enum aggregate a, struc
     run.seconds_all = sessions.seconds;
     run.seconds = set->n_done > 0 ? sessions.seconds / set->n_done : 0;
     fill_curves(&run, set);
+    report_fill_gaps(&run, set);
+    report_fill_law(&run, set);
     fill_levels(&run, set);
     fill_costs(&run, set);
     MEM_GROW(r->runs, r->cap, r->n + 1);
@@ -245,30 +260,33 @@ static bool paired_gain(const struct curves_set *a, const double *x, const struc
                         const double *y, struct report_gain *out) {
     struct map *by_id = map_new(b->n);
     for (size_t i = 0; i < b->n; i++) map_put(by_id, str_from(b->problems[i].id), (uint32_t)i);
-    double *d = mem_zalloc(a->n, sizeof *d);
+    double *ours = mem_zalloc(a->n, sizeof *ours), *theirs = mem_zalloc(a->n, sizeof *theirs);
     for (size_t i = 0; i < a->n; i++) {
         uint32_t j;
-        if (map_get(by_id, str_from(a->problems[i].id), &j)) d[out->n_problems++] = x[i] - y[j];
+        if (!map_get(by_id, str_from(a->problems[i].id), &j)) continue;
+        ours[out->n_problems] = x[i];
+        theirs[out->n_problems++] = y[j];
     }
-    if (out->n_problems > 0) out->gain = coverage_interval(d, out->n_problems, interval_key());
-    free(d);
+    if (out->n_problems > 0) out->gain = coverage_difference(ours, theirs, out->n_problems, report_key());
+    free(ours);
+    free(theirs);
     map_free(by_id);
     return out->n_problems > 0;
 }
 
 static void compare_pair(struct report *r, int run, int reference) {
     const struct curves_set *a = r->sets[run], *b = r->sets[reference];
-    double *x = mem_zalloc(a->n, sizeof *x), *y = mem_zalloc(b->n, sizeof *y);
+    double *y = mem_zalloc(b->n, sizeof *y);
     curves_at_k(b, CURVES_COVERAGE, r->runs[reference].aggregate, 1, y);
     for (int m = 0; m < CURVES_COVERAGE; m++) {
-        if (r->runs[run].curves[m].n_points == 0) continue;
+        const int n_points = r->runs[run].curves[m].n_points;
+        if (n_points == 0) continue;
         struct report_gain g = {.run = run, .reference = reference, .measure = (enum curves_measure)m};
-        curves_at_k(a, g.measure, r->runs[run].aggregate, a->n_max, x);
+        const double *x = r->runs[run].shares[m] + (size_t)(n_points - 1) * a->n;
         if (!paired_gain(a, x, b, y, &g)) continue;
         MEM_GROW(r->gains, r->cap_gains, r->n_gains + 1);
         r->gains[r->n_gains++] = g;
     }
-    free(x);
     free(y);
 }
 

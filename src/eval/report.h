@@ -14,6 +14,7 @@
 
 #include "base/json.h"
 #include "eval/curves.h"
+#include "select/law.h"
 
 struct report_point {
     int k; /* samples a problem */
@@ -35,6 +36,40 @@ struct report_spend { /* a problem */
     double tokens_generated, flops_policy, flops_reward;
 };
 
+/* What a problem costs, by who did it for what: means a problem. */
+struct report_costs {
+    struct cost policy_prompt, reward_prompt; /* reading the prompt */
+    struct cost policy, reward;               /* writing and scoring */
+    struct cost policy_pruned, reward_pruned; /* of that, on no solution's path: given up, or failed */
+};
+
+/* Samples at which a coverage is reached. */
+struct report_target {
+    double coverage;
+    int measured;              /* the least that reaches it in this run; 0: all of them do not */
+    double samples, low, high; /* by the law, with its 95 % interval over problems; INFINITY: never */
+};
+
+enum { REPORT_TARGETS = 5, REPORT_LAW_RESAMPLES = 400 };
+
+struct report_law {
+    bool fitted;                  /* else nothing of the law holds: too few samples, or all the same */
+    struct law law;               /* through all points */
+    struct law_forecast forecast; /* from a quarter of the samples on; n_later 0: too few */
+    struct report_target targets[REPORT_TARGETS];
+    int n_never, n_always; /* problems of which no sample is right, and of which every one is */
+    double if_equal;       /* coverage with n_max samples, were all problems equally difficult */
+};
+
+/* How far a selection stays behind coverage, and where it stops to gain. */
+struct report_gap {
+    struct interval behind[32]; /* coverage - accuracy, over pairs, at each point of the curves */
+    /* From so many samples on no gain shows: the interval of (accuracy with all samples - accuracy here) has
+     * 0 in it. n_max: it still gains. 0: there is one point only. */
+    int plateau;
+    struct interval gain, coverage_gain; /* from there, or from the last point but one, to n_max */
+};
+
 struct report_run {
     char *path, *name; /* the file; its name without folder and ending */
     char *task, *task_hash, *policy, *reward, *strategy, *seed,
@@ -48,6 +83,10 @@ struct report_run {
     bool independent;
     bool has_rewards;
     struct report_curve curves[CURVES_MEASURES];
+    double *shares[CURVES_MEASURES]; /* [n_points][n_graded] of each problem; NULL where not measured */
+    struct report_gap gaps[CURVES_COVERAGE];
+    struct report_law law; /* independent samples only */
+    struct report_costs costs;
     struct report_level *levels; /* [n_levels], ascending; none where the task has no levels */
     int n_levels;
     struct report_spend prompt, sample; /* k independent samples cost prompt + k * sample */

@@ -85,6 +85,7 @@ static double percentile(const double *sorted, int n, double share) {
     double place = share * (n - 1);
     int below = (int)place;
     if (below >= n - 1) return sorted[n - 1];
+    if (isinf(sorted[below + 1])) return sorted[below + 1];
     return sorted[below] + (place - below) * (sorted[below + 1] - sorted[below]);
 }
 
@@ -103,6 +104,19 @@ static double resampled_mean(const double *x, int n, uint64_t key) {
     return total / n;
 }
 
+/* Wilson's interval at its ends; z of 95 %. */
+static double wilson_width(int n) {
+    const double z2 = 1.959963984540054 * 1.959963984540054;
+    return z2 / (n + z2);
+}
+
+/* Sorts the resamples and takes their percentiles. */
+static void set_bounds(struct interval *v, double *resamples) {
+    qsort(resamples, N_RESAMPLES, sizeof *resamples, by_value);
+    v->low = percentile(resamples, N_RESAMPLES, 0.025);
+    v->high = percentile(resamples, N_RESAMPLES, 0.975);
+}
+
 struct interval coverage_interval(const double *x, int n, uint64_t key) {
     ASSERT(n > 0);
     double sum = 0;
@@ -113,18 +127,43 @@ struct interval coverage_interval(const double *x, int n, uint64_t key) {
         all_1 = all_1 && x[i] == 1;
     }
     struct interval result = {.mean = sum / n};
-    if (all_0 || all_1) { /* Wilson's interval at its ends; z of 95 % */
-        const double z2 = 1.959963984540054 * 1.959963984540054, width = z2 / (n + z2);
-        result.low = all_1 ? 1 - width : 0;
-        result.high = all_1 ? 1 : width;
+    if (all_0 || all_1) {
+        result.low = all_1 ? 1 - wilson_width(n) : 0;
+        result.high = all_1 ? 1 : wilson_width(n);
         return result;
     }
     double means[N_RESAMPLES];
-    for (int b = 0; b < N_RESAMPLES; b++) {
-        means[b] = resampled_mean(x, n, rng_child(key, (uint64_t)b));
+    for (int b = 0; b < N_RESAMPLES; b++) means[b] = resampled_mean(x, n, rng_child(key, (uint64_t)b));
+    set_bounds(&result, means);
+    return result;
+}
+
+struct interval coverage_difference(const double *x, const double *y, int n, uint64_t key) {
+    double *d = mem_alloc((size_t)n * sizeof *d);
+    bool differ = false;
+    for (int i = 0; i < n; i++) {
+        d[i] = x[i] - y[i];
+        differ = differ || d[i] != 0;
     }
-    qsort(means, N_RESAMPLES, sizeof *means, by_value);
-    result.low = percentile(means, N_RESAMPLES, 0.025);
-    result.high = percentile(means, N_RESAMPLES, 0.975);
+    struct interval result = coverage_interval(d, n, key);
+    if (!differ) result.low = -result.high;
+    free(d);
+    return result;
+}
+
+struct interval coverage_ratio(const double *x, const double *y, int n, uint64_t key) {
+    ASSERT(n > 0);
+    double sum_x = 0, sum_y = 0, ratios[N_RESAMPLES];
+    for (int i = 0; i < n; i++) {
+        sum_x += x[i];
+        sum_y += y[i];
+    }
+    for (int b = 0; b < N_RESAMPLES; b++) {
+        const uint64_t k = rng_child(key, (uint64_t)b);
+        const double below = resampled_mean(y, n, k);
+        ratios[b] = below > 0 ? resampled_mean(x, n, k) / below : INFINITY;
+    }
+    struct interval result = {.mean = sum_y > 0 ? sum_x / sum_y : INFINITY};
+    set_bounds(&result, ratios);
     return result;
 }

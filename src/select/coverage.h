@@ -26,5 +26,11 @@ struct interval {
 /* Mean of x[n] and its 95 % interval: bootstrap percentiles of 2,000 resamples; where all values are 0 or all
  * are 1, Wilson's interval instead. */
 struct interval coverage_interval(const double *x, int n, uint64_t key);
+/* The same for the mean of x[i] - y[i], two measures of the same n problems. Where none differs, up to
+ * Wilson's width either way. */
+struct interval coverage_difference(const double *x, const double *y, int n, uint64_t key);
+/* sum of x / sum of y, what is spent for each that is solved; INFINITY where y sums to 0, in the mean or in
+ * too many of the resamples. */
+struct interval coverage_ratio(const double *x, const double *y, int n, uint64_t key);
 
 #endif

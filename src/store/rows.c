@@ -178,3 +178,20 @@ int rows_rewards(const struct rows *r, const char *path, float *rewards, int n_m
     struct reward_list l = {.out = rewards, .n_max = n_max};
     return along(r, path, append_rewards, &l) ? l.n : -1;
 }
+
+struct marks {
+    const struct rows *rows;
+    bool *on;
+};
+
+static bool mark(void *ctx, const struct rows_node *n) {
+    struct marks *m = ctx;
+    m->on[n - m->rows->nodes] = true;
+    return true;
+}
+
+bool *rows_on_solutions(const struct rows *r) {
+    struct marks m = {.rows = r, .on = mem_zalloc(MAX(r->n_nodes, 1), sizeof(bool))};
+    for (size_t i = 0; i < r->n_solutions; i++) along(r, r->solutions[i].path, mark, &m);
+    return m.on;
+}
