@@ -147,35 +147,50 @@ static void bench_matmul(int n_out, int n_in, enum dtype t) {
 
 /* ---- attention ---- */
 
+/* n_paths rows that see one shared prefix, or each positions of its own. */
 struct attention {
-    float *out, *q, *scratch, *memory;
-    const float **pages;
-    int n_queries, width, n_tokens;
+    struct attend call;
+    float *memory;
+    struct attend_path paths[ATTEND_QUERIES_MAX];
 };
 
 static void attention_call(void *ctx) {
-    struct attention *a = ctx;
-    table->attend(a->out, a->q, a->n_queries, a->width, a->pages, 0, a->n_tokens, 0.125f, a->scratch);
+    const struct attention *a = ctx;
+    table->attend(&a->call);
 }
 
-static void bench_attend(int n_queries, int width, int n_tokens) {
-    int n_pages = (n_tokens + KV_PAGE - 1) / KV_PAGE;
-    struct attention a = {.n_queries = n_queries, .width = width, .n_tokens = n_tokens};
-    a.q = floats((size_t)(n_queries * width));
-    a.out = floats((size_t)(n_queries * width));
-    a.scratch = floats((size_t)(n_queries * n_pages * KV_PAGE));
-    a.memory = floats(kv_head_floats(width) * (size_t)n_pages);
-    a.pages = mem_zalloc((size_t)n_pages, sizeof *a.pages);
-    for (int i = 0; i < n_pages; i++) a.pages[i] = a.memory + (size_t)i * kv_head_floats(width);
+static void bench_attend(int n_paths, bool shared, int n_queries, int width, int n_tokens) {
+    const int n_pages = (n_tokens + KV_PAGE - 1) / KV_PAGE, n_rows = n_paths * n_queries;
+    const size_t row = (size_t)(n_queries * width), page = kv_head_floats(width);
+    const float **pages = mem_zalloc((size_t)(n_pages * n_paths), sizeof *pages);
+    struct attention a = {.memory = floats(page * (size_t)(n_pages * n_paths))};
+    for (int i = 0; i < n_pages * n_paths; i++)
+        pages[i] = a.memory + (size_t)(shared ? i % n_pages : i) * page;
+    for (int r = 0; r < n_paths; r++)
+        a.paths[r] = (struct attend_path){pages + r * n_pages, n_tokens, shared ? n_tokens / KV_PAGE : 0};
+    float *q = floats(row * (size_t)n_paths), *out = floats(row * (size_t)n_paths),
+          *scratch = floats(attend_scratch_floats(n_rows, width, n_pages));
+    a.call = (struct attend){.out = out,
+                             .q = q,
+                             .out_stride = row,
+                             .q_stride = row,
+                             .paths = a.paths,
+                             .n_paths = n_paths,
+                             .n_queries = n_queries,
+                             .head_width = width,
+                             .scale = 0.125f,
+                             .scratch = scratch};
     struct timing b = best_of(attention_call, &a);
-    double gflops = 4e-9 * n_queries * width * n_tokens / b.seconds;
-    printf("attend %2d queries x width %3d over %4d tokens: %7.2f us  %6.1f GFLOP/s  %3.0f%%\n", n_queries,
-           width, n_tokens, 1e6 * b.seconds, gflops, 100 * gflops / b.peak);
-    free(a.q);
-    free(a.out);
-    free(a.scratch);
+    double gflops = 4e-9 * n_rows * width * n_tokens / b.seconds;
+    printf("attend %2d rows%s of %2d queries x width %3d over %4d tokens: %7.2f us a row  %6.1f GFLOP/s  "
+           "%3.0f%%\n",
+           n_paths, shared ? ", shared," : "", n_queries, width, n_tokens, 1e6 * b.seconds / n_paths, gflops,
+           100 * gflops / b.peak);
+    free(q);
+    free(out);
+    free(scratch);
     free(a.memory);
-    free(a.pages);
+    free(pages);
 }
 
 /* ---- element by element ---- */
@@ -232,7 +247,11 @@ int main(int argc, char **argv) {
 
     static const int heads[][3] = {{1, 16, 128}, {1, 32, 128}, {2, 32, 128},  {1, 64, 300},
                                    {4, 64, 300}, {7, 64, 300}, {4, 128, 1000}};
-    for (size_t i = 0; i < ARRAY_LEN(heads); i++) bench_attend(heads[i][0], heads[i][1], heads[i][2]);
+    for (size_t i = 0; i < ARRAY_LEN(heads); i++) {
+        bench_attend(1, false, heads[i][0], heads[i][1], heads[i][2]);
+        bench_attend(ATTEND_QUERIES_MAX / heads[i][0], false, heads[i][0], heads[i][1], heads[i][2]);
+        bench_attend(ATTEND_QUERIES_MAX / heads[i][0], true, heads[i][0], heads[i][1], heads[i][2]);
+    }
 
     ea = floats(N_ELEMENTS);
     eb = floats(N_ELEMENTS);

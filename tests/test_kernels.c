@@ -21,6 +21,10 @@ static float random_float(float low, float high) {
     return low + (high - low) * (float)rng_unit(7, draws++);
 }
 
+static int random_below(int n) {
+    return (int)(rng_unit(7, draws++) * n);
+}
+
 static float *random_floats(size_t n, float low, float high) {
     float *x = mem_alloc_aligned(64, (n + 16) * sizeof *x);
     for (size_t i = 0; i < n; i++) x[i] = random_float(low, high);
@@ -384,40 +388,93 @@ static void attend_exactly(double *out, const float *q, int width, const float *
     }
 }
 
-static void check_attend(int n_queries, int width, int n_tokens) {
-    size_t n_out = (size_t)(n_queries * width), n_scratch = (size_t)n_queries * ATTEND_PAGES * KV_PAGE;
-    float scale = 1.0f / sqrtf((float)width);
-    float *page_memory[ATTEND_PAGES];
-    const float *pages[ATTEND_PAGES];
-    for (int i = 0; i < ATTEND_PAGES; i++) {
-        size_t n = ATTEND_OFFSET + kv_head_floats(width);
-        page_memory[i] = mem_alloc_aligned(64, n * sizeof(float));
-        for (size_t j = 0; j < n; j++) page_memory[i][j] = NAN; /* slots beyond the path may hold anything */
-        pages[i] = page_memory[i];
-    }
-    for (int t = 0; t < n_tokens; t++) {
-        float *k = random_floats((size_t)width, -2, 2), *v = random_floats((size_t)width, -2, 2);
-        tables[0]->kv_store(page_memory[t / KV_PAGE] + ATTEND_OFFSET, t % KV_PAGE, k, v, width);
+/* Paths over pages that neighbours share, as in a tree: path r goes n_shared pages with path r - 1, then its
+ * own way. Each table must give what the definition gives for every path alone. */
+enum { ATTEND_PATHS = 32 };
+
+struct tree_case {
+    int n_paths, n_queries, width;
+    struct attend_path paths[ATTEND_PATHS];
+    const float *pages[ATTEND_PATHS][ATTEND_PAGES];
+    float *memory[ATTEND_PATHS * ATTEND_PAGES];
+    int n_memory;
+};
+
+static float *new_page(struct tree_case *c, int n_used) {
+    size_t n = ATTEND_OFFSET + kv_head_floats(c->width);
+    float *page = c->memory[c->n_memory++] = mem_alloc_aligned(64, n * sizeof(float));
+    for (size_t j = 0; j < n; j++) page[j] = NAN; /* slots beyond the path may hold anything */
+    for (int t = 0; t < n_used; t++) {
+        float *k = random_floats((size_t)c->width, -2, 2), *v = random_floats((size_t)c->width, -2, 2);
+        tables[0]->kv_store(page + ATTEND_OFFSET, t, k, v, c->width);
         free(k);
         free(v);
     }
-    float *q = random_floats(n_out, -2, 2), *scratch = mem_zalloc(n_scratch, sizeof *scratch);
-    float *out[ARRAY_LEN(tables)];
-    double *exact = mem_zalloc((size_t)width, sizeof *exact);
+    return page;
+}
+
+static void grow_path(struct tree_case *c, int r, int n_tokens) {
+    const int n_pages = (n_tokens + KV_PAGE - 1) / KV_PAGE;
+    int n_shared = 0;
+    if (r > 0) {
+        n_shared = random_below(MIN(n_tokens, c->paths[r - 1].n_tokens) / KV_PAGE + 1);
+        c->paths[r - 1].n_shared = n_shared;
+    }
+    for (int i = 0; i < n_pages; i++)
+        c->pages[r][i] =
+            i < n_shared ? c->pages[r - 1][i] : new_page(c, MIN(KV_PAGE, n_tokens - i * KV_PAGE));
+    c->paths[r] = (struct attend_path){.pages = c->pages[r], .n_tokens = n_tokens};
+}
+
+static void check_tree(struct tree_case *c) {
+    const size_t n_row = (size_t)(c->n_queries * c->width), stride = n_row + 3,
+                 n = stride * (size_t)c->n_paths;
+    const float scale = 1.0f / sqrtf((float)c->width);
+    float *q = random_floats(n, -2, 2), *alone = mem_zalloc(n, sizeof *alone),
+          *out = mem_zalloc(n, sizeof *out);
+    const size_t n_scratch = attend_scratch_floats(c->n_paths * c->n_queries, c->width, ATTEND_PAGES);
+    double *exact = mem_zalloc((size_t)c->width, sizeof *exact);
+    for (int r = 0; r < c->n_paths; r++) {
+        float *scratch = mem_zalloc(n_scratch, sizeof *scratch);
+        const struct attend a = {.out = alone + (size_t)r * stride,
+                                 .q = q + (size_t)r * stride,
+                                 .paths = &(struct attend_path){c->pages[r], c->paths[r].n_tokens, 0},
+                                 .n_paths = 1,
+                                 .n_queries = c->n_queries,
+                                 .head_width = c->width,
+                                 .offset = ATTEND_OFFSET,
+                                 .scale = scale,
+                                 .scratch = scratch};
+        tables[0]->attend(&a);
+        free(scratch);
+        for (int i = 0; i < c->n_queries; i++) {
+            attend_exactly(exact, a.q + i * c->width, c->width, c->pages[r], c->paths[r].n_tokens,
+                           (double)scale);
+            for (int w = 0; w < c->width; w++) assert_near((double)a.out[i * c->width + w], exact[w], 1e-5);
+        }
+    }
     for (size_t i = 0; i < n_tables; i++) {
-        out[i] = mem_zalloc(n_out, sizeof *out[i]);
-        tables[i]->attend(out[i], q, n_queries, width, pages, ATTEND_OFFSET, n_tokens, scale, scratch);
-        assert_same(out[i], out[0], n_out, "attend", tables[i]->name);
+        float *scratch = mem_zalloc(n_scratch, sizeof *scratch);
+        memset(out, 0, n * sizeof *out);
+        tables[i]->attend(&(struct attend){.out = out,
+                                           .q = q,
+                                           .out_stride = stride,
+                                           .q_stride = stride,
+                                           .paths = c->paths,
+                                           .n_paths = c->n_paths,
+                                           .n_queries = c->n_queries,
+                                           .head_width = c->width,
+                                           .offset = ATTEND_OFFSET,
+                                           .scale = scale,
+                                           .scratch = scratch});
+        assert_same(out, alone, n, "attend", tables[i]->name);
+        free(scratch);
     }
-    for (int i = 0; i < n_queries; i++) {
-        attend_exactly(exact, q + i * width, width, pages, n_tokens, (double)scale);
-        for (int w = 0; w < width; w++) assert_near((double)out[0][i * width + w], exact[w], 1e-5);
-    }
-    for (size_t i = 0; i < n_tables; i++) free(out[i]);
-    for (int i = 0; i < ATTEND_PAGES; i++) free(page_memory[i]);
+    for (int i = 0; i < c->n_memory; i++) free(c->memory[i]);
     free(exact);
+    free(alone);
+    free(out);
     free(q);
-    free(scratch);
 }
 
 static void test_attend(void **state) {
@@ -426,10 +483,24 @@ static void test_attend(void **state) {
     static const int tokens[] = {1, 2, 15, 16, 17, 31, 48, 63, 70, 100, 128};
     static const int queries[] = {1, 2, 3, 4, 5, 7, 8, 14};
     for (size_t w = 0; w < ARRAY_LEN(widths); w++)
-        for (size_t t = 0; t < ARRAY_LEN(tokens); t++)
-            check_attend(queries[(w + t) % ARRAY_LEN(queries)], widths[w], tokens[t]);
-    for (size_t q = 0; q < ARRAY_LEN(queries); q++)
-        for (int t = 1; t < 40; t += 6) check_attend(queries[q], 32, t);
+        for (size_t t = 0; t < ARRAY_LEN(tokens); t++) {
+            struct tree_case c = {
+                .n_paths = 1, .n_queries = queries[(w + t) % ARRAY_LEN(queries)], .width = widths[w]};
+            grow_path(&c, 0, tokens[t]);
+            check_tree(&c);
+        }
+}
+
+static void test_attend_tree(void **state) {
+    UNUSED(state);
+    static const int widths[] = {8, 16, 24, 32, 64, 72, 128}, queries[] = {1, 2, 3, 7, 14};
+    for (int k = 0; k < 150; k++) {
+        struct tree_case c = {.n_queries = queries[k % (int)ARRAY_LEN(queries)],
+                              .width = widths[k % (int)ARRAY_LEN(widths)]};
+        c.n_paths = 2 + random_below(MIN((int)ATTEND_PATHS, ATTEND_QUERIES_MAX / c.n_queries) - 1);
+        for (int r = 0; r < c.n_paths; r++) grow_path(&c, r, 1 + random_below(ATTEND_PAGES * KV_PAGE));
+        check_tree(&c);
+    }
 }
 
 static void test_kv_store(void **state) {
@@ -493,6 +564,7 @@ int main(void) {
         cmocka_unit_test(test_silu_mul_and_add),
         cmocka_unit_test(test_exp_sum),
         cmocka_unit_test(test_attend),
+        cmocka_unit_test(test_attend_tree),
         cmocka_unit_test(test_kv_store),
         cmocka_unit_test(test_pick),
     };

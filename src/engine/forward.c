@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 
@@ -33,13 +34,18 @@ void forward_init(struct forward *f, const struct transformer *t, const struct k
     f->qkv = rows_of(n_rows_max, f->qkv_stride);
     f->mixed = rows_of(n_rows_max, f->mixed_stride);
     f->ffn = rows_of(n_rows_max, f->ffn_stride);
-    f->scores_floats = (size_t)(c->n_heads / c->n_kv_heads) * (size_t)n_path_pages_max * KV_PAGE;
-    f->scores = rows_of(pool_size(pool), f->scores_floats);
+    f->scratch_floats = attend_scratch_floats(MAX(c->n_heads / c->n_kv_heads, (int)ATTEND_QUERIES_MAX),
+                                              c->head_width, n_path_pages_max);
+    f->scratch = rows_of(pool_size(pool), f->scratch_floats);
+    f->rows = mem_zalloc((size_t)n_rows_max, sizeof *f->rows);
+    f->paths = mem_zalloc((size_t)n_rows_max, sizeof *f->paths);
 }
 
 void forward_fini(struct forward *f) {
-    float *all[] = {f->x, f->norm, f->out, f->hidden, f->qkv, f->mixed, f->ffn, f->scores};
+    float *all[] = {f->x, f->norm, f->out, f->hidden, f->qkv, f->mixed, f->ffn, f->scratch};
     for (size_t i = 0; i < ARRAY_LEN(all); i++) free(all[i]);
+    free(f->rows);
+    free(f->paths);
     *f = (struct forward){0};
 }
 
@@ -97,19 +103,37 @@ static void rope_and_store(struct forward *f, const struct layer *l, int a, int 
     }
 }
 
-/* Items are (row, key-value head) pairs, row first. */
-static void attend(struct forward *f, const struct layer *l, int item, int item_end, int i_worker) {
+/* Rows [a, b) with one key-value head. */
+static void attend_head(struct forward *f, const struct layer *l, int g, int a, int b, int i_worker) {
     const struct model_config *c = &f->t->config;
-    int n_queries = c->n_heads / c->n_kv_heads;
-    float scale = 1.0f / sqrtf((float)c->head_width),
-          *scores = f->scores + (size_t)i_worker * f->scores_floats;
-    size_t layer_offset = (size_t)(l - f->t->layers) * (size_t)c->n_kv_heads;
-    for (; item < item_end; item++) {
-        int i = item / c->n_kv_heads, g = item % c->n_kv_heads, column = g * n_queries * c->head_width;
-        f->k->attend(f->mixed + (size_t)i * f->mixed_stride + column,
-                     f->qkv + (size_t)i * f->qkv_stride + column, n_queries, c->head_width, f->rows[i].pages,
-                     (layer_offset + (size_t)g) * kv_head_floats(c->head_width), f->rows[i].position + 1,
-                     scale, scores);
+    const int n_queries = c->n_heads / c->n_kv_heads,
+              n_paths_max = MAX((int)ATTEND_QUERIES_MAX / n_queries, 1);
+    const size_t column = (size_t)(g * n_queries * c->head_width),
+                 block = (size_t)((l - f->t->layers) * c->n_kv_heads + g);
+    struct attend call = {
+        .out_stride = f->mixed_stride,
+        .q_stride = f->qkv_stride,
+        .n_queries = n_queries,
+        .head_width = c->head_width,
+        .offset = block * kv_head_floats(c->head_width),
+        .scale = 1.0f / sqrtf((float)c->head_width),
+        .scratch = f->scratch + (size_t)i_worker * f->scratch_floats,
+    };
+    for (; a < b; a += call.n_paths) {
+        call.n_paths = MIN(b - a, n_paths_max);
+        call.out = f->mixed + (size_t)a * f->mixed_stride + column;
+        call.q = f->qkv + (size_t)a * f->qkv_stride + column;
+        call.paths = f->paths + a;
+        f->k->attend(&call);
+    }
+}
+
+/* Items are (key-value head, row) pairs, head first. */
+static void attend_items(struct forward *f, const struct layer *l, int item, int item_end, int i_worker) {
+    for (int end; item < item_end; item = end) {
+        const int g = item / f->n_rows;
+        end = MIN(item_end, (g + 1) * f->n_rows);
+        attend_head(f, l, g, item - g * f->n_rows, end - g * f->n_rows, i_worker);
     }
 }
 
@@ -150,7 +174,7 @@ static void enter_layer(struct forward *f, const struct layer *l, int a, int b) 
 }
 
 static void leave_layer(struct forward *f, const struct layer *l, int a, int b, int i_worker) {
-    attend(f, l, a * f->t->config.n_kv_heads, b * f->t->config.n_kv_heads, i_worker);
+    for (int g = 0; g < f->t->config.n_kv_heads; g++) attend_head(f, l, g, a, b, i_worker);
     attend_out(f, l, a, b, 0, matrix_panels(&l->o));
     add(f, a, b);
     norm(f, l->norm_ffn, a, b);
@@ -240,16 +264,28 @@ static void job_stage(void *ctx, int i_worker, int n_workers) {
             add(f, a, b);
         norm(f, l->norm_attend, a, b);
         break;
-    case STAGE_QKV: qkv(f, l, 0, f->n_rows, a, b); break;
-    case STAGE_ROPE: rope_and_store(f, l, a, b); break;
-    case STAGE_ATTEND: attend(f, l, a, b, i_worker); break;
-    case STAGE_O: attend_out(f, l, 0, f->n_rows, a, b); break;
+    case STAGE_QKV:
+        qkv(f, l, 0, f->n_rows, a, b);
+        break;
+    case STAGE_ROPE:
+        rope_and_store(f, l, a, b);
+        break;
+    case STAGE_ATTEND:
+        attend_items(f, l, a, b, i_worker);
+        break;
+    case STAGE_O:
+        attend_out(f, l, 0, f->n_rows, a, b);
+        break;
     case STAGE_MIDDLE:
         add(f, a, b);
         norm(f, l->norm_ffn, a, b);
         break;
-    case STAGE_GATE_UP: gate_up(f, l, 0, f->n_rows, a, b); break;
-    case STAGE_DOWN: down(f, l, 0, f->n_rows, a, b); break;
+    case STAGE_GATE_UP:
+        gate_up(f, l, 0, f->n_rows, a, b);
+        break;
+    case STAGE_DOWN:
+        down(f, l, 0, f->n_rows, a, b);
+        break;
     case STAGE_END:
         add(f, a, b);
         final_norm(f, a, b);
@@ -266,10 +302,43 @@ static void run_by_panels(struct forward *f) {
     pool_run(f->pool, job_stage, &job);
 }
 
+/* ---- the order of rows ---- */
+
+static int n_pages_of(const struct forward_row *row) {
+    return row->position / KV_PAGE + 1;
+}
+
+/* By their pages from the root on: paths that share a prefix come together, the longer after its own prefix.
+ */
+static int compare_rows(const void *a, const void *b) {
+    const struct forward_row *x = a, *y = b;
+    const int n = MIN(n_pages_of(x), n_pages_of(y));
+    for (int i = 0; x->pages != y->pages && i < n; i++)
+        if (x->pages[i] != y->pages[i]) return (uintptr_t)x->pages[i] < (uintptr_t)y->pages[i] ? -1 : 1;
+    return (x->position > y->position) - (x->position < y->position);
+}
+
+static int n_pages_shared(const struct attend_path *a, const struct attend_path *b) {
+    const int n = MIN(a->n_tokens, b->n_tokens) / KV_PAGE; /* whole for both */
+    if (a->pages == b->pages) return n;
+    int i = 0;
+    while (i < n && a->pages[i] == b->pages[i]) i++;
+    return i;
+}
+
+static void order_rows(struct forward *f, const struct forward_row *rows, int n_rows) {
+    memcpy(f->rows, rows, (size_t)n_rows * sizeof *rows);
+    qsort(f->rows, (size_t)n_rows, sizeof *f->rows, compare_rows);
+    for (int i = n_rows - 1; i >= 0; i--) {
+        f->paths[i] = (struct attend_path){.pages = f->rows[i].pages, .n_tokens = f->rows[i].position + 1};
+        if (i + 1 < n_rows) f->paths[i].n_shared = n_pages_shared(&f->paths[i], &f->paths[i + 1]);
+    }
+    f->n_rows = n_rows;
+}
+
 void forward_run(struct forward *f, const struct forward_row *rows, int n_rows, bool independent) {
     ASSERT(n_rows > 0 && n_rows <= f->n_rows_max);
-    f->rows = rows;
-    f->n_rows = n_rows;
+    order_rows(f, rows, n_rows);
     int n_workers = pool_size(f->pool), n_layers = f->t->config.n_layers;
     double n_products = (double)f->t->layer_weights * n_layers * n_rows;
     bool automatic = f->sharing == ENGINE_SHARING_AUTO;

@@ -11,6 +11,9 @@
  * layers; workers meet once a layer, or never when no path has two rows) where a layer's weights fit a
  * core's cache, by panels of outputs where they do not.
  *
+ * Rows are put in the order of their pages, so that those whose paths share a prefix lie side by side and
+ * attend to it together. No bit depends on that.
+ *
  * Threads: forward_run is called by the engine's thread and uses its pool. Nothing is allocated after
  * forward_init.
  */
@@ -35,16 +38,17 @@ struct forward {
     enum engine_sharing sharing;
     int n_rows_max, n_path_pages_max;
     size_t x_stride, qkv_stride, mixed_stride, ffn_stride;
-    float *x;      /* [B][x_stride] the residual stream */
-    float *norm;   /* [B][x_stride] */
-    float *out;    /* [B][x_stride] what is added to x */
-    float *qkv;    /* [B][qkv_stride] */
-    float *mixed;  /* [B][mixed_stride] attention's output */
-    float *ffn;    /* [B][ffn_stride] gate and up */
-    float *hidden; /* [B][x_stride] normed states of the rows that have a head */
-    float *scores; /* [workers][scores_floats] */
-    size_t scores_floats;
-    const struct forward_row *rows; /* of the pass that runs */
+    float *x;       /* [B][x_stride] the residual stream */
+    float *norm;    /* [B][x_stride] */
+    float *out;     /* [B][x_stride] what is added to x */
+    float *qkv;     /* [B][qkv_stride] */
+    float *mixed;   /* [B][mixed_stride] attention's output */
+    float *ffn;     /* [B][ffn_stride] gate and up */
+    float *hidden;  /* [B][x_stride] normed states of the rows that have a head */
+    float *scratch; /* [workers][scratch_floats] of attention */
+    size_t scratch_floats;
+    struct forward_row *rows;  /* [B] of the pass that runs, those that share pages side by side */
+    struct attend_path *paths; /* [B] */
     int n_rows;
     int i_layer;
 };

@@ -84,6 +84,32 @@ static inline size_t kv_head_floats(int head_width) {
     return (size_t)2 * KV_PAGE * (size_t)head_width;
 }
 
+/* The positions that a query sees. */
+struct attend_path {
+    const float *const *pages; /* [ceil(n_tokens / KV_PAGE)] */
+    int n_tokens;              /* > 0 */
+    int n_shared; /* leading pages, whole for both, that are those of the next path too; the last's is not
+                     read */
+};
+
+enum { ATTEND_QUERIES_MAX = 64 }; /* n_paths * n_queries at most, unless n_paths is 1 */
+
+struct attend {
+    float *out; /* row r: [n_queries][W] at out + r * out_stride; likewise q */
+    const float *q;
+    size_t out_stride, q_stride;
+    const struct attend_path *paths; /* [n_paths] */
+    int n_paths, n_queries, head_width;
+    size_t offset; /* of the (layer, key-value head) block in a page, in floats */
+    float scale;
+    float *scratch; /* attend_scratch_floats */
+};
+
+/* For up to n_queries_all = n_paths * n_queries queries over paths of up to n_pages pages. */
+static inline size_t attend_scratch_floats(int n_queries_all, int head_width, int n_pages) {
+    return (size_t)n_queries_all * ((size_t)n_pages * KV_PAGE + (size_t)3 * (size_t)head_width + 1);
+}
+
 struct kernels {
     const char *name; /* "generic", "avx2", "avx512" */
 
@@ -107,18 +133,15 @@ struct kernels {
     /* x[i] += y[i] */
     void (*add)(float *x, const float *y, int n);
 
-    /* Attention of n_queries heads that share one key-value head, for one row. `pages` are n_pages page base
-     * pointers, `offset` the float offset of the (layer, head) block in a page, n_tokens the visible
-     * positions (0 < n_tokens <= n_pages * KV_PAGE).
+    /* Attention of the heads that share one key-value head, for n_paths rows. For each query q of a path:
      *
      *     s[t] = scale * (q . K[t]);  m = max of s;  p[t] = exp(s[t] - m)
      *     out = (sum over even t of p[t] V[t] + sum over odd t of p[t] V[t]) / total
      *     total = sum of p, striped by t % 16, then a fixed tree
      *
-     * q, out: [n_queries][W]. What pages hold beyond n_tokens is never used.
-     * scratch: n_queries * n_pages * KV_PAGE floats. */
-    void (*attend)(float *out, const float *q, int n_queries, int head_width, const float *const *pages,
-                   size_t offset, int n_tokens, float scale, float *scratch);
+     * Pages that neighbouring paths share are read once for all their queries, as the panels of a product;
+     * this changes no order of operations. What pages hold beyond a path's n_tokens is never used. */
+    void (*attend)(const struct attend *a);
 
     /* Stores k[W] and v[W] of one position into its slot of a (layer, head) block. */
     void (*kv_store)(float *block, int slot, const float *k, const float *v, int head_width);

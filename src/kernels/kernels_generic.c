@@ -77,11 +77,12 @@ static void attend_one(float *out, const float *q, int head_width, const float *
     }
 }
 
-static void attend(float *out, const float *q, int n_queries, int head_width, const float *const *pages,
-                   size_t offset, int n_tokens, float scale, float *scratch) {
-    for (int i = 0; i < n_queries; i++)
-        attend_one(out + i * head_width, q + i * head_width, head_width, pages, offset, n_tokens, scale,
-                   scratch);
+static void attend(const struct attend *a) {
+    for (int r = 0; r < a->n_paths; r++)
+        for (int i = 0; i < a->n_queries; i++)
+            attend_one(a->out + (size_t)r * a->out_stride + i * a->head_width,
+                       a->q + (size_t)r * a->q_stride + i * a->head_width, a->head_width, a->paths[r].pages,
+                       a->offset, a->paths[r].n_tokens, a->scale, a->scratch);
 }
 
 void kernels_kv_store(float *block, int slot, const float *k, const float *v, int head_width) {

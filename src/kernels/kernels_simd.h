@@ -10,8 +10,8 @@
  *     TILES_F32, TILES_NARROW (X, type)   the tiles to build, X(type, rows, panels); every height x 1
  *     NARROW_ROWS             up to so many rows, narrow weights are widened in registers, above in slices
  *     BLOCK_PANELS            panels that share a pass over many rows
- *     VALUE_QUERIES, VALUE_COLUMNS, VALUES(X)   the same for sums over values, X(queries, vectors)
- *     TABLE, TABLE_NAME       the table's symbol and its name
+ *     VALUE_QUERIES, VALUE_COLUMNS, VALUES(X)   the same for sums over values, X(queries, vectors); all
+ * heights up to VALUE_QUERIES x 1 TABLE, TABLE_NAME       the table's symbol and its name
  *
  * A tile is rows x panels of sums held in registers while k runs over a slice of the inputs:
  *
@@ -30,7 +30,7 @@
 #else
 #define UNROLL _Pragma("GCC unroll 32")
 #endif
-#define EACH(i, n) UNROLL for (int i = 0; i < (n); i++) /* n is a constant once inlined */
+#define EACH(i, n)    UNROLL for (int i = 0; i < (n); i++) /* n is a constant once inlined */
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 enum {
@@ -74,15 +74,16 @@ ALWAYS_INLINE void tile_run(enum dtype t, int n_rows, int n_panels, float *y, si
                 EACH(r, n_rows) sum[r][p][v] = vec_fma(xk[r], w[p][v], sum[r][p][v]);
             }
         } else {
-            EACH(p, n_panels) EACH(v, PANEL_VECS)
-                w[p][v] = tile_weights(panels[p], t, at + (size_t)(v * LANES));
+            EACH(p, n_panels)
+            EACH(v, PANEL_VECS) w[p][v] = tile_weights(panels[p], t, at + (size_t)(v * LANES));
             EACH(r, n_rows) {
                 xk[r] = vec_broadcast(x + (size_t)r * x_stride + k);
                 EACH(p, n_panels) EACH(v, PANEL_VECS) sum[r][p][v] = vec_fma(xk[r], w[p][v], sum[r][p][v]);
             }
         }
     }
-    EACH(r, n_rows) EACH(p, n_panels) EACH(v, PANEL_VECS)
+    EACH(r, n_rows)
+    EACH(p, n_panels) EACH(v, PANEL_VECS)
         vec_store(y + (size_t)r * y_stride + p * MATRIX_PANEL + v * LANES, sum[r][p][v]);
 }
 
@@ -224,8 +225,7 @@ static void rmsnorm(float *y, const float *x, const float *gain, int n, float ep
     VEC sum[PANEL_VECS];
     EACH(v, PANEL_VECS) sum[v] = vec_set1(0);
     int i = 0;
-    for (; i + 16 <= n; i += 16)
-        EACH(v, PANEL_VECS) {
+    for (; i + 16 <= n; i += 16) EACH(v, PANEL_VECS) {
             VEC a = vec_load(x + i + v * LANES);
             sum[v] = vec_fma(a, a, sum[v]);
         }
@@ -271,8 +271,7 @@ static float max_of(const float *x, int n) {
     VEC max[PANEL_VECS];
     EACH(v, PANEL_VECS) max[v] = vec_set1(-INFINITY);
     int i = 0;
-    for (; i + 16 <= n; i += 16)
-        EACH(v, PANEL_VECS) max[v] = vec_max(vec_load(x + i + v * LANES), max[v]);
+    for (; i + 16 <= n; i += 16) EACH(v, PANEL_VECS) max[v] = vec_max(vec_load(x + i + v * LANES), max[v]);
     float m = vec_max16(max);
     for (; i < n; i++)
         if (x[i] > m) m = x[i];
@@ -282,8 +281,7 @@ static float max_of(const float *x, int n) {
 /* out[i] = exp((x[i] - max) * factor) for n elements, a multiple of 16; their sums, striped by i % 16. */
 ALWAYS_INLINE void exp_stripes(VEC *sum, float *out, const float *x, int n, float max, float factor) {
     EACH(v, PANEL_VECS) sum[v] = vec_set1(0);
-    for (int i = 0; i < n; i += 16)
-        EACH(v, PANEL_VECS) {
+    for (int i = 0; i < n; i += 16) EACH(v, PANEL_VECS) {
             VEC e = vec_exp((vec_load(x + i + v * LANES) - vec_set1(max)) * vec_set1(factor));
             vec_store(out + i + v * LANES, e);
             sum[v] = sum[v] + e;
@@ -304,8 +302,6 @@ static float exp_sum(float *out, const float *x, int n, float inv_temperature, f
     return math_sum16(stripe);
 }
 
-/* ---- attention ---- */
-
 /* The n_tokens dot products in s (whole pages) become exp(dot * scale - max); returns their sum. Lanes beyond
  * n_tokens become 0 and so add nothing. */
 static float softmax(float *s, int n_tokens, float scale) {
@@ -313,8 +309,7 @@ static float softmax(float *s, int n_tokens, float scale) {
     VEC sum[PANEL_VECS], max[PANEL_VECS];
     EACH(v, PANEL_VECS) max[v] = vec_set1(-INFINITY);
     int t = 0;
-    for (; t + KV_PAGE <= n_tokens; t += KV_PAGE)
-        EACH(v, PANEL_VECS) {
+    for (; t + KV_PAGE <= n_tokens; t += KV_PAGE) EACH(v, PANEL_VECS) {
             VEC a = vec_load(s + t + v * LANES) * vec_set1(scale);
             vec_store(s + t + v * LANES, a);
             max[v] = vec_max(a, max[v]);
@@ -334,93 +329,7 @@ static float softmax(float *s, int n_tokens, float scale) {
     return vec_sum16(sum);
 }
 
-/* out[i][..] = (sum over even t + sum over odd t of p[i][t] * V[t][..]) / total[i], for n_queries rows of p
- * and n_columns vectors of V. */
-ALWAYS_INLINE void values_run(int n_queries, int n_columns, float *out, const float *p, size_t p_stride,
-                              const float *const *pages, size_t offset, int head_width, int n_tokens,
-                              const float *total) {
-    VEC sum[VALUE_QUERIES][VALUE_COLUMNS][2];
-    EACH(i, n_queries) EACH(c, n_columns) EACH(odd, 2) sum[i][c][odd] = vec_set1(0);
-    for (int t0 = 0; t0 < n_tokens; t0 += KV_PAGE) {
-        const float *v = pages[t0 / KV_PAGE] + offset, *weights = p + t0;
-        int t = 0, t_end = MIN(KV_PAGE, n_tokens - t0);
-        for (; t + 2 <= t_end; t += 2, v += 2 * head_width)
-            EACH(odd, 2) EACH(i, n_queries) {
-                VEC weight = vec_broadcast(weights + (size_t)i * p_stride + t + odd);
-                EACH(c, n_columns) {
-                    VEC value = vec_load(v + odd * head_width + c * LANES);
-                    sum[i][c][odd] = vec_fma(weight, value, sum[i][c][odd]);
-                }
-            }
-        if (t < t_end)
-            EACH(i, n_queries) EACH(c, n_columns) {
-                VEC weight = vec_broadcast(weights + (size_t)i * p_stride + t);
-                sum[i][c][0] = vec_fma(weight, vec_load(v + c * LANES), sum[i][c][0]);
-            }
-    }
-    EACH(i, n_queries) EACH(c, n_columns)
-        vec_store(out + i * head_width + c * LANES, (sum[i][c][0] + sum[i][c][1]) / vec_set1(total[i]));
-}
-
-typedef void values_function(float *out, const float *p, size_t p_stride, const float *const *pages,
-                             size_t offset, int head_width, int n_tokens, const float *total);
-#define VALUES_DEFINE(queries, columns)                                                                      \
-    static void values_##queries##x##columns(float *out, const float *p, size_t p_stride,                    \
-                                             const float *const *pages, size_t offset, int head_width,       \
-                                             int n_tokens, const float *total) {                             \
-        values_run(queries, columns, out, p, p_stride, pages, offset, head_width, n_tokens, total);          \
-    }
-#define VALUES_ENTRY(queries, columns) [queries][columns] = values_##queries##x##columns,
-VALUES(VALUES_DEFINE)
-static values_function *const values_tiles[VALUE_QUERIES + 1][VALUE_COLUMNS + 1] = {VALUES(VALUES_ENTRY)};
-
-/* The columns that do not fill a vector. */
-static void values_rest(float *out, const float *p, const float *const *pages, size_t offset, int head_width,
-                        int n_tokens, float total) {
-    float sum[2] = {0, 0};
-    for (int t = 0; t < n_tokens; t++)
-        sum[t % 2] = fmaf(p[t], pages[t / KV_PAGE][offset + (size_t)(t % KV_PAGE * head_width)], sum[t % 2]);
-    *out = (sum[0] + sum[1]) / total;
-}
-
-static void values(float *out, const float *p, size_t p_stride, int n_queries, const float *const *pages,
-                   size_t offset, int head_width, int n_tokens, const float *total) {
-    for (int i = 0, n; i < n_queries; i += n, out += n * head_width, p += (size_t)n * p_stride) {
-        int n_left = n_queries - i, n_tiles = (n_left + VALUE_QUERIES - 1) / VALUE_QUERIES;
-        n = (n_left + n_tiles - 1) / n_tiles; /* dealt evenly */
-        int w = 0;
-        for (int n_columns; w + LANES <= head_width; w += n_columns * LANES) {
-            n_columns = MIN((head_width - w) / LANES, (int)VALUE_COLUMNS);
-            while (!values_tiles[n][n_columns]) n_columns--;
-            values_tiles[n][n_columns](out + w, p, p_stride, pages, offset + (size_t)w, head_width, n_tokens,
-                                       total + i);
-        }
-        for (; w < head_width; w++)
-            for (int j = 0; j < n; j++)
-                values_rest(out + j * head_width + w, p + (size_t)j * p_stride, pages, offset + (size_t)w,
-                            head_width, n_tokens, total[i + j]);
-    }
-}
-
-static void attend(float *out, const float *q, int n_queries, int head_width, const float *const *pages,
-                   size_t offset, int n_tokens, float scale, float *scratch) {
-    int n_pages = (n_tokens + KV_PAGE - 1) / KV_PAGE;
-    size_t stride = (size_t)n_pages * KV_PAGE, values_offset = offset + (size_t)(head_width * KV_PAGE);
-    for (int i = 0, n; i < n_queries; i += n) {
-        n = MIN(n_queries - i, (int)TILE_ROWS);
-        float *p = scratch + (size_t)i * stride, total[TILE_ROWS];
-        /* The keys of a page are a panel of 16 outputs and head_width inputs. */
-        for (int page = 0; page < n_pages; page += TILE_PANELS) {
-            const void *keys[TILE_PANELS];
-            int n_keys = MIN(n_pages - page, (int)TILE_PANELS);
-            for (int j = 0; j < n_keys; j++) keys[j] = pages[page + j] + offset;
-            tile_panels(DTYPE_F32, p + page * KV_PAGE, stride, q + i * head_width, (size_t)head_width, n,
-                        keys, n_keys, keys[0], head_width, false);
-        }
-        for (int j = 0; j < n; j++) total[j] = softmax(p + (size_t)j * stride, n_tokens, scale);
-        values(out + i * head_width, p, stride, n, pages, values_offset, head_width, n_tokens, total);
-    }
-}
+#include "kernels/kernels_simd_attend.h"
 
 const struct kernels TABLE = {
     .name = TABLE_NAME,
