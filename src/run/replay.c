@@ -15,7 +15,7 @@ struct replay {
     struct search_spec spec;
     uint64_t seed;
     int n_tokens_max;
-    bool has_reward;
+    bool has_reward, has_verifier;
 };
 
 void replay_close(struct replay *r) {
@@ -38,6 +38,7 @@ struct replay *replay_open(const char *config, const char *where, struct err *e)
         r->seed = strtoull(seed, NULL, 16);
         r->n_tokens_max = (int)n_tokens_max;
         r->has_reward = json_is_object(json_object_get(o, "reward"));
+        r->has_verifier = json_is_object(json_object_get(o, "verifier"));
     }
     json_decref(o);
     if (ok) return r;
@@ -94,7 +95,10 @@ static void tell_node(struct telling *t, const struct search_ask *ask) {
                                .n_tokens = r->n_tokens,
                                .logprob = r->logprob,
                                .text_hash = rng_hash(0, r->text, r->text_len),
-                               .answer_class = -1};
+                               .confidences = r->confidences,
+                               .n_confidences = r->n_confidences,
+                               .answer_class = -1,
+                               .verdict = r->verdict};
     if (r->finish == STORE_END) {
         struct buf text = {0};
         rows_text(t->rows, r->path, &text);
@@ -105,11 +109,14 @@ static void tell_node(struct telling *t, const struct search_ask *ask) {
     search_tell_node(t->search, ask->node, &told);
 }
 
-static void tell_score(struct telling *t, int node) {
-    const ptrdiff_t i = row_of(t, node);
-    if (i < 0 || !t->rows->nodes[i].scored) return;
+static void tell_score(struct telling *t, const struct search_ask *ask) {
+    const ptrdiff_t i = row_of(t, ask->node), twin = ask->twin >= 0 ? row_of(t, ask->twin) : -1;
+    if (i < 0) return;
+    const struct rows_node *r = &t->rows->nodes[i];
+    if (!r->scored && twin >= 0) r = &t->rows->nodes[twin]; /* nothing was computed for it */
+    if (!r->scored) return;
     t->log->scored[i] = ++t->log->n_events;
-    search_tell_score(t->search, node, t->rows->nodes[i].rewards, t->rows->nodes[i].n_rewards);
+    search_tell_score(t->search, ask->node, r->rewards, r->n_rewards);
 }
 
 static void drop(struct telling *t, int node) {
@@ -132,7 +139,7 @@ static void answer_asks(struct telling *t) {
             tell_node(t, &ask);
             break;
         case SEARCH_SCORE:
-            tell_score(t, ask.node);
+            tell_score(t, &ask);
             break;
         case SEARCH_DROP:
             drop(t, ask.node);
@@ -152,6 +159,13 @@ static bool check_all_told(const struct replay *r, const struct store_problem *p
     return true;
 }
 
+/* Whether a verifier took part: only then are verdicts known. */
+static bool has_verdicts(const struct rows *rows) {
+    for (size_t i = 0; i < rows->n_nodes; i++)
+        if (rows->nodes[i].verdict >= 0) return true;
+    return false;
+}
+
 bool replay_problem(struct replay *r, const struct store_problem *p, const struct rows *rows,
                     struct replay_log *out, struct err *e) {
     const size_t n = MAX(rows->n_nodes, 1);
@@ -161,6 +175,7 @@ bool replay_problem(struct replay *r, const struct store_problem *p, const struc
                                .n_nodes = rows->n_nodes};
     const struct search_context context = {.problem_key = rng_child_named(r->seed, p->id),
                                            .has_reward = r->has_reward,
+                                           .has_verifier = r->has_verifier || has_verdicts(rows),
                                            .n_tokens_answer_max = r->n_tokens_max};
     struct telling t = {.rows = rows, .log = out, .search = search_new(&r->spec, &context, e)};
     if (!t.search) {

@@ -179,19 +179,16 @@ int rows_rewards(const struct rows *r, const char *path, float *rewards, int n_m
     return along(r, path, append_rewards, &l) ? l.n : -1;
 }
 
-struct marks {
-    const struct rows *rows;
-    bool *on;
-};
-
-static bool mark(void *ctx, const struct rows_node *n) {
-    struct marks *m = ctx;
-    m->on[n - m->rows->nodes] = true;
-    return true;
+static void mark_path(const struct rows *r, const char *path, bool *on) {
+    const size_t len = strlen(path);
+    for (size_t i = 1; i <= len; i++) {
+        const struct rows_node *n = i == len || path[i] == '.' ? find(r, (struct str){path, i}) : NULL;
+        if (n) on[n - r->nodes] = true;
+    }
 }
 
 bool *rows_on_solutions(const struct rows *r) {
-    struct marks m = {.rows = r, .on = mem_zalloc(MAX(r->n_nodes, 1), sizeof(bool))};
-    for (size_t i = 0; i < r->n_solutions; i++) along(r, r->solutions[i].path, mark, &m);
-    return m.on;
+    bool *on = mem_zalloc(MAX(r->n_nodes, 1), sizeof *on);
+    for (size_t i = 0; i < r->n_solutions; i++) mark_path(r, r->solutions[i].path, on);
+    return on;
 }

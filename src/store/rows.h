@@ -57,7 +57,9 @@ int rows_rewards(const struct rows *r, const char *path, float *rewards, int n_m
 /* One a token, in order; owned by the caller, *n of them; NULL where any node has none. */
 float *rows_confidences(const struct rows *r, const char *path, int *n);
 
-/* Which nodes lie on the path of a solution: [n_nodes], by their place in rows; owned, free(). */
+/* Which nodes lead to a solution, those before a revision too: [n_nodes], by their place in rows; owned,
+ * free().
+ */
 bool *rows_on_solutions(const struct rows *r);
 
 #endif
