@@ -8,7 +8,7 @@
 
 #include "answer/answer.h"
 #include "cli/commands.h"
-#include "cli/format.h"
+#include "base/format.h"
 #include "cli/interrupt.h"
 #include "cli/progress.h"
 #include "cli/search_options.h"

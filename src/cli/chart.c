@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "cli/format.h"
+#include "base/format.h"
 
 enum { CHART_ROWS = 17, CHART_LEFT = 7 };
 

@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "base/share.h"
 #include "cli/commands.h"
-#include "cli/format.h"
+#include "base/format.h"
 #include "policy/policy.h"
 
 struct model_values {

@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "cli/commands.h"
-#include "cli/format.h"
+#include "base/format.h"
 #include "cli/interrupt.h"
 #include "cli/progress.h"
 

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "cli/format.h"
+#include "base/format.h"
 #include "cli/table.h"
 
 static const char *const titles[CURVES_MEASURES] = {

@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 #include "cli/chart.h"
-#include "cli/format.h"
+#include "base/format.h"
 #include "cli/show_details.h"
 #include "cli/table.h"
 

@@ -10,7 +10,7 @@
 #include "base/json.h"
 #include "brood.h"
 #include "cli/commands.h"
-#include "cli/format.h"
+#include "base/format.h"
 #include "cli/interrupt.h"
 #include "cli/progress.h"
 #include "cli/search_options.h"

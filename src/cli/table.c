@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "cli/format.h"
+#include "base/format.h"
 
 void table_init(struct table *t, int n_columns) {
     *t = (struct table){.n_columns = n_columns};

@@ -6,7 +6,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "cli/commands.h"
-#include "cli/format.h"
+#include "base/format.h"
 #include "cli/interrupt.h"
 #include "cli/progress.h"
 #include "cli/table.h"

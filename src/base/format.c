@@ -1,5 +1,5 @@
 /* format.c - see format.h. */
-#include "cli/format.h"
+#include "base/format.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* format.h - numbers as people read them. Each writes into the given buffer and returns it. */
-#ifndef BROOD_CLI_FORMAT_H
-#define BROOD_CLI_FORMAT_H
+#ifndef BROOD_BASE_FORMAT_H
+#define BROOD_BASE_FORMAT_H
 
 #include "base/base.h"
 #include "base/str.h"
