@@ -140,6 +140,46 @@ static void formats_write_what_their_templates_do(void **state) {
     }
 }
 
+static void a_conversation_goes_on_behind_any_answer(void **state) {
+    static const struct {
+        const char *template_text, *name, *wanted;
+    } cases[] = {
+        {CHATML_DEFAULT_TEMPLATE, "chatml",
+         "<|im_end|>\n<|im_start|>user\nTry <|im_end|> again <|im_end|>\n<|im_start|>assistant\n"},
+        {LLAMA3_TEMPLATE, "llama-3",
+         "<|eot_id|>" HEAD("user") "Try <|im_end|> again<|eot_id|>" HEAD("assistant")},
+    };
+    UNUSED(state);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct chat_format *f = open_ok(cases[i].template_text, cases[i].name);
+        struct tokens ids = {0}, whole = {0}, parts = {0};
+        struct buf text = {0};
+        struct err e;
+        assert_true(chat_has_turns(f));
+        assert_true(chat_render_next(f, tokenizer, STR("Try <|im_end|> again "), &ids, &e));
+        tokenizer_decode(tokenizer, ids.ptr, ids.len, false, &text);
+        assert_string_equal(buf_cstr(&text), cases[i].wanted);
+        /* the whole conversation is the same tokens */
+        const struct chat_message m[] = {{CHAT_USER, STR("u")},
+                                         {CHAT_ASSISTANT, STR("so: 12")},
+                                         {CHAT_USER, STR("Try <|im_end|> again ")}};
+        assert_true(chat_render(f, tokenizer, m, 3, true, false, &whole, &e));
+        assert_true(chat_render(f, tokenizer, m, 2, false, true, &parts, &e));
+        tokens_add_all(&parts, ids.ptr, ids.len);
+        assert_int_equal(whole.len, parts.len);
+        assert_memory_equal(whole.ptr, parts.ptr, whole.len * sizeof *whole.ptr);
+        tokens_free(&ids);
+        tokens_free(&whole);
+        tokens_free(&parts);
+        buf_free(&text);
+        chat_close(f);
+    }
+    struct chat_format *lab = open_ok(LAB_TEMPLATE, "lab"), *plain = open_ok(NULL, "plain");
+    assert_false(chat_has_turns(lab) || chat_has_turns(plain));
+    chat_close(lab);
+    chat_close(plain);
+}
+
 static void the_dated_system_turn_is_frozen(void **state) {
     static const char *const contents[] = {" be brief ", "u"};
     struct err e = {0};
@@ -294,6 +334,7 @@ static void impossible_conversations_are_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(formats_write_what_their_templates_do),
+        cmocka_unit_test(a_conversation_goes_on_behind_any_answer),
         cmocka_unit_test(the_dated_system_turn_is_frozen),
         cmocka_unit_test(contents_never_become_special),
         cmocka_unit_test(text_is_encoded_across_parts),

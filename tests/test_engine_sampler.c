@@ -136,6 +136,44 @@ static void draws_are_the_sorted_references(void **state) {
     sampler_fini(&s);
 }
 
+static int falling(const void *a, const void *b) {
+    const float *x = a, *y = b;
+    return (*x < *y) - (*x > *y);
+}
+
+/* All log-probabilities sorted, the first n_top of them averaged; and the draw is what it is without. */
+static void confidences_are_the_sorted_references(void **state) {
+    UNUSED(state);
+    enum { N = 300 };
+    float logits[N], sorted[N];
+    struct sampler s;
+    sampler_init(&s, N);
+    const struct kernels *k = kernels_by_name("generic");
+    for (uint64_t round = 0; round < 2000; round++) {
+        uint64_t key = rng_child(78, round);
+        int n = 1 + (int)rng_below(key, 1u << 22, N), n_top = 1 + (int)rng_below(key, 1u << 21, 40), token[2];
+        random_logits(logits, n, key);
+        if (round % 3 == 0) /* many equal ones */
+            for (int i = 0; i < n; i++) logits[i] = floorf(logits[i]);
+        struct engine_sampling how = random_filters(rng_child(key, 1));
+        float logprob[2];
+        double unit = rng_unit(key, 1u << 23), sum = 0, want = 0;
+        assert_true(sampler_draw(&s, k, logits, n, n, &how, unit, &token[0], &logprob[0]));
+        double got = (double)sampler_confidence(&s, logits, n, n_top);
+        assert_true(sampler_draw(&s, k, logits, n, n, &how, unit, &token[1], &logprob[1]));
+        assert_int_equal(token[0], token[1]);
+        assert_memory_equal(&logprob[0], &logprob[1], sizeof logprob[0]);
+        memcpy(sorted, logits, (size_t)n * sizeof *logits);
+        qsort(sorted, (size_t)n, sizeof *sorted, falling);
+        for (int i = 0; i < n; i++) sum += exp((double)sorted[i] - (double)sorted[0]);
+        const int n_taken = n_top < n ? n_top : n;
+        for (int i = 0; i < n_taken; i++)
+            want -= ((double)sorted[i] - (double)sorted[0] - log(sum)) / n_taken;
+        assert_true(fabs(got - want) < 1e-5 * fmax(1, want));
+    }
+    sampler_fini(&s);
+}
+
 /* 99.9 % quantile of chi-square by Wilson and Hilferty. */
 static double chi_square_limit(int freedom) {
     double f = freedom, z = 3.09;
@@ -257,6 +295,7 @@ static void decoding_steps_do_not_allocate(void **state) {
         struct engine_generate g = {
             .id = (uint64_t)i, .branch = branch_fork(root), .key = (uint64_t)i, .n_tokens_max = 60};
         g.sampling = (struct engine_sampling){.temperature = 1, .top_p = 0.9f};
+        g.n_top = i % 3;
         engine_generate(en, &g);
     }
     int n_quiet = 0, n_steps = 0;
@@ -279,6 +318,7 @@ static void decoding_steps_do_not_allocate(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(draws_are_the_sorted_references),
+        cmocka_unit_test(confidences_are_the_sorted_references),
         cmocka_unit_test(draws_follow_the_distribution),
         cmocka_unit_test(edges_of_draws),
         cmocka_unit_test(logarithms),

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <sqlite3.h>
 
 #include "base/mem.h"
 #include "store/rows.h"
@@ -113,6 +114,126 @@ static void test_rows_join_text_and_rewards(void **state) {
     buf_free(&text);
     rows_free(r);
     assert_true(store_close(s, &e));
+}
+
+/* ---- leads, confidences, verdicts ---- */
+
+static void put_revision(struct store *s) {
+    static const int tokens[] = {8, 9, 5, 6};
+    static const float confidences[] = {1.25f, INFINITY};
+    struct err e;
+    const struct store_node n = {.problem = 0,
+                                 .path = "2.0.0",
+                                 .lead = STORE_LEAD_REVISE,
+                                 .n_lead_bytes = 6,
+                                 .n_lead_tokens = 2,
+                                 .text = STR("Again.so \\boxed{5}"),
+                                 .tokens = tokens,
+                                 .n_tokens_known = 4,
+                                 .n_tokens = 2,
+                                 .confidences = confidences,
+                                 .n_confidences = 2,
+                                 .verdict = 0,
+                                 .logprob = -1,
+                                 .finish = STORE_END};
+    assert_true(store_put_node(s, &n, &e));
+    put_score(s, 0, "2.0.0", 0.125f);
+    const struct store_solution v = {
+        .problem = 0, .path = "2.0.0", .answer = "5", .complete = true, .right = 0};
+    assert_true(store_put_solution(s, &v, &e));
+}
+
+static void check_revision(struct store *s) {
+    struct err e;
+    struct rows *r = rows_load(s, 0, &e);
+    const struct rows_node *n = rows_find(r, "2.0.0"), *plain = rows_find(r, "2.0");
+    assert_int_equal(n->lead, STORE_LEAD_REVISE);
+    assert_int_equal(n->n_lead_bytes, 6);
+    assert_int_equal(n->n_lead_tokens, 2);
+    assert_int_equal(n->n_tokens_known, 4);
+    assert_int_equal(n->n_tokens, 2);
+    assert_int_equal(n->n_confidences, 2);
+    assert_true(n->confidences[0] == 1.25f && isinf(n->confidences[1]));
+    assert_int_equal(n->verdict, 0);
+    assert_int_equal(plain->lead, STORE_LEAD_NONE);
+    assert_true(!plain->confidences && plain->n_confidences == 0 && plain->verdict == -1);
+    struct buf text = {0};
+    float rewards[4];
+    int n_confidences;
+    rows_text(r, "2.0.0", &text);
+    assert_string_equal(buf_cstr(&text), "so \\boxed{5}"); /* begins at the revision, without its lead */
+    assert_int_equal(rows_rewards(r, "2.0.0", rewards, 4), 1);
+    assert_true(rewards[0] == 0.125f);
+    float *confidences = rows_confidences(r, "2.0.0", &n_confidences);
+    assert_int_equal(n_confidences, 2);
+    assert_true(confidences[0] == 1.25f);
+    assert_null(rows_confidences(r, "2.0", &n_confidences));
+    free(confidences);
+    buf_free(&text);
+    rows_free(r);
+}
+
+static char *export_text(struct store *s);
+
+static void test_leads_confidences_and_verdicts_come_back(void **state) {
+    UNUSED(state);
+    struct err e;
+    struct store *s = store_open(":memory:", STORE_WRITE, &e);
+    fill(s);
+    char *without = export_text(s);
+    assert_null(strstr(without, "lead"));
+    assert_null(strstr(without, "confidences"));
+    assert_null(strstr(without, "verified"));
+    put_revision(s);
+    check_revision(s);
+    char *with = export_text(s);
+    assert_non_null(strstr(with, "\"lead\":\"revise\",\"lead_bytes\":6,\"lead_tokens\":2,"
+                                 "\"confidences\":[1.25,null],\"verified\":false"));
+    assert_non_null(strstr(with, "\"rewards\":[0.125],\"confidences\":[1.25,null],\"complete\":true"));
+    free(with);
+    free(without);
+    assert_true(store_close(s, &e));
+}
+
+/* A file as it was before there were leads. */
+static void make_format_1(const char *path) {
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db,
+                                  "ALTER TABLE node DROP COLUMN lead; ALTER TABLE node DROP COLUMN "
+                                  "n_lead_bytes; ALTER TABLE node DROP COLUMN n_lead_tokens;"
+                                  "ALTER TABLE node DROP COLUMN confidences; ALTER TABLE node DROP COLUMN "
+                                  "verdict; PRAGMA user_version=1;",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    sqlite3_close(db);
+}
+
+static void test_files_of_format_1_are_read_and_gone_on_with(void **state) {
+    UNUSED(state);
+    struct err e = {0};
+    char *path = path_of("old.brood");
+    struct store *s = store_open(path, STORE_WRITE, &e);
+    assert_non_null(s);
+    fill(s);
+    char *before = export_text(s);
+    assert_true(store_close(s, &e));
+    make_format_1(path);
+    s = store_open(path, STORE_READ, &e);
+    if (!s) fail_msg("%s", e.msg);
+    char *read = export_text(s);
+    assert_string_equal(before, read);
+    assert_true(store_close(s, &e));
+    for (int i = 0; i < 2; i++) { /* brought up to date, then as it is */
+        s = store_open(path, STORE_WRITE, &e);
+        if (!s) fail_msg("%s", e.msg);
+        if (i == 0) put_revision(s);
+        check_revision(s);
+        assert_true(store_close(s, &e));
+    }
+    free(read);
+    free(before);
+    unlink(path);
 }
 
 static char *export_text(struct store *s) {
@@ -223,6 +344,8 @@ static int teardown(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_leads_confidences_and_verdicts_come_back),
+        cmocka_unit_test(test_files_of_format_1_are_read_and_gone_on_with),
         cmocka_unit_test(test_rows_come_in_path_order),
         cmocka_unit_test(test_rows_join_text_and_rewards),
         cmocka_unit_test(test_what_was_flushed_survives_and_exports_alike),
