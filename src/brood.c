@@ -32,6 +32,7 @@ struct solving {
     const struct brood_request *request;
     enum select_rule select;
     enum aggregate aggregate;
+    struct prices prices;
     struct brood_answer *answer; /* set when the search has ended */
 };
 
@@ -180,6 +181,7 @@ static struct brood_answer *make_answer(const struct solving *v, const struct ru
         .select = select_rule_name(v->select),
         .aggregate = aggregate_names[v->aggregate],
         .ended = why_names[event->why],
+        .ran_out = event->why == RUN_BUDGET ? budget_unit_name(event->ran_out) : NULL,
         .chosen = c.solution,
         .n_solutions = c.n_solutions,
         .n_votes = c.n_votes,
@@ -193,6 +195,8 @@ static struct brood_answer *make_answer(const struct solving *v, const struct ru
         .seconds = event->seconds,
         .n_failed = event->n_failed,
     };
+    a->usd = prices_dollars(prices_of(&v->prices, &cost->policy_root, &cost->reward_root) +
+                            prices_of(&v->prices, &cost->policy, &cost->reward));
     if (c.solution >= 0) {
         const struct solution *x = &s->items[c.solution];
         a->answer = x->answer ? mem_strdup(x->answer) : NULL;
@@ -291,11 +295,9 @@ static bool prepare(struct solving *v, struct search_spec *spec, struct coordina
         return err_set(e, ERR_INPUT, "strategy %s needs a reward model", spec->strategy->name);
     }
     run_fill_spec(spec, info, v->aggregate);
-    if (q->budget_samples > 0 && search_spec_has(spec, "n") &&
-        search_spec_get(spec, "n") > q->budget_samples &&
-        !search_spec_set(spec, "n", fmax(1, floor(q->budget_samples)), e)) {
-        return false;
-    }
+    v->prices = (struct prices){q->usd_policy_input, q->usd_policy_output, q->usd_reward_input};
+    if (q->budget_usd > 0 && !prices_are_given(&v->prices))
+        return err_set(e, ERR_INPUT, "a budget in dollars needs prices: give what tokens cost");
     int n_tokens_max = q->n_tokens_max > 0 ? q->n_tokens_max : RUN_TOKENS_DEFAULT;
     if (info->n_context > 0) n_tokens_max = MIN(n_tokens_max, info->n_context);
     *p = (struct coordinator_problem){
@@ -305,7 +307,9 @@ static bool prepare(struct solving *v, struct search_spec *spec, struct coordina
         .budget = {.samples = q->budget_samples,
                    .tokens = q->budget_tokens,
                    .flops = q->budget_flops,
+                   .usd = q->budget_usd,
                    .seconds = q->budget_seconds},
+        .prices = v->prices,
         .n_tokens_max = n_tokens_max,
     };
     p->key = rng_child_named(q->seed, p->id);

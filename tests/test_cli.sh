@@ -30,7 +30,10 @@ refuses 2 "needs a reward model" solve --select best --reward none "$question"
 refuses 2 "use majority, best, weighted" solve --select vote "$question"
 refuses 2 "last" solve --aggregate median "$question"
 refuses 2 "positive number" solve --budget tokens=-5 "$question"
-refuses 2 "samples=, tokens=, flops= or seconds=" solve --budget token=5 "$question"
+refuses 2 "samples=, tokens=, flops=, usd= or seconds=" solve --budget token=5 "$question"
+refuses 2 "say with --prices" solve --budget usd=1 "$question"
+refuses 2 "policy_input=" solve --prices input=1 "$question"
+refuses 2 "No such file" solve --prices no.json "$question"
 refuses 2 "missing.txt" solve --file missing.txt
 refuses 2 "one of them" solve --file missing.txt "$question"
 printf 'caf\351 au lait' >latin1.txt

@@ -15,7 +15,6 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "brood.h"
-#include "run/budget.h"
 #include "run/run.h"
 #include "run/task.h"
 #include "run_toy.h"
@@ -121,54 +120,6 @@ static void test_a_stopped_run_keeps_what_it_has(void **state) {
     free(store);
 }
 
-struct spending {
-    double tokens, flops;
-};
-
-static bool add_node_cost(void *ctx, const struct store_node *n) {
-    struct spending *s = ctx;
-    s->tokens += n->cost.tokens_generated;
-    s->flops += n->cost.flops;
-    return true;
-}
-
-static bool add_score_cost(void *ctx, const struct store_score *c) {
-    ((struct spending *)ctx)->flops += c->cost.flops;
-    return true;
-}
-
-static void test_budgets_hold_and_replay(void **state) {
-    UNUSED(state);
-    char *task = write_task(6);
-    for (int i = 0; i < 60; i++) {
-        const bool by_tokens = i % 2 == 0;
-        const double limit = 1 + i * (by_tokens ? 1 : 3);
-        struct run_options o = options_for(task, ":memory:", strategies[(size_t)i % ARRAY_LEN(strategies)]);
-        *(by_tokens ? &o.budget.tokens : &o.budget.flops) = limit;
-        struct err e = {0};
-        struct run *r = run_open(&o, &e);
-        if (!r) fail_msg("%s", e.msg);
-        struct run_progress p;
-        do assert_true(run_step(r, &p, &e));
-        while (!p.finished);
-        for (int problem = 0; problem < 6; problem++) {
-            struct spending s = {0};
-            assert_true(store_each_node(run_store(r), problem, add_node_cost, &s, &e));
-            assert_true(store_each_score(run_store(r), problem, add_score_cost, &s, &e));
-            if (by_tokens) assert_true(s.tokens <= limit);
-            if (!by_tokens) assert_true(s.flops + 2 <= limit || s.tokens == 0); /* and the two prompts */
-        }
-        char *straight = export_run(run_store(r));
-        assert_true(run_close(r, &e));
-        o.policy = "toy:depth=4,seed=3,shuffle=1";
-        char *scrambled = run_whole(&o, &p);
-        assert_string_equal(records_of(straight), records_of(scrambled));
-        free(straight);
-        free(scrambled);
-    }
-    free(task);
-}
-
 static void test_failures_are_counted_and_do_not_end_the_run(void **state) {
     UNUSED(state);
     char *task = write_task(10);
@@ -180,47 +131,6 @@ static void test_failures_are_counted_and_do_not_end_the_run(void **state) {
     assert_non_null(strstr(text, "\"finish\":\"failed\""));
     free(text);
     free(task);
-}
-
-static void test_ledger_grants_do_not_depend_on_order(void **state) {
-    UNUSED(state);
-    for (uint64_t seed = 0; seed < 200; seed++) {
-        const struct budget b = {.tokens = 40};
-        int granted[2][16];
-        for (int order = 0; order < 2; order++) {
-            struct ledger l;
-            ledger_init(&l, &b);
-            size_t entry[16];
-            int n = 0, n_settled = 0, cost[16];
-            bool settled[16] = {0};
-            while (n < 16) {
-                const int got = ledger_grant(&l, 12, 1, &entry[n]);
-                if (got == BUDGET_SPENT) break;
-                if (got > 0) {
-                    granted[order][n] = got;
-                    cost[n] = 1 + (int)rng_below(seed, (uint64_t)n, (uint64_t)got);
-                    n++;
-                    continue;
-                }
-                /* settle one: the oldest, or the newest */
-                int i = order ? n - 1 : 0;
-                while (settled[i]) i += order ? -1 : 1;
-                settled[i] = true;
-                n_settled++;
-                ledger_settle(&l, entry[i], cost[i], cost[i]);
-            }
-            double sum = 0;
-            for (int i = 0; i < n; i++) sum += cost[i];
-            assert_true(sum <= 40);
-            granted[order][n < 16 ? n : 15] = n < 16 ? -1 : granted[order][15];
-            assert_true(n_settled <= n);
-            ledger_fini(&l);
-        }
-        for (int i = 0; i < 16; i++) {
-            assert_int_equal(granted[0][i], granted[1][i]);
-            if (granted[0][i] < 0) break;
-        }
-    }
 }
 
 static void expect_task_refused(const char *text, const char *part) {
@@ -399,9 +309,7 @@ int main(void) {
         cmocka_unit_test(test_killed_runs_arrive_at_the_same_records),
         cmocka_unit_test(test_another_configuration_is_refused),
         cmocka_unit_test(test_a_stopped_run_keeps_what_it_has),
-        cmocka_unit_test(test_budgets_hold_and_replay),
         cmocka_unit_test(test_failures_are_counted_and_do_not_end_the_run),
-        cmocka_unit_test(test_ledger_grants_do_not_depend_on_order),
         cmocka_unit_test(test_tasks_say_what_is_wrong_and_where),
         cmocka_unit_test(test_published_layouts_are_read),
         cmocka_unit_test(test_library_solves_and_tells),

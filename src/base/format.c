@@ -33,6 +33,13 @@ const char *format_seconds(char out[FORMAT_MAX], double s) {
     return out;
 }
 
+const char *format_dollars(char out[FORMAT_MAX], double usd) {
+    int n_decimals = 2; /* three digits that count, below a dollar */
+    for (double x = usd; x > 0 && x < 1 && n_decimals < 12; x *= 10) n_decimals++;
+    snprintf(out, FORMAT_MAX, "$%.*f", n_decimals, usd);
+    return out;
+}
+
 const char *format_percent(char out[FORMAT_MAX], double share) {
     snprintf(out, FORMAT_MAX, "%.1f", 100 * share);
     return out;

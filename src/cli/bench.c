@@ -187,7 +187,8 @@ static bool read_options(const struct command_line *line, struct run_options *o,
         return err_set(e, ERR_INPUT,
                        "--select first-verified: nothing here verifies solutions: 'brood vote' can "
                        "choose so among recorded ones");
-    return search_options_spec(&v->search, &o->spec, e) && search_options_budget(&v->search, &o->budget, e);
+    return search_options_spec(&v->search, &o->spec, e) &&
+           search_options_budget(&v->search, &o->budget, &o->prices, e);
 }
 
 static int bench_run(const struct command_line *line, struct err *e) {

@@ -20,7 +20,11 @@ const struct option search_options[SEARCH_OPTIONS] = {
     {"aggregate", 0, OPTION_TEXT, FIELD(aggregate), "RULE",
      "one number from step rewards: last, min, prod, mean (default what suits the reward model)", 0, 0},
     {"budget", 0, OPTION_TEXT, FIELD(budget), "LIMITS",
-     "the most that one problem may cost: samples=N,tokens=N,flops=X,seconds=S, any of them", 0, 0},
+     "the most that one problem may cost: samples=N,tokens=N,flops=X,usd=X,seconds=S, any of them", 0, 0},
+    {"prices", 0, OPTION_TEXT, FIELD(prices), "PRICES",
+     "dollars a million tokens: policy_input=X,policy_output=X,reward_input=X, or a JSON file "
+     "(docs/costs.md)",
+     0, 0},
     {"temperature", 0, OPTION_REAL, FIELD(temperature), "T",
      "the strategy's temperature (default what suits the policy)", 0, 10},
     {"top-p", 0, OPTION_REAL, FIELD(top_p), "P", "the strategy's top_p", 0, 1},
@@ -49,9 +53,13 @@ bool search_options_spec(const struct search_values *v, struct search_spec *spec
            (isnan(v->top_p) || set(spec, "--top-p", "top_p", v->top_p, e));
 }
 
-bool search_options_budget(const struct search_values *v, struct budget *b, struct err *e) {
+bool search_options_budget(const struct search_values *v, struct budget *b, struct prices *p, struct err *e) {
     *b = (struct budget){0};
-    return !v->budget || budget_parse(b, v->budget, e) || err_wrap(e, "--budget");
+    *p = (struct prices){0};
+    if (v->prices && !prices_parse(p, v->prices, e)) return err_wrap(e, "--prices");
+    if (v->budget && !budget_parse(b, v->budget, e)) return err_wrap(e, "--budget");
+    return b->usd <= 0 || v->prices ||
+           err_set(e, ERR_INPUT, "--budget usd=%g: say with --prices what tokens cost", b->usd);
 }
 
 void search_options_models(const struct search_values *v, const char **policy, const char **reward) {

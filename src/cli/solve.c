@@ -141,9 +141,13 @@ static void print_cost(const struct brood_answer *a) {
            a->n_found == 1 ? "" : "s", format_count(generated, a->tokens_generated),
            format_count(read, a->tokens_read), format_count(policy, a->flops_policy));
     if (a->flops_reward > 0) printf(", %sFLOP by the reward model", format_count(reward, a->flops_reward));
+    if (a->usd > 0) printf("; %s", format_dollars(generated, a->usd));
     printf("; %s\n", format_seconds(seconds, a->seconds));
     if (a->n_failed > 0) printf("%d piece%s of work failed\n", a->n_failed, a->n_failed == 1 ? "" : "s");
-    if (strcmp(a->ended, "finished") != 0) printf("the search ended early: %s\n", a->ended);
+    if (a->ran_out)
+        printf("the search ended early: %s (%s)\n", a->ended, a->ran_out);
+    else if (strcmp(a->ended, "finished") != 0)
+        printf("the search ended early: %s\n", a->ended);
 }
 
 static void print_all(const struct brood_answer *a) {
@@ -184,6 +188,12 @@ static json_t *solution_json(const struct brood_solution *x) {
                      x->n_tokens, "logprob", real_or_null(x->logprob));
 }
 
+static json_t *cost_json(const struct brood_answer *a) {
+    return json_pack("{s:f,s:f,s:f,s:f,s:f,s:f,s:i}", "tokens_generated", a->tokens_generated, "tokens_read",
+                     a->tokens_read, "flops_policy", a->flops_policy, "flops_reward", a->flops_reward, "usd",
+                     a->usd, "seconds", a->seconds, "failed", a->n_failed);
+}
+
 static void print_json(const struct brood_answer *a, const char *problem, const char *strategy) {
     json_t *classes = json_array(), *solutions = json_array();
     for (int i = 0; i < a->n_classes; i++) {
@@ -192,14 +202,12 @@ static void print_json(const struct brood_answer *a, const char *problem, const 
                                                  c->n_votes, "score", c->score));
     }
     for (int i = 0; i < a->n_found; i++) json_array_append_new(solutions, solution_json(&a->solutions[i]));
-    json_t *cost = json_pack("{s:f,s:f,s:f,s:f,s:f,s:i}", "tokens_generated", a->tokens_generated,
-                             "tokens_read", a->tokens_read, "flops_policy", a->flops_policy, "flops_reward",
-                             a->flops_reward, "seconds", a->seconds, "failed", a->n_failed);
-    json_t *o = json_pack("{s:o,s:o,s:s,s:s,s:s,s:s,s:i,s:i,s:f,s:f,s:o,s:i,s:o,s:o}", "problem",
+    json_t *o = json_pack("{s:o,s:o,s:s,s:s,s:s,s:s,s:o,s:i,s:i,s:f,s:f,s:o,s:i,s:o,s:o}", "problem",
                           text_or_null(problem), "answer", text_or_null(a->answer), "strategy", strategy,
-                          "select", a->select, "aggregate", a->aggregate, "ended", a->ended, "votes",
-                          a->n_votes, "voters", a->n_solutions, "score", a->score, "margin", a->margin,
-                          "classes", classes, "chosen", a->chosen, "solutions", solutions, "cost", cost);
+                          "select", a->select, "aggregate", a->aggregate, "ended", a->ended, "ran_out",
+                          text_or_null(a->ran_out), "votes", a->n_votes, "voters", a->n_solutions, "score",
+                          a->score, "margin", a->margin, "classes", classes, "chosen", a->chosen, "solutions",
+                          solutions, "cost", cost_json(a));
     char *line = json_line(o);
     printf("%s\n", line);
     free(line);
@@ -216,7 +224,7 @@ static bool take_error(const struct brood_error *error, struct err *e) {
 }
 
 static struct brood_answer *search(const struct solve_values *v, const char *problem, const char *strategy,
-                                   const struct budget *budget, struct err *e) {
+                                   const struct budget *budget, const struct prices *prices, struct err *e) {
     struct brood_error error;
     const struct brood_options options = {.policy = v->search.policy,
                                           .revise_text = v->search.lead_revise,
@@ -243,6 +251,10 @@ static struct brood_answer *search(const struct solve_values *v, const char *pro
         .budget_tokens = budget->tokens,
         .budget_flops = budget->flops,
         .budget_seconds = budget->seconds,
+        .budget_usd = budget->usd,
+        .usd_policy_input = prices->policy_input,
+        .usd_policy_output = prices->policy_output,
+        .usd_reward_input = prices->reward_input,
         .on_event = on_event,
         .ctx = &watch,
     };
@@ -259,13 +271,14 @@ static int solve_run(const struct command_line *line, struct err *e) {
     const struct solve_values *v = line->values;
     struct search_spec spec;
     struct budget budget;
+    struct prices prices;
     struct buf strategy = {0};
     int status = -1;
     char *problem = read_problem(line, v, e);
     if (problem && search_options_spec(&v->search, &spec, e) &&
-        search_options_budget(&v->search, &budget, e)) {
+        search_options_budget(&v->search, &budget, &prices, e)) {
         search_spec_print(&spec, &strategy);
-        struct brood_answer *a = search(v, problem, buf_cstr(&strategy), &budget, e);
+        struct brood_answer *a = search(v, problem, buf_cstr(&strategy), &budget, &prices, e);
         if (a && v->json)
             print_json(a, problem, buf_cstr(&strategy));
         else if (a)

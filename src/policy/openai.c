@@ -19,8 +19,11 @@
  * for so long are gone for good. BROOD_REQUEST_SECONDS: deadline of one request (120, and a quarter of a
  * second for each token asked for).
  *
- * Costs: the prompt is charged to its root, generated tokens as the server counts them, and no FLOP. What the
- * servers report to have computed, repetitions included, is policy_computed.
+ * Costs: generated tokens as the server counts them, and as read the tokens that the job's requests carried,
+ * prompt and solution so far: that is what servers bill. Their prefix caches are theirs: what they report to
+ * have computed is policy_computed. The root has no cost of its own, and there is no FLOP. Where the prompt's
+ * tokens are not known beforehand (WIRE_CHAT), they are taken to be at most its bytes and some for the
+ * template.
  *
  * policy_root waits for the server to render the prompt (other jobs go on meanwhile).
  */
@@ -37,6 +40,7 @@
 #include "policy/wire.h"
 
 enum { KEY_BYTES_MAX = 4096, BLANK_PARTS_MAX = 16, RENDER_SECONDS = 60 };
+enum { TEMPLATE_TOKENS_MAX = 512, BLANK_TOKENS_MAX = 64 }; /* of a chat format; of a step that is all blank */
 
 struct policy_prefix {
     struct wire_ids ids; /* prompt and solution so far */
@@ -53,7 +57,7 @@ struct job {
     struct buf text;         /* of all parts */
     struct wire_ids ids;     /* likewise */
     int n_parts, n_tokens;
-    double logprob;
+    double logprob, n_carried; /* tokens that the requests carried */
     enum policy_finish finish;
     const char *refusal; /* at submission */
     bool over;
@@ -115,7 +119,20 @@ static struct policy_prefix *openai_root(struct policy *policy, const struct pol
 
 static struct cost openai_root_cost(const struct policy *policy, const struct policy_prefix *root) {
     UNUSED(policy);
-    return (struct cost){.tokens_read = (double)root->ids.len};
+    UNUSED(root);
+    return (struct cost){0};
+}
+
+/* Tokens that a request carries, but for what its job has written. */
+static double carries(const struct openai *p, const struct policy_prefix *from) {
+    if (p->found.form != WIRE_CHAT) return (double)from->ids.len;
+    return (double)(strlen(from->user) + (p->system ? strlen(p->system) : 0) + TEMPLATE_TOKENS_MAX);
+}
+
+static double openai_reads(const struct policy *policy, const struct policy_prefix *from,
+                           enum policy_until until) {
+    const double once = carries((const struct openai *)policy, from);
+    return until == POLICY_UNTIL_STEP ? 2 * once + BLANK_TOKENS_MAX : once;
 }
 
 static struct policy_prefix *openai_extend(struct policy *policy, struct policy_prefix *from,
@@ -232,6 +249,8 @@ static void openai_cancel(struct policy *policy, uint64_t id) {
 /* Adds the part that came; asks for the next while all is blank. */
 static void take_part(struct job *job) {
     const struct wire_answer *part = &job->part;
+    const double n_asked = carries(job->owner, job->asked.from) + (double)job->ids.len;
+    job->n_carried += job->owner->found.form == WIRE_CHAT && part->n_prompt > 0 ? part->n_prompt : n_asked;
     buf_add_str(&job->text, buf_str(&part->text));
     wire_ids_add(&job->ids, part->ids.ptr, part->ids.len);
     job->n_tokens += part->n_tokens;
@@ -239,7 +258,9 @@ static void take_part(struct job *job) {
     job->finish = part->finish;
     job->n_parts++;
     if (part->finish == POLICY_STEP && str_trim(buf_str(&job->text)).len == 0) {
-        if (tokens_left(job) > 0 && job->n_parts < BLANK_PARTS_MAX) {
+        const double n_more = n_asked + (double)part->ids.len, n_most = job->asked.n_read_max;
+        if (tokens_left(job) > 0 && job->n_parts < BLANK_PARTS_MAX &&
+            (n_most <= 0 || job->n_carried + n_more <= n_most)) {
             ask_part(job);
             return;
         }
@@ -303,6 +324,7 @@ static bool openai_next(struct policy *policy, struct policy_result *out) {
     out->n_tokens = p->found.form == WIRE_CHAT ? job->n_tokens : (int)job->ids.len;
     out->logprob = job->logprob;
     out->cost.tokens_generated = job->n_tokens;
+    out->cost.tokens_read = job->n_carried;
     out->prefix = prefix_new(job->asked.from);
     wire_ids_add(&out->prefix->ids, job->ids.ptr, job->ids.len);
     out->prefix->ended = job->finish == POLICY_END || p->found.form == WIRE_CHAT;
@@ -335,6 +357,7 @@ static const struct policy_ops openai_ops = {
     .root = openai_root,
     .root_cost = openai_root_cost,
     .extend = openai_extend,
+    .reads = openai_reads,
     .release = openai_release,
     .submit = openai_submit,
     .cancel = openai_cancel,

@@ -77,6 +77,10 @@ struct cost policy_root_cost(const struct policy *p, const struct policy_prefix 
     return p->ops->root_cost(p, root);
 }
 
+double policy_reads(const struct policy *p, const struct policy_prefix *from, enum policy_until until) {
+    return p->ops->reads ? p->ops->reads(p, from, until) : 0;
+}
+
 struct policy_prefix *policy_extend(struct policy *p, struct policy_prefix *from,
                                     const struct policy_piece *piece, struct err *e) {
     ASSERT(from && piece->index >= 0 && piece->n_tokens >= 0 && piece->n_lead_tokens >= 0);

@@ -79,6 +79,7 @@ struct policy_job {
     enum policy_lead lead;
     struct str feedback; /* REVISE: about the solution above; may be empty; copied */
     int n_tokens_max;    /* > 0; the lead not counted */
+    double n_read_max;   /* > 0: reading more tokens than this for one job cuts it off (policy_reads) */
     int n_top;           /* > 0: the result has confidences over so many likeliest tokens (search.h) */
     struct policy_sampling sampling;
 };
@@ -149,6 +150,9 @@ MUST struct policy_prefix *policy_root(struct policy *p, const struct policy_pro
  * after the prompt, so that costs are a function of the tree and not of which job came first or how often the
  * run was resumed (work done again is in the services' own counters). */
 struct cost policy_root_cost(const struct policy *p, const struct policy_prefix *root);
+/* The most tokens that a job from here is charged for reading (cost.tokens_read of its result), a lead aside:
+ * 0 where prefixes are kept, the whole prefix, once or twice, where every request carries it to a server. */
+double policy_reads(const struct policy *p, const struct policy_prefix *from, enum policy_until until);
 /* The prefix that a recorded result had made: how a resumed run gets its tree back without computing. */
 MUST struct policy_prefix *policy_extend(struct policy *p, struct policy_prefix *from,
                                          const struct policy_piece *piece, struct err *e);
@@ -171,6 +175,8 @@ struct policy_ops {
     struct policy_prefix *(*extend)(struct policy *p, struct policy_prefix *from,
                                     const struct policy_piece *piece, struct err *e);
     struct cost (*root_cost)(const struct policy *p, const struct policy_prefix *root);
+    double (*reads)(const struct policy *p, const struct policy_prefix *from,
+                    enum policy_until until); /* NULL: 0 */
     void (*release)(struct policy *p, struct policy_prefix *prefix);
     void (*submit)(struct policy *p, const struct policy_job *job);
     void (*cancel)(struct policy *p, uint64_t id);

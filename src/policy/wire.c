@@ -187,7 +187,8 @@ static bool take_completion(enum wire_form form, const json_t *answer, const cha
         out->logprob =
             sum_of_logprobs(json_object_get(json_object_get(choice, "logprobs"), "token_logprobs"), NULL);
     const double n_cached = count_of(json_object_get(usage, "prompt_tokens_details"), "cached_tokens");
-    out->n_read = fmax(0, count_of(usage, "prompt_tokens") - n_cached);
+    out->n_prompt = count_of(usage, "prompt_tokens");
+    out->n_read = fmax(0, out->n_prompt - n_cached);
     return true;
 }
 

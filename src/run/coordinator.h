@@ -33,6 +33,7 @@ struct coordinator_problem {
     uint64_t key; /* of the problem: rng_child_named(seed, id) */
     const struct search_spec *spec;
     struct budget budget;
+    struct prices prices; /* what a budget in money goes by */
     int n_tokens_max;            /* longest solution, > 0 */
     const struct rows *recorded; /* what a store knows already; NULL: nothing */
 };
@@ -65,6 +66,7 @@ struct run_event {
     const struct store_score *score;
     /* RUN_ENDED */
     enum run_why why;
+    enum budget_unit ran_out; /* RUN_BUDGET: of what there was too little */
     const struct solutions *solutions; /* valid during the call */
     const struct run_cost *cost;
     int n_failed;        /* expansions or scores that a service could not do */

@@ -54,9 +54,17 @@ void run_fill_spec(struct search_spec *spec, const struct policy_info *info, enu
 
 /* ---- configuration: what must be the same for a run to go on ---- */
 
-static json_t *budget_json(const struct budget *b) {
-    return json_pack("{s:f,s:f,s:f,s:f}", "samples", b->samples, "tokens", b->tokens, "flops", b->flops,
-                     "seconds", b->seconds);
+/* Money is named only where it is limited: runs made before there was such a limit go on. */
+static json_t *budget_json(const struct budget *b, const struct prices *p) {
+    json_t *o = json_pack("{s:f,s:f,s:f,s:f}", "samples", b->samples, "tokens", b->tokens, "flops", b->flops,
+                          "seconds", b->seconds);
+    if (b->usd > 0) {
+        json_object_set_new(o, "usd", json_real(b->usd));
+        json_object_set_new(o, "prices",
+                            json_pack("{s:f,s:f,s:f}", "policy_input", p->policy_input, "policy_output",
+                                      p->policy_output, "reward_input", p->reward_input));
+    }
+    return o;
 }
 
 static json_t *service_json(const char *name, const char *kind, const char *identity, double n_parameters) {
@@ -87,7 +95,7 @@ static json_t *configuration(const struct run *r) {
     json_object_set_new(c, "strategy", json_string(buf_cstr(&strategy)));
     json_object_set_new(c, "select", json_string(select_rule_name(o->select)));
     json_object_set_new(c, "aggregate", json_string(aggregate_names[o->aggregate]));
-    json_object_set_new(c, "budget", budget_json(&o->budget));
+    json_object_set_new(c, "budget", budget_json(&o->budget, &o->prices));
     json_object_set_new(c, "seed", json_string(seed));
     json_object_set_new(c, "tokens_max", json_integer(r->n_tokens_max));
     json_object_set_new(c, "grader", json_string(o->lenient ? "qwen" : "strict"));
@@ -418,6 +426,7 @@ static bool feed(struct run *r, int *n_active, struct err *e) {
             .key = rng_child_named(r->options.seed, p->id),
             .spec = &r->options.spec,
             .budget = r->options.budget,
+            .prices = r->options.prices,
             .n_tokens_max = r->n_tokens_max,
             .recorded = r->recorded[i],
         };

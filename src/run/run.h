@@ -32,6 +32,7 @@ struct run_options {
     enum select_rule select;
     enum aggregate aggregate;
     struct budget budget; /* of each problem */
+    struct prices prices; /* what a budget in money goes by */
     uint64_t seed;
     int n_tokens_max;  /* longest solution; 0: RUN_TOKENS_DEFAULT, or the policy's context if that is shorter
                         */

@@ -142,13 +142,26 @@ static bool open_prompts(struct trial *t, struct err *e) {
     struct policy_prefix *root = policy_prefix_of(t, 0, e);
     if (!root) return false;
     t->cost.policy_root = policy_root_cost(coordinator_policy(t->owner), root);
-    ledger_charge(&t->ledger, t->cost.policy_root.flops);
-    if (!coordinator_reward(t->owner)) return true;
-    struct reward_prefix *read = reward_prefix_of(t, 0, e);
-    if (!read) return false;
-    t->cost.reward_root = reward_root_cost(coordinator_reward(t->owner), read);
-    ledger_charge(&t->ledger, t->cost.reward_root.flops);
+    if (coordinator_reward(t->owner)) {
+        struct reward_prefix *read = reward_prefix_of(t, 0, e);
+        if (!read) return false;
+        t->cost.reward_root = reward_root_cost(coordinator_reward(t->owner), read);
+    }
+    const struct spending prompts =
+        spending_of(&t->problem.prices, &t->cost.policy_root, &t->cost.reward_root);
+    ledger_charge(&t->ledger, &prompts);
     return true;
+}
+
+/* A strategy that is told how many solutions to write writes no more than the budget has. */
+static struct search_spec spec_within(const struct coordinator_problem *p) {
+    struct search_spec spec = *p->spec;
+    struct err ignored;
+    const double n = fmax(1, floor(p->budget.samples));
+    if (p->budget.samples > 0 && search_spec_has(&spec, "n") && search_spec_get(&spec, "n") > n &&
+        !search_spec_set(&spec, "n", n, &ignored)) { /* fewer than it can do with: the budget will end it */
+    }
+    return spec;
 }
 
 struct trial *trial_new(struct coordinator *owner, uint64_t slot, const struct coordinator_problem *p,
@@ -163,7 +176,8 @@ struct trial *trial_new(struct coordinator *owner, uint64_t slot, const struct c
         .has_reward = coordinator_reward(owner) != NULL,
         .n_tokens_answer_max = p->n_tokens_max,
     };
-    t->search = search_new(p->spec, &context, e);
+    const struct search_spec spec = spec_within(p);
+    t->search = search_new(&spec, &context, e);
     if (t->search && open_prompts(t, e)) return t;
     if (t->search && e->code == ERR_INPUT) {
         note_failure(t, e->msg);
@@ -183,9 +197,18 @@ static void solution_text(struct trial *t, int node, struct buf *out) {
     buf_add_str(out, own_text(t, node));
 }
 
+/* What a node has cost so far. */
+static struct spending spent_on(const struct trial *t, const struct trial_node *x,
+                                const struct cost *scored) {
+    struct spending s = spending_of(&t->problem.prices, &x->written, scored);
+    s.of[BUDGET_SAMPLES] = x->is_sample;
+    return s;
+}
+
 static void settle(struct trial *t, struct trial_node *x, const struct cost *scored) {
     if (!x->has_entry) return;
-    ledger_settle(&t->ledger, x->ledger_entry, x->written.tokens_generated, x->written.flops + scored->flops);
+    const struct spending s = spent_on(t, x, scored);
+    ledger_settle(&t->ledger, x->ledger_entry, &s);
 }
 
 static bool tell_node(struct trial *t, int node, const struct store_node *row, bool recorded, struct err *e) {
@@ -194,12 +217,14 @@ static bool tell_node(struct trial *t, int node, const struct store_node *row, b
     x->text_len = row->text.len;
     x->n_lead_bytes = row->n_lead_bytes;
     x->written = row->cost;
+    x->is_sample = row->finish == STORE_END || row->finish == STORE_LENGTH;
     cost_add(&t->cost.policy, &row->cost);
     if (row->finish == STORE_FAILED) note_failure(t, row->why);
     if (!coordinator_reward(t->owner) || row->finish == STORE_FAILED) {
         settle(t, x, &(struct cost){0});
     } else if (x->has_entry) { /* its score may still be asked for */
-        ledger_note(&t->ledger, x->ledger_entry, x->written.tokens_generated, x->written.flops);
+        const struct spending known = spent_on(t, x, &(struct cost){0});
+        ledger_note(&t->ledger, x->ledger_entry, &known);
     }
     const struct run_event event = {
         .what = RUN_NODE, .ordinal = t->problem.ordinal, .recorded = recorded, .path = x->path, .node = row};
@@ -303,16 +328,30 @@ bool trial_reward_result(struct trial *t, int node, const struct reward_result *
 
 /* ---- asks ---- */
 
-static double flops_bound_per_token(const struct trial *t) {
+/* Tokens that a job from a prefix is charged for reading, at most. */
+static double read_bound(const struct trial *t, const struct search_ask *ask) {
+    const struct policy_prefix *from = t->nodes[ask->parent].policy_prefix;
+    return from ? policy_reads(coordinator_policy(t->owner), from,
+                               ask->until_end ? POLICY_UNTIL_END : POLICY_UNTIL_STEP)
+                : 0;
+}
+
+static struct ledger_worst worst_of(const struct trial *t, const struct search_ask *ask) {
     const struct policy_info *p = policy_info(coordinator_policy(t->owner));
-    double sum = p->flops_per_token + p->flops_per_position * p->n_context;
+    const struct prices *prices = &t->problem.prices;
+    struct ledger_worst w = {.once = {{[BUDGET_SAMPLES] = 1}}, .a_token = {{[BUDGET_TOKENS] = 1}}};
+    double *flops = &w.a_token.of[BUDGET_FLOPS], *usd = &w.a_token.of[BUDGET_USD];
+    *flops = p->flops_per_token + p->flops_per_position * p->n_context;
+    *usd = prices_unit(prices->policy_output);
+    w.once.of[BUDGET_USD] = prices_unit(prices->policy_input) * read_bound(t, ask);
     if (coordinator_reward(t->owner)) {
         /* A reward model may cut the text into other tokens and reads a marker a step: twice the policy's
          * tokens bounds both. */
         const struct reward_info *r = reward_info(coordinator_reward(t->owner));
-        sum += 2 * (r->flops_per_token + r->flops_per_position * r->n_context);
+        *flops += 2 * (r->flops_per_token + r->flops_per_position * r->n_context);
+        *usd += 2 * prices_unit(prices->reward_input);
     }
-    return sum;
+    return w;
 }
 
 static bool expand_recorded(struct trial *t, int node, struct err *e) {
@@ -353,6 +392,7 @@ static bool expand(struct trial *t, const struct search_ask *ask, int n_tokens, 
         .lead = (enum policy_lead)ask->lead,
         .n_tokens_max = n_tokens,
         .n_top = ask->n_top,
+        .n_read_max = t->problem.budget.usd > 0 ? read_bound(t, ask) : 0,
         .sampling = {ask->temperature, ask->top_p, ask->min_p, ask->top_k},
     };
     trial_node(t, ask->node)->writing = true;
@@ -365,7 +405,9 @@ static bool expand(struct trial *t, const struct search_ask *ask, int n_tokens, 
  */
 static bool try_expand(struct trial *t, const struct search_ask *ask, int *granted, struct err *e) {
     size_t entry;
-    *granted = ledger_grant(&t->ledger, ask->n_tokens_max, flops_bound_per_token(t), &entry);
+    if (t->problem.budget.usd > 0 && !policy_prefix_of(t, ask->parent, e)) return false;
+    const struct ledger_worst worst = worst_of(t, ask);
+    *granted = ledger_grant(&t->ledger, ask->n_tokens_max, &worst, &entry);
     if (*granted == BUDGET_WAIT) return true;
     if (*granted == BUDGET_SPENT) {
         trial_stop(t, RUN_BUDGET);
@@ -505,10 +547,13 @@ static struct solutions *gather(struct trial *t) {
 
 bool trial_end(struct trial *t, struct err *e) {
     struct solutions *s = gather(t);
+    if (t->ledger.n_entries == 0) /* a prompt that nothing was asked about is not read */
+        t->cost.policy_root = t->cost.reward_root = (struct cost){0};
     const struct run_event event = {
         .what = RUN_ENDED,
         .ordinal = t->problem.ordinal,
         .why = t->why,
+        .ran_out = t->ledger.ran_out,
         .solutions = s,
         .cost = &t->cost,
         .n_failed = t->n_failed,

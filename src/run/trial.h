@@ -19,6 +19,7 @@ struct trial_node {
     struct cost written; /* what writing it cost */
     size_t ledger_entry;
     bool has_entry, writing, scoring;
+    bool is_sample; /* ended or was cut off */
 };
 
 struct trial {

@@ -1,0 +1,263 @@
+/* test_budget.c - budgets hold in every unit with every strategy, replay in any order of arrival, and end a
+ * search with what it has; prices. Policies are toy chains. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "base/rng.h"
+#include "brood.h"
+#include "run/budget.h"
+#include "run_toy.h"
+
+/* ---- the ledger ---- */
+
+static void test_ledger_grants_do_not_depend_on_order(void **state) {
+    UNUSED(state);
+    for (uint64_t seed = 0; seed < 200; seed++) {
+        const struct budget b = {.tokens = 40};
+        const struct ledger_worst worst = {.a_token = {{[BUDGET_TOKENS] = 1}}};
+        int granted[2][16];
+        for (int order = 0; order < 2; order++) {
+            struct ledger l;
+            ledger_init(&l, &b);
+            size_t entry[16];
+            int n = 0, n_settled = 0, cost[16];
+            bool settled[16] = {0};
+            while (n < 16) {
+                const int got = ledger_grant(&l, 12, &worst, &entry[n]);
+                if (got == BUDGET_SPENT) break;
+                if (got > 0) {
+                    granted[order][n] = got;
+                    cost[n] = 1 + (int)rng_below(seed, (uint64_t)n, (uint64_t)got);
+                    n++;
+                    continue;
+                }
+                /* settle one: the oldest, or the newest */
+                int i = order ? n - 1 : 0;
+                while (settled[i]) i += order ? -1 : 1;
+                settled[i] = true;
+                n_settled++;
+                ledger_settle(&l, entry[i], &(struct spending){{[BUDGET_TOKENS] = cost[i]}});
+            }
+            double sum = 0;
+            for (int i = 0; i < n; i++) sum += cost[i];
+            assert_true(sum <= 40);
+            granted[order][n < 16 ? n : 15] = n < 16 ? -1 : granted[order][15];
+            assert_true(n_settled <= n);
+            ledger_fini(&l);
+        }
+        for (int i = 0; i < 16; i++) {
+            assert_int_equal(granted[0][i], granted[1][i]);
+            if (granted[0][i] < 0) break;
+        }
+    }
+}
+
+/* A job has a part that does not depend on its length, in another unit than the one that runs out. */
+static void test_ledger_counts_in_every_unit(void **state) {
+    UNUSED(state);
+    const struct budget b = {.samples = 3, .usd = 100e-12};
+    const struct ledger_worst worst = {.once = {{[BUDGET_SAMPLES] = 1, [BUDGET_USD] = 10}},
+                                       .a_token = {{[BUDGET_TOKENS] = 1, [BUDGET_USD] = 2}}};
+    struct ledger l;
+    size_t a, z;
+    ledger_init(&l, &b);
+    ledger_charge(&l, &(struct spending){{[BUDGET_USD] = 4}});
+    assert_int_equal(ledger_grant(&l, 10, &worst, &a), 10); /* 30 of 96 */
+    assert_int_equal(ledger_grant(&l, 25, &worst, &z), 25); /* 60 of 66 */
+    size_t none;
+    assert_int_equal(ledger_grant(&l, 1, &worst, &none), BUDGET_WAIT);
+    ledger_settle(&l, z, &(struct spending){{[BUDGET_SAMPLES] = 1, [BUDGET_TOKENS] = 5, [BUDGET_USD] = 20}});
+    /* Worst case 50 of 96 by now: a small job fits, a large one waits for the first to be settled. */
+    assert_int_equal(ledger_grant(&l, 30, &worst, &none), BUDGET_WAIT);
+    ledger_settle(&l, a, &(struct spending){{[BUDGET_TOKENS] = 10, [BUDGET_USD] = 30}});
+    assert_int_equal(ledger_grant(&l, 30, &worst, &a), 18); /* 46 are left: once 10, and 18 tokens */
+    ledger_settle(&l, a, &(struct spending){{[BUDGET_SAMPLES] = 1, [BUDGET_TOKENS] = 1, [BUDGET_USD] = 12}});
+    assert_int_equal(ledger_grant(&l, 11, &worst, &a), 11);
+    ledger_settle(&l, a, &(struct spending){{[BUDGET_SAMPLES] = 1, [BUDGET_TOKENS] = 1}});
+    assert_int_equal(ledger_grant(&l, 1, &worst, &a), BUDGET_SPENT);
+    assert_int_equal(l.ran_out, BUDGET_SAMPLES);
+    ledger_fini(&l);
+}
+
+/* ---- prices ---- */
+
+static void expect_prices_refused(const char *text, const char *part) {
+    struct prices p;
+    struct err e = {0};
+    if (prices_parse(&p, text, &e)) fail_msg("\"%s\" is taken", text);
+    assert_int_equal(e.code, ERR_INPUT);
+    if (!strstr(e.msg, part)) fail_msg("\"%s\" does not say \"%s\"", e.msg, part);
+}
+
+static void test_prices_are_read_and_checked(void **state) {
+    UNUSED(state);
+    struct prices p;
+    struct err e = {0};
+    assert_true(prices_parse(&p, "policy_output=0.6,policy_input=0.15", &e));
+    assert_true(p.policy_input == 0.15 && p.policy_output == 0.6 && p.reward_input == 0);
+    char *path = write_file("prices.json", "{\"policy\": {\"input\": 2.5, \"output\": 10},\n"
+                                           " \"reward\": {\"input\": 0.000001}}\n");
+    assert_true(prices_parse(&p, path, &e));
+    assert_true(p.policy_input == 2.5 && p.policy_output == 10 && p.reward_input == 1e-6);
+    /* By hand: 1000 read and 200 generated at 2.5 and 10 dollars a million, 1200 read at 0.000001. */
+    const struct cost policy = {.tokens_read = 1000, .tokens_generated = 200}, reward = {.tokens_read = 1200};
+    assert_true(prices_of(&p, &policy, &reward) == 2500e6 + 2000e6 + 1200);
+    assert_true(fabs(prices_dollars(4500001200) - 0.0045000012) < 1e-18);
+    free(path);
+    expect_prices_refused("policy_input=-1", "from 0");
+    expect_prices_refused("policy_input=1e9", "from 0");
+    expect_prices_refused("policy_input=nan", "from 0");
+    expect_prices_refused("policy_input=0.1234567", "six decimals");
+    expect_prices_refused("policy_input=x", "not a number");
+    expect_prices_refused("policy_input=0", "no price above 0");
+    expect_prices_refused("reward_output=1", "policy_output=");
+    expect_prices_refused("policy_input", "No such file");
+    static const char *const files[][2] = {{"[1]", "JSON object"},
+                                           {"{\"policy\": 1}", "no object"},
+                                           {"{\"policy\": {\"input\": \"1\"}}", "not a price"},
+                                           {"{\"policy\": {\"cost\": 1}}", "nothing is called"},
+                                           {"{\"reward\": {\"output\": 1}}", "nothing is called"},
+                                           {"{}", "no price above 0"},
+                                           {"{\"policy\"", "prices.json"}};
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        path = write_file("prices.json", files[i][0]);
+        expect_prices_refused(path, files[i][1]);
+        free(path);
+    }
+}
+
+/* ---- whole runs ---- */
+
+static const char *const strategies[] = {
+    "greedy",
+    "sample:n=8",
+    "beam:n=4,width=2",
+    "beam:n=6,allocation=rebase",
+    "beam:n=6,allocation=particle,ess=0.9",
+    "dvts:n=4,width=2",
+    "dvts:n=4,width=2,lookahead=2",
+    "mcts:n=6,width=3",
+    "sal-beam:n=4,width=2",
+    "its-pf:n=4",
+    "sample:n=12,stop=certain,window=3",
+    "sample:n=12,stop=beta,window=1,threshold=0.8",
+    "sample:n=12,stop=window,window=3",
+};
+
+static const struct prices toy_prices = {.policy_input = 3, .policy_output = 7, .reward_input = 2};
+
+struct spent {
+    struct cost policy, reward;
+    double n_samples;
+};
+
+static bool add_node_cost(void *ctx, const struct store_node *n) {
+    struct spent *s = ctx;
+    cost_add(&s->policy, &n->cost);
+    s->n_samples += n->finish == STORE_END || n->finish == STORE_LENGTH;
+    return true;
+}
+
+static bool add_score_cost(void *ctx, const struct store_score *c) {
+    cost_add(&((struct spent *)ctx)->reward, &c->cost);
+    return true;
+}
+
+static bool add_root_cost(void *ctx, const struct store_problem *p) {
+    struct spent *s = ctx;
+    cost_add(&s[p->ordinal].policy, &p->policy_root);
+    cost_add(&s[p->ordinal].reward, &p->reward_root);
+    return true;
+}
+
+enum { BUDGET_PROBLEMS = 6 };
+
+/* What a run has spent on each problem, by its records. */
+static void spent_of(struct run *r, struct spending out[BUDGET_PROBLEMS]) {
+    struct err e;
+    struct spent s[BUDGET_PROBLEMS] = {0};
+    assert_true(store_each_problem(run_store(r), add_root_cost, s, &e));
+    for (int i = 0; i < BUDGET_PROBLEMS; i++) {
+        assert_true(store_each_node(run_store(r), i, add_node_cost, &s[i], &e));
+        assert_true(store_each_score(run_store(r), i, add_score_cost, &s[i], &e));
+        out[i] = spending_of(&toy_prices, &s[i].policy, &s[i].reward);
+        out[i].of[BUDGET_SAMPLES] = s[i].n_samples;
+    }
+}
+
+static int setup(void **state) {
+    UNUSED(state);
+    return mkdtemp(dir) ? 0 : -1;
+}
+
+static int teardown(void **state) {
+    UNUSED(state);
+    char command[160];
+    snprintf(command, sizeof command, "rm -rf '%s'", dir);
+    return system(command);
+}
+
+static void set_limit(struct budget *b, enum budget_unit u, double limit) {
+    double *const fields[] = {&b->samples, &b->tokens, &b->flops, &b->usd};
+    *fields[u] = u == BUDGET_USD ? limit * 1e-12 : limit;
+}
+
+/* Parameters that change how a search goes, and the example of every one that there is. */
+static size_t list_strategies(const char *out[64]) {
+    size_t n = 0;
+    for (size_t i = 0; i < ARRAY_LEN(strategies); i++) out[n++] = strategies[i];
+    for (size_t i = 0; search_strategies[i]; i++) {
+        assert_true(n < 64);
+        out[n++] = search_strategies[i]->example;
+    }
+    return n;
+}
+
+static void test_budgets_hold_and_replay(void **state) {
+    UNUSED(state);
+    char *task = write_task(BUDGET_PROBLEMS);
+    const char *all[64];
+    const size_t n_all = list_strategies(all);
+    for (size_t i = 0; i < 5 * n_all; i++) {
+        const enum budget_unit u = (enum budget_unit)(i % BUDGET_UNITS);
+        static const double scale[BUDGET_UNITS] = {0.5, 1, 3, 12e6};
+        const double limit = ceil((1 + (double)rng_below(11, i, 60)) * scale[u]);
+        struct run_options o = options_for(task, ":memory:", all[i % n_all]);
+        o.prices = toy_prices;
+        set_limit(&o.budget, u, limit);
+        struct err e = {0};
+        struct run *r = run_open(&o, &e);
+        if (!r) fail_msg("%s", e.msg);
+        struct run_progress p;
+        do assert_true(run_step(r, &p, &e));
+        while (!p.finished);
+        struct spending s[BUDGET_PROBLEMS];
+        spent_of(r, s);
+        for (int j = 0; j < BUDGET_PROBLEMS; j++) {
+            if (s[j].of[u] > limit)
+                fail_msg("%s: %g of %g %s", all[i % n_all], s[j].of[u], limit, budget_unit_name(u));
+        }
+        char *straight = export_run(run_store(r));
+        assert_true(run_close(r, &e));
+        o.policy = "toy:depth=4,seed=3,shuffle=1";
+        char *scrambled = run_whole(&o, &p);
+        assert_string_equal(records_of(straight), records_of(scrambled));
+        free(straight);
+        free(scrambled);
+    }
+    free(task);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ledger_grants_do_not_depend_on_order),
+        cmocka_unit_test(test_ledger_counts_in_every_unit),
+        cmocka_unit_test(test_prices_are_read_and_checked),
+        cmocka_unit_test(test_budgets_hold_and_replay),
+    };
+    return cmocka_run_group_tests_name("budget", tests, setup, teardown);
+}
