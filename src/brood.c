@@ -295,6 +295,11 @@ static bool prepare(struct solving *v, struct search_spec *spec, struct coordina
         return err_set(e, ERR_INPUT, "strategy %s needs a reward model", spec->strategy->name);
     }
     run_fill_spec(spec, info, v->aggregate);
+    if (q->budget_samples > 0 && search_spec_has(spec, "n") &&
+        search_spec_get(spec, "n") > q->budget_samples &&
+        !search_spec_set(spec, "n", fmax(1, floor(q->budget_samples)), e)) {
+        return false;
+    }
     v->prices = (struct prices){q->usd_policy_input, q->usd_policy_output, q->usd_reward_input};
     if (q->budget_usd > 0 && !prices_are_given(&v->prices))
         return err_set(e, ERR_INPUT, "a budget in dollars needs prices: give what tokens cost");

@@ -153,17 +153,6 @@ static bool open_prompts(struct trial *t, struct err *e) {
     return true;
 }
 
-/* A strategy that is told how many solutions to write writes no more than the budget has. */
-static struct search_spec spec_within(const struct coordinator_problem *p) {
-    struct search_spec spec = *p->spec;
-    struct err ignored;
-    const double n = fmax(1, floor(p->budget.samples));
-    if (p->budget.samples > 0 && search_spec_has(&spec, "n") && search_spec_get(&spec, "n") > n &&
-        !search_spec_set(&spec, "n", n, &ignored)) { /* fewer than it can do with: the budget will end it */
-    }
-    return spec;
-}
-
 struct trial *trial_new(struct coordinator *owner, uint64_t slot, const struct coordinator_problem *p,
                         struct err *e) {
     struct trial *t = mem_zalloc(1, sizeof *t);
@@ -176,8 +165,7 @@ struct trial *trial_new(struct coordinator *owner, uint64_t slot, const struct c
         .has_reward = coordinator_reward(owner) != NULL,
         .n_tokens_answer_max = p->n_tokens_max,
     };
-    const struct search_spec spec = spec_within(p);
-    t->search = search_new(&spec, &context, e);
+    t->search = search_new(p->spec, &context, e);
     if (t->search && open_prompts(t, e)) return t;
     if (t->search && e->code == ERR_INPUT) {
         note_failure(t, e->msg);
