@@ -86,7 +86,7 @@ static const char *records_of(const char *export) {
 
 /* A child carries the run on for some steps and is killed without warning. Returns whether it had finished.
  */
-static bool run_until_killed(const struct run_options *o, unsigned n_steps) {
+static inline bool run_until_killed(const struct run_options *o, unsigned n_steps) {
     const pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {

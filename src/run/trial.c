@@ -389,18 +389,13 @@ static bool expand(struct trial *t, const struct search_ask *ask, int n_tokens, 
     return true;
 }
 
-/* Starts the expansion if its budget can be granted (*granted: what ledger_grant says), or ends the search.
- */
+/* Starts the expansion if its budget can be granted (*granted: what ledger_grant says). */
 static bool try_expand(struct trial *t, const struct search_ask *ask, int *granted, struct err *e) {
     size_t entry;
     if (t->problem.budget.usd > 0 && !policy_prefix_of(t, ask->parent, e)) return false;
     const struct ledger_worst worst = worst_of(t, ask);
     *granted = ledger_grant(&t->ledger, ask->n_tokens_max, &worst, &entry);
-    if (*granted == BUDGET_WAIT) return true;
-    if (*granted == BUDGET_SPENT) {
-        trial_stop(t, RUN_BUDGET);
-        return true;
-    }
+    if (*granted <= 0) return true;
     struct trial_node *x = trial_node(t, ask->node);
     x->ledger_entry = entry;
     x->has_entry = true;
@@ -415,15 +410,17 @@ static void hold(struct trial *t, const struct search_ask *ask) {
 static bool expand_or_hold(struct trial *t, const struct search_ask *ask, struct err *e) {
     int granted = BUDGET_WAIT;
     if (t->n_held == 0 && !try_expand(t, ask, &granted, e)) return false;
-    if (granted == BUDGET_WAIT) hold(t, ask);
+    if (granted <= 0) hold(t, ask);
     return true;
 }
 
+/* After all else that the search asks for: a budget that is spent ends it with everything said. */
 static bool retry_held(struct trial *t, bool *did, struct err *e) {
     int granted;
     const struct search_ask ask = t->held[0];
     if (!try_expand(t, &ask, &granted, e)) return false;
     *did = granted != BUDGET_WAIT;
+    if (granted == BUDGET_SPENT) trial_stop(t, RUN_BUDGET);
     if (granted > 0) memmove(t->held, t->held + 1, --t->n_held * sizeof *t->held);
     return true;
 }
@@ -467,16 +464,15 @@ static bool drop(struct trial *t, int node, struct err *e) {
 }
 
 bool trial_advance(struct trial *t, bool *did, struct err *e) {
-    *did = false;
-    if (t->n_held > 0 && !retry_held(t, did, e)) return false;
-    if (*did) return true;
     struct search_ask ask;
-    if (!search_ask(t->search, &ask)) {
-        if (t->n_held == 0 || t->n_in_flight > 0) return true;
+    *did = search_ask(t->search, &ask);
+    if (!*did) {
+        if (t->n_held == 0) return true;
+        if (!retry_held(t, did, e)) return false;
+        if (*did || t->n_in_flight > 0) return true;
         ledger_settle_all(&t->ledger); /* nothing more will be told of what was granted */
         return retry_held(t, did, e);
     }
-    *did = true;
     switch (ask.op) {
     case SEARCH_EXPAND:
         return expand_or_hold(t, &ask, e);
