@@ -471,6 +471,73 @@ static void special_tokens_stay_text_and_others_do_not(void **state) {
     tokenizer_close(t);
 }
 
+static json_t *put_flags(json_t *token, bool lstrip, bool rstrip, bool single_word) {
+    json_object_set_new(token, "lstrip", json_boolean(lstrip));
+    json_object_set_new(token, "rstrip", json_boolean(rstrip));
+    json_object_set_new(token, "single_word", json_boolean(single_word));
+    return token;
+}
+
+static void added_tokens_take_white_space(void **state) {
+    UNUSED(state);
+    json_t *root = files_tokenizer(FILES_QWEN2_PATTERN, no_merges),
+           *added = json_object_get(root, "added_tokens");
+    json_array_append_new(added, put_flags(files_added(300, "<l>", false, false), true, false, false));
+    json_array_append_new(added, put_flags(files_added(301, "<r>", false, false), false, true, false));
+    json_array_append_new(added, put_flags(files_added(302, "word", false, false), false, false, true));
+    json_array_append_new(added, put_flags(files_added(303, "<s>", true, false), true, true, false));
+    struct tokenizer *t = open_ok(root);
+    ASSERT_IDS(t, "a \n<l> b", 'a', 300, ' ', 'b');
+    ASSERT_IDS(t, "a <r>\xe3\x80\x80 \n b", 'a', ' ', 301, 'b');
+    ASSERT_IDS(t, "<r> <l>", 301, 300); /* the former takes what both would */
+    ASSERT_IDS(t, " <l>", 300);
+    ASSERT_IDS(t, "<r> ", 301);
+    ASSERT_IDS(t, "word", 302);
+    ASSERT_IDS(t, "a word.word", 'a', ' ', 302, '.', 302);
+    ASSERT_IDS(t, "words", 'w', 'o', 'r', 'd', 's');
+    ASSERT_IDS(t, "_word", '_', 'w', 'o', 'r', 'd');
+    ASSERT_IDS(t, "\xc3\xa9word", 0xc3, 0xa9, 'w', 'o', 'r', 'd');
+    ASSERT_IDS(t, " <s> ", ' ', '<', 's', '>', ' '); /* special: stays text */
+    tokenizer_close(t);
+}
+
+/* Where a template wrote them, special tokens count; what others wrote never makes one, nor hides one. */
+static void marked_text_has_special_tokens(void **state) {
+    static const struct {
+        const char *text, *marks;
+        int ids[8];
+    } cases[] = {
+        {"<s>a", "1110", {303, 'a'}},
+        {"<s>a", "0000", {'<', 's', '>', 'a'}},
+        {"<s>a", "1100", {'<', 's', '>', 'a'}},
+        {"<s> a <s>", "111000111", {303, 'a', 303}}, /* white space of others is taken, too */
+        {"x<s><t>", "0111111", {'x', 303, 304}},
+        {"x<s><t>", "0000111", {'x', '<', 's', '>', 304}},
+        {"A<s>", "0111", {'A', 303}}, /* A<s> is a token, but half of it is another's */
+        {"A<s>", "1111", {305}},
+    };
+    UNUSED(state);
+    json_t *root = files_tokenizer(FILES_QWEN2_PATTERN, no_merges),
+           *added = json_object_get(root, "added_tokens");
+    json_array_append_new(added, put_flags(files_added(303, "<s>", true, false), true, true, false));
+    json_array_append_new(added, files_added(304, "<t>", true, true));
+    json_array_append_new(added, files_added(305, "A<s>", true, false));
+    struct tokenizer *t = open_ok(root);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct tokens out = {0};
+        struct err e = {0};
+        char marks[16];
+        size_t n = 0;
+        for (size_t k = 0; k < strlen(cases[i].marks); k++) marks[k] = cases[i].marks[k] == '1';
+        assert_true(tokenizer_encode_marked(t, str_from(cases[i].text), marks, TOKENIZER_START, &out, &e));
+        while (n < 8 && cases[i].ids[n]) n++;
+        assert_int_equal(out.len, n);
+        assert_memory_equal(out.ptr, cases[i].ids, n * sizeof(int));
+        tokens_free(&out);
+    }
+    tokenizer_close(t);
+}
+
 /* A special token that is in the vocabulary, too, is not found as a whole piece either. */
 static void a_special_piece_is_not_found_whole(void **state) {
     UNUSED(state);
@@ -635,7 +702,8 @@ static void what_is_not_understood_is_named(void **state) {
         {"normalizer", "{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFKC\"}]}", "NFKC"},
         {"normalizer", "{\"type\":\"Sequence\"}", "Sequence"},
         {"pre_tokenizer", "null", "ByteLevel"},
-        {"pre_tokenizer", "{\"type\":\"Metaspace\"}", "Metaspace"},
+        {"pre_tokenizer", "{\"type\":\"Metaspace\",\"replacement\":\"\u2581\"}", "Metaspace"},
+        {"normalizer", "{\"type\":\"Prepend\",\"prepend\":\"\u2581\"}", "Prepend"},
         {"pre_tokenizer", "{\"type\":\"ByteLevel\",\"add_prefix_space\":true}", "add_prefix_space"},
         {"pre_tokenizer", "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"a\"},\"behavior\":\"Removed\"}",
          "Removed"},
@@ -665,7 +733,7 @@ static void what_is_not_understood_is_named(void **state) {
         {"added_tokens", "[{\"id\":300,\"content\":\"a\"}]", "at odds"},
         {"added_tokens", "[{\"id\":300,\"content\":\"<x>\"},{\"id\":301,\"content\":\"<x>\"}]", "at odds"},
         {"added_tokens", "[{\"id\":300,\"content\":\"<x>\"},{\"id\":300,\"content\":\"<y>\"}]", "at odds"},
-        {"added_tokens", "[{\"id\":300,\"content\":\"<x>\",\"lstrip\":true}]", "lstrip"},
+        {"added_tokens", "[{\"id\":300,\"content\":\"<x>\",\"lstrip\":7}]", "lstrip"},
         {"added_tokens", "[{\"id\":300,\"content\":\"\"}]", "0 bytes"},
         {"added_tokens", "[{\"id\":97,\"content\":\"a\",\"special\":true}]", "byte 0x61"},
         {"added_tokens", "[{\"id\":256,\"content\":\"ab\",\"special\":true}]",
@@ -712,6 +780,8 @@ int main(void) {
         cmocka_unit_test(a_long_run_of_marks_is_put_in_order),
         cmocka_unit_test(text_is_normalised_before_it_is_cut),
         cmocka_unit_test(special_tokens_stay_text_and_others_do_not),
+        cmocka_unit_test(added_tokens_take_white_space),
+        cmocka_unit_test(marked_text_has_special_tokens),
         cmocka_unit_test(a_special_piece_is_not_found_whole),
         cmocka_unit_test(a_text_may_begin_with_a_token),
         cmocka_unit_test(the_configuration_names_tokens),

@@ -2,7 +2,7 @@
  * them.
  *
  * Special tokens take part in the matching, so that the others fall where Hugging Face puts them, but a
- * special token that is found stays plain text.
+ * special token that is found stays plain text, unless special tokens are asked for.
  */
 #ifndef BROOD_ADDED_H
 #define BROOD_ADDED_H
@@ -14,6 +14,8 @@ struct added_token {
     size_t len;
     int id;
     bool special;
+    bool lstrip, rstrip; /* takes the white space before it, behind it */
+    bool single_word;    /* not where a word goes on before or behind it */
 };
 
 struct added {
@@ -22,11 +24,15 @@ struct added {
     bool is_first[256]; /* bytes that some token starts with */
 };
 
-void added_put(struct added *a, struct str text, int id, bool special); /* text is copied and not empty */
+/* t->text and t->len are not looked at: text is copied and not empty. */
+void added_put(struct added *a, struct str text, const struct added_token *t);
 void added_finish(struct added *a);
 void added_fini(struct added *a);
 
-/* The next token that is not special, at or after `from`; false if there is none. */
-bool added_next(const struct added *a, struct str text, size_t from, size_t *begin, size_t *end, int *id);
+/* The next token at or after `from`, with the white space that it takes; false if there is none. Without
+ * marks those that are not special. With marks [text.len] the special ones, where each of their bytes is
+ * marked. */
+bool added_next(const struct added *a, struct str text, const char *marks, size_t from, size_t *begin,
+                size_t *end, int *id);
 
 #endif

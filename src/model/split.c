@@ -46,6 +46,10 @@ void split_free(struct split *s) {
     free(s);
 }
 
+bool split_is_empty(const struct split *s) {
+    return s->n == 0;
+}
+
 uint64_t split_hash(const struct split *s) {
     return s->hash;
 }

@@ -26,6 +26,7 @@ typedef void split_piece(void *ctx, struct str piece);
 /* Tells the pieces of well-formed UTF-8 in order. Fails only where a pattern exceeds its bound of work. */
 MUST bool split_run(const struct split *s, struct str text, split_piece *piece, void *ctx, struct err *e);
 
+bool split_is_empty(const struct split *s); /* no pattern has been added: a text is one piece */
 uint64_t split_hash(const struct split *s);
 
 /* The rewritten pattern, as it is given to PCRE2. For tests. */

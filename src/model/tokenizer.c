@@ -1,5 +1,6 @@
 #include "model/tokenizer.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,6 +8,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "model/nfc.h"
+#include "model/sentencepiece.h"
 #include "model/tokenizer_config.h"
 #include "model/tokenizer_impl.h"
 
@@ -30,9 +32,9 @@ void tokens_free(struct tokens *t) {
 
 static bool apply_config(struct tokenizer *t, const struct tokenizer_config *c, const char *dir,
                          struct err *e) {
-    t->bos_token = c->bos_token ? tokenizer_special(t, c->bos_token) : -1;
-    t->eos_token = c->eos_token ? tokenizer_special(t, c->eos_token) : -1;
-    if (c->add_bos && t->bos < 0) {
+    if (c->bos_token) t->bos_token = tokenizer_special(t, c->bos_token);
+    if (c->eos_token) t->eos_token = tokenizer_special(t, c->eos_token);
+    if (c->add_bos == 1 && t->bos < 0) {
         if (t->bos_token < 0)
             return err_set(e, ERR_INPUT, "%s/tokenizer_config.json: add_bos_token without a known bos_token",
                            dir);
@@ -41,96 +43,153 @@ static bool apply_config(struct tokenizer *t, const struct tokenizer_config *c, 
     return true;
 }
 
+static struct tokenizer *open_json(const char *path, struct err *e) {
+    json_t *root = json_read_file(path, FILE_BYTES_MAX, e);
+    struct tokenizer *t = root ? tokenizer_parse(root, path, e) : NULL;
+    json_decref(root);
+    return t;
+}
+
 struct tokenizer *tokenizer_open(const char *dir, struct err *e) {
     struct tokenizer *t = NULL;
     struct tokenizer_config config = {0};
-    json_t *root = NULL;
     char *path = file_join(dir, "tokenizer.json"), *sentencepiece = file_join(dir, "tokenizer.model");
-    if (!file_exists(path)) {
-        err_set(e, ERR_INPUT, "%s: no tokenizer.json%s", dir,
-                file_exists(sentencepiece) ? "; tokenizer.model (SentencePiece) is not supported"
-                                           : " in this folder");
+    if (!file_exists(path) && !file_exists(sentencepiece)) {
+        err_set(e, ERR_INPUT, "%s: neither tokenizer.json nor tokenizer.model in this folder", dir);
         goto done;
     }
     if (!tokenizer_config_read(dir, &config, e)) goto done;
-    root = json_read_file(path, FILE_BYTES_MAX, e);
-    if (root) t = tokenizer_parse(root, path, e);
+    t = file_exists(path) ? open_json(path, e) : sentencepiece_open(dir, &config, e);
     if (t && !apply_config(t, &config, dir, e)) {
         tokenizer_close(t);
         t = NULL;
     }
 done:
-    json_decref(root);
     tokenizer_config_fini(&config);
     free(sentencepiece);
     free(path);
     return t;
 }
 
-void tokenizer_close(struct tokenizer *t) {
-    if (!t) return;
-    buf_free(&t->arena);
-    free(t->entries);
-    map_free(t->by_bytes);
-    map_free(t->added_ids);
-    bpe_free(t->bpe);
-    split_free(t->split);
-    added_fini(&t->raw);
-    added_fini(&t->normalised);
-    free(t);
-}
-
 /* ---- text to ids ---- */
+
+enum whole { WHOLE_UNKNOWN, WHOLE_YES, WHOLE_NO };
 
 struct encoding {
     const struct tokenizer *t;
     struct tokens *out;
     struct bpe_work work;
-    struct buf normal;
+    struct tokens symbols;
+    struct buf normal, spaced;
 };
+
+/* Symbols of a piece: its bytes, or its characters and the bytes of those that are no piece. At most one a
+ * byte. */
+static size_t find_symbols(const struct tokenizer *t, struct str piece, int *symbols) {
+    const unsigned char *bytes = (const unsigned char *)piece.ptr;
+    size_t n = 0;
+    if (!t->pieces) {
+        for (; n < piece.len; n++) symbols[n] = t->byte_ids[bytes[n]];
+        return n;
+    }
+    for (size_t at = 0; at < piece.len;) {
+        uint32_t scalar;
+        size_t n_bytes = (size_t)str_utf8(piece, at, &scalar), end = at + n_bytes;
+        int id = n_bytes == 1 ? t->char_ids[bytes[at]] : -1;
+        if (id >= 0 || (n_bytes > 1 && tokenizer_find(t, (struct str){piece.ptr + at, n_bytes}, &id)))
+            symbols[n++] = id;
+        else
+            for (size_t i = at; i < end; i++) symbols[n++] = t->byte_ids[bytes[i]];
+        at = end;
+    }
+    return n;
+}
+
+/* Whether merging the symbols of token id's own text gives the token; found out once. */
+static bool is_whole(struct encoding *en, int id, struct str piece) {
+    const struct tokenizer *t = en->t;
+    uint8_t known = atomic_load_explicit(&t->whole[id], memory_order_relaxed);
+    if (known == WHOLE_UNKNOWN) {
+        MEM_GROW(en->symbols.ptr, en->symbols.cap, piece.len);
+        size_t n = find_symbols(t, piece, en->symbols.ptr);
+        n = bpe_merge(t->bpe, &en->work, en->symbols.ptr, n);
+        known = n == 1 && en->symbols.ptr[0] == id ? WHOLE_YES : WHOLE_NO;
+        atomic_store_explicit(&t->whole[id], known, memory_order_relaxed);
+    }
+    return known == WHOLE_YES;
+}
 
 /* Symbols are put where the result will stand, and merged in place. */
 static void encode_piece(void *ctx, struct str piece) {
     struct encoding *en = ctx;
     const struct tokenizer *t = en->t;
     struct tokens *out = en->out;
-    uint32_t whole;
-    if (t->ignore_merges && map_get(t->by_bytes, piece, &whole)) {
-        tokens_add(out, (int)whole);
+    int id;
+    if (piece.len <= t->n_bytes_longest && tokenizer_find(t, piece, &id) &&
+        (t->ignore_merges || is_whole(en, id, piece))) {
+        tokens_add(out, id);
         return;
     }
     MEM_GROW(out->ptr, out->cap, out->len + piece.len);
     int *symbols = out->ptr + out->len;
-    for (size_t i = 0; i < piece.len; i++) symbols[i] = t->byte_ids[(unsigned char)piece.ptr[i]];
-    out->len += bpe_merge(t->bpe, &en->work, symbols, piece.len);
+    out->len += bpe_merge(t->bpe, &en->work, symbols, find_symbols(t, piece, symbols));
 }
 
-typedef bool encode_rest(struct encoding *en, struct str text, struct err *e);
+typedef bool encode_rest(struct encoding *en, struct str text, enum tokenizer_place place, struct err *e);
 
 /* Added tokens of one list become ids, what lies between goes on. */
-static bool encode_added(struct encoding *en, const struct added *a, struct str text, encode_rest *rest,
-                         struct err *e) {
+static bool encode_added(struct encoding *en, const struct added *a, struct str text,
+                         enum tokenizer_place place, encode_rest *rest, struct err *e) {
     size_t at = 0, begin, end;
     int id;
-    while (added_next(a, text, at, &begin, &end, &id)) {
-        if (begin > at && !rest(en, (struct str){text.ptr + at, begin - at}, e)) return false;
+    while (added_next(a, text, NULL, at, &begin, &end, &id)) {
+        if (begin > at && !rest(en, (struct str){text.ptr + at, begin - at}, place, e)) return false;
         tokens_add(en->out, id);
         at = end;
+        place = TOKENIZER_AFTER_SPECIAL;
     }
-    return at == text.len || rest(en, (struct str){text.ptr + at, text.len - at}, e);
+    return at == text.len || rest(en, (struct str){text.ptr + at, text.len - at}, place, e);
 }
 
-static bool encode_plain(struct encoding *en, struct str text, struct err *e) {
-    return split_run(en->t->split, text, encode_piece, en, e);
+/* The text with its spaces written out, cut before spaces. */
+static void encode_pieces(struct encoding *en, struct str text) {
+    const enum space_cut cut = en->t->cut;
+    const char *space = text.ptr, *end = text.ptr + text.len, *first = text.ptr;
+    while (cut != CUT_NOWHERE && (space = memmem(space, (size_t)(end - space), TOKENIZER_SPACE, 3))) {
+        bool in_run = space - text.ptr >= 3 && memcmp(space - 3, TOKENIZER_SPACE, 3) == 0;
+        if (space > first && (cut == CUT_EACH || !in_run)) {
+            encode_piece(en, (struct str){first, (size_t)(space - first)});
+            first = space;
+        }
+        space += 3;
+    }
+    if (end > first) encode_piece(en, (struct str){first, (size_t)(end - first)});
 }
 
-static bool encode_normalised(struct encoding *en, struct str text, struct err *e) {
-    if (en->t->nfc && !nfc_is_plain(text)) {
+static bool encode_plain(struct encoding *en, struct str text, enum tokenizer_place place, struct err *e) {
+    const struct tokenizer *t = en->t;
+    if (!t->pieces) return split_run(t->split, text, encode_piece, en, e);
+    if (!t->spaces_written) return encode_pieces(en, text), true;
+    bool begins =
+        place == TOKENIZER_START || (place == TOKENIZER_AFTER_SPECIAL && t->space_before == SPACE_MISSING);
+    bool has_space = text.ptr[0] == ' ' || str_starts(text, STR(TOKENIZER_SPACE));
+    buf_clear(&en->spaced);
+    if (begins && t->space_before != SPACE_NONE && !has_space) buf_add_char(&en->spaced, ' ');
+    buf_add_str(&en->spaced, text);
+    tokenizer_write_spaces(&en->spaced, 0);
+    encode_pieces(en, buf_str(&en->spaced));
+    return true;
+}
+
+static bool encode_normalised(struct encoding *en, struct str text, enum tokenizer_place place,
+                              struct err *e) {
+    const struct tokenizer *t = en->t;
+    if (t->spaces_written_first || t->space_before == SPACE_ALWAYS || (t->nfc && !nfc_is_plain(text))) {
         buf_clear(&en->normal);
-        nfc_add(&en->normal, text);
+        tokenizer_normalise(t, text, place, &en->normal);
         text = buf_str(&en->normal);
     }
-    return encode_added(en, &en->t->normalised, text, encode_plain, e);
+    return encode_added(en, &t->normalised, text, place, encode_plain, e);
 }
 
 /* Bytes of text[at..] up to the first that is no part of a UTF-8 character. */
@@ -141,23 +200,60 @@ static size_t well_formed(struct str text, size_t at) {
     return at - first;
 }
 
-bool tokenizer_encode(const struct tokenizer *t, struct str text, struct tokens *out, struct err *e) {
+static bool check_length(struct str text, struct err *e) {
+    return text.len <= TOKENIZER_TEXT_MAX ||
+           err_set(e, ERR_INPUT, "a text of %zu bytes is over the %zu that are encoded at once", text.len,
+                   TOKENIZER_TEXT_MAX);
+}
+
+static bool encode_any(struct encoding *en, struct str text, enum tokenizer_place place, struct err *e) {
+    const struct tokenizer *t = en->t;
+    for (size_t at = 0; at < text.len; place = TOKENIZER_INSIDE) {
+        size_t n = well_formed(text, at);
+        if (n && !encode_added(en, &t->raw, (struct str){text.ptr + at, n}, place, encode_normalised, e))
+            return false;
+        at += n;
+        if (at < text.len) tokens_add(en->out, t->byte_ids[(unsigned char)text.ptr[at++]]);
+    }
+    return true;
+}
+
+static bool finish_encoding(struct encoding *en, bool done, size_t n_before) {
+    if (!done) en->out->len = n_before;
+    bpe_work_fini(&en->work);
+    tokens_free(&en->symbols);
+    buf_free(&en->normal);
+    buf_free(&en->spaced);
+    return done;
+}
+
+bool tokenizer_encode_part(const struct tokenizer *t, struct str text, enum tokenizer_place place,
+                           struct tokens *out, struct err *e) {
     struct encoding en = {.t = t, .out = out};
     size_t n_before = out->len;
+    if (!check_length(text, e)) return false;
+    return finish_encoding(&en, encode_any(&en, text, place, e), n_before);
+}
+
+bool tokenizer_encode(const struct tokenizer *t, struct str text, struct tokens *out, struct err *e) {
+    return tokenizer_encode_part(t, text, TOKENIZER_START, out, e);
+}
+
+bool tokenizer_encode_marked(const struct tokenizer *t, struct str text, const char *marks,
+                             enum tokenizer_place place, struct tokens *out, struct err *e) {
+    struct encoding en = {.t = t, .out = out};
+    size_t n_before = out->len, at = 0, begin, end;
     bool done = true;
-    if (text.len > TOKENIZER_TEXT_MAX)
-        return err_set(e, ERR_INPUT, "a text of %zu bytes is over the %zu that are encoded at once", text.len,
-                       TOKENIZER_TEXT_MAX);
-    for (size_t at = 0; done && at < text.len;) {
-        size_t n = well_formed(text, at);
-        if (n) done = encode_added(&en, &t->raw, (struct str){text.ptr + at, n}, encode_normalised, e);
-        at += n;
-        if (at < text.len) tokens_add(out, t->byte_ids[(unsigned char)text.ptr[at++]]);
+    int id;
+    if (!check_length(text, e)) return false;
+    while (done && added_next(&t->in_templates, text, marks, at, &begin, &end, &id)) {
+        done = encode_any(&en, (struct str){text.ptr + at, begin - at}, place, e);
+        tokens_add(out, id);
+        at = end;
+        place = TOKENIZER_AFTER_SPECIAL;
     }
-    if (!done) out->len = n_before;
-    bpe_work_fini(&en.work);
-    buf_free(&en.normal);
-    return done;
+    done = done && encode_any(&en, (struct str){text.ptr + at, text.len - at}, place, e);
+    return finish_encoding(&en, done, n_before);
 }
 
 /* ---- ids to text ---- */
@@ -193,6 +289,10 @@ int tokenizer_special(const struct tokenizer *t, const char *text) {
 
 bool tokenizer_is_special(const struct tokenizer *t, int id) {
     return id >= 0 && id < t->n_ids && t->entries[id].special;
+}
+
+const char *tokenizer_kind(const struct tokenizer *t) {
+    return t->pieces ? "SentencePiece BPE" : "byte-level BPE";
 }
 
 int tokenizer_count(const struct tokenizer *t) {

@@ -2,7 +2,13 @@
  *
  * Byte-level BPE (Llama-3, Qwen, GPT-2 style): normaliser (none, NFC) -> added tokens -> split pattern
  * (PCRE2) -> byte symbols -> merges by rank (ignore_merges: a whole piece that is in the vocabulary is taken
- * as it is). Anything else in the file is refused by name.
+ * as it is).
+ *
+ * SentencePiece-style BPE with byte fallback (Llama-2, Mistral): a space is written U+2581, and one is put
+ * before the text; symbols are characters, and the bytes of characters that the vocabulary lacks. Read from
+ * tokenizer.json, from tokenizer.model, or from the arrays of a GGUF file (vocab.h).
+ *
+ * Anything else in a file is refused by name.
  *
  * Special tokens are never parsed in a user's or a model's text: tokenizer_encode reads plain text only;
  * templates put special tokens by id (tokenizer_special).
@@ -25,16 +31,33 @@ void tokens_add(struct tokens *t, int id);
 void tokens_add_all(struct tokens *t, const int *ids, size_t n);
 void tokens_free(struct tokens *t);
 
-/* Reads tokenizer.json (and tokenizer_config.json beside it) of a Hugging Face folder. */
+/* Reads tokenizer.json, or else tokenizer.model, of a Hugging Face folder (and tokenizer_config.json beside
+ * it). */
 MUST struct tokenizer *tokenizer_open(const char *dir, struct err *e);
 void tokenizer_close(struct tokenizer *t);
 
-/* Appends the ids of plain text to *out. Ill-formed UTF-8 is encoded as its bytes. Text over
- * TOKENIZER_TEXT_MAX bytes is an error. */
+/* Appends the ids of plain text to *out, a whole text that begins here. Ill-formed UTF-8 is encoded as its
+ * bytes. Text over TOKENIZER_TEXT_MAX bytes is an error. */
 MUST bool tokenizer_encode(const struct tokenizer *t, struct str text, struct tokens *out, struct err *e);
 
+/* The same for a part of a text. Where a part lies decides whether a SentencePiece-style tokenizer puts a
+ * space before it; for byte-level BPE it makes no difference. */
+enum tokenizer_place {
+    TOKENIZER_START,         /* the text begins here */
+    TOKENIZER_AFTER_SPECIAL, /* behind a special token, such as a template puts */
+    TOKENIZER_INSIDE,        /* it goes on with text that is there already: a step, a continued answer */
+};
+MUST bool tokenizer_encode_part(const struct tokenizer *t, struct str text, enum tokenizer_place place,
+                                struct tokens *out, struct err *e);
+
+/* The same for what a chat template wrote: special tokens count where each of their bytes is marked
+ * (marks[text.len], 1: the template's own text), and take white space beside them where the file says so. */
+MUST bool tokenizer_encode_marked(const struct tokenizer *t, struct str text, const char *marks,
+                                  enum tokenizer_place place, struct tokens *out, struct err *e);
+
 /* The bytes that a token stands for (special tokens: their text). Borrowed for the tokenizer's life; not
- * NUL-terminated. A token may be part of a UTF-8 character. */
+ * NUL-terminated. A token may be part of a UTF-8 character. The space that a SentencePiece-style tokenizer
+ * put before a text is among them. */
 struct str tokenizer_bytes(const struct tokenizer *t, int id);
 
 /* Appends the text of ids; special tokens are skipped if `skip_special`. */
@@ -48,7 +71,8 @@ size_t tokenizer_complete_utf8(struct str pending);
 int tokenizer_special(const struct tokenizer *t,
                       const char *text); /* id of an added token by its exact text, or -1 */
 bool tokenizer_is_special(const struct tokenizer *t, int id);
-int tokenizer_count(const struct tokenizer *t); /* ids are 0 .. count-1; may have gaps */
+const char *tokenizer_kind(const struct tokenizer *t); /* "byte-level BPE", "SentencePiece BPE" */
+int tokenizer_count(const struct tokenizer *t);        /* ids are 0 .. count-1; may have gaps */
 int tokenizer_bos(const struct tokenizer
                       *t); /* id to put before plain text (from the post-processor or add_bos_token), or -1 */
 int tokenizer_bos_token(

@@ -36,13 +36,38 @@ static bool parse_template(const json_t *root, char **out, const char *where, st
     return true;
 }
 
+/* A container of the kind wanted, or NULL. */
+static bool parse_container(const json_t *root, const char *key, json_type type, json_t **out,
+                            const char *where, struct err *e) {
+    json_t *v = json_object_get(root, key);
+    if (!v || json_is_null(v)) return true;
+    if (json_typeof(v) != type)
+        return err_set(e, ERR_INPUT, "%s: \"%s\" is not %s", where, key,
+                       type == JSON_OBJECT ? "an object" : "a list");
+    *out = json_incref(v);
+    return true;
+}
+
+static bool parse_add_bos(const json_t *root, int *out, const char *where, struct err *e) {
+    bool add;
+    const json_t *v = json_object_get(root, "add_bos_token");
+    if (!json_get_bool(root, "add_bos_token", false, &add, where, e)) return false;
+    *out = v && !json_is_null(v) ? add : -1;
+    return true;
+}
+
 bool tokenizer_config_parse(const json_t *root, const char *where, struct tokenizer_config *out,
                             struct err *e) {
-    *out = (struct tokenizer_config){0};
+    *out = (struct tokenizer_config){.add_bos = -1, .legacy = true};
     if (!json_is_object(root)) return err_set(e, ERR_INPUT, "%s: not an object", where);
-    if (json_get_bool(root, "add_bos_token", false, &out->add_bos, where, e) &&
+    if (parse_add_bos(root, &out->add_bos, where, e) &&
+        json_get_bool(root, "legacy", true, &out->legacy, where, e) &&
         parse_token(root, "bos_token", &out->bos_token, where, e) &&
         parse_token(root, "eos_token", &out->eos_token, where, e) &&
+        parse_token(root, "unk_token", &out->unk_token, where, e) &&
+        parse_token(root, "pad_token", &out->pad_token, where, e) &&
+        parse_container(root, "added_tokens_decoder", JSON_OBJECT, &out->added_tokens, where, e) &&
+        parse_container(root, "additional_special_tokens", JSON_ARRAY, &out->more_special, where, e) &&
         parse_template(root, &out->chat_template, where, e))
         return true;
     tokenizer_config_fini(out);
@@ -62,7 +87,7 @@ static bool read_json(const char *dir, struct tokenizer_config *out, struct err 
 }
 
 bool tokenizer_config_read(const char *dir, struct tokenizer_config *out, struct err *e) {
-    *out = (struct tokenizer_config){0};
+    *out = (struct tokenizer_config){.add_bos = -1, .legacy = true};
     if (!read_json(dir, out, e)) return false;
     char *path = file_join(dir, "chat_template.jinja");
     bool done = true;
@@ -80,9 +105,28 @@ bool tokenizer_config_read(const char *dir, struct tokenizer_config *out, struct
     return done;
 }
 
+bool tokenizer_config_is_special(const struct tokenizer_config *c, const char *text) {
+    const char *named[] = {c->bos_token, c->eos_token, c->unk_token, c->pad_token};
+    const json_t *item;
+    size_t i;
+    for (i = 0; i < ARRAY_LEN(named); i++) {
+        if (named[i] && strcmp(named[i], text) == 0) return true;
+    }
+    json_array_foreach(c->more_special, i, item) {
+        const char *content =
+            json_string_value(json_is_object(item) ? json_object_get(item, "content") : item);
+        if (content && strcmp(content, text) == 0) return true;
+    }
+    return false;
+}
+
 void tokenizer_config_fini(struct tokenizer_config *c) {
     free(c->bos_token);
     free(c->eos_token);
+    free(c->unk_token);
+    free(c->pad_token);
+    json_decref(c->added_tokens);
+    json_decref(c->more_special);
     free(c->chat_template);
     *c = (struct tokenizer_config){0};
 }

@@ -8,8 +8,11 @@
 #include "base/err.h"
 
 struct tokenizer_config { /* owned strings; NULL: not given */
-    char *bos_token, *eos_token, *chat_template;
-    bool add_bos;
+    char *bos_token, *eos_token, *unk_token, *pad_token, *chat_template;
+    int add_bos; /* 1, 0, or -1: not given */
+    bool legacy; /* tokenizer.model: a space before each stretch of text; true unless said otherwise */
+    json_t *added_tokens; /* the object "added_tokens_decoder", or NULL */
+    json_t *more_special; /* the list "additional_special_tokens", or NULL */
 };
 
 /* A folder without these files gives an empty configuration. chat_template.jinja goes before the key; of
@@ -17,6 +20,8 @@ struct tokenizer_config { /* owned strings; NULL: not given */
 MUST bool tokenizer_config_read(const char *dir, struct tokenizer_config *out, struct err *e);
 MUST bool tokenizer_config_parse(const json_t *root, const char *where, struct tokenizer_config *out,
                                  struct err *e);
+/* Whether the configuration names a text as a special token. */
+bool tokenizer_config_is_special(const struct tokenizer_config *c, const char *text);
 void tokenizer_config_fini(struct tokenizer_config *c);
 
 #endif

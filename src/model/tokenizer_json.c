@@ -5,10 +5,9 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/rng.h"
-#include "model/nfc.h"
 #include "model/tokenizer_impl.h"
 
-enum { STAND_INS = 0x144, ADDED_MAX = 1 << 17, ADDED_BYTES_MAX = 4096 };
+enum { STAND_INS = 0x144, ADDED_MAX = 1 << 17 };
 
 /* The bytes that printable characters stand for (GPT-2): the others count up from U+0100. -1: none. */
 static void make_stand_ins(int16_t byte_of[STAND_INS]) {
@@ -60,24 +59,22 @@ static bool read_id(const json_t *value, const char *text, int *id, const char *
     return true;
 }
 
-static bool put_entry(struct tokenizer *t, int id, size_t at, bool added, bool special, const char *text,
-                      const char *where, struct err *e) {
-    struct vocabulary_entry *v = &t->entries[id];
-    if (v->present && !added)
-        return err_set(e, ERR_INPUT, "%s: token \"%.60s\" has id %d, which another has", where, text, id);
-    *v = (struct vocabulary_entry){.at = at,
-                                   .n_bytes = (uint32_t)(t->arena.len - at),
-                                   .present = true,
-                                   .added = added,
-                                   .special = special};
-    return true;
+/* Appends to the arena what a string of the vocabulary stands for. */
+static void put_stand_ins(struct tokenizer *t, const int16_t byte_of[STAND_INS], struct str text, int id) {
+    size_t at = t->arena.len;
+    if (add_bytes(byte_of, text, &t->arena))
+        map_put(t->ordinary, (struct str){t->arena.ptr + at, t->arena.len - at}, (uint32_t)id);
 }
 
-static void size_entries(struct tokenizer *t, int id_max) {
-    if (id_max < t->n_ids) return;
-    t->entries = mem_realloc(t->entries, (size_t)id_max + 1, sizeof *t->entries);
-    memset(t->entries + t->n_ids, 0, (size_t)(id_max + 1 - t->n_ids) * sizeof *t->entries);
-    t->n_ids = id_max + 1;
+static void put_piece(struct tokenizer *t, struct str text, int id) {
+    int byte = tokenizer_piece_byte(text);
+    if (byte < 0) {
+        tokenizer_add_piece_text(text, &t->arena);
+        map_put(t->ordinary, text, (uint32_t)id);
+    } else {
+        buf_add_char(&t->arena, (char)byte);
+        t->byte_ids[byte] = id;
+    }
 }
 
 /* strings: the vocabulary's strings as they are written, for merges and added tokens. */
@@ -95,15 +92,18 @@ static bool parse_vocabulary(struct tokenizer *t, const json_t *vocab, struct ma
             return err_set(e, ERR_INPUT, "%s: the token of id %d has %zu bytes", where, id, n_text);
         id_max = MAX(id_max, id);
     }
-    size_entries(t, id_max);
-    t->by_bytes = map_new(json_object_size(vocab));
+    tokenizer_grow(t, id_max);
+    t->ordinary = map_new(json_object_size(vocab));
     json_object_keylen_foreach((json_t *)vocab, text, n_text, value) {
+        const struct str string = {text, n_text};
         size_t at = t->arena.len;
         id = (int)json_integer_value(value);
-        bool bytes = add_bytes(byte_of, (struct str){text, n_text}, &t->arena);
-        if (!put_entry(t, id, at, false, false, text, where, e)) return false;
-        if (bytes) map_put(t->by_bytes, (struct str){t->arena.ptr + at, t->arena.len - at}, (uint32_t)id);
-        map_put(strings, (struct str){text, n_text}, (uint32_t)id);
+        if (t->pieces)
+            put_piece(t, string, id);
+        else
+            put_stand_ins(t, byte_of, string, id);
+        if (!tokenizer_put(t, id, at, false, false, string, where, e)) return false;
+        map_put(strings, string, (uint32_t)id);
     }
     return true;
 }
@@ -111,20 +111,19 @@ static bool parse_vocabulary(struct tokenizer *t, const json_t *vocab, struct ma
 static bool find_bytes(struct tokenizer *t, const char *where, struct err *e) {
     for (int b = 0; b < 256; b++) {
         const char c = (char)b;
-        uint32_t id;
-        if (!map_get(t->by_bytes, (struct str){&c, 1}, &id) || t->entries[id].special)
+        if (t->pieces && (t->byte_ids[b] < 0 || t->entries[t->byte_ids[b]].special))
+            return err_set(e, ERR_INPUT,
+                           "%s: the vocabulary has no token <0x%02X>: not SentencePiece-style BPE with byte "
+                           "fallback",
+                           where, b);
+        if (!t->pieces && !tokenizer_find(t, (struct str){&c, 1}, &t->byte_ids[b]))
             return err_set(e, ERR_INPUT,
                            "%s: the vocabulary has no token for byte 0x%02x: not byte-level BPE", where, b);
-        t->byte_ids[b] = (int)id;
     }
     return true;
 }
 
 /* ---- added tokens ---- */
-
-struct added_flags {
-    bool special, normalised, single_word, lstrip, rstrip;
-};
 
 static bool read_flags(const json_t *item, struct added_flags *f, const char *where, struct err *e) {
     return json_get_bool(item, "special", false, &f->special, where, e) &&
@@ -132,17 +131,6 @@ static bool read_flags(const json_t *item, struct added_flags *f, const char *wh
            json_get_bool(item, "single_word", false, &f->single_word, where, e) &&
            json_get_bool(item, "lstrip", false, &f->lstrip, where, e) &&
            json_get_bool(item, "rstrip", false, &f->rstrip, where, e);
-}
-
-static void list_added(struct tokenizer *t, struct str text, int id, const struct added_flags *f) {
-    struct added *list = f->normalised ? &t->normalised : &t->raw;
-    struct buf normal = {0};
-    if (f->normalised && t->nfc && !nfc_is_plain(text)) {
-        nfc_add(&normal, text);
-        text = buf_str(&normal);
-    }
-    added_put(list, text, id, f->special);
-    buf_free(&normal);
 }
 
 static bool parse_added_token(struct tokenizer *t, const json_t *item, const struct map *strings,
@@ -154,38 +142,8 @@ static bool parse_added_token(struct tokenizer *t, const json_t *item, const str
     if (!json_want_string(item, "content", &text, where, e) || !read_flags(item, &f, where, e) ||
         !read_id(json_object_get(item, "id"), text, &id, where, e))
         return false;
-    size_t n = strlen(text);
-    if (n == 0 || n > ADDED_BYTES_MAX)
-        return err_set(e, ERR_INPUT, "%s: added token %d has %zu bytes", where, id, n);
-    if (!f.special && (f.single_word || f.lstrip || f.rstrip))
-        return err_set(e, ERR_INPUT, "%s: added token \"%.60s\" has %s, which is not supported", where, text,
-                       f.single_word ? "single_word"
-                       : f.lstrip    ? "lstrip"
-                                     : "rstrip");
-    bool known = map_get(strings, (struct str){text, n}, &its);
-    size_entries(t, id);
-    if ((known && (int)its != id) || (!known && t->entries[id].present) || t->entries[id].added ||
-        !map_put(t->added_ids, (struct str){text, n}, (uint32_t)id))
-        return err_set(e, ERR_INPUT, "%s: added token \"%.60s\" (id %d) is at odds with another token", where,
-                       text, id);
-    size_t at = t->arena.len;
-    buf_add(&t->arena, text, n);
-    list_added(t, (struct str){text, n}, id, &f);
-    return put_entry(t, id, at, true, f.special, text, where, e);
-}
-
-/* What an added token replaces in the vocabulary is no longer found as an ordinary one. */
-static void leave_out_special(struct tokenizer *t) {
-    struct map *kept = map_new(map_count(t->by_bytes));
-    for (int id = 0; id < t->n_ids; id++) {
-        const struct vocabulary_entry *v = &t->entries[id];
-        uint32_t found;
-        const struct str bytes = {t->arena.ptr + v->at, v->n_bytes};
-        if (v->present && !v->special && map_get(t->by_bytes, bytes, &found) && (int)found == id)
-            map_put(kept, bytes, (uint32_t)id);
-    }
-    map_free(t->by_bytes);
-    t->by_bytes = kept;
+    int known_id = map_get(strings, str_from(text), &its) ? (int)its : -1;
+    return tokenizer_put_added(t, str_from(text), id, known_id, &f, where, e);
 }
 
 static bool parse_added(struct tokenizer *t, const json_t *list, const struct map *strings, const char *where,
@@ -194,13 +152,10 @@ static bool parse_added(struct tokenizer *t, const json_t *list, const struct ma
     if (list && !json_is_null(list) && !json_is_array(list))
         return err_set(e, ERR_INPUT, "%s: added_tokens is not a list", where);
     if (n > ADDED_MAX) return err_set(e, ERR_INPUT, "%s: %zu added tokens are over %d", where, n, ADDED_MAX);
-    t->added_ids = map_new(n);
     for (size_t i = 0; i < n; i++) {
         if (!parse_added_token(t, json_array_get(list, i), strings, where, e)) return false;
     }
-    added_finish(&t->raw);
-    added_finish(&t->normalised);
-    leave_out_special(t);
+    tokenizer_finish_added(t);
     return true;
 }
 
@@ -247,6 +202,8 @@ static bool parse_merges(struct tokenizer *t, const json_t *list, const struct m
                     i);
             goto done;
         }
+        if (t->pieces && (t->entries[result].special || tokenizer_piece_byte(buf_str(&joined)) >= 0))
+            continue;
         if (t->entries[result].special) {
             err_set(e, ERR_INPUT, "%s: merge %zu makes a special token out of plain text", where, i);
             goto done;
@@ -263,7 +220,7 @@ done:
 
 /* ---- the whole ---- */
 
-static bool check_model(const json_t *model, const char *where, struct err *e) {
+static bool check_model(const json_t *model, bool *byte_fallback, const char *where, struct err *e) {
     static const char *const keys[] = {"type",
                                        "dropout",
                                        "unk_token",
@@ -275,17 +232,15 @@ static bool check_model(const json_t *model, const char *where, struct err *e) {
                                        "vocab",
                                        "merges"};
     const char *type, *prefix, *suffix;
-    bool fallback;
     double dropout;
     if (!json_is_object(model)) return err_set(e, ERR_INPUT, "%s: no model in it", where);
     if (!json_get_string(model, "type", "BPE", &type, where, e)) return false;
     if (strcmp(type, "BPE") != 0)
-        return err_set(e, ERR_INPUT, "%s: tokenizer model %.40s is not supported; byte-level BPE is", where,
-                       type);
+        return err_set(e, ERR_INPUT, "%s: tokenizer model %.40s is not supported; BPE is", where, type);
     if (!refuse_keys(model, keys, ARRAY_LEN(keys), "the tokenizer's model", where, e) ||
         !json_get_string(model, "continuing_subword_prefix", "", &prefix, where, e) ||
         !json_get_string(model, "end_of_word_suffix", "", &suffix, where, e) ||
-        !json_get_bool(model, "byte_fallback", false, &fallback, where, e) ||
+        !json_get_bool(model, "byte_fallback", false, byte_fallback, where, e) ||
         !json_get_real(model, "dropout", 0, &dropout, where, e))
         return false;
     const char *bad = prefix[0]      ? "continuing_subword_prefix"
@@ -293,25 +248,8 @@ static bool check_model(const json_t *model, const char *where, struct err *e) {
                       : dropout != 0 ? "dropout"
                                      : NULL;
     if (bad) return err_set(e, ERR_INPUT, "%s: %s is not supported", where, bad);
-    if (fallback)
-        return err_set(
-            e, ERR_INPUT,
-            "%s: a SentencePiece-style tokenizer (byte_fallback) is not supported; byte-level BPE is", where);
     return json_is_object(json_object_get(model, "vocab")) ||
            err_set(e, ERR_INPUT, "%s: model.vocab is not there", where);
-}
-
-static void hash_vocabulary(struct tokenizer *t) {
-    const uint8_t flags[] = {t->ignore_merges, t->nfc};
-    uint64_t h = rng_hash(split_hash(t->split), flags, sizeof flags);
-    for (int id = 0; id < t->n_ids; id++) {
-        const struct vocabulary_entry *v = &t->entries[id];
-        const uint32_t head[] = {(uint32_t)id, v->n_bytes, v->added, v->special};
-        if (!v->present) continue;
-        h = rng_hash(h, head, sizeof head);
-        h = rng_hash(h, t->arena.ptr + v->at, v->n_bytes);
-    }
-    t->hash = rng_hash(h, &t->hash, sizeof t->hash);
 }
 
 static bool parse_all(struct tokenizer *t, const json_t *root, struct map *strings, const char *where,
@@ -321,26 +259,25 @@ static bool parse_all(struct tokenizer *t, const json_t *root, struct map *strin
                                        "post_processor", "decoder",    "model"};
     if (!json_is_object(root)) return err_set(e, ERR_INPUT, "%s: not an object", where);
     const json_t *model = json_object_get(root, "model");
+    bool byte_fallback;
     if (!refuse_keys(root, keys, ARRAY_LEN(keys), "the tokenizer", where, e) ||
-        !check_model(model, where, e) ||
+        !check_model(model, &byte_fallback, where, e) ||
         !json_get_bool(model, "ignore_merges", false, &t->ignore_merges, where, e) ||
         !tokenizer_parse_normaliser(t, json_object_get(root, "normalizer"), where, e) ||
-        !tokenizer_parse_splitter(t, json_object_get(root, "pre_tokenizer"), where, e) ||
-        !tokenizer_parse_decoder(json_object_get(root, "decoder"), where, e) ||
+        !tokenizer_parse_splitter(t, json_object_get(root, "pre_tokenizer"), byte_fallback, where, e) ||
+        !tokenizer_parse_decoder(t, json_object_get(root, "decoder"), where, e) ||
         !parse_vocabulary(t, json_object_get(model, "vocab"), strings, where, e) ||
         !parse_added(t, json_object_get(root, "added_tokens"), strings, where, e) ||
         !find_bytes(t, where, e) || !parse_merges(t, json_object_get(model, "merges"), strings, where, e) ||
         !tokenizer_parse_post_processor(t, json_object_get(root, "post_processor"), where, e))
         return false;
-    hash_vocabulary(t);
+    tokenizer_finish(t);
     return true;
 }
 
 struct tokenizer *tokenizer_parse(const json_t *root, const char *where, struct err *e) {
-    struct tokenizer *t = mem_zalloc(1, sizeof *t);
+    struct tokenizer *t = tokenizer_new();
     struct map *strings = map_new(json_object_size(json_object_get(json_object_get(root, "model"), "vocab")));
-    t->bos = t->bos_token = t->eos_token = -1;
-    t->split = split_new();
     bool done = parse_all(t, root, strings, where, e);
     map_free(strings);
     if (done) return t;

@@ -29,7 +29,26 @@ static bool refuse(const char *what, const char *type, const char *supported, co
     return err_set(e, ERR_INPUT, "%s: %s \"%.40s\" is not supported; %s", where, what, type, supported);
 }
 
+/* {"pattern": {"String": FROM}, "content": TO}: the only Replace that is understood here. */
+static bool is_replace(const json_t *part, struct str from, struct str to, const char *where, struct err *e) {
+    const struct str pattern =
+        str_from(json_string_value(json_object_get(json_object_get(part, "pattern"), "String")));
+    const struct str content = str_from(json_string_value(json_object_get(part, "content")));
+    return (str_equal(pattern, from) && str_equal(content, to)) ||
+           err_set(e, ERR_INPUT, "%s: Replace other than of \"%s\" by \"%s\" is not supported", where,
+                   from.ptr, to.ptr);
+}
+
 /* ---- normaliser ---- */
+
+static bool parse_prepend(struct tokenizer *t, const json_t *part, const char *where, struct err *e) {
+    const struct str text = str_from(json_string_value(json_object_get(part, "prepend")));
+    if (!str_equal(text, STR(TOKENIZER_SPACE)) || t->space_before != SPACE_NONE)
+        return err_set(e, ERR_INPUT, "%s: Prepend other than of one \"%s\" is not supported", where,
+                       TOKENIZER_SPACE);
+    t->space_before = SPACE_ALWAYS;
+    return true;
+}
 
 static bool parse_normaliser(struct tokenizer *t, const json_t *part, int depth, const char *where,
                              struct err *e) {
@@ -38,7 +57,11 @@ static bool parse_normaliser(struct tokenizer *t, const json_t *part, int depth,
     if (!part || json_is_null(part)) return true;
     if (!want_type(part, &type, "normalizer", where, e)) return false;
     if (strcmp(type, "NFC") == 0) return t->nfc = true;
-    if (strcmp(type, "Sequence") != 0) return refuse("normalizer", type, "none and NFC are", where, e);
+    if (strcmp(type, "Prepend") == 0) return parse_prepend(t, part, where, e);
+    if (strcmp(type, "Replace") == 0)
+        return t->spaces_written_first = true, is_replace(part, STR(" "), STR(TOKENIZER_SPACE), where, e);
+    if (strcmp(type, "Sequence") != 0)
+        return refuse("normalizer", type, "NFC, Prepend and Replace are", where, e);
     if (!want_list(part, "normalizers", depth, &list, where, e)) return false;
     for (size_t i = 0; i < json_array_size(list); i++) {
         if (!parse_normaliser(t, json_array_get(list, i), depth + 1, where, e)) return false;
@@ -94,32 +117,69 @@ static bool parse_byte_level(struct tokenizer *t, const json_t *part, const char
     return !regex || split_add(t->split, STR(GPT2_PATTERN), where, e);
 }
 
-/* *is_bytes: the ByteLevel has come, after which nothing may. */
-static bool parse_splitter(struct tokenizer *t, const json_t *part, int depth, bool *is_bytes,
+/* {"replacement": "U+2581", "prepend_scheme": "first", "split": false}; older: "add_prefix_space" */
+static bool parse_metaspace(struct tokenizer *t, const json_t *part, const char *where, struct err *e) {
+    const char *replacement, *scheme;
+    bool prefix, cut;
+    if (!json_want_string(part, "replacement", &replacement, where, e) ||
+        !json_get_string(part, "prepend_scheme", "always", &scheme, where, e) ||
+        !json_get_bool(part, "add_prefix_space", true, &prefix, where, e) ||
+        !json_get_bool(part, "split", true, &cut, where, e))
+        return false;
+    if (strcmp(replacement, TOKENIZER_SPACE) != 0)
+        return refuse("Metaspace with", replacement, TOKENIZER_SPACE " is", where, e);
+    if (t->spaces_written_first || t->space_before != SPACE_NONE || t->spaces_written)
+        return err_set(e, ERR_INPUT, "%s: Metaspace besides Prepend, Replace or another is not supported",
+                       where);
+    t->spaces_written = true;
+    t->cut = cut ? CUT_EACH : CUT_NOWHERE;
+    if (strcmp(scheme, "never") == 0 || !prefix) return true;
+    t->space_before = strcmp(scheme, "first") == 0 ? SPACE_FIRST : SPACE_MISSING;
+    return strcmp(scheme, "first") == 0 || strcmp(scheme, "always") == 0 ||
+           refuse("prepend_scheme", scheme, "first, always and never are", where, e);
+}
+
+enum cutting { CUTTING_TEXT, CUTTING_BYTES, CUTTING_PIECES };
+
+/* *stage: what has come; behind ByteLevel and Metaspace nothing may. */
+static bool parse_splitter(struct tokenizer *t, const json_t *part, int depth, enum cutting *stage,
                            const char *where, struct err *e) {
     const char *type;
     const json_t *list;
     if (!want_type(part, &type, "pre_tokenizer", where, e)) return false;
-    if (*is_bytes) return refuse("pre_tokenizer after ByteLevel", type, "nothing is", where, e);
+    if (*stage != CUTTING_TEXT)
+        return refuse("pre_tokenizer after ByteLevel or Metaspace", type, "nothing is", where, e);
     if (strcmp(type, "Split") == 0) return parse_split(t, part, where, e);
     if (strcmp(type, "Digits") == 0) return parse_digits(t, part, where, e);
-    if (strcmp(type, "ByteLevel") == 0) return *is_bytes = true, parse_byte_level(t, part, where, e);
+    if (strcmp(type, "ByteLevel") == 0) return *stage = CUTTING_BYTES, parse_byte_level(t, part, where, e);
+    if (strcmp(type, "Metaspace") == 0) return *stage = CUTTING_PIECES, parse_metaspace(t, part, where, e);
     if (strcmp(type, "Sequence") != 0)
-        return refuse("pre_tokenizer", type, "Split, Digits, ByteLevel and a Sequence of them are", where, e);
+        return refuse("pre_tokenizer", type, "Split, Digits, ByteLevel, Metaspace and a Sequence of them are",
+                      where, e);
     if (!want_list(part, "pretokenizers", depth, &list, where, e)) return false;
     for (size_t i = 0; i < json_array_size(list); i++) {
-        if (!parse_splitter(t, json_array_get(list, i), depth + 1, is_bytes, where, e)) return false;
+        if (!parse_splitter(t, json_array_get(list, i), depth + 1, stage, where, e)) return false;
     }
     return true;
 }
 
-bool tokenizer_parse_splitter(struct tokenizer *t, const json_t *part, const char *where, struct err *e) {
-    bool is_bytes = false;
-    if (part && !json_is_null(part) && !parse_splitter(t, part, 0, &is_bytes, where, e)) return false;
-    return is_bytes || err_set(e, ERR_INPUT,
-                               "%s: no ByteLevel pre_tokenizer: this is not byte-level BPE, which alone is "
-                               "supported",
-                               where);
+/* Bytes go with a ByteLevel, pieces with byte_fallback: what has neither is something else. */
+bool tokenizer_parse_splitter(struct tokenizer *t, const json_t *part, bool byte_fallback, const char *where,
+                              struct err *e) {
+    enum cutting stage = CUTTING_TEXT;
+    if (part && !json_is_null(part) && !parse_splitter(t, part, 0, &stage, where, e)) return false;
+    t->pieces = stage != CUTTING_BYTES;
+    if (t->pieces && !byte_fallback)
+        return err_set(e, ERR_INPUT,
+                       "%s: neither a ByteLevel pre_tokenizer nor byte_fallback%s: byte-level BPE and "
+                       "SentencePiece-style BPE with byte fallback are supported",
+                       where, stage == CUTTING_PIECES ? " with the Metaspace" : "");
+    if (!t->pieces && (byte_fallback || t->spaces_written_first || t->space_before != SPACE_NONE))
+        return err_set(e, ERR_INPUT, "%s: ByteLevel with %s is not supported", where,
+                       byte_fallback ? "byte_fallback" : "Prepend or Replace");
+    if (t->pieces && !split_is_empty(t->split))
+        return err_set(e, ERR_INPUT, "%s: Split and Digits without ByteLevel are not supported", where);
+    return true;
 }
 
 /* ---- post-processor ---- */
@@ -177,9 +237,33 @@ bool tokenizer_parse_post_processor(struct tokenizer *t, const json_t *part, con
 
 /* ---- decoder ---- */
 
-bool tokenizer_parse_decoder(const json_t *part, const char *where, struct err *e) {
+/* Tokens know what they stand for; a decoder that would make something else of them is refused. */
+static bool parse_decoder(const struct tokenizer *t, const json_t *part, int depth, const char *where,
+                          struct err *e) {
     const char *type;
-    if (!part || json_is_null(part)) return true;
+    const json_t *list;
     if (!want_type(part, &type, "decoder", where, e)) return false;
-    return strcmp(type, "ByteLevel") == 0 || refuse("decoder", type, "ByteLevel is", where, e);
+    if (!t->pieces)
+        return strcmp(type, "ByteLevel") == 0 || refuse("decoder", type, "ByteLevel is", where, e);
+    if (strcmp(type, "ByteFallback") == 0 || strcmp(type, "Fuse") == 0 || strcmp(type, "Metaspace") == 0)
+        return true;
+    if (strcmp(type, "Replace") == 0) return is_replace(part, STR(TOKENIZER_SPACE), STR(" "), where, e);
+    if (strcmp(type, "Strip") == 0) {
+        const char *content = json_string_value(json_object_get(part, "content"));
+        return (content && strcmp(content, " ") == 0 &&
+                json_integer_value(json_object_get(part, "stop")) == 0) ||
+               refuse("decoder", type, "of spaces before the text it is", where, e);
+    }
+    if (strcmp(type, "Sequence") != 0)
+        return refuse("decoder", type, "Replace, ByteFallback, Fuse, Strip and Metaspace are", where, e);
+    if (!want_list(part, "decoders", depth, &list, where, e)) return false;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        if (!parse_decoder(t, json_array_get(list, i), depth + 1, where, e)) return false;
+    }
+    return true;
+}
+
+bool tokenizer_parse_decoder(const struct tokenizer *t, const json_t *part, const char *where,
+                             struct err *e) {
+    return !part || json_is_null(part) || parse_decoder(t, part, 0, where, e);
 }

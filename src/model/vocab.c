@@ -127,6 +127,15 @@ static struct tokenizer *make_byte_level(const struct vocab_source *v, const cha
     return t;
 }
 
+/* ---- SentencePiece ---- */
+
+/* A space goes before each stretch of text between special tokens, as llama.cpp puts it. */
+static struct tokenizer *make_pieces(const struct vocab_source *v, const char *where, struct err *e) {
+    struct tokenizer *t = tokenizer_from_pieces(v, true, where, e);
+    if (t && v->add_bos != 0) t->bos = v->bos;
+    return t;
+}
+
 /* ---- the door ---- */
 
 static struct tokenizer *make_from_json(const struct vocab_source *v, const char *where, struct err *e) {
@@ -161,8 +170,7 @@ struct tokenizer *vocab_tokenizer(const struct vocab_source *v, const char *wher
     else if (v->kind == VOCAB_BYTE_LEVEL)
         t = make_byte_level(v, where, e);
     else
-        err_set(e, ERR_INPUT, "%s: a SentencePiece-style vocabulary is not supported; byte-level BPE is",
-                where);
+        t = make_pieces(v, where, e);
     if (!t) return NULL;
     if (check_ends(t, v, where, e)) {
         t->bos_token = v->bos;
