@@ -84,7 +84,7 @@ static void print_sizes(const struct model *m, const struct numbers *n) {
 
 static void print_text(const struct model *m, const struct numbers *n) {
     print_sizes(m, n);
-    printf("tokenizer    byte-level BPE, %d tokens\n", tokenizer_count(m->tokenizer));
+    printf("tokenizer    %s, %d tokens\n", tokenizer_kind(m->tokenizer), tokenizer_count(m->tokenizer));
     printf("chat format  %s\n", chat_name(m->chat));
     printf("ends with    ");
     for (int i = 0; i < m->n_end_tokens; i++) {
@@ -134,7 +134,8 @@ static void print_json(const struct model *m, const struct numbers *n) {
     json_object_set_new(o, "cache_bytes_per_token", json_real(n->cache_bytes_per_token));
     json_object_set_new(
         o, "tokenizer",
-        json_pack("{s:s,s:i}", "kind", "byte-level BPE", "tokens", tokenizer_count(m->tokenizer)));
+        json_pack("{s:s,s:i}", "kind", tokenizer_kind(m->tokenizer), "tokens",
+                  tokenizer_count(m->tokenizer)));
     json_object_set_new(o, "chat", json_string(chat_name(m->chat)));
     json_object_set_new(o, "end_tokens", ends);
     json_object_set_new(o, "sampling",

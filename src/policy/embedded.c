@@ -160,7 +160,7 @@ static bool write_lead(const struct embedded *p, const struct branch *from, enum
     const bool turn = lead == POLICY_LEAD_REVISE && chat_has_turns(p->model->chat);
     policy_write_lead(&p->base, lead, feedback, turn ? 0 : line_breaks(p, from), text);
     if (turn) return chat_render_next(p->model->chat, p->model->tokenizer, buf_str(text), ids, e);
-    return tokenizer_encode(p->model->tokenizer, buf_str(text), ids, e);
+    return tokenizer_encode_part(p->model->tokenizer, buf_str(text), TOKENIZER_INSIDE, ids, e);
 }
 
 /* Floating-point operations of n tokens from position `first` on. */
@@ -185,7 +185,8 @@ static bool ids_of_piece(const struct embedded *p, const struct policy_piece *pi
         tokens_add_all(ids, piece->tokens, (size_t)(piece->n_lead_tokens + piece->n_tokens));
         return true;
     }
-    if (piece->lead == POLICY_LEAD_NONE) return tokenizer_encode(p->model->tokenizer, piece->text, ids, e);
+    if (piece->lead == POLICY_LEAD_NONE)
+        return tokenizer_encode_part(p->model->tokenizer, piece->text, TOKENIZER_INSIDE, ids, e);
     return err_set(e, ERR_INPUT, "%s: the record has no token ids to go on from", p->base.name);
 }
 

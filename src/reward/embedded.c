@@ -95,7 +95,8 @@ struct reading { /* a text on its way to ids */
 
 static void read_one_step(void *ctx, struct str step) {
     struct reading *r = ctx;
-    r->failed = r->failed || !tokenizer_encode(r->p->model->tokenizer, step, &r->ids, r->e);
+    r->failed = r->failed ||
+                !tokenizer_encode_part(r->p->model->tokenizer, step, TOKENIZER_INSIDE, &r->ids, r->e);
     if (r->failed) return;
     tokens_add(&r->ids, r->p->model->prm.marker);
     if (!r->job) return;
