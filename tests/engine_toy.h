@@ -160,8 +160,25 @@ static inline void toy_product(double *y, const double *w, const double *b, cons
     }
 }
 
+/* The share of yarn's slowed frequency in pair i: 0 up to the pair that turns beta_fast times in the original
+ * context, 1 from the one that turns beta_slow times. */
+static inline double toy_yarn_share(const struct model_config *c, int i) {
+    double pair[2], turns[] = {c->rope.beta_fast, c->rope.beta_slow};
+    for (int k = 0; k < 2; k++) /* theta^(-2 pair / W) L = 2 pi turns */
+        pair[k] = c->head_width / 2.0 * log(c->rope.n_context_original / (2 * M_PI * turns[k])) /
+                  log(c->rope.theta);
+    if (c->rope.is_truncated) pair[0] = floor(pair[0]), pair[1] = ceil(pair[1]);
+    if (pair[0] < 0) pair[0] = 0;
+    if (pair[1] > c->head_width - 1) pair[1] = c->head_width - 1;
+    return i <= pair[0] ? 0 : i >= pair[1] ? 1 : (i - pair[0]) / (pair[1] - pair[0]);
+}
+
 static inline double toy_frequency(const struct model_config *c, int i) {
     double f = pow(c->rope.theta, -2.0 * i / c->head_width);
+    if (c->rope.kind == ROPE_YARN) {
+        double share = toy_yarn_share(c, i);
+        return share * f / c->rope.factor + (1 - share) * f;
+    }
     if (c->rope.kind == ROPE_LINEAR) return f / c->rope.factor;
     if (c->rope.kind != ROPE_LLAMA3) return f;
     double wave = 2 * M_PI / f, length = c->rope.n_context_original;
@@ -174,8 +191,9 @@ static inline double toy_frequency(const struct model_config *c, int i) {
 
 static inline void toy_rotate(const struct model_config *c, double *head, int position) {
     int half = c->head_width / 2;
+    double scale = c->rope.kind == ROPE_YARN ? c->rope.attention_factor : 1;
     for (int i = 0; i < half; i++) {
-        double a = head[i], b = head[i + half], angle = position * toy_frequency(c, i);
+        double a = scale * head[i], b = scale * head[i + half], angle = position * toy_frequency(c, i);
         head[i] = a * cos(angle) - b * sin(angle);
         head[i + half] = b * cos(angle) + a * sin(angle);
     }

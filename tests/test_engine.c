@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include <float.h>
+
 #include "engine/engine.h"
 #include "engine_toy.h"
 
@@ -139,6 +141,12 @@ static void rope_scalings_are_the_textbooks(void **state) {
     c.rope.factor = 8, c.rope.low_freq_factor = 1, c.rope.high_freq_factor = 4,
     c.rope.n_context_original = 64;
     compare_with_textbook(&c, DTYPE_F32, false, 2);
+    c.rope.kind = ROPE_YARN;
+    c.rope.factor = 4, c.rope.beta_fast = 32, c.rope.beta_slow = 1, c.rope.n_context_original = 40,
+    c.rope.attention_factor = 1.1386, c.rope.is_truncated = true, c.head_width = 16;
+    compare_with_textbook(&c, DTYPE_F32, false, 3);
+    c.rope.is_truncated = false, c.rope.beta_fast = 4;
+    compare_with_textbook(&c, DTYPE_F32, false, 4);
 }
 
 static void class_heads_have_their_bias(void **state) {
@@ -632,9 +640,10 @@ static void logits_that_are_no_numbers_end_the_request(void **state) {
     UNUSED(state);
     struct toy t;
     toy_init(&t, &tiny, DTYPE_F32, false, 19);
+    /* finite weights whose products are not: infinities of both signs meet in every logit */
     for (int i = 0; i < t.m.n_tensors; i++)
-        if (strcmp(t.tensors[i].name, "lm_head.weight") == 0)
-            toy_store((void *)(uintptr_t)t.tensors[i].data, 5, DTYPE_F32, NAN);
+        for (int k = 0; strcmp(t.tensors[i].name, "model.norm.weight") == 0 && k < tiny.d_model; k++)
+            toy_store((void *)(uintptr_t)t.tensors[i].data, (size_t)k, DTYPE_F32, FLT_MAX);
     struct engine *en = open_engine(&t, &(struct engine_options){.n_threads = 1});
     int tokens[] = {1, 2, 3};
     struct branch *b = branch_of(en, tokens, 3), *fork = branch_fork(b);
@@ -704,9 +713,9 @@ static void what_cannot_be_opened_is_refused(void **state) {
     toy_init(&t, &tiny, DTYPE_F32, false, 3);
     assert_null(engine_open(&t.m, &(struct engine_options){.n_threads = 1, .kv_bytes = SIZE_MAX / 2}, &e));
     assert_non_null(strstr(e.msg, "do not fit"));
-    t.m.config.rope.kind = ROPE_YARN;
+    t.m.config.rope.kind = ROPE_FACTORS;
     assert_null(engine_open(&t.m, &(struct engine_options){.n_threads = 1, .kv_bytes = 1 << 20}, &e));
-    assert_non_null(strstr(e.msg, "RoPE"));
+    assert_non_null(strstr(e.msg, "rope_freqs.weight is missing"));
     t.m.config.rope.kind = ROPE_DEFAULT;
     t.m.config.d_ffn++;
     assert_null(engine_open(&t.m, &(struct engine_options){.n_threads = 1, .kv_bytes = 1 << 20}, &e));

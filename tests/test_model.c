@@ -87,7 +87,7 @@ static void a_wanted_tensor_has_its_shape(void **state) {
     struct err e = {0};
     assert_non_null(model_want_tensor(m, "model.norm.weight", 1, (const int64_t[]){8}, &e));
     assert_null(model_want_tensor(m, "model.norm.weight", 1, (const int64_t[]){9}, &e));
-    assert_non_null(strstr(e.msg, "model.norm.weight is [8], but config.json makes it [9]"));
+    assert_non_null(strstr(e.msg, "model.norm.weight is [8], but the configuration makes it [9]"));
     assert_null(model_want_tensor(m, "model.norm.weight", 2, (const int64_t[]){8, 1}, &e));
     assert_null(model_want_tensor(m, "model.norm", 1, (const int64_t[]){8}, &e));
     assert_non_null(strstr(e.msg, "missing"));
@@ -303,6 +303,10 @@ static void both_dialects_of_configurations_are_one(void **state) {
          "\"original_max_position_embeddings\":8192}",
          "rope_theta=;rope_parameters={\"rope_theta\":10000.0,\"rope_type\":\"llama3\",\"factor\":32.0,"
          "\"low_freq_factor\":1.0,\"high_freq_factor\":4.0,\"original_max_position_embeddings\":8192}"},
+        {"rope_scaling={\"type\":\"yarn\",\"factor\":4.0,\"original_max_position_embeddings\":32}",
+         "rope_theta=;rope_parameters={\"rope_theta\":10000.0,\"rope_type\":\"yarn\",\"factor\":4.0,"
+         "\"original_max_position_embeddings\":32,\"beta_fast\":32,\"beta_slow\":1.0,\"truncate\":true,"
+         "\"attention_factor\":1.138629436111989}"},
         {"rope_scaling=null;head_dim=", ""},
         {"num_key_value_heads=", "num_key_value_heads=null"},
     };
@@ -314,6 +318,9 @@ static void both_dialects_of_configurations_are_one(void **state) {
         assert_true(parse_changed(pairs[i][1], &b, &e));
         assert_int_equal(a.rope.kind, b.rope.kind);
         assert_true(a.rope.theta == b.rope.theta && a.rope.factor == b.rope.factor);
+        assert_true(a.rope.beta_fast == b.rope.beta_fast && a.rope.beta_slow == b.rope.beta_slow);
+        assert_true(a.rope.attention_factor == b.rope.attention_factor);
+        assert_int_equal(a.n_context, b.n_context);
         assert_int_equal(a.rope.n_context_original, b.rope.n_context_original);
         assert_int_equal(a.head_width, b.head_width);
         assert_int_equal(a.n_kv_heads, b.n_kv_heads);
@@ -348,6 +355,34 @@ static void families_differ_by_flags(void **state) {
     }
 }
 
+/* The context is what the weights can do: longer by yarn, shorter by a window of attention. */
+static void contexts_end_where_they_must(void **state) {
+    static const struct {
+        const char *changes;
+        int n_context, n_window;
+    } cases[] = {
+        {"", 64, 0},
+        {"architectures=[\"MistralForCausalLM\"];sliding_window=null", 64, 0},
+        {"architectures=[\"MistralForCausalLM\"];sliding_window=64", 64, 0},
+        {"architectures=[\"MistralForCausalLM\"];sliding_window=32", 32, 32},
+        {"architectures=[\"Qwen2ForCausalLM\"];use_sliding_window=false;sliding_window=8", 64, 0},
+        {"architectures=[\"Qwen2ForCausalLM\"];use_sliding_window=true;sliding_window=8", 8, 8},
+        {"layer_types=[\"full_attention\",\"sliding_attention\"];sliding_window=16", 16, 16},
+        {"layer_types=[\"full_attention\",\"full_attention\"];sliding_window=16", 64, 0},
+        {"rope_scaling={\"type\":\"yarn\",\"factor\":4.0}", 256, 0},
+        {"rope_scaling={\"type\":\"yarn\",\"factor\":4.0,\"original_max_position_embeddings\":8}", 64, 0},
+        {"rope_scaling={\"type\":\"linear\",\"factor\":4.0}", 64, 0},
+    };
+    UNUSED(state);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct model_config c;
+        struct err e = {0};
+        assert_true(parse_changed(cases[i].changes, &c, &e));
+        assert_int_equal(c.n_context, cases[i].n_context);
+        assert_int_equal(c.n_window, cases[i].n_window);
+    }
+}
+
 /* The list that a refusal shows is the table's. */
 static void supported_families_are_named(void **state) {
     UNUSED(state);
@@ -369,16 +404,19 @@ static void what_is_not_computed_is_refused(void **state) {
         {"architectures=", "architectures"},
         {"architectures=[]", "architectures"},
         {"architectures=[7]", "architectures"},
-        {"architectures=[\"MistralForCausalLM\"];sliding_window=32", "sliding-window"},
-        {"architectures=[\"Qwen2ForCausalLM\"];sliding_window=32;use_sliding_window=true", "sliding-window"},
         {"layer_types=[\"full_attention\",\"sliding_attention\"]", "layer 1"},
+        {"layer_types=[\"full_attention\",\"chunked_attention\"];sliding_window=9", "layer 1"},
         {"quantization_config={}", "quantised"},
         {"hidden_act=\"gelu\"", "gelu"},
         {"attention_bias=true", "attention_bias"},
         {"mlp_bias=true", "mlp_bias"},
         {"partial_rotary_factor=0.5", "partial_rotary_factor"},
-        {"rope_scaling={\"type\":\"yarn\",\"factor\":4}",
-         "yarn is not supported; default, linear and llama3 are"},
+        {"rope_scaling={\"type\":\"longrope\",\"factor\":4}",
+         "longrope is not supported; default, linear, llama3 and yarn are"},
+        {"rope_scaling={\"type\":\"yarn\"}", "factor"},
+        {"rope_scaling={\"type\":\"yarn\",\"factor\":4,\"beta_slow\":0}", "beta_slow"},
+        {"rope_scaling={\"type\":\"yarn\",\"factor\":4,\"attention_factor\":0}", "attention factor"},
+        {"rope_scaling={\"type\":\"yarn\",\"factor\":4};rope_theta=1", "rope_theta"},
         {"rope_scaling={\"type\":\"dynamic\",\"factor\":4}", "dynamic"},
         {"rope_scaling={\"type\":\"linear\"}", "factor"},
         {"rope_scaling={\"type\":\"linear\",\"factor\":0}", "factor"},
@@ -428,7 +466,7 @@ static void foreign_folders_are_told_why(void **state) {
     assert_refused(dir, "pickles");
     files_put(dir, "model.safetensors",
               STR("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"));
-    assert_refused(dir, "Git-LFS");
+    assert_refused(dir, "Git LFS");
     files_put(dir, "model.safetensors", STR(""));
     assert_refused(dir, "0 bytes");
     put_shard(dir, "model.safetensors", 0, 1);
@@ -449,7 +487,7 @@ static void parts_must_fit_together(void **state) {
     json_t *config = files_config("LlamaForCausalLM", FILES_CHAT_IDS);
     json_object_set_new(config, "intermediate_size", json_integer(16));
     files_put_json(dir, "config.json", config);
-    assert_refused(dir, "is [12,8], but config.json makes it [16,8]");
+    assert_refused(dir, "is [12,8], but the configuration makes it [16,8]");
     json_object_set_new(config, "intermediate_size", json_integer(12));
     json_object_set_new(config, "vocab_size", json_integer(260));
     files_put_json(dir, "config.json", config);
@@ -626,6 +664,7 @@ int main(void) {
         cmocka_unit_test(scores_of_extreme_outputs_are_numbers),
         cmocka_unit_test(both_dialects_of_configurations_are_one),
         cmocka_unit_test(families_differ_by_flags),
+        cmocka_unit_test(contexts_end_where_they_must),
         cmocka_unit_test(supported_families_are_named),
         cmocka_unit_test(what_is_not_computed_is_refused),
         cmocka_unit_test(foreign_folders_are_told_why),

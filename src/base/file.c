@@ -168,6 +168,12 @@ void file_unmap(struct file_map *m) {
     *m = (struct file_map){0};
 }
 
+bool file_check_pointer(struct str content, const char *path, struct err *e) {
+    if (!str_starts(content, STR("version https://git-lfs"))) return true;
+    return err_set(e, ERR_INPUT,
+                   "%s: this is a Git LFS pointer, not the file: run 'git lfs pull' in its folder", path);
+}
+
 bool file_exists(const char *path) {
     return access(path, F_OK) == 0;
 }

@@ -22,7 +22,8 @@ json_t *json_parse(struct str text, const char *where, struct err *e) {
 json_t *json_read_file(const char *path, size_t n_bytes_max, struct err *e) {
     struct buf text = {0};
     json_t *value = NULL;
-    if (file_read(path, n_bytes_max, &text, e)) value = json_parse(buf_str(&text), path, e);
+    if (file_read(path, n_bytes_max, &text, e) && file_check_pointer(buf_str(&text), path, e))
+        value = json_parse(buf_str(&text), path, e);
     buf_free(&text);
     return value;
 }

@@ -1,14 +1,11 @@
 #include "engine/engine.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/mem.h"
+#include "base/memory.h"
+#include "engine/plan.h"
 #include "engine/scheduler.h"
-
-enum { ROWS_DEFAULT = 256, ROWS_MAX = 4096, CONTEXTS_DEFAULT = 128 };
-#define KV_BYTES_MIN ((size_t)64 << 20)
-#define KV_BYTES_MAX ((size_t)2 << 30)
 
 struct engine {
     const struct model *model;
@@ -20,44 +17,20 @@ struct engine {
     struct heads heads;
     struct scheduler scheduler;
     struct branch *branches; /* all */
+    size_t n_claimed;
 };
 
-static size_t memory_bytes(void) {
-    long n = sysconf(_SC_PHYS_PAGES), each = sysconf(_SC_PAGESIZE);
-    return n > 0 && each > 0 ? (size_t)n * (size_t)each : SIZE_MAX;
-}
-
-static size_t page_floats(const struct model_config *c) {
-    return (size_t)c->n_layers * (size_t)c->n_kv_heads * kv_head_floats(c->head_width);
-}
-
-static size_t default_kv_bytes(const struct model_config *c) {
-    size_t wanted =
-        (size_t)CONTEXTS_DEFAULT * (size_t)kv_path_pages(c->n_context) * page_floats(c) * sizeof(float);
-    size_t most = MIN(KV_BYTES_MAX, memory_bytes() / 2);
-    return MAX(MIN(wanted, most), MIN(KV_BYTES_MIN, most));
-}
-
-static bool open_memory(struct engine *en, const struct engine_options *o, int n_rows_max, struct err *e) {
+static bool open_memory(struct engine *en, const struct engine_plan *p, enum engine_sharing sharing,
+                        struct err *e) {
     const struct model_config *c = &en->model->config;
-    size_t page_bytes = page_floats(c) * sizeof(float);
-    size_t kv_bytes = o->kv_bytes ? o->kv_bytes : default_kv_bytes(c);
-    size_t n_pages = MIN(MAX(kv_bytes / page_bytes, 1), INT32_MAX / KV_PAGE / 2);
-    size_t weight_bytes = transformer_bytes(en->model);
-    if (weight_bytes > memory_bytes() || kv_bytes > memory_bytes() - weight_bytes)
-        return err_set(
-            e, ERR_INPUT,
-            "%s: weights of %zu MiB and a key-value cache of %zu MiB do not fit this machine's %zu MiB",
-            en->model->path, weight_bytes >> 20, kv_bytes >> 20, memory_bytes() >> 20);
-    int n_path_pages = (int)MIN((size_t)kv_path_pages(c->n_context), n_pages);
-    int n_positions = MIN(c->n_context, n_path_pages * KV_PAGE);
-    if (!transformer_init(&en->transformer, en->model, n_positions, e)) return false;
-    if (!kv_init(&en->kv, (int)n_pages, page_floats(c), e)) return false;
+    int n_path_pages = kv_path_pages(p->n_positions);
+    if (!transformer_init(&en->transformer, en->model, p->n_positions, e)) return false;
+    if (!kv_init(&en->kv, p->n_pages, p->page_bytes / sizeof(float), e)) return false;
     int n_allowed =
         en->model->tokenizer ? MIN(c->n_vocab, tokenizer_count(en->model->tokenizer)) : c->n_vocab;
-    forward_init(&en->forward, &en->transformer, en->kernels, en->pool, n_rows_max, o->sharing, n_path_pages);
-    heads_init(&en->heads, &en->forward, en->pool, n_rows_max, n_allowed);
-    scheduler_init(&en->scheduler, en->model, &en->kv, &en->forward, &en->heads, n_rows_max, n_path_pages);
+    forward_init(&en->forward, &en->transformer, en->kernels, en->pool, p->n_rows_max, sharing, n_path_pages);
+    heads_init(&en->heads, &en->forward, en->pool, p->n_rows_max, n_allowed);
+    scheduler_init(&en->scheduler, en->model, &en->kv, &en->forward, &en->heads, p->n_rows_max, n_path_pages);
     return true;
 }
 
@@ -69,12 +42,15 @@ struct engine *engine_open(const struct model *m, const struct engine_options *o
                 getenv("BROOD_ISA"));
         return NULL;
     }
+    struct engine_plan plan = engine_plan_make(m, o);
+    if (!engine_plan_check(&plan, m, e)) return NULL;
     struct engine *en = mem_alloc_aligned(64, sizeof *en);
     en->model = m;
     en->kernels = kernels;
-    en->pool = pool_new(o->n_threads > 0 ? o->n_threads : pool_cores());
-    int n_rows_max = o->n_rows_max > 0 ? MIN(o->n_rows_max, ROWS_MAX) : ROWS_DEFAULT;
-    if (!open_memory(en, o, n_rows_max, e)) {
+    en->n_claimed = engine_plan_bytes(&plan);
+    memory_claim(en->n_claimed);
+    en->pool = pool_new(plan.n_threads);
+    if (!open_memory(en, &plan, o->sharing, e)) {
         engine_close(en);
         return NULL;
     }
@@ -93,6 +69,7 @@ void engine_close(struct engine *en) {
     kv_fini(&en->kv);
     transformer_fini(&en->transformer);
     pool_free(en->pool);
+    memory_release(en->n_claimed);
     free(en);
 }
 

@@ -17,16 +17,31 @@ static float *rows_of(int n_rows, size_t stride) {
     return mem_alloc_aligned(64, (size_t)n_rows * stride * sizeof(float));
 }
 
+static void set_strides(struct forward *f, const struct model_config *c, int n_path_pages_max) {
+    int q_width = transformer_padded(c->n_heads * c->head_width),
+        kv_width = transformer_padded(c->n_kv_heads * c->head_width);
+    f->x_stride = (size_t)transformer_padded(c->d_model);
+    f->qkv_stride = (size_t)(q_width + 2 * kv_width);
+    f->mixed_stride = (size_t)q_width;
+    f->ffn_stride = (size_t)(2 * transformer_padded(c->d_ffn));
+    f->scratch_floats = attend_scratch_floats(MAX(c->n_heads / c->n_kv_heads, (int)ATTEND_QUERIES_MAX),
+                                              c->head_width, n_path_pages_max);
+}
+
+size_t forward_bytes(const struct model_config *c, int n_rows_max, int n_workers, int n_path_pages_max) {
+    struct forward f;
+    set_strides(&f, c, n_path_pages_max);
+    size_t row = 4 * f.x_stride + f.qkv_stride + f.mixed_stride + f.ffn_stride;
+    return ((size_t)n_rows_max * row + (size_t)n_workers * f.scratch_floats) * sizeof(float) +
+           (size_t)n_rows_max * (sizeof *f.rows + sizeof *f.paths);
+}
+
 void forward_init(struct forward *f, const struct transformer *t, const struct kernels *k, struct pool *pool,
                   int n_rows_max, enum engine_sharing sharing, int n_path_pages_max) {
-    const struct model_config *c = &t->config;
     *f = (struct forward){.t = t, .k = k, .pool = pool, .sharing = sharing};
     f->n_rows_max = n_rows_max;
     f->n_path_pages_max = n_path_pages_max;
-    f->x_stride = (size_t)transformer_padded(c->d_model);
-    f->qkv_stride = (size_t)t->qkv_width;
-    f->mixed_stride = (size_t)transformer_padded(t->q_width);
-    f->ffn_stride = (size_t)(2 * t->up_first);
+    set_strides(f, &t->config, n_path_pages_max);
     f->x = rows_of(n_rows_max, f->x_stride);
     f->norm = rows_of(n_rows_max, f->x_stride);
     f->out = rows_of(n_rows_max, f->x_stride);
@@ -34,8 +49,6 @@ void forward_init(struct forward *f, const struct transformer *t, const struct k
     f->qkv = rows_of(n_rows_max, f->qkv_stride);
     f->mixed = rows_of(n_rows_max, f->mixed_stride);
     f->ffn = rows_of(n_rows_max, f->ffn_stride);
-    f->scratch_floats = attend_scratch_floats(MAX(c->n_heads / c->n_kv_heads, (int)ATTEND_QUERIES_MAX),
-                                              c->head_width, n_path_pages_max);
     f->scratch = rows_of(pool_size(pool), f->scratch_floats);
     f->rows = mem_zalloc((size_t)n_rows_max, sizeof *f->rows);
     f->paths = mem_zalloc((size_t)n_rows_max, sizeof *f->paths);

@@ -56,6 +56,8 @@ struct forward {
 void forward_init(struct forward *f, const struct transformer *t, const struct kernels *k, struct pool *pool,
                   int n_rows_max, enum engine_sharing sharing, int n_path_pages_max);
 void forward_fini(struct forward *f);
+size_t forward_bytes(const struct model_config *c, int n_rows_max, int n_workers,
+                     int n_path_pages_max); /* what forward_init takes */
 
 /* independent: no row reads a page that another row of this batch stores into. Leaves f->hidden. */
 void forward_run(struct forward *f, const struct forward_row *rows, int n_rows, bool independent);

@@ -10,12 +10,24 @@
 #define HEADS_ROWS_WEIGHTS (1 << 20)
 #define HEADS_ALONE_BELOW  (1 << 19)
 
+static int chunk_rows(const struct model_config *c, int n_rows_max) {
+    size_t row_bytes = (size_t)transformer_padded(c->n_vocab) * sizeof(float);
+    return (int)MIN((size_t)n_rows_max, MAX(16, HEADS_LOGITS_BYTES / row_bytes));
+}
+
+size_t heads_bytes(const struct model_config *c, int n_rows_max, int n_workers) {
+    if (c->head != MODEL_HEAD_LM) return 0;
+    size_t row_bytes = (size_t)transformer_padded(c->n_vocab) * sizeof(float);
+    return (size_t)chunk_rows(c, n_rows_max) * row_bytes +
+           (size_t)n_workers * (size_t)c->n_vocab * (sizeof(float) + sizeof(struct candidate));
+}
+
 void heads_init(struct heads *h, const struct forward *f, struct pool *pool, int n_rows_max, int n_allowed) {
     const struct model_config *c = &f->t->config;
     *h = (struct heads){.f = f, .pool = pool, .n_allowed = n_allowed};
     if (c->head != MODEL_HEAD_LM) return;
     h->stride = (size_t)transformer_padded(c->n_vocab);
-    h->n_chunk = (int)MIN((size_t)n_rows_max, MAX(16, HEADS_LOGITS_BYTES / (h->stride * sizeof(float))));
+    h->n_chunk = chunk_rows(c, n_rows_max);
     h->logits = mem_alloc_aligned(64, (size_t)h->n_chunk * h->stride * sizeof(float));
     h->samplers = mem_zalloc((size_t)pool_size(pool), sizeof *h->samplers);
     for (int i = 0; i < pool_size(pool); i++) sampler_init(&h->samplers[i], c->n_vocab);

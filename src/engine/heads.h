@@ -46,6 +46,7 @@ struct heads {
 
 void heads_init(struct heads *h, const struct forward *f, struct pool *pool, int n_rows_max, int n_allowed);
 void heads_fini(struct heads *h);
+size_t heads_bytes(const struct model_config *c, int n_rows_max, int n_workers); /* what heads_init takes */
 
 /* States 0 .. n_drawn-1 are those that draws refer to. */
 void heads_draw(struct heads *h, struct head_draw *draws, int n_draws, int n_drawn);

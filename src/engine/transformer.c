@@ -30,8 +30,15 @@ static void layer_name(char out[NAME_MAX_BYTES], int i_layer, const char *rest) 
 static bool bind_vector_into(const struct binder *b, const char *name, int n, float *out) {
     const struct tensor *t = want(b, name, n, 0);
     if (!t) return false;
-    dtype_to_f32(out, t->data, t->dtype, (size_t)n);
-    return true;
+    if (dtype_block(t->dtype) > 1)
+        return err_set(b->e, ERR_INPUT, "%s: tensor %s is of type %s; such vectors are F32, F16 or BF16",
+                       b->m->path, name, dtype_name(t->dtype));
+    for (int i = 0; i < n; i++) dtype_to_f32(out + i, tensor_row(t, i), t->dtype, 1);
+    if (dtype_is_finite(out, DTYPE_F32, (size_t)n)) return true;
+    return err_set(b->e, ERR_INPUT,
+                   "%s: tensor %s has a weight that is not a finite number: the file is damaged, download it "
+                   "again",
+                   b->m->path, name);
 }
 
 static bool bind_vector(const struct binder *b, const char *name, int n, float **out) {
@@ -44,37 +51,73 @@ struct block { /* rows of a stacked matrix */
     int first, n_rows;
 };
 
-static void pack_widened(struct matrix *m, const struct block *block, const struct tensor *t) {
-    enum { ROWS = MATRIX_PANEL };
-    float *rows = mem_zalloc((size_t)ROWS * (size_t)m->n_in, sizeof *rows);
-    size_t row_bytes = (size_t)m->n_in * dtype_bytes(t->dtype);
-    for (int i = 0; i < block->n_rows; i += ROWS) {
-        int n = MIN(ROWS, block->n_rows - i);
-        dtype_to_f32(rows, (const char *)t->data + (size_t)i * row_bytes, t->dtype,
-                     (size_t)n * (size_t)m->n_in);
-        matrix_pack_rows(m, block->first + i, rows, n);
+/* What a matrix keeps of a type: blocks become F16, and everything F32 where types are stacked that have no
+ * narrower one in common. */
+static enum dtype packed_type(const struct tensor *const *tensors, int n) {
+    enum dtype all = DTYPE_COUNT;
+    for (int i = 0; i < n; i++) {
+        enum dtype one = dtype_block(tensors[i]->dtype) > 1 ? DTYPE_F16 : tensors[i]->dtype;
+        if (all != DTYPE_COUNT && all != one) return DTYPE_F32;
+        all = one;
     }
-    free(rows);
+    return all;
 }
 
-/* Stacks blocks, whose starts are multiples of MATRIX_PANEL; they keep their type if it is one and the
- * model is not small. */
+/* Row i of t as the matrix has it. */
+static void convert_row(char *to, enum dtype type, const struct tensor *t, int64_t i, float *wide, size_t n) {
+    const void *from = tensor_row(t, i);
+    if (type == t->dtype) {
+        memcpy(to, from, n * dtype_bytes(type));
+    } else if (type == DTYPE_F32) {
+        dtype_to_f32((float *)(void *)to, from, t->dtype, n);
+    } else {
+        ASSERT(type == DTYPE_F16);
+        dtype_to_f32(wide, from, t->dtype, n);
+        dtype_f16_from_f32((uint16_t *)(void *)to, wide, n);
+    }
+}
+
+static bool refuse_value(const struct binder *b, const struct tensor *t, int64_t row) {
+    return err_set(
+        b->e, ERR_INPUT,
+        "%s: tensor %s has a weight in row %lld that is not a finite number%s: the file is damaged, "
+        "download it again",
+        b->m->path, t->name, (long long)row, dtype_block(t->dtype) > 1 ? ", or over F16's 65504" : "");
+}
+
+/* Panel by panel: rows are brought into order and type, looked at and packed while they are in the cache. */
+static bool pack_block(const struct binder *b, struct matrix *m, const struct block *block,
+                       const struct tensor *t) {
+    size_t n = (size_t)m->n_in, row_bytes = n * dtype_bytes(m->dtype);
+    char *rows = mem_alloc_aligned(64, MATRIX_PANEL * row_bytes);
+    float *wide = mem_alloc_aligned(64, n * sizeof *wide);
+    bool done = true;
+    for (int i = 0; done && i < block->n_rows; i += MATRIX_PANEL) {
+        int n_rows = MIN(MATRIX_PANEL, block->n_rows - i);
+        for (int k = 0; k < n_rows; k++) {
+            char *row = rows + (size_t)k * row_bytes;
+            convert_row(row, m->dtype, t, i + k, wide, n);
+            if (done && !dtype_is_finite(row, m->dtype, n)) done = refuse_value(b, t, i + k);
+        }
+        matrix_pack_rows(m, block->first + i, rows, n_rows);
+    }
+    free(rows);
+    free(wide);
+    return done;
+}
+
+/* Stacks blocks, whose starts are multiples of MATRIX_PANEL. */
 static bool bind_matrix(const struct binder *b, struct matrix *m, int n_out, int n_in,
                         const struct block *blocks, int n) {
     const struct tensor *tensors[3];
     ASSERT(n > 0 && n <= (int)ARRAY_LEN(tensors));
-    bool widen = false;
     for (int i = 0; i < n; i++) {
         tensors[i] = want(b, blocks[i].name, blocks[i].n_rows, n_in);
         if (!tensors[i]) return false;
-        widen |= tensors[i]->dtype != tensors[0]->dtype;
     }
-    matrix_init(m, n_out, n_in, widen ? DTYPE_F32 : tensors[0]->dtype);
+    matrix_init(m, n_out, n_in, packed_type(tensors, n));
     for (int i = 0; i < n; i++)
-        if (tensors[i]->dtype != m->dtype)
-            pack_widened(m, &blocks[i], tensors[i]);
-        else
-            matrix_pack_rows(m, blocks[i].first, tensors[i]->data, blocks[i].n_rows);
+        if (!pack_block(b, m, &blocks[i], tensors[i])) return false;
     return true;
 }
 
@@ -139,45 +182,124 @@ static bool bind_ends(const struct binder *b, struct transformer *t) {
 
 /* ---- positions ---- */
 
-static double scaled_frequency(const struct model_config *c, double frequency) {
-    double factor = c->rope.factor;
-    if (c->rope.kind == ROPE_LINEAR) return frequency / factor;
-    if (c->rope.kind != ROPE_LLAMA3) return frequency;
+/* Llama 3.1: long waves are slowed by the factor, short ones kept, those between mixed. */
+static double llama3_frequency(const struct model_config *c, double frequency) {
     double length = c->rope.n_context_original, low = c->rope.low_freq_factor,
            high = c->rope.high_freq_factor;
     double wave = 2 * M_PI / frequency;
     if (wave < length / high) return frequency;
-    if (wave > length / low) return frequency / factor;
+    if (wave > length / low) return frequency / c->rope.factor;
     double s = (length / wave - low) / (high - low);
-    return (1 - s) * frequency / factor + s * frequency;
+    return (1 - s) * frequency / c->rope.factor + s * frequency;
 }
 
-static bool init_rope(struct transformer *t, struct err *e) {
-    const struct model_config *c = &t->config;
-    if (c->rope.kind != ROPE_DEFAULT && c->rope.kind != ROPE_LINEAR && c->rope.kind != ROPE_LLAMA3)
-        return err_set(e, ERR_INPUT,
-                       "this RoPE scaling is not computed by the engine: default, linear and llama3 are");
-    size_t half = (size_t)c->head_width / 2, n = (size_t)t->n_positions * half;
-    t->rope_cos = mem_alloc_aligned(64, n * sizeof(float));
-    t->rope_sin = mem_alloc_aligned(64, n * sizeof(float));
-    for (size_t i = 0; i < half; i++) {
-        double plain = (float)(1 / pow(c->rope.theta, (double)(2 * i) / c->head_width));
-        double frequency = (float)scaled_frequency(c, plain);
-        for (size_t position = 0; position < (size_t)t->n_positions; position++) {
-            double angle = (double)position * frequency;
-            t->rope_cos[position * half + i] = (float)cos(angle);
-            t->rope_sin[position * half + i] = (float)sin(angle);
-        }
+/* The pair that turns so many times over the original context. */
+static double yarn_bound(const struct model_config *c, double turns) {
+    return c->head_width * log(c->rope.n_context_original / (turns * 2 * M_PI)) / (2 * log(c->rope.theta));
+}
+
+/* Yarn: pairs below the first bound are kept, above the second slowed, a ramp between. */
+static double yarn_frequency(const struct model_config *c, double frequency, size_t i) {
+    double low = yarn_bound(c, c->rope.beta_fast), high = yarn_bound(c, c->rope.beta_slow);
+    if (c->rope.is_truncated) {
+        low = floor(low);
+        high = ceil(high);
+    }
+    low = fmax(low, 0);
+    high = fmin(high, c->head_width - 1);
+    if (low == high) high += 0.001;
+    double ramp = fmin(fmax(((double)i - low) / (high - low), 0), 1);
+    return frequency / c->rope.factor * ramp + frequency * (1 - ramp);
+}
+
+static double scaled_frequency(const struct model_config *c, double frequency, size_t i,
+                               const float *factors) {
+    switch (c->rope.kind) {
+    case ROPE_DEFAULT:
+        return frequency;
+    case ROPE_LINEAR:
+        return frequency / c->rope.factor;
+    case ROPE_LLAMA3:
+        return llama3_frequency(c, frequency);
+    case ROPE_YARN:
+        return yarn_frequency(c, frequency, i);
+    case ROPE_FACTORS:
+        return frequency / (double)factors[i];
+    }
+    return frequency;
+}
+
+static bool bind_factors(const struct binder *b, const struct transformer *t, float **out) {
+    static const char name[] = "rope_freqs.weight";
+    int half = t->config.head_width / 2;
+    if (t->config.rope.kind != ROPE_FACTORS) return true;
+    if (!bind_vector(b, name, half, out)) return false;
+    for (int i = 0; i < half; i++) {
+        if (!((*out)[i] >= 1e-6f && (*out)[i] <= 1e6f))
+            return err_set(b->e, ERR_INPUT, "%s: tensor %s: factor %d is %g, not from 1e-6 to 1e6",
+                           b->m->path, name, i, (double)(*out)[i]);
     }
     return true;
 }
 
+static bool init_rope(const struct binder *b, struct transformer *t) {
+    const struct model_config *c = &t->config;
+    size_t half = (size_t)c->head_width / 2, n = (size_t)t->n_positions * half;
+    float *factors = NULL;
+    bool done = bind_factors(b, t, &factors);
+    t->rope_cos = mem_alloc_aligned(64, n * sizeof(float));
+    t->rope_sin = mem_alloc_aligned(64, n * sizeof(float));
+    double scale = c->rope.kind == ROPE_YARN ? c->rope.attention_factor : 1;
+    for (size_t i = 0; done && i < half; i++) {
+        double plain = (float)(1 / pow(c->rope.theta, (double)(2 * i) / c->head_width));
+        double frequency = (float)scaled_frequency(c, plain, i, factors);
+        for (size_t position = 0; position < (size_t)t->n_positions; position++) {
+            double angle = (double)position * frequency;
+            t->rope_cos[position * half + i] = (float)(cos(angle) * scale);
+            t->rope_sin[position * half + i] = (float)(sin(angle) * scale);
+        }
+    }
+    free(factors);
+    return done;
+}
+
 /* ---- the whole ---- */
 
-size_t transformer_bytes(const struct model *m) {
-    size_t n = 0;
-    for (int i = 0; i < m->n_tensors; i++) n += m->tensors[i].n_bytes;
-    return n;
+/* Of a matrix that stacks these tensors; one that is missing will be refused when it is bound. */
+static size_t stacked_bytes(const struct model *m, int i_layer, const char *const *names, int n) {
+    const struct tensor *tensors[3];
+    size_t n_rows = 0, n_in = 0;
+    char name[NAME_MAX_BYTES];
+    for (int i = 0; i < n; i++) {
+        snprintf(name, sizeof name, "%s", names[i]);
+        if (i_layer >= 0) layer_name(name, i_layer, names[i]);
+        tensors[i] = model_tensor(m, name);
+        if (!tensors[i] || tensors[i]->n_dims != 2) return 0;
+        n_rows += (size_t)transformer_padded((int)tensors[i]->shape[0]);
+        n_in = (size_t)tensors[i]->shape[1];
+    }
+    return n_rows * n_in * dtype_bytes(packed_type(tensors, n));
+}
+
+size_t transformer_bytes(const struct model *m, int n_positions) {
+    static const char *const qkv[] = {"self_attn.q_proj.weight", "self_attn.k_proj.weight",
+                                      "self_attn.v_proj.weight"};
+    static const char *const gate_up[] = {"mlp.gate_proj.weight", "mlp.up_proj.weight"};
+    static const char *const o = "self_attn.o_proj.weight", *const down = "mlp.down_proj.weight";
+    static const char *const embed = "model.embed_tokens.weight", *const lm = "lm_head.weight",
+                             *const score = "score.weight";
+    const struct model_config *c = &m->config;
+    size_t n = stacked_bytes(m, -1, &embed, 1);
+    if (c->head != MODEL_HEAD_LM)
+        n += stacked_bytes(m, -1, &score, 1);
+    else if (!c->tied_embeddings)
+        n += stacked_bytes(m, -1, &lm, 1);
+    for (int i = 0; i < c->n_layers; i++) {
+        n += stacked_bytes(m, i, qkv, 3) + stacked_bytes(m, i, &o, 1) + stacked_bytes(m, i, gate_up, 2) +
+             stacked_bytes(m, i, &down, 1);
+        n += (size_t)(2 * c->d_model + 2 * c->head_width) * sizeof(float);
+    }
+    return n + (size_t)n_positions * (size_t)c->head_width * sizeof(float);
 }
 
 bool transformer_init(struct transformer *t, const struct model *m, int n_positions, struct err *e) {
@@ -191,7 +313,7 @@ bool transformer_init(struct transformer *t, const struct model *m, int n_positi
     t->up_first = transformer_padded(c->d_ffn);
     t->layers = mem_zalloc((size_t)c->n_layers, sizeof *t->layers);
     struct binder b = {m, e};
-    bool done = bind_ends(&b, t) && init_rope(t, e);
+    bool done = bind_ends(&b, t) && init_rope(&b, t);
     for (int i = 0; done && i < c->n_layers; i++) done = bind_layer(&b, t, &t->layers[i], i);
     if (!done) {
         transformer_fini(t);

@@ -8,11 +8,13 @@
  *                                                (each block starts at a multiple of 16 rows)
  *
  * Matrices keep their type and are widened, with the same bits, at use; stacked ones of different types
- * become F32.
+ * become F32. Weights in blocks (Q8_0, Q4_K, ...) become F16: two bytes each, a relative rounding of at most
+ * 2^-11. A weight that is no finite number is refused by its tensor's name.
  *
  * RoPE: inverse frequencies in double, rounded to f32 as every implementation that trains does, angles and
- * their cosines and sines in double, stored as f32. default, linear (Chen et al. 2023) and llama3 (Llama
- * 3.1's piecewise scaling).
+ * their cosines and sines in double, stored as f32. default, linear (Chen et al. 2023), llama3 (Llama 3.1's
+ * piecewise scaling, or its factors as a tensor) and yarn (Peng et al. 2023; its attention factor multiplies
+ * cosines and sines, as in transformers).
  *
  * Ownership: everything is copied; the model's tensors may be dropped afterwards. Threads: read-only after
  * transformer_init.
@@ -52,8 +54,8 @@ struct transformer {
 MUST bool transformer_init(struct transformer *t, const struct model *m, int n_positions, struct err *e);
 void transformer_fini(struct transformer *t);
 
-/* What transformer_init will take. */
-size_t transformer_bytes(const struct model *m);
+/* What transformer_init will take, for the same positions. */
+size_t transformer_bytes(const struct model *m, int n_positions);
 
 void transformer_embed(const struct transformer *t, int token, float *out); /* [D] */
 

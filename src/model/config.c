@@ -49,17 +49,22 @@ static bool parse_sizes(const json_t *root, const char *where, struct model_conf
         !get_int(root, "num_key_value_heads", c->n_heads, 4096, &c->n_kv_heads, where, e) ||
         !get_int(root, "head_dim", MAX(c->d_model / c->n_heads, 1), 4096, &c->head_width, where, e))
         return false;
+    double eps;
+    if (!json_get_real(root, "rms_norm_eps", 1e-6, &eps, where, e)) return false;
+    c->norm_eps = (float)eps;
+    return config_check(c, where, e) &&
+           json_get_bool(root, "tie_word_embeddings", false, &c->tied_embeddings, where, e);
+}
+
+bool config_check(const struct model_config *c, const char *where, struct err *e) {
     if (c->n_heads % c->n_kv_heads)
         return err_set(e, ERR_INPUT, "%s: %d attention heads cannot share %d key-value heads", where,
                        c->n_heads, c->n_kv_heads);
     if (c->head_width % 2)
         return err_set(e, ERR_INPUT, "%s: a head width of %d cannot be rotated in pairs", where,
                        c->head_width);
-    double eps;
-    if (!json_get_real(root, "rms_norm_eps", 1e-6, &eps, where, e)) return false;
-    if (!(eps >= 0 && eps < 1)) return err_set(e, ERR_INPUT, "%s: rms_norm_eps is %g", where, eps);
-    c->norm_eps = (float)eps;
-    return json_get_bool(root, "tie_word_embeddings", false, &c->tied_embeddings, where, e);
+    return (c->norm_eps >= 0 && c->norm_eps < 1) ||
+           err_set(e, ERR_INPUT, "%s: rms_norm_eps is %g", where, (double)c->norm_eps);
 }
 
 static bool parse_head(const json_t *root, const char *where, struct model_config *c, struct err *e) {
@@ -97,9 +102,8 @@ static bool refuse_options(const json_t *root, const char *where, const struct m
     return true;
 }
 
-/* A window as long as the context changes nothing. */
-static bool refuse_window(const json_t *root, const char *where, const struct model_config *c,
-                          struct err *e) {
+/* Up to its window, attention with a sliding window is attention to everything: the context ends there. */
+static bool parse_window(const json_t *root, const char *where, struct model_config *c, struct err *e) {
     int64_t window;
     bool used;
     if (!json_get_int(root, "sliding_window", 0, 0, INT64_MAX, &window, where, e) ||
@@ -108,17 +112,24 @@ static bool refuse_window(const json_t *root, const char *where, const struct mo
     const json_t *types = json_object_get(root, "layer_types");
     for (size_t i = 0; i < json_array_size(types); i++) {
         const char *type = json_string_value(json_array_get(types, i));
-        if (!type || strcmp(type, "full_attention") != 0)
-            return err_set(e, ERR_INPUT, "%s: layer %zu has attention %.40s; full_attention is supported",
+        bool slides = type && strcmp(type, "sliding_attention") == 0;
+        if (!type || !(slides || strcmp(type, "full_attention") == 0))
+            return err_set(e, ERR_INPUT,
+                           "%s: layer %zu has attention %.40s; full_attention and sliding_attention are "
+                           "supported",
                            where, i, type ? type : "of no name");
+        if (slides && window == 0)
+            return err_set(e, ERR_INPUT, "%s: layer %zu has sliding_attention without a sliding_window",
+                           where, i);
+        used |= slides;
     }
-    if (used && window > 0 && window < c->n_context)
-        return err_set(
-            e, ERR_INPUT,
-            "%s: sliding-window attention (%lld of %d positions) is not supported; a version without it is "
-            "(Mistral v0.2 or later), or set max_position_embeddings to the window",
-            where, (long long)window, c->n_context);
+    if (used) config_limit_window(c, window);
     return true;
+}
+
+void config_limit_window(struct model_config *c, int64_t window) {
+    if (window <= 0 || window >= c->n_context) return;
+    c->n_context = c->n_window = (int)window;
 }
 
 static bool want_factor(const json_t *rope, const char *key, double min, double *out, const char *where,
@@ -126,6 +137,40 @@ static bool want_factor(const json_t *rope, const char *key, double min, double 
     if (!json_get_real(rope, key, NAN, out, where, e)) return false;
     if (!(*out >= min && *out <= 1e6))
         return err_set(e, ERR_INPUT, "%s: RoPE scaling needs \"%s\" from %g to 1e6", where, key, min);
+    return true;
+}
+
+/* Peng et al. 2023, as transformers computes it: factor, beta_fast, beta_slow, and how much attention is
+ * sharpened: attention_factor, else by mscale and mscale_all_dim, else 0.1 ln(factor) + 1. */
+static bool parse_yarn(const json_t *rope, const char *where, struct model_config *c, struct err *e) {
+    double mscale, mscale_all;
+    c->rope.kind = ROPE_YARN;
+    if (!want_factor(rope, "factor", 1, &c->rope.factor, where, e) ||
+        !json_get_real(rope, "beta_fast", 32, &c->rope.beta_fast, where, e) ||
+        !json_get_real(rope, "beta_slow", 1, &c->rope.beta_slow, where, e) ||
+        !json_get_real(rope, "mscale", 0, &mscale, where, e) ||
+        !json_get_real(rope, "mscale_all_dim", 0, &mscale_all, where, e) ||
+        !json_get_bool(rope, "truncate", true, &c->rope.is_truncated, where, e) ||
+        !get_int(rope, "original_max_position_embeddings", c->n_context, 1 << 27, &c->rope.n_context_original,
+                 where, e))
+        return false;
+    double sharper = 0.1 * log(c->rope.factor), usual = config_yarn_attention(c->rope.factor);
+    if (mscale > 0 && mscale_all > 0) usual = (mscale * sharper + 1) / (mscale_all * sharper + 1);
+    if (!json_get_real(rope, "attention_factor", usual, &c->rope.attention_factor, where, e)) return false;
+    return config_finish_yarn(c, where, e);
+}
+
+double config_yarn_attention(double factor) {
+    return 0.1 * log(factor) + 1;
+}
+
+bool config_finish_yarn(struct model_config *c, const char *where, struct err *e) {
+    if (!(c->rope.beta_slow > 0 && c->rope.beta_slow <= c->rope.beta_fast && c->rope.beta_fast <= 1e6))
+        return err_set(e, ERR_INPUT, "%s: yarn needs 0 < beta_slow <= beta_fast <= 1e6", where);
+    if (!(c->rope.attention_factor > 0 && c->rope.attention_factor <= 100))
+        return err_set(e, ERR_INPUT, "%s: yarn's attention factor is %g", where, c->rope.attention_factor);
+    double longest = c->rope.factor * c->rope.n_context_original;
+    c->n_context = (int)fmin(fmax(c->n_context, longest), 1 << 27);
     return true;
 }
 
@@ -147,8 +192,10 @@ static bool parse_rope_kind(const json_t *rope, const char *type, const char *wh
         return c->rope.low_freq_factor < c->rope.high_freq_factor ||
                err_set(e, ERR_INPUT, "%s: low_freq_factor must be below high_freq_factor", where);
     }
-    return err_set(e, ERR_INPUT, "%s: RoPE scaling %.40s is not supported; default, linear and llama3 are",
-                   where, type);
+    if (strcmp(type, "yarn") == 0) return parse_yarn(rope, where, c, e);
+    return err_set(e, ERR_INPUT,
+                   "%s: RoPE scaling %.40s is not supported; default, linear, llama3 and yarn are", where,
+                   type);
 }
 
 static bool parse_rope(const json_t *root, const char *where, struct model_config *c, struct err *e) {
@@ -169,8 +216,13 @@ static bool parse_rope(const json_t *root, const char *where, struct model_confi
     } else if (rope && !json_is_null(rope)) {
         return err_set(e, ERR_INPUT, "%s: RoPE scaling must be an object", where);
     }
-    return (c->rope.theta >= 1 && c->rope.theta <= 1e12) ||
-           err_set(e, ERR_INPUT, "%s: rope_theta is %g", where, c->rope.theta);
+    return config_check_theta(c, where, e);
+}
+
+bool config_check_theta(const struct model_config *c, const char *where, struct err *e) {
+    bool sane =
+        c->rope.theta >= 1 && c->rope.theta <= 1e12 && (c->rope.kind != ROPE_YARN || c->rope.theta > 1);
+    return sane || err_set(e, ERR_INPUT, "%s: rope_theta is %g", where, c->rope.theta);
 }
 
 bool config_parse(const json_t *root, const char *where, struct model_config *out, struct err *e) {
@@ -178,7 +230,7 @@ bool config_parse(const json_t *root, const char *where, struct model_config *ou
     if (!json_is_object(root)) return err_set(e, ERR_INPUT, "%s: not an object", where);
     return parse_family(root, where, out, e) && parse_sizes(root, where, out, e) &&
            parse_head(root, where, out, e) && refuse_options(root, where, out, e) &&
-           refuse_window(root, where, out, e) && parse_rope(root, where, out, e);
+           parse_rope(root, where, out, e) && parse_window(root, where, out, e);
 }
 
 bool config_parse_ends(const json_t *root, const char *where, int n_vocab, struct config_ends *out,
@@ -206,6 +258,11 @@ bool config_parse_sampling(const json_t *root, const char *where, struct model_s
         !json_get_real(root, "min_p", 0, &min_p, where, e) ||
         !json_get_int(root, "top_k", 0, INT64_MIN, INT64_MAX, &top_k, where, e))
         return false;
+    return config_make_sampling(temperature, top_p, min_p, top_k, where, out, e);
+}
+
+bool config_make_sampling(double temperature, double top_p, double min_p, int64_t top_k, const char *where,
+                          struct model_sampling *out, struct err *e) {
     if (!(temperature >= 0 && temperature <= 100) || !(top_p > 0 && top_p <= 1) ||
         !(min_p >= 0 && min_p <= 1))
         return err_set(e, ERR_INPUT, "%s: temperature %g, top_p %g or min_p %g makes no sense", where,

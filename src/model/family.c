@@ -16,7 +16,7 @@ static const struct family families[] = {
     {"Qwen3ForCausalLM", "qwen3", MODEL_HEAD_LM, false, true},
 };
 
-enum need { ALWAYS, QKV_BIAS, QK_NORM, UNTIED, CLASS, CLASS_MAYBE };
+enum need { ALWAYS, QKV_BIAS, QK_NORM, UNTIED, CLASS, CLASS_MAYBE, FACTORS };
 
 struct row {
     const char *name; /* in a layer: after "model.layers.N." */
@@ -40,6 +40,7 @@ static const struct row other_rows[] = {
     {"lm_head.weight", "VD", UNTIED},
     {"score.weight", "CD", CLASS},
     {"score.bias", "C", CLASS_MAYBE},
+    {"rope_freqs.weight", "P", FACTORS},
 };
 
 const struct family *family_find(const char *architecture) {
@@ -71,6 +72,8 @@ static bool is_needed(const struct model_config *c, enum need need) {
     case CLASS:
     case CLASS_MAYBE:
         return c->head == MODEL_HEAD_CLASS;
+    case FACTORS:
+        return c->rope.kind == ROPE_FACTORS;
     }
     return false;
 }
@@ -87,6 +90,8 @@ static int64_t length_of(const struct model_config *c, char letter) {
         return c->head_width;
     case 'F':
         return c->d_ffn;
+    case 'P':
+        return c->head_width / 2;
     case 'V':
         return c->n_vocab;
     }
@@ -152,7 +157,7 @@ bool family_check_tensors(const struct model *m, struct err *e) {
         if (is_wanted(&m->config, name) || family_ignores(&m->config, name)) continue;
         return err_set(
             e, ERR_INPUT,
-            "%s: tensor %.200s is not part of a %s model of %d layers; is config.json of this model?",
+            "%s: tensor %.200s is not part of a %s model of %d layers; is its configuration that of another?",
             m->path, name, m->config.family, m->config.n_layers);
     }
     return true;

@@ -4,8 +4,8 @@
  * which tensors a family has and their shapes. A new family that differs by these flags is one row; one that
  * computes differently needs the engine, too.
  *
- * Shape letters: D model width, Q heads x head width, K key-value heads x head width, W head width, F
- * feed-forward width, V vocabulary, C head outputs.
+ * Shape letters: D model width, Q heads x head width, K key-value heads x head width, W head width, P pairs
+ * of a head, F feed-forward width, V vocabulary, C head outputs.
  */
 #ifndef BROOD_FAMILY_H
 #define BROOD_FAMILY_H

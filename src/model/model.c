@@ -9,6 +9,7 @@
 #include "base/rng.h"
 #include "model/config.h"
 #include "model/family.h"
+#include "model/gguf_model.h"
 #include "model/safetensors.h"
 #include "model/tokenizer_config.h"
 #include "model/weights.h"
@@ -17,19 +18,17 @@ enum { SAMPLE_BYTES = 4096, N_SAMPLES = 4 };
 
 struct opening { /* what model_open gathers on the way */
     struct model *m;
+    const char *chat_name; /* or NULL: what the template says */
+    char *chat_template;   /* or NULL */
+    uint64_t hash;         /* of all but the tensors and the chat format */
+    /* a Hugging Face folder's */
     json_t *config, *generation;
     char *config_path, *generation_path;
     struct tokenizer_config tokenizer_config;
+    /* a GGUF file's */
+    struct gguf_model gguf;
+    struct vocab_source vocab;
 };
-
-static bool check_path(const char *path, struct err *e) {
-    if (file_is_dir(path)) return true;
-    if (str_ends(str_from(path), STR(".gguf")))
-        return err_set(e, ERR_INPUT, "%s: GGUF files are not supported; a Hugging Face folder is", path);
-    return err_set(e, ERR_INPUT, "%s: %s", path,
-                   file_exists(path) ? "not a model; give the folder that holds config.json"
-                                     : "no such model folder");
-}
 
 static bool read_configs(struct opening *o, struct err *e) {
     o->config_path = file_join(o->m->path, "config.json");
@@ -41,19 +40,32 @@ static bool read_configs(struct opening *o, struct err *e) {
     return o->generation != NULL;
 }
 
-static bool read_tokenizer(struct opening *o, const char *chat_name, struct err *e) {
+static bool check_tokenizer(const struct model *m, struct err *e) {
+    if (tokenizer_count(m->tokenizer) <= m->config.n_vocab) return true;
+    return err_set(e, ERR_INPUT,
+                   "%s: the tokenizer has %d ids but the model only %d embeddings; are they of one model?",
+                   m->path, tokenizer_count(m->tokenizer), m->config.n_vocab);
+}
+
+static bool open_chat(struct opening *o, struct err *e) {
+    struct model *m = o->m;
+    m->chat = o->chat_name ? chat_open_named(o->chat_name, m->tokenizer, m->path, e)
+                           : chat_open(o->chat_template, m->tokenizer, m->path, e);
+    return m->chat != NULL;
+}
+
+static bool read_tokenizer(struct opening *o, struct err *e) {
     struct model *m = o->m;
     m->tokenizer = tokenizer_open(m->path, e);
-    if (!m->tokenizer) return false;
-    if (tokenizer_count(m->tokenizer) > m->config.n_vocab)
-        return err_set(
-            e, ERR_INPUT,
-            "%s: the tokenizer has %d ids but the model only %d embeddings; are they of one model?", m->path,
-            tokenizer_count(m->tokenizer), m->config.n_vocab);
-    if (!tokenizer_config_read(m->path, &o->tokenizer_config, e)) return false;
-    m->chat = chat_name ? chat_open_named(chat_name, m->tokenizer, m->path, e)
-                        : chat_open(o->tokenizer_config.chat_template, m->tokenizer, m->path, e);
-    return m->chat != NULL;
+    if (!m->tokenizer || !check_tokenizer(m, e) || !tokenizer_config_read(m->path, &o->tokenizer_config, e))
+        return false;
+    o->chat_template = o->tokenizer_config.chat_template;
+    return open_chat(o, e);
+}
+
+static void put_ends(struct model *m, const int *ids, int n) {
+    m->end_tokens = mem_dup(ids, (size_t)n * sizeof *ids);
+    m->n_end_tokens = n;
 }
 
 /* End tokens: of generation_config.json, else of config.json, else the tokenizer's eos_token. */
@@ -66,16 +78,17 @@ static bool read_ends(struct opening *o, struct err *e) {
         return false;
     if (ends.n == 0 && tokenizer_eos_token(m->tokenizer) >= 0)
         ends.ids[ends.n++] = tokenizer_eos_token(m->tokenizer);
-    m->end_tokens = mem_dup(ends.ids, (size_t)ends.n * sizeof *ends.ids);
-    m->n_end_tokens = ends.n;
+    put_ends(m, ends.ids, ends.n);
     m->sampling = (struct model_sampling){.temperature = 1, .top_p = 1};
     return !o->generation || config_parse_sampling(o->generation, o->generation_path, &m->sampling, e);
 }
 
-static bool read_weights(struct model *m, struct err *e) {
-    struct weights *w = mem_zalloc(1, sizeof *w);
-    m->mappings = w;
-    if (!safetensors_open(m->path, w, e)) return false;
+static struct weights *new_weights(struct model *m) {
+    return m->mappings = mem_zalloc(1, sizeof(struct weights));
+}
+
+static bool put_weights(struct model *m, struct err *e) {
+    const struct weights *w = m->mappings;
     m->tensors = w->tensors;
     m->n_tensors = (int)w->n_tensors;
     return family_check_tensors(m, e);
@@ -93,35 +106,81 @@ static uint64_t hash_tensor(uint64_t h, const struct tensor *t) {
     return h;
 }
 
-static uint64_t hash_content(const struct opening *o) {
-    const struct model *m = o->m;
+static void hash_folder(struct opening *o) {
     const json_t *configs[] = {o->config, o->generation};
-    uint64_t h = tokenizer_hash(m->tokenizer);
+    o->hash = tokenizer_hash(o->m->tokenizer);
     for (size_t i = 0; i < ARRAY_LEN(configs); i++) {
         char *line = configs[i] ? json_dumps(configs[i], JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-        if (line) h = rng_hash(h, line, strlen(line));
+        if (line) o->hash = rng_hash(o->hash, line, strlen(line));
         free(line);
     }
-    const char *chat = o->tokenizer_config.chat_template;
-    if (chat) h = rng_hash(h, chat, strlen(chat));
-    h = rng_hash(h, chat_name(m->chat), strlen(chat_name(m->chat)));
+    if (o->chat_template) o->hash = rng_hash(o->hash, o->chat_template, strlen(o->chat_template));
+}
+
+static uint64_t hash_content(const struct opening *o) {
+    const struct model *m = o->m;
+    uint64_t h = rng_hash(o->hash, chat_name(m->chat), strlen(chat_name(m->chat)));
     const int begins[] = {tokenizer_bos(m->tokenizer), tokenizer_bos_token(m->tokenizer)};
     h = rng_hash(h, begins, sizeof begins);
     for (int i = 0; i < m->n_tensors; i++) h = hash_tensor(h, &m->tensors[i]);
     return h;
 }
 
+/* ---- opening ---- */
+
+static bool open_folder(struct opening *o, struct err *e) {
+    if (!read_configs(o, e) || !read_tokenizer(o, e) || !read_ends(o, e) ||
+        !safetensors_open(o->m->path, new_weights(o->m), e))
+        return false;
+    hash_folder(o);
+    return true;
+}
+
+/* The header has the configuration, the vocabulary and the template. */
+static bool open_gguf(struct opening *o, struct err *e) {
+    struct model *m = o->m;
+    if (!gguf_model_open(m->path, &o->gguf, e)) return false;
+    const struct gguf_part *first = &o->gguf.parts[0];
+    if (!gguf_read_config(&o->gguf, &m->config, e) || !gguf_read_vocab(&first->g, &o->vocab, e) ||
+        !gguf_read_sampling(&first->g, &m->sampling, e))
+        return false;
+    m->tokenizer = vocab_tokenizer(&o->vocab, first->path, e);
+    if (!m->tokenizer || !check_tokenizer(m, e)) return false;
+    if (o->vocab.chat_template.len) o->chat_template = str_dup(o->vocab.chat_template);
+    put_ends(m, o->vocab.ends, o->vocab.n_ends);
+    o->hash = rng_hash(0, first->map.ptr, first->g.n_header_bytes);
+    return open_chat(o, e) && gguf_take_weights(&o->gguf, &m->config, new_weights(m), e);
+}
+
+bool model_is_path(const char *path) {
+    return file_is_dir(path) || (str_ends(str_from(path), STR(".gguf")) && file_exists(path));
+}
+
+static bool open_any(struct opening *o, struct err *e) {
+    const char *path = o->m->path;
+    bool is_dir = file_is_dir(path);
+    if (!model_is_path(path))
+        return err_set(e, ERR_INPUT, "%s: %s", path,
+                       file_exists(path)
+                           ? "not a model; give the folder that holds config.json, or a GGUF file"
+                           : "no such model folder or GGUF file");
+    if (!(is_dir && !gguf_is_folder(path) ? open_folder(o, e) : open_gguf(o, e))) return false;
+    return put_weights(o->m, e) && prm_profile_detect(o->m, &o->m->prm, e);
+}
+
 struct model *model_open_chat(const char *path, const char *chat_name_or_null, struct err *e) {
-    struct opening o = {.m = mem_zalloc(1, sizeof *o.m)};
+    struct opening o = {.m = mem_zalloc(1, sizeof *o.m), .chat_name = chat_name_or_null};
     o.m->path = mem_strdup(path);
-    bool done = check_path(path, e) && read_configs(&o, e) && read_tokenizer(&o, chat_name_or_null, e) &&
-                read_ends(&o, e) && read_weights(o.m, e) && prm_profile_detect(o.m, &o.m->prm, e);
+    bool done = open_any(&o, e);
     if (done) o.m->content_hash = hash_content(&o);
+    if (o.chat_template != o.tokenizer_config.chat_template) free(o.chat_template);
     json_decref(o.config);
     json_decref(o.generation);
     free(o.config_path);
     free(o.generation_path);
     tokenizer_config_fini(&o.tokenizer_config);
+    vocab_source_fini(&o.vocab);
+    gguf_model_fini(&o.gguf);
     if (done) return o.m;
     model_close(o.m);
     return NULL;
@@ -169,11 +228,30 @@ const struct tensor *model_want_tensor(const struct model *m, const char *name, 
     struct buf found = {0}, wanted = {0};
     print_shape(&found, t->n_dims, t->shape);
     print_shape(&wanted, n_dims, shape);
-    err_set(e, ERR_INPUT, "%s: tensor %s is [%s], but config.json makes it [%s]", m->path, name,
+    err_set(e, ERR_INPUT, "%s: tensor %s is [%s], but the configuration makes it [%s]", m->path, name,
             buf_cstr(&found), buf_cstr(&wanted));
     buf_free(&found);
     buf_free(&wanted);
     return NULL;
+}
+
+size_t tensor_row_bytes(const struct tensor *t) {
+    if (t->n_dims == 1) return dtype_bytes(t->dtype);
+    int64_t n = 1;
+    for (int i = 1; i < t->n_dims; i++) n *= t->shape[i];
+    return (size_t)(n / dtype_block(t->dtype)) * dtype_block_bytes(t->dtype);
+}
+
+const void *tensor_row(const struct tensor *t, int64_t i) {
+    if (t->paired) {
+        int64_t w = t->paired, in_head = i % w, half = w / 2;
+        i += (in_head < half ? 2 * in_head : 2 * (in_head - half) + 1) - in_head;
+    }
+    return (const char *)t->data + (size_t)i * tensor_row_bytes(t);
+}
+
+int64_t tensor_elements(const struct tensor *t) {
+    return (int64_t)(t->n_bytes / dtype_block_bytes(t->dtype)) * dtype_block(t->dtype);
 }
 
 bool model_is_end(const struct model *m, int token) {
@@ -189,7 +267,7 @@ int64_t model_parameters(const struct model *m) {
     int64_t n = 0;
     for (int i = 0; i < m->n_tensors; i++) {
         const struct tensor *t = &m->tensors[i];
-        if (!family_ignores(&m->config, t->name)) n += (int64_t)(t->n_bytes / dtype_bytes(t->dtype));
+        if (!family_ignores(&m->config, t->name)) n += tensor_elements(t);
     }
     return n;
 }

@@ -1,11 +1,13 @@
 /* model.h - a model as it lies on disk: configuration, tensors, tokenizer, chat format, step-reading profile.
  *
  * model_open reads a Hugging Face folder (config.json, generation_config.json, tokenizer.json,
- * tokenizer_config.json, *.safetensors). Tensors stay mapped from the file; the engine repacks what it needs
- * and the mapping may then be dropped by model_drop_tensors. Anything that is not understood is refused by
- * name, with what would work: a model that loads is computed right.
+ * tokenizer_config.json, *.safetensors) or a GGUF file, which brings all of that itself: the file, the first
+ * of a split set, or a folder with one of these. Tensors stay mapped from the file; the engine repacks what
+ * it needs and the mapping may then be dropped by model_drop_tensors. Anything that is not understood is
+ * refused by name, with what would work: a model that loads is computed right.
  *
- * A family is one row in a table (family.c); a file format is one file that fills the same structs.
+ * A family is one row in a table (family.c); a file format is one file that fills the same structs. Tensors
+ * have their Hugging Face names whatever file they came from.
  *
  * Ownership: a model owns everything reachable from it. Threads: read-only after model_open.
  */
@@ -23,12 +25,19 @@ enum model_head {
     MODEL_HEAD_CLASS, /* score.weight (+ bias): n_classes outputs, a classification head */
 };
 
-enum rope_kind { ROPE_DEFAULT, ROPE_LINEAR, ROPE_LLAMA3, ROPE_YARN };
+enum rope_kind {
+    ROPE_DEFAULT,
+    ROPE_LINEAR,
+    ROPE_LLAMA3,
+    ROPE_YARN,
+    ROPE_FACTORS, /* each frequency is divided by its number in tensor rope_freqs.weight: llama3, in GGUF */
+};
 
 struct model_config {
     const char *family; /* "llama", ... : a static name from the table */
     int n_layers, d_model, n_heads, n_kv_heads, head_width, d_ffn, n_vocab;
-    int n_context; /* max_position_embeddings */
+    int n_context; /* max_position_embeddings, or the attention window where that is shorter */
+    int n_window;  /* the window that ended the context; 0: none did */
     float norm_eps;
     bool tied_embeddings;
     bool qkv_bias;
@@ -36,6 +45,7 @@ struct model_config {
     struct {
         enum rope_kind kind;
         double theta, factor, low_freq_factor, high_freq_factor, attention_factor, beta_fast, beta_slow;
+        bool is_truncated; /* yarn: the bounds of its ramp are whole numbers */
         int n_context_original;
     } rope;
     enum model_head head;
@@ -46,9 +56,11 @@ struct tensor {
     const char *name;
     enum dtype dtype;
     int n_dims;
-    int64_t shape[4];
+    int64_t shape[4]; /* row-major; blocks run along rows */
     const void *data; /* mapped, unaligned */
     size_t n_bytes;
+    int paired; /* 0, or the head width W where a file keeps the rows of each head in pairs (llama in GGUF):
+                   its row 2i + j of a head is row i + j W/2. tensor_row undoes it */
 };
 
 struct model_sampling { /* generation_config.json's recommendation */
@@ -73,6 +85,9 @@ struct model {
     void *mappings;
 };
 
+/* Whether model_open is what a path wants: a folder, or a file named *.gguf that is there. */
+bool model_is_path(const char *path);
+
 MUST struct model *model_open(const char *path, struct err *e);
 /* The same with a chat format of this name (chat_names), whatever the model's template says; NULL: as
  * model_open. */
@@ -86,6 +101,11 @@ const struct tensor *model_tensor(const struct model *m, const char *name); /* N
  */
 MUST const struct tensor *model_want_tensor(const struct model *m, const char *name, int n_dims,
                                             const int64_t *shape, struct err *e);
+
+/* The bytes of row i (of a tensor of one dimension: of element i), in Hugging Face's order. */
+const void *tensor_row(const struct tensor *t, int64_t i);
+size_t tensor_row_bytes(const struct tensor *t);
+int64_t tensor_elements(const struct tensor *t);
 
 bool model_is_end(const struct model *m, int token);
 int64_t model_parameters(const struct model *m); /* all, tied ones once */

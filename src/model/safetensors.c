@@ -129,10 +129,7 @@ done:
 
 bool safetensors_parse(const unsigned char *bytes, size_t n_bytes, const char *where, struct weights *out,
                        struct err *e) {
-    static const char lfs[] = "version https://git-lfs";
-    if (n_bytes >= sizeof lfs - 1 && memcmp(bytes, lfs, sizeof lfs - 1) == 0)
-        return err_set(e, ERR_INPUT,
-                       "%s is a Git-LFS pointer, not the weights: run 'git lfs pull' in its folder", where);
+    if (!file_check_pointer((struct str){(const char *)bytes, n_bytes}, where, e)) return false;
     if (n_bytes < 8) return err_set(e, ERR_INPUT, "%s: %zu bytes are no safetensors file", where, n_bytes);
     uint64_t n_header = 0;
     for (int i = 0; i < 8; i++) n_header |= (uint64_t)bytes[i] << (8 * i);

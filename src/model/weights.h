@@ -21,7 +21,7 @@ struct weights {
 
 enum { WEIGHTS_TENSORS_MAX = 1 << 20, WEIGHTS_NAME_MAX = 512 };
 
-/* Elements of a shape: false if negative or over what fits a size_t in bytes. */
+/* Bytes of a shape whose elements are not in blocks: false if negative or over what fits a size_t. */
 bool weights_count(const int64_t *shape, int n_dims, enum dtype t, size_t *n_bytes);
 
 void weights_add(struct weights *w, const struct tensor *t);  /* the name is copied */

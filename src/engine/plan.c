@@ -1,0 +1,47 @@
+#include "engine/plan.h"
+
+#include "base/memory.h"
+#include "base/pool.h"
+#include "engine/heads.h"
+#include "engine/kv.h"
+
+enum { ROWS_DEFAULT = 256, ROWS_MAX = 4096, CONTEXTS_DEFAULT = 128 };
+#define KV_BYTES_MIN ((size_t)64 << 20)
+#define KV_BYTES_MAX ((size_t)2 << 30)
+
+static size_t default_cache(const struct engine_plan *p, const struct model_config *c) {
+    size_t context = (size_t)kv_path_pages(c->n_context) * p->page_bytes, rest = p->weights + p->work;
+    size_t most = MIN(KV_BYTES_MAX, memory_total() / 2);
+    size_t least = MIN(KV_BYTES_MIN, most);
+    size_t wanted = MAX(MIN(CONTEXTS_DEFAULT * context, most), least);
+    size_t left = p->available - MIN(p->available, rest);
+    return MAX(MIN(wanted, left), MIN(wanted, MAX(least, context)));
+}
+
+struct engine_plan engine_plan_make(const struct model *m, const struct engine_options *o) {
+    const struct model_config *c = &m->config;
+    struct engine_plan p = {.available = memory_available()};
+    p.n_threads = o->n_threads > 0 ? o->n_threads : pool_cores();
+    p.n_rows_max = o->n_rows_max > 0 ? MIN(o->n_rows_max, ROWS_MAX) : ROWS_DEFAULT;
+    p.page_bytes =
+        (size_t)c->n_layers * (size_t)c->n_kv_heads * kv_head_floats(c->head_width) * sizeof(float);
+    int n_path_pages = kv_path_pages(c->n_context);
+    p.weights = transformer_bytes(m, c->n_context);
+    p.work = forward_bytes(c, p.n_rows_max, p.n_threads, n_path_pages) +
+             heads_bytes(c, p.n_rows_max, p.n_threads) +
+             (size_t)p.n_rows_max * (size_t)n_path_pages * sizeof(void *);
+    p.cache = o->kv_bytes ? o->kv_bytes : default_cache(&p, c);
+    p.n_pages = (int)MIN(MAX(p.cache / p.page_bytes, 1), INT32_MAX / KV_PAGE / 2);
+    p.n_positions = (int)MIN((size_t)c->n_context, (size_t)p.n_pages * KV_PAGE);
+    return p;
+}
+
+bool engine_plan_check(const struct engine_plan *p, const struct model *m, struct err *e) {
+    size_t wanted = engine_plan_bytes(p);
+    if (wanted <= p->available) return true;
+    return err_set(
+        e, ERR_INPUT,
+        "%s: %zu MiB of weights, %zu MiB to work in and %zu MiB of key-value cache do not fit the %zu "
+        "MiB of memory that are free: free some, or take a smaller model",
+        m->path, p->weights >> 20, p->work >> 20, p->cache >> 20, p->available >> 20);
+}
