@@ -24,8 +24,8 @@ struct file_map {
 MUST bool file_map(const char *path, struct file_map *out, struct err *e);
 void file_unmap(struct file_map *m);
 
-/* False, with what to do, if the content is not the file but a Git LFS pointer to it: what a clone without LFS
- * leaves. */
+/* False, with what to do, if the content is not the file but a Git LFS pointer to it: what a clone without
+ * LFS leaves. */
 MUST bool file_check_pointer(struct str content, const char *path, struct err *e);
 
 bool file_exists(const char *path);

@@ -19,8 +19,11 @@ static ptrdiff_t split_of(const char *path, int *no, int *count) {
         bool digit = form[i] == '0' || form[i] == '1';
         if (digit ? tail[i] < '0' || tail[i] > '9' : tail[i] != form[i]) return -1;
     }
-    *no = atoi(tail + 1);
-    *count = atoi(tail + 10);
+    *no = *count = 0;
+    for (int i = 0; i < 5; i++) {
+        *no = 10 * *no + (tail[1 + i] - '0');
+        *count = 10 * *count + (tail[10 + i] - '0');
+    }
     return (ptrdiff_t)(n - n_form) + 1;
 }
 
