@@ -326,7 +326,7 @@ static bool search(struct solving *v, const struct coordinator_problem *p, struc
     bool ok = coordinator_add(c, p, e);
     for (int n_active = 1; ok && n_active > 0 && !v->brood->cancelled;)
         ok = coordinator_step(c, &n_active, e);
-    if (ok && v->brood->cancelled && !v->answer) ok = coordinator_stop(c, e);
+    if (ok && v->brood->cancelled && !v->answer) ok = coordinator_stop(c, RUN_STOPPED, e);
     coordinator_free(c);
     return ok;
 }

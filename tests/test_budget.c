@@ -10,6 +10,7 @@
 #include "base/rng.h"
 #include "brood.h"
 #include "run/budget.h"
+#include "run/shares.h"
 #include "run_toy.h"
 
 /* ---- the ledger ---- */
@@ -174,14 +175,14 @@ static bool add_root_cost(void *ctx, const struct store_problem *p) {
     return true;
 }
 
-enum { BUDGET_PROBLEMS = 6 };
+enum { BUDGET_PROBLEMS = 6, PROBLEMS_MAX = 40 };
 
 /* What a run has spent on each problem, by its records. */
-static void spent_of(struct run *r, struct spending out[BUDGET_PROBLEMS]) {
+static void spent_of(struct run *r, struct spending *out, int n) {
     struct err e;
-    struct spent s[BUDGET_PROBLEMS] = {0};
+    struct spent s[PROBLEMS_MAX] = {0};
     assert_true(store_each_problem(run_store(r), add_root_cost, s, &e));
-    for (int i = 0; i < BUDGET_PROBLEMS; i++) {
+    for (int i = 0; i < n; i++) {
         assert_true(store_each_node(run_store(r), i, add_node_cost, &s[i], &e));
         assert_true(store_each_score(run_store(r), i, add_score_cost, &s[i], &e));
         out[i] = spending_of(&toy_prices, &s[i].policy, &s[i].reward);
@@ -236,7 +237,7 @@ static void test_budgets_hold_and_replay(void **state) {
         do assert_true(run_step(r, &p, &e));
         while (!p.finished);
         struct spending s[BUDGET_PROBLEMS];
-        spent_of(r, s);
+        spent_of(r, s, BUDGET_PROBLEMS);
         for (int j = 0; j < BUDGET_PROBLEMS; j++) {
             if (s[j].of[u] > limit)
                 fail_msg("%s: %g of %g %s", all[i % n_all], s[j].of[u], limit, budget_unit_name(u));
@@ -252,12 +253,146 @@ static void test_budgets_hold_and_replay(void **state) {
     free(task);
 }
 
+/* ---- the budget of a run ---- */
+
+/* Problems end in any order within the window and cost whatever they like below their limits. */
+static void test_shares_hold_in_any_order(void **state) {
+    UNUSED(state);
+    for (uint64_t seed = 0; seed < 300; seed++) {
+        const int n = 1 + (int)rng_below(seed, 1, 120);
+        const struct budget all = {.tokens = 1 + (double)rng_below(seed, 2, 5000), .usd = 1e-9};
+        const struct budget each = {.tokens = seed % 3 ? 40 : 0};
+        double limits[2][120], sum[2] = {0};
+        for (int order = 0; order < 2; order++) {
+            struct shares s;
+            shares_init(&s, &all, &each, n);
+            bool under_way[120] = {0};
+            int n_begun = 0, n_ended = 0;
+            while (n_ended < n) {
+                struct budget b;
+                if (n_begun < n && shares_take(&s, n_begun, &b)) {
+                    limits[order][n_begun] = b.tokens;
+                    under_way[n_begun++] = true;
+                    assert_true(n_begun - n_ended <= s.n_window + 1 || order == 1);
+                    continue;
+                }
+                int i = order ? n_begun - 1 : 0; /* the newest or the oldest ends */
+                while (!under_way[i]) i += order ? -1 : 1;
+                under_way[i] = false;
+                n_ended++;
+                const double cost = floor(rng_unit(seed + 99, (uint64_t)i) * (limits[order][i] + 0.99));
+                assert_true(cost <= limits[order][i] && (each.tokens <= 0 || cost <= 40));
+                sum[order] += cost;
+                shares_end(&s, i, &(struct spending){{[BUDGET_TOKENS] = cost}});
+            }
+            assert_true(sum[order] <= all.tokens);
+            shares_fini(&s);
+        }
+        assert_memory_equal(limits[0], limits[1], (size_t)n * sizeof(double));
+    }
+}
+
+/* What early problems leave is spent by later ones: near all of the budget is used where each would use more.
+ */
+static void test_shares_pass_on_what_is_left(void **state) {
+    UNUSED(state);
+    struct shares s;
+    const struct budget all = {.tokens = 10000}, none = {0};
+    double sum = 0;
+    shares_init(&s, &all, &none, 400);
+    for (int i = 0; i < 400; i++) {
+        struct budget b;
+        assert_true(shares_take(&s, i, &b));
+        const double cost = i < 200 ? 5 : b.tokens; /* easy ones, then hard ones */
+        sum += cost;
+        shares_end(&s, i, &(struct spending){{[BUDGET_TOKENS] = cost}});
+    }
+    assert_true(sum > 9900 && sum <= 10000);
+    shares_fini(&s);
+}
+
+static void test_run_budgets_hold_replay_and_resume(void **state) {
+    UNUSED(state);
+    char *task = write_task(40), *store = path_of("shared.brood");
+    static const char *const some[] = {"sample:n=8", "beam:n=4,width=2", "mcts:n=6,width=3",
+                                       "sample:n=12,stop=beta,window=1,threshold=0.8"};
+    static const double limits[BUDGET_UNITS] = {150, 400, 1200, 4000e6};
+    int n_kills_all = 0;
+    for (int i = 0; i < 2 * BUDGET_UNITS; i++) {
+        const enum budget_unit u = (enum budget_unit)(i % BUDGET_UNITS);
+        struct run_options o = options_for(task, ":memory:", some[i % (int)ARRAY_LEN(some)]);
+        struct run_progress p;
+        struct err e = {0};
+        o.prices = toy_prices;
+        if (i >= BUDGET_UNITS) o.budget.tokens = 29;
+        set_limit(&o.run_budget, u, limits[u]);
+        char *whole = run_whole(&o, &p);
+        if (i < BUDGET_UNITS) assert_true(p.n_cut_short > 0);
+        o.policy = "toy:depth=4,seed=3,shuffle=1";
+        char *scrambled = run_whole(&o, &p);
+        assert_string_equal(records_of(whole), records_of(scrambled));
+        o.policy = "toy:depth=4,seed=3";
+        unlink(store);
+        o.store = store;
+        int n_kills = 0;
+        while (!run_until_killed(&o, 1 + (unsigned)rng_below(5, (uint64_t)n_kills, 5)))
+            assert_true(++n_kills < 400);
+        n_kills_all += n_kills;
+        char *resumed = run_whole(&o, &p);
+        assert_string_equal(whole, resumed);
+        struct run *r = run_open(&o, &e);
+        struct spending sum = {0}, s[40];
+        spent_of(r, s, 40);
+        for (int j = 0; j < 40; j++) spending_add(&sum, &s[j]);
+        assert_true(sum.of[u] <= limits[u]);
+        if (i < BUDGET_UNITS) assert_true(sum.of[u] > 0.5 * limits[u]);
+        assert_true(run_close(r, &e));
+        free(whole);
+        free(scrambled);
+        free(resumed);
+    }
+    if (n_kills_all <= 20) fail_msg("%d kills", n_kills_all);
+    free(task);
+    free(store);
+}
+
+/* Time that is over before the run begins: nothing is begun, and what was done stays done. */
+static void test_run_seconds_end_a_run(void **state) {
+    UNUSED(state);
+    char *task = write_task(20), *store = path_of("seconds.brood");
+    struct run_options o = options_for(task, store, "sample:n=4");
+    struct run_progress p;
+    struct err e = {0};
+    unlink(store);
+    o.run_budget.seconds = 1e-9;
+    for (int session = 0; session < 2; session++) {
+        struct run *r = run_open(&o, &e);
+        if (!r) fail_msg("%s", e.msg);
+        assert_true(run_step(r, &p, &e));
+        assert_true(p.finished && p.out_of_time && p.n_done == 0);
+        assert_true(run_close(r, &e));
+    }
+    o.run_budget.seconds = 2e-9;
+    assert_null(run_open(&o, &e));
+    assert_non_null(strstr(e.msg, "another run_budget"));
+    unlink(store);
+    o.run_budget.seconds = 1e6;
+    free(run_whole(&o, &p));
+    assert_true(!p.out_of_time && p.n_done == 20);
+    free(task);
+    free(store);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ledger_grants_do_not_depend_on_order),
         cmocka_unit_test(test_ledger_counts_in_every_unit),
         cmocka_unit_test(test_prices_are_read_and_checked),
         cmocka_unit_test(test_budgets_hold_and_replay),
+        cmocka_unit_test(test_shares_hold_in_any_order),
+        cmocka_unit_test(test_shares_pass_on_what_is_left),
+        cmocka_unit_test(test_run_budgets_hold_replay_and_resume),
+        cmocka_unit_test(test_run_seconds_end_a_run),
     };
     return cmocka_run_group_tests_name("budget", tests, setup, teardown);
 }

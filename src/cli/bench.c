@@ -17,7 +17,7 @@
 
 struct bench_values {
     struct search_values search;
-    const char *run;
+    const char *run, *run_budget;
     uint64_t limit;
     bool lenient, json, signature;
 };
@@ -113,6 +113,12 @@ static bool carry_on(struct run *r, struct err *e) {
     if (ok && p.n_failed > 0)
         fprintf(stderr, "brood: %d piece%s of work failed; the first: %s\n", p.n_failed,
                 p.n_failed == 1 ? "" : "s", run_failure(r) ? run_failure(r) : "no reason given");
+    if (ok && p.n_cut_short > 0)
+        fprintf(stderr, "brood: %d problem%s ended early, by budget or deadline, with what there was\n",
+                p.n_cut_short, p.n_cut_short == 1 ? "" : "s");
+    if (ok && p.out_of_time)
+        fprintf(stderr, "brood: the run's seconds are over: %d of %d problems are done\n", p.n_done,
+                p.n_problems);
     return ok;
 }
 
@@ -149,6 +155,13 @@ static const struct run_options signature_run = {.task = "lab:story",
                                                  .store = ":memory:",
                                                  .seed = 1,
                                                  .n_problems = 8};
+
+static bool read_run_budget(const struct bench_values *v, struct run_options *o, struct err *e) {
+    if (v->run_budget && !budget_parse(&o->run_budget, v->run_budget, e)) return err_wrap(e, "--run-budget");
+    return o->run_budget.usd <= 0 || v->search.prices ||
+           err_set(e, ERR_INPUT, "--run-budget usd=%g: say with --prices what tokens cost",
+                   o->run_budget.usd);
+}
 
 static bool read_options(const struct command_line *line, struct run_options *o, struct err *e) {
     const struct bench_values *v = line->values;
@@ -188,7 +201,7 @@ static bool read_options(const struct command_line *line, struct run_options *o,
                        "--select first-verified: nothing here verifies solutions: 'brood vote' can "
                        "choose so among recorded ones");
     return search_options_spec(&v->search, &o->spec, e) &&
-           search_options_budget(&v->search, &o->budget, &o->prices, e);
+           search_options_budget(&v->search, &o->budget, &o->prices, e) && read_run_budget(v, o, e);
 }
 
 static int bench_run(const struct command_line *line, struct err *e) {
@@ -220,6 +233,8 @@ static const struct option bench_options[] = {
      "where the run is kept (default a file in the current folder, named after task, models, strategy and "
      "seed)",
      0, 0},
+    {"run-budget", 0, OPTION_TEXT, offsetof(struct bench_values, run_budget), "LIMITS",
+     "the most that the whole run may cost, as --budget: what those before leave is shared out evenly", 0, 0},
     {"limit", 0, OPTION_COUNT, offsetof(struct bench_values, limit), "N", "only the first N problems", 1,
      1e9},
     {"lenient", 0, OPTION_FLAG, offsetof(struct bench_values, lenient), NULL,

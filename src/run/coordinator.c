@@ -159,10 +159,10 @@ bool coordinator_step(struct coordinator *c, int *n_active, struct err *e) {
     return true;
 }
 
-bool coordinator_stop(struct coordinator *c, struct err *e) {
+bool coordinator_stop(struct coordinator *c, enum run_why why, struct err *e) {
     for (size_t i = 0; i < c->n_active; i++) {
         struct trial *t = c->slots[c->order[i]];
-        if (!trial_over(t)) trial_stop(t, RUN_STOPPED);
+        if (!trial_over(t)) trial_stop(t, why);
     }
     return end_trials(c, e);
 }

@@ -33,7 +33,7 @@ struct coordinator_problem {
     uint64_t key; /* of the problem: rng_child_named(seed, id) */
     const struct search_spec *spec;
     struct budget budget;
-    struct prices prices; /* what a budget in money goes by */
+    struct prices prices;        /* what a budget in money goes by */
     int n_tokens_max;            /* longest solution, > 0 */
     const struct rows *recorded; /* what a store knows already; NULL: nothing */
 };
@@ -66,7 +66,7 @@ struct run_event {
     const struct store_score *score;
     /* RUN_ENDED */
     enum run_why why;
-    enum budget_unit ran_out; /* RUN_BUDGET: of what there was too little */
+    enum budget_unit ran_out;          /* RUN_BUDGET: of what there was too little */
     const struct solutions *solutions; /* valid during the call */
     const struct run_cost *cost;
     int n_failed;        /* expansions or scores that a service could not do */
@@ -88,7 +88,7 @@ MUST bool coordinator_add(struct coordinator *c, const struct coordinator_proble
 bool coordinator_hungry(const struct coordinator *c);
 /* One turn: ask, submit, one slice of work, tell. *n_active becomes the number of problems not ended. */
 MUST bool coordinator_step(struct coordinator *c, int *n_active, struct err *e);
-/* Ends every search now with what it has (RUN_STOPPED). */
-MUST bool coordinator_stop(struct coordinator *c, struct err *e);
+/* Ends every search now with what it has. */
+MUST bool coordinator_stop(struct coordinator *c, enum run_why why, struct err *e);
 
 #endif

@@ -13,6 +13,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "run/shares.h"
 #include "store/rows.h"
 #include "store/store.h"
 
@@ -30,9 +31,12 @@ struct run {
     bool *done;             /* [n_problems] */
     struct rows **recorded; /* [n_problems] of the problems being searched */
     size_t next_problem;
+    struct shares shares; /* with a budget of the run that is shared out */
+    bool has_shares;
     struct run_progress progress;
     char *failure;
     double started, started_cpu, flushed;
+    double seconds_before;             /* of earlier sessions */
     struct store_session told, stored; /* of this session: so far, and written */
     volatile sig_atomic_t stopped;
 };
@@ -96,6 +100,8 @@ static json_t *configuration(const struct run *r) {
     json_object_set_new(c, "select", json_string(select_rule_name(o->select)));
     json_object_set_new(c, "aggregate", json_string(aggregate_names[o->aggregate]));
     json_object_set_new(c, "budget", budget_json(&o->budget, &o->prices));
+    if (r->has_shares || o->run_budget.seconds > 0)
+        json_object_set_new(c, "run_budget", budget_json(&o->run_budget, &o->prices));
     json_object_set_new(c, "seed", json_string(seed));
     json_object_set_new(c, "tokens_max", json_integer(r->n_tokens_max));
     json_object_set_new(c, "grader", json_string(o->lenient ? "qwen" : "strict"));
@@ -175,6 +181,28 @@ struct survey {
     bool failed;
 };
 
+/* What a problem that has ended has spent: its records in path order, so that every session finds the same.
+ */
+static bool count_spending(struct run *r, int ordinal, const struct cost *policy_root,
+                           const struct cost *reward_root, struct err *e) {
+    if (!r->has_shares) return true;
+    struct rows *rows = rows_load(r->store, ordinal, e);
+    if (!rows) return false;
+    struct cost policy = *policy_root, reward = *reward_root;
+    double n_samples = 0;
+    for (size_t i = 0; i < rows->n_nodes; i++) {
+        const struct rows_node *x = &rows->nodes[i];
+        cost_add(&policy, &x->cost);
+        if (x->scored) cost_add(&reward, &x->score_cost);
+        n_samples += x->finish == STORE_END || x->finish == STORE_LENGTH;
+    }
+    rows_free(rows);
+    struct spending s = spending_of(&r->options.prices, &policy, &reward);
+    s.of[BUDGET_SAMPLES] = n_samples;
+    shares_end(&r->shares, ordinal, &s);
+    return true;
+}
+
 static bool count_choice(void *ctx, const struct store_choice *c) {
     struct run *r = ctx;
     if (c->right >= 0) r->progress.n_graded++;
@@ -187,7 +215,8 @@ static bool mark_done(void *ctx, const struct store_problem *p) {
     if (p->ordinal < 0 || (size_t)p->ordinal >= v->run->task->n_problems || !p->done) return true;
     v->run->done[p->ordinal] = true;
     v->run->progress.n_done++;
-    return true;
+    v->failed = !count_spending(v->run, p->ordinal, &p->policy_root, &p->reward_root, v->e);
+    return !v->failed;
 }
 
 static bool open_records(struct run *r, struct err *e) {
@@ -198,7 +227,13 @@ static bool open_records(struct run *r, struct err *e) {
         if (!store_put_problem(r->store, &row, e)) return false;
     }
     struct survey v = {.run = r, .e = e};
-    if (!store_flush(r->store, e) || !store_each_problem(r->store, mark_done, &v, e)) return false;
+    struct store_session before = {0};
+    int n_sessions;
+    if (!store_flush(r->store, e) || !store_each_problem(r->store, mark_done, &v, e) || v.failed ||
+        !store_sessions(r->store, &before, &n_sessions, e)) {
+        return false;
+    }
+    r->seconds_before = before.seconds;
     for (size_t i = 0; i < r->task->n_problems; i++) {
         if (r->done[i] && !store_each_choice(r->store, (int)i, count_choice, r, e)) return false;
     }
@@ -270,6 +305,8 @@ struct run *run_open(const struct run_options *o, struct err *e) {
     r->done = mem_zalloc(r->task->n_problems, sizeof *r->done);
     r->recorded = mem_zalloc(r->task->n_problems, sizeof *r->recorded);
     r->progress.n_problems = (int)r->task->n_problems;
+    r->has_shares = budget_limits_cost(&o->run_budget) || o->run_budget.samples > 0;
+    if (r->has_shares) shares_init(&r->shares, &o->run_budget, &o->budget, r->progress.n_problems);
     r->store = store_open(o->store, STORE_WRITE, e);
     if (!r->store || !settle_configuration(r, e) || !open_records(r, e)) goto failed;
     r->coordinator = coordinator_new(r->policy, r->reward, on_event, r);
@@ -317,6 +354,7 @@ bool run_close(struct run *r, struct err *e) {
     reward_close(r->reward);
     policy_close(r->policy);
     for (size_t i = 0; r->recorded && i < r->task->n_problems; i++) rows_free(r->recorded[i]);
+    shares_fini(&r->shares);
     free(r->recorded);
     free(r->done);
     task_free(r->task);
@@ -389,9 +427,11 @@ static bool on_ended(struct run *r, const struct run_event *event, struct err *e
     if (!put_solutions(r, i, event->solutions, c.solution, &right, e) ||
         !put_choice(r, i, event->solutions, &c, e) ||
         !store_put_root_costs(r->store, i, &event->cost->policy_root, &event->cost->reward_root, e) ||
-        !store_put_done(r->store, i, e)) {
+        !store_put_done(r->store, i, e) ||
+        !count_spending(r, i, &event->cost->policy_root, &event->cost->reward_root, e)) {
         return false;
     }
+    r->progress.n_cut_short += event->why == RUN_BUDGET || event->why == RUN_DEADLINE;
     r->done[i] = true;
     r->progress.n_done++;
     r->progress.n_graded += right >= 0;
@@ -414,6 +454,8 @@ static bool on_event(void *ctx, const struct run_event *event, struct err *e) {
 static bool feed(struct run *r, int *n_active, struct err *e) {
     /* A step after each, since only then is it known whether the batches are full. */
     while (r->next_problem < r->task->n_problems && coordinator_hungry(r->coordinator)) {
+        struct budget budget = r->options.budget;
+        if (r->has_shares && !shares_take(&r->shares, (int)r->next_problem, &budget)) break;
         const size_t i = r->next_problem++;
         if (r->done[i]) continue;
         const struct task_problem *p = &r->task->problems[i];
@@ -425,7 +467,7 @@ static bool feed(struct run *r, int *n_active, struct err *e) {
             .text = p->prompt,
             .key = rng_child_named(r->options.seed, p->id),
             .spec = &r->options.spec,
-            .budget = r->options.budget,
+            .budget = budget,
             .prices = r->options.prices,
             .n_tokens_max = r->n_tokens_max,
             .recorded = r->recorded[i],
@@ -436,15 +478,30 @@ static bool feed(struct run *r, int *n_active, struct err *e) {
     return true;
 }
 
-bool run_step(struct run *r, struct run_progress *p, struct err *e) {
+/* The seconds of a run are those of all its sessions. */
+static bool out_of_time(const struct run *r) {
+    const double most = r->options.run_budget.seconds;
+    return most > 0 && r->seconds_before + clock_seconds() - r->started >= most;
+}
+
+static bool carry_on(struct run *r, struct err *e) {
     int n_active = 0;
+    if (out_of_time(r) && r->progress.n_done < r->progress.n_problems) {
+        r->progress.finished = r->progress.out_of_time = true;
+        return coordinator_stop(r->coordinator, RUN_DEADLINE, e);
+    }
+    if (!feed(r, &n_active, e) || !coordinator_step(r->coordinator, &n_active, e)) return false;
+    r->progress.finished = n_active == 0 && r->next_problem == r->task->n_problems;
+    return true;
+}
+
+bool run_step(struct run *r, struct run_progress *p, struct err *e) {
     if (r->stopped) {
-        if (!coordinator_stop(r->coordinator, e) || !flush(r, e)) return false;
+        if (!coordinator_stop(r->coordinator, RUN_STOPPED, e) || !flush(r, e)) return false;
         return err_set(e, ERR_CANCELLED, "interrupted: everything so far is kept in %s",
                        store_path(r->store));
     }
-    bool ok = feed(r, &n_active, e) && coordinator_step(r->coordinator, &n_active, e);
-    r->progress.finished = ok && n_active == 0 && r->next_problem == r->task->n_problems;
+    bool ok = carry_on(r, e);
     if (!ok || r->progress.finished || clock_seconds() - r->flushed > flush_seconds) {
         struct err flush_error;
         if (!flush(r, ok ? e : &flush_error)) ok = false; /* what was told is kept whatever else failed */

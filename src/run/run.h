@@ -31,7 +31,8 @@ struct run_options {
      * suits the reward model, else last. */
     enum select_rule select;
     enum aggregate aggregate;
-    struct budget budget; /* of each problem */
+    struct budget budget;     /* of each problem */
+    struct budget run_budget; /* of all of them together: shares.h */
     struct prices prices; /* what a budget in money goes by */
     uint64_t seed;
     int n_tokens_max;  /* longest solution; 0: RUN_TOKENS_DEFAULT, or the policy's context if that is shorter
@@ -53,7 +54,9 @@ struct run_progress {
     double tokens_generated, tokens_read; /* computed in this session: policy and reward model */
     double seconds;                       /* of this session */
     int n_failed;
+    int n_cut_short; /* problems whose budget or deadline ended them, in this session */
     bool finished;
+    bool out_of_time; /* the run's own seconds are over: what was not begun is not begun */
 };
 
 struct run;
