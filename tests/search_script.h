@@ -23,6 +23,7 @@ struct script {
     int end_percent, cut_percent, fail_percent, unscored_percent;
     int n_values;     /* rewards are i / n_values: few values make many ties */
     int n_texts;      /* different texts that siblings may have: few make many twins; 0: not known */
+    int n_meanings;   /* what texts may come to, 0 included: nothing */
     bool hides_texts; /* the search does not hear of them */
     int n_tokens;     /* of a step, at most */
 };
@@ -54,6 +55,7 @@ static struct script_result script_result(const struct script *c, uint64_t paren
         r.told.text_hash = 1 + 2 * rng_below(k, 3, (uint64_t)c->n_texts) + until_end;
         text = rng_child(rng_child(parent_key, c->seed), 1000 + r.told.text_hash);
     }
+    r.told.value_hash = c->n_meanings ? rng_below(text, 11, (uint64_t)c->n_meanings) : 0;
     r.told.logprob = -rng_unit(k, 4);
     r.n_rewards = until_end ? (int)rng_below(text, 5, 5) : 1;
     for (int i = 0; i < r.n_rewards; i++)

@@ -50,9 +50,11 @@ static void unknown_names_and_bad_values_are_refused_helpfully(void **state) {
         const char *text, *message;
     } cases[] = {
         {"", "unknown strategy ''; known: greedy, sample, beam, dvts, mcts, "
-             "sal-beam, its-pf, sal-best-of-n, sal-dvts, cotts-beam, monkeys"},
+             "sal-beam, its-pf, sal-best-of-n, sal-dvts, cotts-beam, cotts-best-of-n, cotts-dvts, rebase, "
+             "ets, monkeys"},
         {"best-of-n", "unknown strategy 'best-of-n'; known: greedy, sample, beam, dvts, mcts, "
-                      "sal-beam, its-pf, sal-best-of-n, sal-dvts, cotts-beam, monkeys"},
+                      "sal-beam, its-pf, sal-best-of-n, sal-dvts, cotts-beam, cotts-best-of-n, cotts-dvts, "
+                      "rebase, ets, monkeys"},
         {"greedy:n=2", "strategy 'greedy' has no parameter 'n'; known: none"},
         {"sample:m=2", "strategy 'sample' has no parameter 'm'; known: n, stop, threshold, window, "
                        "vote, temperature, top_p, min_p, top_k"},

@@ -18,6 +18,7 @@ struct step {
     uint64_t key;
     int parent, n_children, depth;
     bool ended, lost; /* lost: was an answer and is none any more */
+    uint64_t meaning; /* what the text comes to; else the text; else not known: its own */
     double reward;    /* the last */
     uint64_t text;
 };
@@ -45,6 +46,7 @@ static int write_step(int parent, int depth_max) {
     v->ended = r.told.finish == SEARCH_END;
     v->reward = r.n_rewards > 0 ? (double)r.rewards[r.n_rewards - 1] : p->reward; /* the last on the path */
     v->text = r.told.text_hash;
+    v->meaning = r.told.value_hash ? r.told.value_hash : v->text ? 1000 + v->text : v->key;
     return book.n_steps++;
 }
 
@@ -173,7 +175,7 @@ static bool is_repeated(int step, int first) { /* same text as an earlier child 
 
 /* tree.py, beam_search: a heap of (-value, node), of which the k smallest are the next beams. */
 static void cotts_beam(int width, int beam_size, int depth) {
-    int top[200] = {0}, n_top = 1, k = beam_size, first = 1;
+    int top[200] = {0}, n_top = 1, k = beam_size, first = book.n_steps;
     for (int i = 0; i < width; i++) write_step(0, depth);
     for (bool at_root = true; n_top > 0 && k > 0; at_root = false) {
         int heap[400], n_heap = 0, n_open = 0;
@@ -220,6 +222,137 @@ static void compute_optimal_ttss_beams(void **state) {
         char text[80];
         snprintf(text, sizeof text, "cotts-beam:n=%d,width=%d,depth=%d", width, width / beam, depth);
         assert_same_steps(text, false);
+    }
+}
+
+/* --num_q: as many jobs, each with one beam. */
+static void compute_optimal_ttss_dvts(void **state) {
+    UNUSED(state);
+    const int ns[] = {4, 8, 16, 12, 40}, widths[] = {4, 2, 4, 3, 8}, depths[] = {40, 7, 3, 1};
+    for (int i = 0; i < 100; i++) {
+        struct script script = script_number(i);
+        int n = ns[i % 5], width = widths[i % 5], depth = depths[i / 5 % 4];
+        open_book(&script);
+        for (int q = 0; q < n / width; q++) cotts_beam(width, 1, depth);
+        char text[80];
+        snprintf(text, sizeof text, "cotts-dvts:n=%d,width=%d,depth=%d", n, width, depth);
+        assert_same_steps(text, false);
+    }
+}
+
+/* ---- REBASE and ETS ---- */
+
+/* rebase.py, select_softmax: shares of `width`, rounded up, for the given steps. */
+static void softmax_shares(const int *steps, int n, double temperature, int width, int *shares) {
+    bool done[64] = {false};
+    double sum = 0;
+    for (int i = 0; i < n; i++) sum += exp(book.steps[steps[i]].reward / temperature);
+    for (int k = 0; k < n; k++) {
+        int best = -1;
+        for (int i = 0; i < n; i++)
+            if (!done[i] && (best < 0 || book.steps[steps[i]].reward > book.steps[steps[best]].reward))
+                best = i;
+        double e = exp(book.steps[steps[best]].reward / temperature);
+        shares[best] = (int)ceil(width * e / sum - 1e-9);
+        width -= shares[best];
+        sum -= e;
+        done[best] = true;
+    }
+}
+
+/* select_softmax_costmodel: its integer program over x (leaves), y (branches) and coverage, by trying all x.
+ */
+static double ets_objective(const int *steps, const int *shares, int n, unsigned set, double lambda_c,
+                            double lambda_s) {
+    static bool is_node[20000], is_kept[20000];
+    double outcomes = 0, n_nodes = 0, n_kept = 0, clusters = 0, covered = 0, sum = 0;
+    memset(is_node, 0, sizeof is_node);
+    memset(is_kept, 0, sizeof is_kept);
+    for (int i = 0; i < n; i++) sum += shares[i];
+    for (int i = 0; i < n; i++) {
+        bool in = set >> i & 1, first = true, first_kept = in;
+        outcomes += in ? shares[i] / sum : 0;
+        for (int at = steps[i];; at = book.steps[at].parent) {
+            n_nodes += !is_node[at];
+            n_kept += in && !is_kept[at];
+            is_node[at] = true;
+            is_kept[at] |= in;
+            if (at == 0) break;
+        }
+        for (int k = 0; k < i; k++) {
+            bool same = book.steps[steps[k]].meaning == book.steps[steps[i]].meaning;
+            first &= !same;
+            first_kept &= !(same && set >> k & 1);
+        }
+        clusters += first;
+        covered += first_kept;
+    }
+    return outcomes - lambda_c * n_kept / n_nodes + lambda_s * covered / clusters;
+}
+
+static unsigned ets_keeps(const int *steps, const int *shares, int n, double lambda_c, double lambda_s) {
+    double best_value = -INFINITY;
+    unsigned best = 0;
+    for (unsigned set = 1; set < 1u << n; set++) {
+        double value = ets_objective(steps, shares, n, set, lambda_c, lambda_s);
+        for (int i = 0; i < n; i++) { /* of equal sets the one with the better ranks */
+            int rank = 0;
+            for (int k = 0; k < n; k++) {
+                double ahead = book.steps[steps[k]].reward - book.steps[steps[i]].reward;
+                rank += ahead > 0 || (ahead == 0 && k < i);
+            }
+            if (set >> i & 1) value += ldexp(1e-6, -rank);
+        }
+        if (value <= best_value) continue;
+        best_value = value;
+        best = set;
+    }
+    return best;
+}
+
+/* select_and_expand, until nothing is left; ets: with the cost model. */
+static void reward_balanced(int n, int depth, bool ets) {
+    int level[64] = {0}, n_level = 1, remaining = n;
+    for (;;) {
+        int steps[64], shares[64], n_steps = 0;
+        for (int i = 0; i < n_level; i++) {
+            if (book.steps[level[i]].ended)
+                remaining--;
+            else
+                steps[n_steps++] = level[i];
+        }
+        if (remaining <= 0 || n_steps == 0) return;
+        softmax_shares(steps, n_steps, 0.2, remaining, shares);
+        if (ets && n_steps > 1) {
+            unsigned set = ets_keeps(steps, shares, n_steps, 1, 1.5);
+            int n_kept = 0;
+            for (int i = 0; i < n_steps; i++)
+                if (set >> i & 1) steps[n_kept++] = steps[i];
+            n_steps = n_kept;
+            softmax_shares(steps, n_steps, 0.2, remaining, shares);
+        }
+        n_level = 0;
+        for (int i = 0; i < n_steps; i++)
+            for (int k = 0; k < shares[i]; k++) level[n_level++] = write_step(steps[i], depth);
+    }
+}
+
+static void the_reward_balanced_searches(void **state) {
+    UNUSED(state);
+    const int depths[] = {25, 7, 3, 1};
+    for (int i = 0; i < 120; i++) {
+        struct script script = script_number(i);
+        bool ets = i % 2;
+        int n = ets ? 2 + i % 7 : 3 + i % 30, depth = depths[i / 2 % 4];
+        script.n_values = 1 << 22; /* no two alike but of equal steps */
+        script.n_texts = i % 5 ? 40 : 0;
+        script.n_meanings = i % 3 ? 5 : 0;
+        script.end_percent += 5;
+        open_book(&script);
+        reward_balanced(n, depth, ets);
+        char text[80];
+        snprintf(text, sizeof text, "%s:n=%d,depth=%d", ets ? "ets" : "rebase", n, depth);
+        assert_same_steps(text, true);
     }
 }
 
@@ -282,8 +415,10 @@ static void samples_under_other_names(void **state) {
         const char *text;
         int n;
         float temperature, top_p;
-    } presets[] = {
-        {"sal-best-of-n", 4, 0.8f, 1}, {"sal-best-of-n:n=9", 9, 0.8f, 1}, {"monkeys:n=7", 7, 0.6f, 0.95f}};
+    } presets[] = {{"sal-best-of-n", 4, 0.8f, 1},
+                   {"sal-best-of-n:n=9", 9, 0.8f, 1},
+                   {"cotts-best-of-n", 256, 0.7f, 1},
+                   {"monkeys:n=7", 7, 0.6f, 0.95f}};
     for (size_t i = 0; i < ARRAY_LEN(presets); i++) {
         struct search *s = script_search(presets[i].text);
         struct search_ask ask;
@@ -354,6 +489,8 @@ int main(void) {
         cmocka_unit_test(search_and_learns_beams),
         cmocka_unit_test(search_and_learns_dvts),
         cmocka_unit_test(compute_optimal_ttss_beams),
+        cmocka_unit_test(compute_optimal_ttss_dvts),
+        cmocka_unit_test(the_reward_balanced_searches),
         cmocka_unit_test(its_hubs_particles),
         cmocka_unit_test(samples_under_other_names),
         cmocka_unit_test(presets_are_recorded_as_what_they_mean),

@@ -9,22 +9,28 @@ void allocate_topk(struct candidate *c, size_t n, int n_slots, int share, int sp
 }
 
 /* ---- REBASE ---- */
-static bool takes_part(const struct candidate *c, bool twins) {
-    return c->is_open && (twins || !c->is_twin);
+bool allocate_takes_part(const struct candidate *c, bool only_twins) {
+    return c->is_open && !c->is_out && (only_twins || !c->is_twin);
+}
+
+bool allocate_only_twins(const struct candidate *c, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (allocate_takes_part(&c[i], false)) return false;
+    return true;
 }
 
 void allocate_softmax(struct candidate *c, size_t n, int n_children, double temperature) {
     double best = -INFINITY, sum = 0;
-    bool twins = true; /* there is nothing else */
-    for (size_t i = 0; i < n; i++) twins = twins && !takes_part(&c[i], false);
+    const bool twins = allocate_only_twins(c, n);
     for (size_t i = 0; i < n; i++)
-        if (takes_part(&c[i], twins)) best = fmax(best, c[i].score);
+        if (allocate_takes_part(&c[i], twins)) best = fmax(best, c[i].score);
     for (size_t i = n; i-- > 0;) { /* weight: of it and all after it, summed from the least up */
-        if (takes_part(&c[i], twins)) sum += isinf(best) ? 1 : exp((c[i].score - best) / temperature);
+        if (allocate_takes_part(&c[i], twins))
+            sum += isinf(best) ? 1 : exp((c[i].score - best) / temperature);
         c[i].weight = sum;
     }
     for (size_t i = 0; i < n && n_children > 0; i++) {
-        if (!takes_part(&c[i], twins)) continue;
+        if (!allocate_takes_part(&c[i], twins)) continue;
         double share = isinf(best) ? 1 : exp((c[i].score - best) / temperature);
         double exact = c[i].weight > 0 ? n_children * share / c[i].weight : 0;
         c[i].n_children = MIN(n_children, (int)ceil(exact - 1e-9)); /* whole but for its rounding */

@@ -20,7 +20,10 @@
  * `ess` of them (there: independent draws, every step), and what ended leaves the population for the archive,
  * where it votes (there: it is resampled with the rest and may be lost).
  *
- * Both write n children at the first level, and neither looks at `width`.
+ * allocation=ets: Hooper et al. 2025 (2502.13575): REBASE among those that are worth the memory that their
+ * paths hold; ets.h says how, and where we differ.
+ *
+ * All three write n children at the first level, and none looks at `width`.
  */
 #include "search/beam.h"
 
@@ -29,8 +32,10 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
+#include "search/ets.h"
 
 enum { TAG_RESAMPLE = 0x62656173, AHEAD = -1 };
+enum { CLUSTER_VALUE, CLUSTER_TEXT };
 
 int beam_slots(const struct search *s) {
     return MAX(1, (int)search_spec_get(&s->spec, "n") / (int)search_spec_get(&s->spec, "width"));
@@ -121,6 +126,18 @@ static size_t collect(struct beam *b, const struct beam_group *g, struct candida
     return n;
 }
 
+static void share_out(struct beam *b, const struct beam_group *g, struct candidate *c, size_t n) {
+    const struct search_spec *spec = &b->search.spec;
+    const struct ets_weights weights = {.cost = search_spec_get(spec, "cost"),
+                                        .cover = search_spec_get(spec, "cover"),
+                                        .temperature = search_spec_get(spec, "softmax"),
+                                        .by_text = search_spec_get(spec, "cluster") == CLUSTER_TEXT};
+    if (b->allocation == BEAM_ETS)
+        ets_allocate(&b->search.tree, c, n, g->n_left, &weights);
+    else
+        allocate_softmax(c, n, g->n_left, weights.temperature);
+}
+
 static void allocate(struct beam *b, struct beam_group *g, struct candidate *c, size_t n) {
     struct tree *t = &b->search.tree;
     if (b->allocation == BEAM_PARTICLE) {
@@ -130,12 +147,12 @@ static void allocate(struct beam *b, struct beam_group *g, struct candidate *c, 
         return;
     }
     qsort(c, n, sizeof *c, by_rank);
-    if (b->allocation == BEAM_REBASE) {
+    if (b->allocation == BEAM_REBASE || b->allocation == BEAM_ETS) {
         for (size_t i = 0; i < g->n_level; i++) {
             enum tree_state state = tree_get(t, g->level[i])->state;
             g->n_left -= state == TREE_SOLUTION || state == TREE_CUT;
         }
-        allocate_softmax(c, n, g->n_left, search_spec_get(&b->search.spec, "softmax"));
+        share_out(b, g, c, n);
     } else {
         size_t n_ranked = n;
         while (b->distinct == 2 && n_ranked > 0 && c[n_ranked - 1].is_twin) n_ranked--;
@@ -216,21 +233,31 @@ static const struct search_ops ops = {.size = sizeof(struct beam),
                                       .told_node = beam_told_node,
                                       .told_score = beam_told_score};
 
-static const char *const allocations[BEAM_ALLOCATIONS + 1] = {"topk", "rebase", "particle", NULL};
+static const char *const allocations[BEAM_ALLOCATIONS + 1] = {"topk", "rebase", "particle", "ets", NULL};
+static const char *const clusters[] = {"value", "text", NULL};
 
 static const struct search_param params[] = {
     BEAM_PARAMS,
     {"allocation", SEARCH_PARAM_CHOICE, BEAM_TOPK, 0, BEAM_ALLOCATIONS - 1, allocations,
-     "best ranks go on, or children by softmax of rewards, or resampled particles", true},
-    {"softmax", SEARCH_PARAM_REAL, 0.1, 1e-3, 1e3, NULL, "allocation=rebase: temperature of rewards", true},
+     "best ranks go on, or children by softmax of rewards, or resampled particles, or rebase where it is "
+     "worth its memory",
+     true},
+    {"softmax", SEARCH_PARAM_REAL, 0.1, 1e-3, 1e3, NULL, "allocation=rebase, ets: temperature of rewards",
+     true},
     {"ess", SEARCH_PARAM_REAL, 0.5, 0, 1, NULL, "allocation=particle: resample below this share", true},
+    {"cost", SEARCH_PARAM_REAL, 1, 0, 1e3, NULL, "allocation=ets: what keeping all steps in memory costs",
+     true},
+    {"cover", SEARCH_PARAM_REAL, 1.5, 0, 1e3, NULL, "allocation=ets: what keeping all kinds of steps brings",
+     true},
+    {"cluster", SEARCH_PARAM_CHOICE, CLUSTER_VALUE, 0, CLUSTER_TEXT, clusters,
+     "allocation=ets: steps are of a kind that come to the same value, or have the same text", true},
     SEARCH_SAMPLING_PARAMS,
 };
 
 const struct search_strategy search_beam = {
     .name = "beam",
     .summary = "write n steps, keep the n/width that the reward model likes best, go on from those",
-    .source = "Snell et al. 2024 (2408.03314); REBASE, 2408.00724; particles, 2502.01618",
+    .source = "Snell et al. 2024 (2408.03314); REBASE, 2408.00724; particles, 2502.01618; ETS, 2502.13575",
     .example = "beam:n=16,width=4",
     .needs_reward = true,
     .params = params,

@@ -15,10 +15,16 @@
  * (twins last, aggregate of the rewards along the path, path order); allocate.h says which open ones get how
  * many children, the others are dropped. At the last depth the answer is written to its end. What was cut off
  * or failed is no candidate. How many there are to share out:
- *     topk      the best go into the group's slots. A candidate that ended closes its slot; so does a slot
- * for which there is no candidate. The rest go on until all slots are closed. rebase    n children, less one
- * for each that ended or was cut off so far. particle  as many as are open: what ended is in the archive,
- * that is, a solution of the search, and no particle any more. Twins are particles as good as any.
+ *
+ *   topk: the best go into the group's slots. A candidate that ended closes its slot; so does a slot
+ *   for which there is no candidate. The rest go on until all slots are closed.
+ *
+ *   rebase: n children, less one for each that ended or was cut off so far.
+ *
+ *   ets: likewise, among those that ets.h keeps.
+ *
+ *   particle: as many as are open: what ended is in the archive, that is, a solution of the search, and
+ *   no particle any more. Twins are particles as good as any.
  *
  * With lookahead=k a candidate that is open is worth what it leads to: the policy writes k more steps below
  * it at temperature 0, one after the other, each is scored, and the candidate is ranked by the rewards along
@@ -36,12 +42,12 @@
 #include "search/allocate.h"
 #include "search/strategies.h"
 
-enum beam_allocation { BEAM_TOPK, BEAM_REBASE, BEAM_PARTICLE, BEAM_ALLOCATIONS };
+enum beam_allocation { BEAM_TOPK, BEAM_REBASE, BEAM_PARTICLE, BEAM_ETS, BEAM_ALLOCATIONS };
 
 struct beam_group {
     int n_slots;      /* topk: still open */
     int share, spare; /* topk: the slot of rank i gets share children, one more if i < spare */
-    int n_left;       /* rebase: children to share out */
+    int n_left;       /* rebase, ets: children to share out */
     int *level;       /* [n_level] nodes of the level that is being written, in path order */
     size_t n_level, cap;
     int n_waiting; /* of them, not told or not scored */

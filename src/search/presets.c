@@ -5,8 +5,11 @@
  * that was paid for votes, and none that is unfinished does where there is a finished one.
  *   sal-dvts    search-and-learn votes on all `width` candidates of a tree's last level, unfinished ones too.
  *   cotts-beam  compute-optimal-tts returns the solutions that a beam ended in, not those that were
- * outranked; it writes a step again, up to three times, if none was usable. Its scripts have one beam.
- * search-and-learn's beam search and its_hub's particle filter have rules of their own: sal_beam.c, its_pf.c.
+ * outranked; it writes a step again, up to three times, if none was usable. Its scripts have one beam, and
+ * its DVTS is that beam search once for each tree.
+ *   rebase, ets   their code gives up what has not ended after 25 steps (here the last step goes to the end)
+ * and lets the later of equal rewards go first; ETS's clusters are other ones (ets.h). search-and-learn's
+ * beam search and its_hub's particle filter have rules of their own: sal_beam.c, its_pf.c.
  */
 #include "search/search.h"
 
@@ -18,6 +21,18 @@ const struct search_preset search_presets[] = {
     {"cotts-beam", "compute-optimal-tts's beam search: n steps a level, n/width beams",
      "compute-optimal-tts and OpenR, tree.beam_search",
      "beam:n=4,width=4,depth=40,aggregate=last,distinct=2,temperature=0.7,top_p=1,min_p=0,top_k=0"},
+    {"cotts-best-of-n", "compute-optimal-tts's best-of-n: use it with --select best or weighted",
+     "compute-optimal-tts, best_of_n", "sample:n=256,temperature=0.7,top_p=1,min_p=0,top_k=0"},
+    {"cotts-dvts", "compute-optimal-tts's DVTS: beam search of one beam, n/width times",
+     "compute-optimal-tts, beam_search with num_q",
+     "dvts:n=256,width=4,depth=40,aggregate=last,distinct=2,temperature=0.7,top_p=1,min_p=0,top_k=0"},
+    {"rebase", "REBASE as its authors ran it", "Wu et al. 2024 (2408.00724), rebase.yaml",
+     "beam:n=16,depth=25,aggregate=last,distinct=0,allocation=rebase,softmax=0.2,temperature=1,top_p=1,min_p="
+     "0,"
+     "top_k=0"},
+    {"ets", "ETS as its authors ran it", "Hooper et al. 2025 (2502.13575), ets_16_math500.yaml",
+     "beam:n=16,depth=25,aggregate=last,distinct=0,allocation=ets,softmax=0.2,cost=1,cover=1.5,temperature=1,"
+     "top_p=1,min_p=0,top_k=0"},
     {"monkeys", "Large Language Monkeys: repeated sampling", "Brown et al. 2024 (2407.21787)",
      "sample:temperature=0.6,top_p=0.95,min_p=0,top_k=0"},
     {0},

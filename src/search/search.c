@@ -257,6 +257,7 @@ void search_tell_node(struct search *s, int node, const struct search_told *told
     v->n_tokens_solution += told->n_tokens;
     v->logprob = told->logprob;
     v->text_hash = told->text_hash;
+    v->value_hash = told->value_hash;
     v->state = state_of(s, v, told->finish);
     v->answer_class = v->state == TREE_SOLUTION || v->state == TREE_CUT ? told->answer_class : -1;
     ASSERT(v->answer_class >= -1);

@@ -49,7 +49,7 @@ struct search_param {
                       such parameter": records made before there was one stay what they are */
 };
 
-enum { SEARCH_PARAMS_MAX = 16 };
+enum { SEARCH_PARAMS_MAX = 20 };
 
 struct search_strategy {
     const char *name, *summary, *source, *example;
@@ -126,7 +126,8 @@ struct search_told {
      * DeepConf, 2508.15260): high where the distribution is peaked. */
     const float *confidences;
     int n_confidences;
-    uint64_t text_hash; /* hash of the text, by which twins among siblings are seen; 0: not known */
+    uint64_t text_hash;  /* hash of the text, by which twins among siblings are seen; 0: not known */
+    uint64_t value_hash; /* hash of what the text comes to, the last value that it names; 0: it names none */
 };
 
 struct search_context {

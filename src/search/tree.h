@@ -48,12 +48,13 @@ struct tree_node {
     int n_tokens_solution; /* of them, those since the solution began: the root, or the last TREE_LEAD_REVISE
                             */
     double logprob;
-    uint64_t text_hash; /* equal among siblings with equal text; 0 unknown */
-    float *rewards;     /* [n_rewards] of this node's steps, owned by the tree; NULL until told */
-    int n_rewards;      /* -1 until told, or if it could not be scored; the root has 0 */
-    int answer_class;   /* equal answers share a number; -1 none (unparsable) */
-    int verdict;        /* of a solution, by a verifier: 1 passed, 0 rejected, -1 not known */
-    float *confidences; /* [n_confidences] one a token, where they were asked for; owned by the tree */
+    uint64_t text_hash;  /* equal among siblings with equal text; 0 unknown */
+    uint64_t value_hash; /* equal where the text comes to the same value; 0 none */
+    float *rewards;      /* [n_rewards] of this node's steps, owned by the tree; NULL until told */
+    int n_rewards;       /* -1 until told, or if it could not be scored; the root has 0 */
+    int answer_class;    /* equal answers share a number; -1 none (unparsable) */
+    int verdict;         /* of a solution, by a verifier: 1 passed, 0 rejected, -1 not known */
+    float *confidences;  /* [n_confidences] one a token, where they were asked for; owned by the tree */
     int n_confidences;
     int face, next_waiting; /* of search.c: equal siblings, those that wait for one's rewards; -1: none */
     int tag;                /* the strategy's own */
