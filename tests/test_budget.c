@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "base/map.h"
 #include "base/rng.h"
 #include "brood.h"
 #include "run/budget.h"
@@ -383,6 +384,106 @@ static void test_run_seconds_end_a_run(void **state) {
     free(store);
 }
 
+/* ---- however a search ends, it has its best answer so far, and says why it ended ---- */
+
+struct watched {
+    struct map *ended, *dropped; /* paths */
+    int n_nodes, n_ended, cancel_after;
+};
+
+static int watch(void *ctx, const struct brood_event *event) {
+    struct watched *w = ctx;
+    w->n_nodes += event->kind == BROOD_EVENT_NODE;
+    if (event->kind == BROOD_EVENT_NODE && event->ended) {
+        map_put(w->ended, str_from(event->path), 1);
+        w->n_ended++;
+    }
+    if (event->kind == BROOD_EVENT_DROP) map_put(w->dropped, str_from(event->path), 1);
+    return w->cancel_after > 0 && w->n_nodes >= w->cancel_after;
+}
+
+static bool is_dropped(const struct watched *w, const char *path) {
+    uint32_t ignored;
+    for (size_t n = 1; n <= strlen(path); n++) {
+        if ((path[n] == '.' || !path[n]) && map_get(w->dropped, (struct str){path, n}, &ignored)) return true;
+    }
+    return false;
+}
+
+/* The answer is what its rule makes of the solutions that were told and not given up. */
+static void check_answer(const struct brood_answer *a, const struct watched *w, const char *why) {
+    uint32_t ignored;
+    int n_complete = 0, best = -1;
+    assert_string_equal(a->ended, why);
+    for (int i = 0; i < a->n_found; i++) {
+        const struct brood_solution *x = &a->solutions[i];
+        if (!x->complete) continue;
+        n_complete++;
+        assert_true(map_get(w->ended, str_from(x->path), &ignored) && !is_dropped(w, x->path));
+        if (x->answer && (best < 0 || x->score > a->solutions[best].score)) best = i;
+    }
+    assert_true(n_complete <= w->n_ended);
+    assert_true(best < 0 || a->chosen >= 0);
+    if (best >= 0) assert_true(a->solutions[a->chosen].score == a->solutions[best].score);
+    if (best >= 0) assert_string_equal(a->answer, a->solutions[a->chosen].answer);
+}
+
+static void solve_and_end(struct brood *b, struct brood_request *q, int cancel_after, const char *why,
+                          int *n_with_answer) {
+    struct brood_error error;
+    struct watched w = {.ended = map_new(64), .dropped = map_new(64), .cancel_after = cancel_after};
+    q->problem = "a chain";
+    q->select = "best";
+    q->on_event = watch;
+    q->ctx = &w;
+    struct brood_answer *a = brood_solve(b, q, &error);
+    if (a) {
+        /* With little in the way a search may end by itself before. */
+        check_answer(a, &w, strcmp(a->ended, "finished") == 0 ? "finished" : why);
+        if (strcmp(a->ended, "budget") == 0) assert_non_null(a->ran_out);
+        if (strcmp(a->ended, "budget") != 0) assert_null(a->ran_out);
+        *n_with_answer += strcmp(a->ended, "finished") != 0 && a->answer;
+    } else {
+        assert_int_equal(error.status, 130);
+        assert_string_equal(why, "stopped");
+        assert_int_equal(w.n_ended, 0);
+    }
+    brood_answer_free(a);
+    map_free(w.ended);
+    map_free(w.dropped);
+}
+
+static void test_every_strategy_can_be_ended_at_any_time(void **state) {
+    UNUSED(state);
+    struct brood_error error;
+    const char *all[64];
+    const size_t n_all = list_strategies(all);
+    struct brood *b = brood_open(
+        &(struct brood_options){.policy = "toy:depth=4,seed=3", .reward = "toy:depth=4,seed=3,noise=0.1"},
+        &error);
+    assert_non_null(b);
+    int n_stopped = 0, n_spent = 0, n_late = 0;
+    for (size_t i = 0; i < n_all; i++) {
+        for (int k = 1; k <= 40; k += 3) {
+            struct brood_request q = {.strategy = all[i], .seed = (uint64_t)k};
+            solve_and_end(b, &q, k, "stopped", &n_stopped);
+            q = (struct brood_request){.strategy = all[i], .seed = (uint64_t)k, .budget_tokens = k};
+            solve_and_end(b, &q, 0, "budget", &n_spent);
+            q = (struct brood_request){.strategy = all[i], .budget_flops = 2.5 * k};
+            solve_and_end(b, &q, 0, "budget", &n_spent);
+            q = (struct brood_request){
+                .strategy = all[i], .budget_usd = k * 12e-6, .usd_policy_output = 7, .usd_reward_input = 2};
+            solve_and_end(b, &q, 0, "budget", &n_spent);
+            q = (struct brood_request){.strategy = all[i], .budget_samples = k};
+            solve_and_end(b, &q, 0, "budget", &n_spent);
+        }
+        struct brood_request q = {.strategy = all[i], .budget_seconds = 1e-9};
+        solve_and_end(b, &q, 0, "deadline", &n_late);
+    }
+    brood_close(b);
+    assert_true(n_stopped > 20 && n_spent > 100 && n_late > 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ledger_grants_do_not_depend_on_order),
@@ -393,6 +494,7 @@ int main(void) {
         cmocka_unit_test(test_shares_pass_on_what_is_left),
         cmocka_unit_test(test_run_budgets_hold_replay_and_resume),
         cmocka_unit_test(test_run_seconds_end_a_run),
+        cmocka_unit_test(test_every_strategy_can_be_ended_at_any_time),
     };
     return cmocka_run_group_tests_name("budget", tests, setup, teardown);
 }

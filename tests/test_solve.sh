@@ -53,4 +53,11 @@ says 'the search ended early: budget' "$BROOD" solve --budget tokens=60 -n 64 "$
 # ---- interrupted: the best answer so far, status 130
 timeout -s INT --preserve-status 3 "$BROOD" solve -n 100000 "$question" >out 2>err
 [ $? -eq 130 ] && grep -q 'ended early: stopped' out && good || bad "an interrupted solve" "$(head -c 300 out err)"
+for strategy in sample:n=100000 beam:n=4096 dvts:n=4096 mcts:n=4096,width=64 its-pf:n=4096; do
+    for limit in seconds=0.3 'tokens=3000' 'usd=0.01'; do # prices: so many tokens that the budget ends it
+        "$BROOD" solve --strategy $strategy --budget $limit --prices policy_output=10,reward_input=1 "$question" >out 2>err
+        [ $? -eq 0 ] && grep -q '^support: ' out && grep -Eq 'ended early: (deadline|budget \((tokens|usd)\))' out && good ||
+            bad "$strategy ended by $limit" "$(head -c 600 out err)"
+    done
+done
 finish
