@@ -172,6 +172,11 @@ static const char *const why_names[] = {[RUN_FINISHED] = "finished",
                                         [RUN_STOPPED] = "stopped",
                                         [RUN_UNUSABLE] = "unusable"};
 
+static struct brood_work work_of(const struct cost *a, const struct cost *b) {
+    return (struct brood_work){a->tokens_generated + b->tokens_generated, a->tokens_read + b->tokens_read,
+                               a->flops + b->flops};
+}
+
 static struct brood_answer *make_answer(const struct solving *v, const struct run_event *event) {
     const struct solutions *s = event->solutions;
     const struct run_cost *cost = event->cost;
@@ -193,6 +198,7 @@ static struct brood_answer *make_answer(const struct solving *v, const struct ru
         .flops_policy = cost->policy_root.flops + cost->policy.flops,
         .flops_reward = cost->reward_root.flops + cost->reward.flops,
         .seconds = event->seconds,
+        .dropped = work_of(&cost->policy_unused, &cost->reward_unused),
         .n_failed = event->n_failed,
     };
     a->usd = prices_dollars(prices_of(&v->prices, &cost->policy_root, &cost->reward_root) +
@@ -321,12 +327,40 @@ static bool prepare(struct solving *v, struct search_spec *spec, struct coordina
     return true;
 }
 
+/* Since `before`. */
+static struct waste waste_since(const struct coordinator *c, const struct waste *before) {
+    struct waste w = coordinator_waste(c);
+    waste_subtract(&w, before);
+    return w;
+}
+
+static void tell_retries(struct solving *v, double n_retried, double *n_told) {
+    if (n_retried <= *n_told || !v->request->on_event) return;
+    *n_told = n_retried;
+    const struct brood_event event = {.kind = BROOD_EVENT_RETRY, .path = "", .n_retried = n_retried};
+    if (v->request->on_event(v->request->ctx, &event)) v->brood->cancelled = 1;
+}
+
+static void add_waste(struct brood_answer *a, const struct waste *w) {
+    const struct cost none = {0};
+    a->cancelled = work_of(&w->cancelled, &none);
+    a->recomputed = work_of(&w->recomputed, &none);
+    a->n_retried = w->n_retried;
+    a->tokens_retried = w->tokens_retried;
+}
+
 static bool search(struct solving *v, const struct coordinator_problem *p, struct err *e) {
     struct coordinator *c = coordinator_new(v->brood->policy, v->brood->reward, on_event, v);
+    const struct waste before = coordinator_waste(c);
+    double n_told = 0;
     bool ok = coordinator_add(c, p, e);
-    for (int n_active = 1; ok && n_active > 0 && !v->brood->cancelled;)
+    for (int n_active = 1; ok && n_active > 0 && !v->brood->cancelled;) {
         ok = coordinator_step(c, &n_active, e);
+        tell_retries(v, waste_since(c, &before).n_retried, &n_told);
+    }
     if (ok && v->brood->cancelled && !v->answer) ok = coordinator_stop(c, RUN_STOPPED, e);
+    const struct waste w = waste_since(c, &before);
+    if (v->answer) add_waste(v->answer, &w);
     coordinator_free(c);
     return ok;
 }

@@ -61,6 +61,7 @@ enum brood_event_kind {
     BROOD_EVENT_NODE,  /* a piece of solution was written */
     BROOD_EVENT_SCORE, /* its steps were scored */
     BROOD_EVENT_DROP,  /* it was pruned, with all below */
+    BROOD_EVENT_RETRY, /* the policy's servers had to be asked again: n_retried, and no path */
 };
 
 struct brood_event {
@@ -72,6 +73,7 @@ struct brood_event {
     int n_tokens;         /* NODE */
     const float *rewards; /* SCORE: [n_rewards] in [0,1] */
     int n_rewards;
+    double n_retried; /* RETRY: requests asked again so far */
 };
 
 /* Borrowed for the call. Not zero: stop the search and answer with what there is. */
@@ -112,6 +114,10 @@ struct brood_class {    /* equal answers */
     double score; /* sum of aggregate rewards; 0 without a reward model */
 };
 
+struct brood_work {
+    double tokens_generated, tokens_read, flops; /* of both models */
+};
+
 struct brood_answer {
     char *answer;                     /* NULL: no solution had one */
     char *solution;                   /* the text it was taken from; NULL: none */
@@ -129,6 +135,11 @@ struct brood_answer {
     double tokens_generated, tokens_read; /* by both models, prompts included */
     double flops_policy, flops_reward, seconds;
     double usd;   /* of all this, by the request's prices */
+    struct brood_work dropped; /* of all this, for steps that led to no solution: pruned, or open at the end */
+    /* On top of it: work that was given up before anything was told of it, and work done again for want of
+     * memory; requests to servers that were asked again, and the tokens that those carried. */
+    struct brood_work cancelled, recomputed;
+    double n_retried, tokens_retried;
     int n_failed; /* pieces of work that a service could not do */
 };
 

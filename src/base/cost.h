@@ -8,10 +8,37 @@ struct cost {
     double flops;            /* as model_flops_per_token counts them; 0 where the service cannot know */
 };
 
+/* What a service did that is in no result's cost. */
+struct waste {
+    struct cost cancelled;            /* by jobs that were given up before they were told */
+    struct cost recomputed;           /* computed again because it had been evicted */
+    double n_retried, tokens_retried; /* requests to servers asked again; tokens that those carried */
+};
+
 static inline void cost_add(struct cost *sum, const struct cost *c) {
     sum->tokens_read += c->tokens_read;
     sum->tokens_generated += c->tokens_generated;
     sum->flops += c->flops;
+}
+
+static inline void cost_subtract(struct cost *from, const struct cost *c) {
+    from->tokens_read -= c->tokens_read;
+    from->tokens_generated -= c->tokens_generated;
+    from->flops -= c->flops;
+}
+
+static inline void waste_add(struct waste *sum, const struct waste *w) {
+    cost_add(&sum->cancelled, &w->cancelled);
+    cost_add(&sum->recomputed, &w->recomputed);
+    sum->n_retried += w->n_retried;
+    sum->tokens_retried += w->tokens_retried;
+}
+
+static inline void waste_subtract(struct waste *from, const struct waste *w) {
+    cost_subtract(&from->cancelled, &w->cancelled);
+    cost_subtract(&from->recomputed, &w->recomputed);
+    from->n_retried -= w->n_retried;
+    from->tokens_retried -= w->tokens_retried;
 }
 
 #endif

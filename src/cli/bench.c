@@ -95,6 +95,8 @@ static void show_progress(struct progress *progress, const struct run_progress *
         buf_printf(&text, ", %s left",
                    format_seconds(number, p->seconds / n_done_now * (p->n_problems - p->n_done)));
     if (p->n_failed > 0) buf_printf(&text, ", %d failed", p->n_failed);
+    if (p->waste.n_retried > 0)
+        buf_printf(&text, ", %s requests asked again", format_count(number, p->waste.n_retried));
     progress_show(progress, buf_cstr(&text));
     buf_free(&text);
 }
@@ -113,6 +115,11 @@ static bool carry_on(struct run *r, struct err *e) {
     if (ok && p.n_failed > 0)
         fprintf(stderr, "brood: %d piece%s of work failed; the first: %s\n", p.n_failed,
                 p.n_failed == 1 ? "" : "s", run_failure(r) ? run_failure(r) : "no reason given");
+    if (ok && p.waste.n_retried > 0) {
+        char requests[FORMAT_MAX], tokens[FORMAT_MAX];
+        fprintf(stderr, "brood: %s requests to servers were asked again, which carried %s tokens\n",
+                format_count(requests, p.waste.n_retried), format_count(tokens, p.waste.tokens_retried));
+    }
     if (ok && p.n_cut_short > 0)
         fprintf(stderr, "brood: %d problem%s ended early, by budget or deadline, with what there was\n",
                 p.n_cut_short, p.n_cut_short == 1 ? "" : "s");

@@ -69,7 +69,7 @@ static char *read_problem(const struct command_line *line, const struct solve_va
 struct watch {
     struct progress progress;
     int n_nodes, n_ended;
-    double n_tokens;
+    double n_tokens, n_retried;
 };
 
 static int on_event(void *ctx, const struct brood_event *event) {
@@ -79,9 +79,14 @@ static int on_event(void *ctx, const struct brood_event *event) {
         w->n_ended += event->ended;
         w->n_tokens += event->n_tokens;
     }
+    if (event->kind == BROOD_EVENT_RETRY) w->n_retried = event->n_retried;
     if (progress_due(&w->progress)) {
-        char tokens[FORMAT_MAX], text[120];
-        snprintf(text, sizeof text, "%d solutions, %s tokens", w->n_ended, format_count(tokens, w->n_tokens));
+        char number[FORMAT_MAX], text[160];
+        int n = snprintf(text, sizeof text, "%d solutions, %s tokens", w->n_ended,
+                         format_count(number, w->n_tokens));
+        if (w->n_retried > 0)
+            snprintf(text + n, sizeof text - (size_t)n, ", %s requests asked again",
+                     format_count(number, w->n_retried));
         progress_show(&w->progress, text);
     }
     return 0;
@@ -135,6 +140,25 @@ static void print_support(const struct brood_answer *a) {
     if (a->n_classes > 1) putchar('\n');
 }
 
+/* What was spent on nothing that the answer rests on. */
+static void print_waste(const struct brood_answer *a) {
+    char x[FORMAT_MAX], y[FORMAT_MAX], z[FORMAT_MAX];
+    const double flops = a->flops_policy + a->flops_reward;
+    const struct brood_work *d = &a->dropped, *c = &a->cancelled, *r = &a->recomputed;
+    if (d->tokens_generated > 0) {
+        printf("of that for steps that led to no solution: %s tokens written, %s read",
+               format_count(x, d->tokens_generated), format_count(y, d->tokens_read));
+        if (flops > 0) printf(", %s %% of the FLOP", format_percent(z, d->flops / flops));
+        putchar('\n');
+    }
+    if (c->tokens_generated + c->tokens_read + r->tokens_read > 0)
+        printf("on top of that: %s tokens written in what was given up, %s read again\n",
+               format_count(x, c->tokens_generated), format_count(y, c->tokens_read + r->tokens_read));
+    if (a->n_retried > 0)
+        printf("asked again: %s request%s to servers, which carried %s tokens\n", format_count(x, a->n_retried),
+               a->n_retried > 1 ? "s" : "", format_count(y, a->tokens_retried));
+}
+
 static void print_cost(const struct brood_answer *a) {
     char generated[FORMAT_MAX], read[FORMAT_MAX], policy[FORMAT_MAX], reward[FORMAT_MAX], seconds[FORMAT_MAX];
     printf("\ncost: %d solution%s, %s tokens written, %s read; %sFLOP by the policy", a->n_found,
@@ -143,6 +167,7 @@ static void print_cost(const struct brood_answer *a) {
     if (a->flops_reward > 0) printf(", %sFLOP by the reward model", format_count(reward, a->flops_reward));
     if (a->usd > 0) printf("; %s", format_dollars(generated, a->usd));
     printf("; %s\n", format_seconds(seconds, a->seconds));
+    print_waste(a);
     if (a->n_failed > 0) printf("%d piece%s of work failed\n", a->n_failed, a->n_failed == 1 ? "" : "s");
     if (a->ran_out)
         printf("the search ended early: %s (%s)\n", a->ended, a->ran_out);
@@ -188,10 +213,18 @@ static json_t *solution_json(const struct brood_solution *x) {
                      x->n_tokens, "logprob", real_or_null(x->logprob));
 }
 
+static json_t *work_json(const struct brood_work *w) {
+    return json_pack("{s:f,s:f,s:f}", "tokens_generated", w->tokens_generated, "tokens_read", w->tokens_read,
+                     "flops", w->flops);
+}
+
 static json_t *cost_json(const struct brood_answer *a) {
-    return json_pack("{s:f,s:f,s:f,s:f,s:f,s:f,s:i}", "tokens_generated", a->tokens_generated, "tokens_read",
-                     a->tokens_read, "flops_policy", a->flops_policy, "flops_reward", a->flops_reward, "usd",
-                     a->usd, "seconds", a->seconds, "failed", a->n_failed);
+    return json_pack("{s:f,s:f,s:f,s:f,s:f,s:f,s:i,s:{s:o,s:o,s:o},s:{s:f,s:f}}", "tokens_generated",
+                     a->tokens_generated, "tokens_read", a->tokens_read, "flops_policy", a->flops_policy,
+                     "flops_reward", a->flops_reward, "usd", a->usd, "seconds", a->seconds, "failed",
+                     a->n_failed, "wasted", "dropped", work_json(&a->dropped), "cancelled",
+                     work_json(&a->cancelled), "recomputed", work_json(&a->recomputed), "retried", "requests",
+                     a->n_retried, "tokens", a->tokens_retried);
 }
 
 static void print_json(const struct brood_answer *a, const char *problem, const char *strategy) {

@@ -41,6 +41,7 @@ static void count_read(struct scheduler *s, struct request *r, const struct kv_n
     r->n_recomputed += again;
     r->n_prefilled += first;
     s->counters.n_recomputed += again;
+    if (again) s->counters.flops_recomputed += s->flops_row + s->flops_context * (node->first + i_token + 1);
     s->counters.n_prefilled += first;
 }
 

@@ -141,6 +141,7 @@ struct engine_counters {
     uint64_t n_rows, n_steps, n_sampled, n_prefilled, n_recomputed;
     uint64_t n_pages, n_pages_used, n_pages_peak, n_evictions, n_pages_copied;
     double flops; /* model_flops_per_token of every row at its position, with the head outputs computed */
+    double flops_recomputed; /* of that, of the n_recomputed, without heads */
 };
 struct engine_counters engine_counters(const struct engine *en);
 

@@ -62,6 +62,7 @@ struct embedded {
     uint64_t n_serials;
     struct job *told; /* of the last result: its `why` is still being read */
     struct buf text;  /* of the last result */
+    struct cost cancelled;
 };
 
 /* ---- the end of a step ---- */
@@ -288,12 +289,25 @@ static void embedded_submit(struct policy *policy, const struct policy_job *aske
     p->jobs[p->n_jobs++] = job_start(p, asked);
 }
 
+/* Of a job that has sampled n tokens. */
+static struct cost cost_of(const struct embedded *p, const struct job *job, size_t n) {
+    return (struct cost){.tokens_generated = (double)n,
+                         .tokens_read = (double)job->n_lead,
+                         .flops = flops_of(p, job->n_before, job->n_lead, flops_per_token_read(p)) +
+                                  flops_of(p, job->n_before + job->n_lead, n, p->base.info.flops_per_token)};
+}
+
 static void embedded_cancel(struct policy *policy, uint64_t id) {
     struct embedded *p = (struct embedded *)policy;
     for (size_t i = 0; i < p->n_jobs; i++) {
         if (p->jobs[i]->id != id) continue;
         struct job *job = remove_at(p, i);
-        if (job->branch) engine_cancel(p->engine, job->serial);
+        if (job->branch) {
+            engine_cancel(p->engine, job->serial);
+            const size_t n = branch_length(job->branch) - job->n_before - job->n_lead;
+            const struct cost c = n > 0 ? cost_of(p, job, n) : (struct cost){0};
+            cost_add(&p->cancelled, &c);
+        }
         job_free(job);
         return;
     }
@@ -340,10 +354,7 @@ static void tell(struct embedded *p, struct job *job, const struct engine_event 
     out->confidences = event->confidences;
     out->n_confidences = event->confidences ? event->n_tokens : 0;
     for (size_t i = 0; i < n; i++) out->logprob += (double)event->logprobs[i];
-    out->cost.tokens_generated = (double)n;
-    out->cost.tokens_read = (double)job->n_lead;
-    out->cost.flops = flops_of(p, job->n_before, job->n_lead, flops_per_token_read(p)) +
-                      flops_of(p, job->n_before + job->n_lead, n, p->base.info.flops_per_token);
+    out->cost = cost_of(p, job, n);
     if (event->end == ENGINE_END_TOKEN) branch_take_back(job->branch);
     out->prefix = prefix_new(job->branch, event->end == ENGINE_END_TOKEN);
     job->branch = NULL;
@@ -381,6 +392,14 @@ static struct cost embedded_computed(const struct policy *policy) {
                          .flops = c.flops};
 }
 
+static struct waste embedded_waste(const struct policy *policy) {
+    const struct embedded *p = (const struct embedded *)policy;
+    const struct engine_counters c = engine_counters(p->engine);
+    return (struct waste){
+        .cancelled = p->cancelled,
+        .recomputed = {.tokens_read = (double)c.n_recomputed, .flops = c.flops_recomputed}};
+}
+
 /* ---- opening and closing ---- */
 static void embedded_close(struct policy *policy) {
     struct embedded *p = (struct embedded *)policy;
@@ -411,6 +430,7 @@ static const struct policy_ops embedded_ops = {
     .next = embedded_next,
     .in_flight = embedded_in_flight,
     .computed = embedded_computed,
+    .waste = embedded_waste,
 };
 
 static void fill_info(struct embedded *p) {

@@ -216,6 +216,7 @@ static void ask_part(struct job *job) {
     job->ask.affinity = from->affinity;
     job->ask.seconds_max = p->request_seconds > 0 ? p->request_seconds : 120 + 0.25 * n_tokens;
     job->ask.n_bytes_max = wire_bytes_max(n_tokens);
+    job->ask.n_tokens = carries(p, from) + (double)job->ids.len;
     job->ask.read = read_part;
     remote_ask(p->remote, &job->ask);
 }
@@ -339,6 +340,11 @@ static struct cost openai_computed(const struct policy *policy) {
     return ((const struct openai *)policy)->computed;
 }
 
+static struct waste openai_waste(const struct policy *policy) {
+    const struct remote_counters c = remote_counters(((const struct openai *)policy)->remote);
+    return (struct waste){.n_retried = c.n_again, .tokens_retried = c.tokens_again};
+}
+
 /* ---- opening and closing ---- */
 static void openai_close(struct policy *policy) {
     struct openai *p = (struct openai *)policy;
@@ -365,6 +371,7 @@ static const struct policy_ops openai_ops = {
     .next = openai_next,
     .in_flight = openai_in_flight,
     .computed = openai_computed,
+    .waste = openai_waste,
 };
 
 /* *key: owned, NULL if there is none. */

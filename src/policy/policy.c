@@ -123,6 +123,10 @@ struct cost policy_computed(const struct policy *p) {
     return p->ops->computed(p);
 }
 
+struct waste policy_waste(const struct policy *p) {
+    return p->ops->waste ? p->ops->waste(p) : (struct waste){0};
+}
+
 /* ---- what kinds share ---- */
 struct str policy_separator(const struct policy_options *o) {
     return str_from(o->separator ? o->separator : "\n\n");

@@ -106,6 +106,7 @@ static void send_to(struct remote *r, struct ask *a, int server, double now) {
     a->n_tries++;
     r->counters.n_sent++;
     r->counters.n_again += a->n_tries > 1;
+    r->counters.tokens_again += a->n_tries > 1 ? a->n_tokens : 0;
     list_add(&r->flying, a);
     servers_sent(&r->servers, server);
     a->call = http_send(r->http, &(struct http_request){.url = buf_cstr(&url),

@@ -42,6 +42,7 @@ struct ask {
     int tries_max; /* then refused; 0: no such limit */
     double seconds_max;
     size_t n_bytes_max;
+    double n_tokens; /* that it carries: for the counters */
     ask_read *read;
     void *ctx;
     /* the outcome */
@@ -62,6 +63,7 @@ struct remote_options {
 
 struct remote_counters {
     double n_sent, n_again;  /* requests; those that were repetitions */
+    double tokens_again;     /* that the repetitions carried */
     double n_busy, n_failed; /* told to wait; without a sensible answer */
 };
 

@@ -46,6 +46,7 @@ struct embedded {
     struct job *told; /* of the last result: its `why` is still being read */
     float *rewards;   /* of the last result */
     size_t cap_rewards;
+    struct cost cancelled;
 };
 
 /* ---- prefixes ---- */
@@ -181,7 +182,14 @@ static void embedded_submit(struct reward *r, const struct reward_job *asked) {
 }
 
 static void job_cancel(struct embedded *p, struct job *job) {
-    if (!job->at_once) engine_cancel(p->engine, job->serial);
+    if (!job->at_once) {
+        engine_cancel(p->engine, job->serial);
+        const size_t n_read = branch_computed(job->branch);
+        if (n_read > job->n_before) {
+            p->cancelled.tokens_read += (double)(n_read - job->n_before);
+            p->cancelled.flops += flops_of(p, job->n_before, n_read - job->n_before);
+        }
+    }
     job_free(job);
 }
 
@@ -265,6 +273,14 @@ static struct cost embedded_computed(const struct reward *r) {
                          .flops = c.flops};
 }
 
+static struct waste embedded_waste(const struct reward *r) {
+    const struct embedded *p = (const struct embedded *)r;
+    const struct engine_counters c = engine_counters(p->engine);
+    return (struct waste){
+        .cancelled = p->cancelled,
+        .recomputed = {.tokens_read = (double)c.n_recomputed, .flops = c.flops_recomputed}};
+}
+
 /* ---- opening and closing ---- */
 static void embedded_close(struct reward *r) {
     struct embedded *p = (struct embedded *)r;
@@ -290,6 +306,7 @@ static const struct reward_ops embedded_ops = {
     .next = embedded_next,
     .in_flight = embedded_in_flight,
     .computed = embedded_computed,
+    .waste = embedded_waste,
 };
 
 static void fill_info(struct embedded *p) {

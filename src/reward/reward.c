@@ -106,6 +106,10 @@ struct cost reward_computed(const struct reward *r) {
     return r->ops->computed(r);
 }
 
+struct waste reward_waste(const struct reward *r) {
+    return r->ops->waste ? r->ops->waste(r) : (struct waste){0};
+}
+
 /* ---- what kinds share ---- */
 int reward_split_steps(struct str text, struct str separator, void (*each)(void *ctx, struct str step),
                        void *ctx) {

@@ -72,6 +72,7 @@ MUST int reward_work(struct reward *r, double seconds_max, struct err *e);
 bool reward_next(struct reward *r, struct reward_result *out);
 int reward_in_flight(const struct reward *r);
 struct cost reward_computed(const struct reward *r); /* as policy_computed */
+struct waste reward_waste(const struct reward *r);   /* as policy_waste */
 
 /* The steps of a text: splits at the separator, trims, drops blanks. Calls each(ctx, step) in order (each may
  * be NULL); returns how many. */
@@ -91,6 +92,7 @@ struct reward_ops {
     bool (*next)(struct reward *r, struct reward_result *out);
     int (*in_flight)(const struct reward *r);
     struct cost (*computed)(const struct reward *r);
+    struct waste (*waste)(const struct reward *r); /* NULL: there is none */
 };
 
 struct reward { /* first member of every kind's own struct */

@@ -159,6 +159,15 @@ bool coordinator_step(struct coordinator *c, int *n_active, struct err *e) {
     return true;
 }
 
+struct waste coordinator_waste(const struct coordinator *c) {
+    struct waste w = policy_waste(c->policy);
+    if (c->reward) {
+        const struct waste read = reward_waste(c->reward);
+        waste_add(&w, &read);
+    }
+    return w;
+}
+
 bool coordinator_stop(struct coordinator *c, enum run_why why, struct err *e) {
     for (size_t i = 0; i < c->n_active; i++) {
         struct trial *t = c->slots[c->order[i]];

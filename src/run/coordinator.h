@@ -55,6 +55,7 @@ enum run_why {
 
 struct run_cost {
     struct cost policy_root, reward_root, policy, reward; /* prompts; everything told after them */
+    struct cost policy_unused, reward_unused; /* of the latter, nodes of no solution: pruned or left open */
 };
 
 struct run_event {
@@ -88,6 +89,8 @@ MUST bool coordinator_add(struct coordinator *c, const struct coordinator_proble
 bool coordinator_hungry(const struct coordinator *c);
 /* One turn: ask, submit, one slice of work, tell. *n_active becomes the number of problems not ended. */
 MUST bool coordinator_step(struct coordinator *c, int *n_active, struct err *e);
+/* What the services, and guesses, computed in vain so far. */
+struct waste coordinator_waste(const struct coordinator *c);
 /* Ends every search now with what it has. */
 MUST bool coordinator_stop(struct coordinator *c, enum run_why why, struct err *e);
 

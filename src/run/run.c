@@ -327,19 +327,22 @@ static void count_work(struct run *r) {
     }
     r->told.tokens_generated = c.tokens_generated;
     r->told.tokens_read = c.tokens_read;
+    if (r->coordinator) r->told.waste = coordinator_waste(r->coordinator);
 }
 
 static bool flush(struct run *r, struct err *e) {
     count_work(r);
     r->told.seconds = clock_seconds() - r->started;
     r->told.cpu_seconds = clock_cpu_seconds() - r->started_cpu;
-    const struct store_session more = {
+    struct store_session more = {
         .seconds = r->told.seconds - r->stored.seconds,
         .cpu_seconds = r->told.cpu_seconds - r->stored.cpu_seconds,
         .n_jobs = r->told.n_jobs - r->stored.n_jobs,
         .tokens_generated = r->told.tokens_generated - r->stored.tokens_generated,
         .tokens_read = r->told.tokens_read - r->stored.tokens_read,
+        .waste = r->told.waste,
     };
+    waste_subtract(&more.waste, &r->stored.waste);
     r->flushed = clock_seconds();
     if (!store_put_session(r->store, &more, e) || !store_flush(r->store, e)) return false;
     r->stored = r->told;
@@ -510,6 +513,7 @@ bool run_step(struct run *r, struct run_progress *p, struct err *e) {
     r->progress.seconds = clock_seconds() - r->started;
     r->progress.tokens_generated = r->told.tokens_generated;
     r->progress.tokens_read = r->told.tokens_read;
+    r->progress.waste = r->told.waste;
     *p = r->progress;
     return ok;
 }

@@ -52,6 +52,7 @@ struct run_progress {
     int n_graded, n_right;                /* of the done ones: the recorded choice */
     double n_solutions;                   /* told in this session */
     double tokens_generated, tokens_read; /* computed in this session: policy and reward model */
+    struct waste waste;                   /* of that in vain, in this session */
     double seconds;                       /* of this session */
     int n_failed;
     int n_cut_short; /* problems whose budget or deadline ended them, in this session */

@@ -238,6 +238,7 @@ static bool tell_node(struct trial *t, int node, const struct store_node *row, b
 static bool tell_score(struct trial *t, int node, const struct store_score *row, bool recorded,
                        struct err *e) {
     struct trial_node *x = trial_node(t, node);
+    x->scored = row->cost;
     cost_add(&t->cost.reward, &row->cost);
     settle(t, x, &row->cost);
     const struct run_event event = {.what = RUN_SCORE,
@@ -519,12 +520,28 @@ static void add_solution(struct trial *t, int node, struct solutions *out) {
     buf_free(&text);
 }
 
+/* Adds up what nodes cost that lead to none of the solutions. */
+static void count_unused(struct trial *t, const int *solutions, int n) {
+    const struct tree *tree = search_tree(t->search);
+    bool *used = mem_zalloc(tree->n_nodes, sizeof *used);
+    for (int i = 0; i < n; i++)
+        for (int node = solutions[i]; node > 0 && !used[node]; node = tree->nodes[node].parent)
+            used[node] = true;
+    for (size_t i = 1; i < t->n_nodes; i++) {
+        if (used[i]) continue;
+        cost_add(&t->cost.policy_unused, &t->nodes[i].written);
+        cost_add(&t->cost.reward_unused, &t->nodes[i].scored);
+    }
+    free(used);
+}
+
 static struct solutions *gather(struct trial *t) {
     const struct tree *tree = search_tree(t->search);
     int *nodes = mem_zalloc(tree->n_nodes, sizeof *nodes);
     const int n = tree_candidates(tree, nodes);
     struct solutions *s = solutions_new();
     for (int i = 0; i < n; i++) add_solution(t, nodes[i], s);
+    count_unused(t, nodes, n);
     free(nodes);
     return s;
 }

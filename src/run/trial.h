@@ -16,7 +16,7 @@ struct trial_node {
     struct policy_prefix *policy_prefix; /* NULL: not there (yet) */
     struct reward_prefix *reward_prefix;
     const struct rows_node *recorded;
-    struct cost written; /* what writing it cost */
+    struct cost written, scored; /* what that cost */
     size_t ledger_entry;
     bool has_entry, writing, scoring;
     bool is_sample; /* ended or was cut off */

@@ -32,6 +32,8 @@ struct store {
 
 bool store_failed(struct store *s, struct err *e,
                   const char *doing); /* sets e from SQLite's message; false */
+bool store_exec(struct store *s, const char *sql, const char *doing, struct err *e);
+bool store_begin(struct store *s, struct err *e); /* what is put goes into a transaction */
 const char *store_finish_name(enum store_finish f);
 enum store_finish store_finish_from(const char *name);
 enum store_lead store_lead_from(const char *name); /* NULL: none */

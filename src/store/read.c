@@ -195,23 +195,6 @@ bool store_each_choice(struct store *s, int problem, store_on_choice *on, void *
         &w, choice_row, e);
 }
 
-bool store_sessions(struct store *s, struct store_session *sum, int *n_sessions, struct err *e) {
-    sqlite3_stmt *q = NULL;
-    const char *sql = "SELECT "
-                      "total(seconds),total(cpu_seconds),total(n_jobs),total(tokens_generated),total(tokens_"
-                      "read),count(*) FROM session";
-    if (sqlite3_prepare_v2(s->db, sql, -1, &q, NULL) != SQLITE_OK || sqlite3_step(q) != SQLITE_ROW) {
-        sqlite3_finalize(q);
-        return store_failed(s, e, "reading");
-    }
-    *sum = (struct store_session){sqlite3_column_double(q, 0), sqlite3_column_double(q, 1),
-                                  sqlite3_column_double(q, 2), sqlite3_column_double(q, 3),
-                                  sqlite3_column_double(q, 4)};
-    *n_sessions = sqlite3_column_int(q, 5);
-    sqlite3_finalize(q);
-    return true;
-}
-
 bool store_count_done(struct store *s, int *n_problems, int *n_done, struct err *e) {
     sqlite3_stmt *q = NULL;
     if (sqlite3_prepare_v2(s->db, "SELECT count(*), total(done) FROM problem", -1, &q, NULL) != SQLITE_OK ||

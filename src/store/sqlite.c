@@ -62,7 +62,7 @@ bool store_failed(struct store *s, struct err *e, const char *doing) {
         sqlite3_errmsg(s->db), doing);
 }
 
-static bool store_exec(struct store *s, const char *sql, const char *doing, struct err *e) {
+bool store_exec(struct store *s, const char *sql, const char *doing, struct err *e) {
     return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK || store_failed(s, e, doing);
 }
 
@@ -201,7 +201,7 @@ const char *store_config(const struct store *s) {
 
 /* ---- writing ---- */
 
-static bool store_begin(struct store *s, struct err *e) {
+bool store_begin(struct store *s, struct err *e) {
     ASSERT(s->mode == STORE_WRITE);
     if (s->in_transaction) return true;
     if (!store_exec(s, "BEGIN IMMEDIATE", "beginning to write", e)) return false;
@@ -367,19 +367,4 @@ bool store_put_done(struct store *s, int problem, struct err *e) {
     if (!q) return false;
     sqlite3_bind_int(q, 1, problem);
     return put_end(s, q, e);
-}
-
-bool store_put_session(struct store *s, const struct store_session *t, struct err *e) {
-    if (!store_begin(s, e)) return false;
-    if (!s->session) {
-        if (!store_exec(s, "INSERT INTO session DEFAULT VALUES", "writing", e)) return false;
-        s->session = sqlite3_last_insert_rowid(s->db);
-    }
-    char *sql = sqlite3_mprintf(
-        "UPDATE session SET seconds=seconds+%.17g, cpu_seconds=cpu_seconds+%.17g, n_jobs=n_jobs+%.17g,"
-        " tokens_generated=tokens_generated+%.17g, tokens_read=tokens_read+%.17g WHERE ordinal=%lld",
-        t->seconds, t->cpu_seconds, t->n_jobs, t->tokens_generated, t->tokens_read, (long long)s->session);
-    const bool done = store_exec(s, sql, "writing", e);
-    sqlite3_free(sql);
-    return done;
 }

@@ -10,10 +10,11 @@
  *   grade(problem, path, right)                        written after the search has ended; never read by one
  *   session(ordinal, started, seconds, cpu_seconds, ...)   what each process that worked on the run spent:
  * not part of the result
+ *   waste(session, what, value)                        and of that in vain; the table is made when there is any
  *
  * A node is named by (problem ordinal, path of child indices "0.3.1"). Rows are appended as results are told,
  * in transactions of store_flush; a process killed at any instant loses at most what was told since the last
- * flush, and resumes by being told again from here. All tables but session are a function of the
+ * flush, and resumes by being told again from here. All tables but session and waste are a function of the
  * configuration: store_export writes them in a fixed order, equal for equal runs.
  *
  * Format 2 added what follows `why` in node. Files of format 1 are read as they are; who writes to one makes
@@ -105,6 +106,7 @@ struct store_choice {
 struct store_session {
     double seconds, cpu_seconds;
     double n_jobs, tokens_generated, tokens_read; /* really computed, repetitions included */
+    struct waste waste;                           /* of both models */
 };
 
 MUST bool store_put_problem(struct store *s, const struct store_problem *p,
