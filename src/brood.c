@@ -198,7 +198,7 @@ static struct brood_answer *make_answer(const struct solving *v, const struct ru
         .flops_policy = cost->policy_root.flops + cost->policy.flops,
         .flops_reward = cost->reward_root.flops + cost->reward.flops,
         .seconds = event->seconds,
-        .dropped = work_of(&cost->policy_unused, &cost->reward_unused),
+        .pruned = work_of(&cost->policy_pruned, &cost->reward_pruned),
         .n_failed = event->n_failed,
     };
     a->usd = prices_dollars(prices_of(&v->prices, &cost->policy_root, &cost->reward_root) +

@@ -134,8 +134,8 @@ struct brood_answer {
     double margin;   /* its lead over the next best class; for majority and weighted as a share of all */
     double tokens_generated, tokens_read; /* by both models, prompts included */
     double flops_policy, flops_reward, seconds;
-    double usd;   /* of all this, by the request's prices */
-    struct brood_work dropped; /* of all this, for steps that led to no solution: pruned, or open at the end */
+    double usd;               /* of all this, by the request's prices */
+    struct brood_work pruned; /* of all this, for steps that led to no solution: pruned, or open at the end */
     /* On top of it: work that was given up before anything was told of it, and work done again for want of
      * memory; requests to servers that were asked again, and the tokens that those carried. */
     struct brood_work cancelled, recomputed;

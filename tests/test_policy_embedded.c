@@ -358,6 +358,7 @@ static void cancelled_jobs_leave_nothing(void **state) {
     for (int i = 0; i < 2; i++)
         full[i] = extend(p, root, i, STR(""), filler, TINY_CONTEXT - (int)strlen(question), &e);
     bool told[48] = {false};
+    double n_told = 0;
     for (uint64_t key = 0; key < 48; key++) {
         struct policy_job job = job_of(key % 16 == 3 ? full[0] : root, key, POLICY_UNTIL_END);
         policy_submit(p, &job);
@@ -371,9 +372,14 @@ static void cancelled_jobs_leave_nothing(void **state) {
     while (next_result(p, &r)) {
         assert_false(told[r.id]);
         told[r.id] = true;
+        n_told += r.n_tokens;
         policy_release(p, r.prefix);
     }
     for (uint64_t key = 0; key < 48; key++) assert_int_equal(told[key], key % 4 > 1 && key != 3);
+    /* Every token that was sampled is in a result or in the waste. */
+    const struct waste w = policy_waste(p);
+    assert_true(w.cancelled.tokens_generated > 0 && w.cancelled.flops > 0 && w.recomputed.tokens_read == 0);
+    assert_true(policy_computed(p).tokens_generated == n_told + w.cancelled.tokens_generated);
     for (uint64_t key = 0; key < 8; key++) { /* open when the policy is closed */
         struct policy_job job = job_of(key ? root : full[1], key, POLICY_UNTIL_END);
         policy_submit(p, &job);

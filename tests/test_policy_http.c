@@ -515,6 +515,8 @@ static void retry_after_is_waited_for(void **state) {
     const double began = clock_seconds();
     free(text_of_job(p, &job));
     assert_true(clock_seconds() - began > 0.99);
+    assert_true(policy_waste(p).n_retried == 1);
+    assert_true(policy_waste(p).tokens_retried == policy_reads(p, root, POLICY_UNTIL_END));
     policy_release(p, root);
     policy_close(p);
     mock_stop(m);

@@ -13,4 +13,15 @@ same report.txt "$here/golden/report.txt" "the report (if the change is meant, w
 for k in 1 2 4 8; do
     grep -q "\"samples\":$k,\"accuracy\"" report.json && good || bad "--json has no point at $k"
 done
+# Dollars are tokens by prices.
+says ' a problem, $' "$BROOD" report --prices policy_input=1,policy_output=2,reward_input=3 eight.brood
+grep -q '"usd":null' report.json && good || bad "--json has a price that nobody gave"
+"$BROOD" report --json --prices policy_input=1,policy_output=2,reward_input=3 eight.brood >priced.json
+if command -v jq >/dev/null; then
+    jq -e '.runs[0] | .costs as $c | (((($c.policy_prompt.tokens_read + $c.policy.tokens_read) * 1
+        + $c.policy.tokens_generated * 2 + ($c.reward_prompt.tokens_read + $c.reward.tokens_read) * 3) / 1e6 - .usd) | fabs) < 1e-15
+        and (.usd * .graded - .usd_all | fabs) < 1e-12 and .usd > 0' priced.json >out && good ||
+        bad "dollars are not tokens by prices" "$(head -c 300 priced.json)"
+fi
+refuses 2 "policy_input=" report --prices nonsense=1 eight.brood
 finish

@@ -272,21 +272,27 @@ static void cancelled_jobs_leave_nothing(void **state) {
     struct reward *r = open_tiny(1);
     struct reward_prefix *root = root_of(r);
     bool told[32] = {false};
+    double n_told = 0;
     for (uint64_t id = 0; id < 32; id++)
         reward_submit(
             r, &(struct reward_job){.id = id, .from = root, .text = str_from(id == 8 ? "" : steps[id % 5])});
     for (uint64_t id = 0; id < 32; id += 4)
         reward_cancel(r, id); /* before any work, one with no steps among them */
-    assert_true(reward_work(r, 0, &e) > 0);
+    for (int i = 0; i < 2; i++) assert_true(reward_work(r, 0, &e) > 0); /* the prompt, then steps */
     for (uint64_t id = 1; id < 32; id += 4) reward_cancel(r, id);
     reward_cancel(r, 99);
     struct reward_result result;
     while (next_result(r, &result)) {
         assert_false(told[result.id]);
         told[result.id] = true;
+        n_told += result.cost.tokens_read;
         reward_release(r, result.prefix);
     }
     for (uint64_t id = 0; id < 32; id++) assert_int_equal(told[id], id % 4 > 1);
+    /* Every token that was read is the prompt's, in a result or in the waste. */
+    const double n_prompt = reward_root_cost(r, root).tokens_read;
+    assert_true(reward_computed(r).tokens_read == n_prompt + n_told + reward_waste(r).cancelled.tokens_read);
+    assert_true(reward_waste(r).cancelled.tokens_read > 0);
     for (uint64_t id = 0; id < 4; id++) /* open when the reward model is closed */
         reward_submit(r, &(struct reward_job){.id = id, .from = root, .text = str_from(id ? steps[id] : "")});
     reward_release(r, root);

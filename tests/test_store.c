@@ -278,13 +278,16 @@ static void test_sessions_add_up_and_are_not_exported(void **state) {
     for (int i = 0; i < 2; i++) {
         struct store *s = store_open(path, STORE_WRITE, &e);
         if (i == 0) fill(s);
-        const struct store_session t = {.seconds = 1.5, .tokens_generated = 10};
+        struct store_session t = {.seconds = 1.5, .tokens_generated = 10};
+        if (i == 1) t.waste = (struct waste){.cancelled.tokens_generated = 7, .n_retried = 2};
         assert_true(store_put_session(s, &t, &e) && store_put_session(s, &t, &e));
         struct store_session sum;
         int n;
         assert_true(store_sessions(s, &sum, &n, &e));
         assert_int_equal(n, i + 1);
         assert_true(sum.seconds == 3.0 * (i + 1) && sum.tokens_generated == 20.0 * (i + 1));
+        assert_true(sum.waste.cancelled.tokens_generated == 14 * i && sum.waste.n_retried == 4 * i);
+        assert_true(sum.waste.recomputed.flops == 0 && sum.waste.tokens_retried == 0);
         char *text = export_text(s);
         assert_null(strstr(text, "seconds"));
         free(text);

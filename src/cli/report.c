@@ -8,7 +8,7 @@
 enum { RUNS_MAX = 64 };
 
 struct report_values {
-    const char *aggregate;
+    const char *aggregate, *prices;
     bool json, jsonl;
 };
 
@@ -42,7 +42,7 @@ static int report_run(const struct command_line *line, struct err *e) {
     }
     if (v->jsonl) return export_run(line->args[0], e);
     struct report *r = report_new();
-    bool ok = true;
+    bool ok = !v->prices || prices_parse(&r->prices, v->prices, e) || err_wrap(e, "--prices");
     for (int i = 0; ok && i < line->n_args; i++) ok = report_add(r, line->args[i], a, e);
     if (ok) {
         report_compare(r);
@@ -56,6 +56,11 @@ static int report_run(const struct command_line *line, struct err *e) {
 }
 
 static const struct option report_options[] = {
+    {"prices", 0, OPTION_TEXT, offsetof(struct report_values, prices), "PRICES",
+     "what tokens cost, as for solve and bench: then costs are in dollars, too (default: those of a run with "
+     "a "
+     "budget in money)",
+     0, 0},
     {"aggregate", 0, OPTION_TEXT, offsetof(struct report_values, aggregate), "RULE",
      "one number from step rewards: last, min, prod, mean (default the run's own)", 0, 0},
     {"json", 0, OPTION_FLAG, offsetof(struct report_values, json), NULL,

@@ -101,7 +101,7 @@ void show_law(const struct report_run *run) {
 
 /* ---- costs ---- */
 
-static void cost_row(struct table *t, const char *what, const struct cost *c, double flops_all) {
+static void cost_row(struct table *t, const char *what, const struct cost *c, double flops_all, double usd) {
     char text[FORMAT_MAX];
     table_cell(t, "%s", what);
     table_cell(t, "%s", format_count(text, c->tokens_generated));
@@ -111,6 +111,19 @@ static void cost_row(struct table *t, const char *what, const struct cost *c, do
         table_cell(t, "%.1f", 100 * c->flops / flops_all);
     else
         table_cell(t, "%s", "");
+    table_cell(t, "%s", usd > 0 ? format_dollars(text, usd) : "");
+}
+
+/* What the records do not show, because it came to nothing. */
+static void show_waste(const struct waste *w) {
+    char x[FORMAT_MAX], y[FORMAT_MAX];
+    const double read = w->cancelled.tokens_read + w->recomputed.tokens_read;
+    if (w->cancelled.tokens_generated + read > 0)
+        printf("  and in vain, in all sessions: %s tokens written in what was given up, %s read again\n",
+               format_count(x, w->cancelled.tokens_generated), format_count(y, read));
+    if (w->n_retried > 0)
+        printf("  asked again: %s requests to servers, which carried %s tokens\n",
+               format_count(x, w->n_retried), format_count(y, w->tokens_retried));
 }
 
 void show_costs(const struct report_run *run) {
@@ -118,23 +131,36 @@ void show_costs(const struct report_run *run) {
     const struct {
         const char *what;
         const struct cost *cost;
-        bool shown;
-    } rows[] = {{"policy: prompt", &c->policy_prompt, true},
-                {"policy: solutions", &c->policy, true},
-                {"  of that given up", &c->policy_pruned, c->policy_pruned.tokens_generated > 0},
-                {"rewards: prompt", &c->reward_prompt, c->reward_prompt.tokens_read > 0},
-                {"rewards: solutions", &c->reward, c->reward.tokens_read > 0},
-                {"  of that given up", &c->reward_pruned, c->reward_pruned.tokens_read > 0}};
+        bool shown, is_reward;
+    } rows[] = {{"policy: prompt", &c->policy_prompt, true, false},
+                {"policy: solutions", &c->policy, true, false},
+                {"  of that given up", &c->policy_pruned, c->policy_pruned.tokens_generated > 0, false},
+                {"rewards: prompt", &c->reward_prompt, c->reward_prompt.tokens_read > 0, true},
+                {"rewards: solutions", &c->reward, c->reward.tokens_read > 0, true},
+                {"  of that given up", &c->reward_pruned, c->reward_pruned.tokens_read > 0, true}};
+    const struct cost none = {0};
     const double all = c->policy_prompt.flops + c->policy.flops + c->reward_prompt.flops + c->reward.flops;
     struct table t;
-    table_init(&t, 5);
+    table_init(&t, 6);
     printf("\n  what was spent, a problem\n");
     table_cell(&t, "%s", "");
     table_cell(&t, "tokens generated");
     table_cell(&t, "read");
     table_cell(&t, "FLOP");
     table_cell(&t, "%s", all > 0 ? "% of all" : "");
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-        if (rows[i].shown) cost_row(&t, rows[i].what, rows[i].cost, all);
+    table_cell(&t, "%s", prices_are_given(&run->prices) ? "dollars" : "");
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (!rows[i].shown) continue;
+        const struct cost *policy = rows[i].is_reward ? &none : rows[i].cost;
+        const struct cost *reward = rows[i].is_reward ? rows[i].cost : &none;
+        cost_row(&t, rows[i].what, rows[i].cost, all,
+                 prices_dollars(prices_of(&run->prices, policy, reward)));
+    }
     table_print(&t, stdout);
+    if (prices_are_given(&run->prices)) {
+        char each[FORMAT_MAX], sum[FORMAT_MAX];
+        printf("  %s a problem, %s in all\n", format_dollars(each, run->usd),
+               format_dollars(sum, run->usd_all));
+    }
+    show_waste(&run->waste);
 }

@@ -144,7 +144,7 @@ static void print_support(const struct brood_answer *a) {
 static void print_waste(const struct brood_answer *a) {
     char x[FORMAT_MAX], y[FORMAT_MAX], z[FORMAT_MAX];
     const double flops = a->flops_policy + a->flops_reward;
-    const struct brood_work *d = &a->dropped, *c = &a->cancelled, *r = &a->recomputed;
+    const struct brood_work *d = &a->pruned, *c = &a->cancelled, *r = &a->recomputed;
     if (d->tokens_generated > 0) {
         printf("of that for steps that led to no solution: %s tokens written, %s read",
                format_count(x, d->tokens_generated), format_count(y, d->tokens_read));
@@ -155,8 +155,9 @@ static void print_waste(const struct brood_answer *a) {
         printf("on top of that: %s tokens written in what was given up, %s read again\n",
                format_count(x, c->tokens_generated), format_count(y, c->tokens_read + r->tokens_read));
     if (a->n_retried > 0)
-        printf("asked again: %s request%s to servers, which carried %s tokens\n", format_count(x, a->n_retried),
-               a->n_retried > 1 ? "s" : "", format_count(y, a->tokens_retried));
+        printf("asked again: %s request%s to servers, which carried %s tokens\n",
+               format_count(x, a->n_retried), a->n_retried > 1 ? "s" : "",
+               format_count(y, a->tokens_retried));
 }
 
 static void print_cost(const struct brood_answer *a) {
@@ -222,7 +223,7 @@ static json_t *cost_json(const struct brood_answer *a) {
     return json_pack("{s:f,s:f,s:f,s:f,s:f,s:f,s:i,s:{s:o,s:o,s:o},s:{s:f,s:f}}", "tokens_generated",
                      a->tokens_generated, "tokens_read", a->tokens_read, "flops_policy", a->flops_policy,
                      "flops_reward", a->flops_reward, "usd", a->usd, "seconds", a->seconds, "failed",
-                     a->n_failed, "wasted", "dropped", work_json(&a->dropped), "cancelled",
+                     a->n_failed, "wasted", "pruned", work_json(&a->pruned), "cancelled",
                      work_json(&a->cancelled), "recomputed", work_json(&a->recomputed), "retried", "requests",
                      a->n_retried, "tokens", a->tokens_retried);
 }

@@ -66,6 +66,20 @@ static bool is_independent(const char *strategy) {
     return strncmp(strategy, "sample", 6) == 0 && (!stop || strncmp(stop, "stop=none", 9) == 0);
 }
 
+static double config_price(const json_t *config, const char *budget, const char *key) {
+    const json_t *prices = json_object_get(json_object_get(config, budget), "prices");
+    return json_number_value(json_object_get(prices, key));
+}
+
+/* A budget in money was recorded with its prices. */
+static struct prices config_prices(const json_t *config) {
+    const char *budget =
+        json_object_get(json_object_get(config, "budget"), "prices") ? "budget" : "run_budget";
+    return (struct prices){config_price(config, budget, "policy_input"),
+                           config_price(config, budget, "policy_output"),
+                           config_price(config, budget, "reward_input")};
+}
+
 static bool read_config(struct report_run *run, const struct store *s, enum aggregate wanted, struct err *e) {
     if (!store_config(s))
         return err_set(e, ERR_INPUT, "%s: a run that was never begun: nothing to report", store_path(s));
@@ -83,6 +97,7 @@ static bool read_config(struct report_run *run, const struct store *s, enum aggr
     run->select = config_text_or(config, "select", NULL, "?");
     run->policy_parameters = config_parameters(config, "policy");
     run->reward_parameters = config_parameters(config, "reward");
+    run->prices = config_prices(config);
     run->aggregate = wanted;
     char *aggregate = config_text_or(config, "aggregate", NULL, "last");
     const bool ok = wanted != REPORT_AGGREGATE_OF_RUN || aggregate_parse(aggregate, &run->aggregate, e);
@@ -195,6 +210,11 @@ static void fill_costs(struct report_run *run, const struct curves_set *set) {
     for (size_t i = 0; i < ARRAY_LEN(means); i++)
         *means[i] =
             (struct cost){means[i]->tokens_read / n, means[i]->tokens_generated / n, means[i]->flops / n};
+    struct cost policy = c->policy, reward = c->reward;
+    cost_add(&policy, &c->policy_prompt);
+    cost_add(&reward, &c->reward_prompt);
+    run->usd = prices_dollars(prices_of(&run->prices, &policy, &reward));
+    run->usd_all = run->usd * (double)set->n;
     if (n_samples > 0) {
         run->sample = (struct report_spend){all.tokens_generated / n_samples, all.flops_policy / n_samples,
                                             all.flops_reward / n_samples};
@@ -222,6 +242,8 @@ bool report_add_store(struct report *r, struct store *s, enum aggregate a, struc
     if (!read_config(&run, s, a, e) || !store_sessions(s, &sessions, &run.n_sessions, e)) goto failed;
     set = curves_load(s, e);
     if (!set) goto failed;
+    if (prices_are_given(&r->prices)) run.prices = r->prices;
+    run.waste = sessions.waste;
     run.n_problems = set->n_problems;
     run.n_done = set->n_done;
     run.n_graded = (int)set->n;

@@ -14,6 +14,7 @@
 
 #include "base/json.h"
 #include "eval/curves.h"
+#include "run/prices.h"
 #include "select/law.h"
 
 struct report_point {
@@ -95,6 +96,9 @@ struct report_run {
     double seconds;     /* wall time a done problem, over all sessions */
     double seconds_all; /* and in all */
     int n_sessions;
+    struct prices prices; /* the report's, or those that a budget of the run in money went by */
+    double usd, usd_all;  /* a problem, and of all that are counted; 0 without prices */
+    struct waste waste;   /* of all sessions: done in vain, beyond what the records cost */
 };
 
 /* The share of problems that one run's selection solves beyond another's, over the problems both have. */
@@ -110,6 +114,7 @@ struct report {
     struct curves_set **sets; /* of each run */
     struct report_gain *gains;
     size_t n, cap, cap_sets, n_gains, cap_gains;
+    struct prices prices; /* set before runs are added; all 0: each run's own */
 };
 
 /* Instead of an aggregate: the one with which the run was made. */

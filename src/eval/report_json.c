@@ -85,6 +85,12 @@ static json_t *law_json(const struct report_law *l) {
                      l->n_always, "if_equal", l->if_equal);
 }
 
+static json_t *waste_json(const struct waste *w) {
+    return json_pack("{s:o,s:o,s:{s:f,s:f}}", "cancelled", cost_json(&w->cancelled), "recomputed",
+                     cost_json(&w->recomputed), "retried", "requests", w->n_retried, "tokens",
+                     w->tokens_retried);
+}
+
 static json_t *run_json(const struct report_run *run) {
     json_t *o = json_object(), *curves = json_object(), *gaps = json_object(), *levels = json_array();
     for (int m = 0; m < CURVES_MEASURES; m++) {
@@ -116,6 +122,10 @@ static json_t *run_json(const struct report_run *run) {
     json_object_set_new(o, "levels", levels);
     json_object_set_new(o, "spend", spend_json(run->total));
     json_object_set_new(o, "costs", costs_json(&run->costs));
+    const bool priced = prices_are_given(&run->prices);
+    json_object_set_new(o, "usd", priced ? json_real(run->usd) : json_null());
+    json_object_set_new(o, "usd_all", priced ? json_real(run->usd_all) : json_null());
+    json_object_set_new(o, "wasted", waste_json(&run->waste));
     json_object_set_new(o, "tokens_read", json_real(run->tokens_read));
     json_object_set_new(o, "seconds", json_real(run->seconds));
     json_object_set_new(o, "seconds_all", json_real(run->seconds_all));

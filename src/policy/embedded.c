@@ -395,9 +395,8 @@ static struct cost embedded_computed(const struct policy *policy) {
 static struct waste embedded_waste(const struct policy *policy) {
     const struct embedded *p = (const struct embedded *)policy;
     const struct engine_counters c = engine_counters(p->engine);
-    return (struct waste){
-        .cancelled = p->cancelled,
-        .recomputed = {.tokens_read = (double)c.n_recomputed, .flops = c.flops_recomputed}};
+    return (struct waste){.cancelled = p->cancelled,
+                          .recomputed = {.tokens_read = (double)c.n_recomputed, .flops = c.flops_recomputed}};
 }
 
 /* ---- opening and closing ---- */

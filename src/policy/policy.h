@@ -167,8 +167,8 @@ bool policy_next(struct policy *p, struct policy_result *out);
 int policy_in_flight(const struct policy *p); /* jobs submitted whose result has not been taken */
 /* What has really been computed since the policy was opened, work done again or thrown away included. */
 struct cost policy_computed(const struct policy *p);
-/* Of that, what is in no result; and what servers had to be asked again. What a server wrote for a request that
- * was cancelled or came to nothing it does not say. */
+/* Of that, what is in no result; and what servers had to be asked again. What a server wrote for a request
+ * that was cancelled or came to nothing it does not say. */
 struct waste policy_waste(const struct policy *p);
 
 /* ---- what a kind implements: each function as the one of the same name above ---- */

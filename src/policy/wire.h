@@ -56,9 +56,9 @@ struct wire_answer {
     struct buf text;
     struct wire_ids ids; /* none of WIRE_CHAT */
     enum policy_finish finish;
-    int n_tokens;   /* generated, end token included where the server counts it; 0: not known */
-    double logprob; /* NAN: not known */
-    double n_read;  /* prompt tokens that the server computed */
+    int n_tokens;    /* generated, end token included where the server counts it; 0: not known */
+    double logprob;  /* NAN: not known */
+    double n_read;   /* prompt tokens that the server computed */
     double n_prompt; /* those that it counted, from its cache or not; 0: not said */
 };
 /* separator, n_tokens_max: as in the job. False: the answer makes no sense. Free with wire_answer_free in any

@@ -96,8 +96,8 @@ struct reading { /* a text on its way to ids */
 
 static void read_one_step(void *ctx, struct str step) {
     struct reading *r = ctx;
-    r->failed = r->failed ||
-                !tokenizer_encode_part(r->p->model->tokenizer, step, TOKENIZER_INSIDE, &r->ids, r->e);
+    r->failed =
+        r->failed || !tokenizer_encode_part(r->p->model->tokenizer, step, TOKENIZER_INSIDE, &r->ids, r->e);
     if (r->failed) return;
     tokens_add(&r->ids, r->p->model->prm.marker);
     if (!r->job) return;
@@ -276,9 +276,8 @@ static struct cost embedded_computed(const struct reward *r) {
 static struct waste embedded_waste(const struct reward *r) {
     const struct embedded *p = (const struct embedded *)r;
     const struct engine_counters c = engine_counters(p->engine);
-    return (struct waste){
-        .cancelled = p->cancelled,
-        .recomputed = {.tokens_read = (double)c.n_recomputed, .flops = c.flops_recomputed}};
+    return (struct waste){.cancelled = p->cancelled,
+                          .recomputed = {.tokens_read = (double)c.n_recomputed, .flops = c.flops_recomputed}};
 }
 
 /* ---- opening and closing ---- */

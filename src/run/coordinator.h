@@ -55,7 +55,7 @@ enum run_why {
 
 struct run_cost {
     struct cost policy_root, reward_root, policy, reward; /* prompts; everything told after them */
-    struct cost policy_unused, reward_unused; /* of the latter, nodes of no solution: pruned or left open */
+    struct cost policy_pruned, reward_pruned; /* of the latter, nodes of no solution: pruned or left open */
 };
 
 struct run_event {

@@ -33,7 +33,7 @@ struct run_options {
     enum aggregate aggregate;
     struct budget budget;     /* of each problem */
     struct budget run_budget; /* of all of them together: shares.h */
-    struct prices prices; /* what a budget in money goes by */
+    struct prices prices;     /* what a budget in money goes by */
     uint64_t seed;
     int n_tokens_max;  /* longest solution; 0: RUN_TOKENS_DEFAULT, or the policy's context if that is shorter
                         */

@@ -521,7 +521,7 @@ static void add_solution(struct trial *t, int node, struct solutions *out) {
 }
 
 /* Adds up what nodes cost that lead to none of the solutions. */
-static void count_unused(struct trial *t, const int *solutions, int n) {
+static void count_pruned(struct trial *t, const int *solutions, int n) {
     const struct tree *tree = search_tree(t->search);
     bool *used = mem_zalloc(tree->n_nodes, sizeof *used);
     for (int i = 0; i < n; i++)
@@ -529,8 +529,8 @@ static void count_unused(struct trial *t, const int *solutions, int n) {
             used[node] = true;
     for (size_t i = 1; i < t->n_nodes; i++) {
         if (used[i]) continue;
-        cost_add(&t->cost.policy_unused, &t->nodes[i].written);
-        cost_add(&t->cost.reward_unused, &t->nodes[i].scored);
+        cost_add(&t->cost.policy_pruned, &t->nodes[i].written);
+        cost_add(&t->cost.reward_pruned, &t->nodes[i].scored);
     }
     free(used);
 }
@@ -541,7 +541,7 @@ static struct solutions *gather(struct trial *t) {
     const int n = tree_candidates(tree, nodes);
     struct solutions *s = solutions_new();
     for (int i = 0; i < n; i++) add_solution(t, nodes[i], s);
-    count_unused(t, nodes, n);
+    count_pruned(t, nodes, n);
     free(nodes);
     return s;
 }

@@ -10,7 +10,8 @@
  *   grade(problem, path, right)                        written after the search has ended; never read by one
  *   session(ordinal, started, seconds, cpu_seconds, ...)   what each process that worked on the run spent:
  * not part of the result
- *   waste(session, what, value)                        and of that in vain; the table is made when there is any
+ *   waste(session, what, value)                        and of that in vain; the table is made when there is
+ * any
  *
  * A node is named by (problem ordinal, path of child indices "0.3.1"). Rows are appended as results are told,
  * in transactions of store_flush; a process killed at any instant loses at most what was told since the last
