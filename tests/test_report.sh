@@ -18,8 +18,8 @@ says ' a problem, $' "$BROOD" report --prices policy_input=1,policy_output=2,rew
 grep -q '"usd":null' report.json && good || bad "--json has a price that nobody gave"
 "$BROOD" report --json --prices policy_input=1,policy_output=2,reward_input=3 eight.brood >priced.json
 if command -v jq >/dev/null; then
-    jq -e '.runs[0] | .costs as $c | (((($c.policy_prompt.tokens_read + $c.policy.tokens_read) * 1
-        + $c.policy.tokens_generated * 2 + ($c.reward_prompt.tokens_read + $c.reward.tokens_read) * 3) / 1e6 - .usd) | fabs) < 1e-15
+    jq -e '.runs[0] | .costs as $c | (((($c.policy_prompt.read + $c.policy.read) * 1
+        + $c.policy.generated * 2 + ($c.reward_prompt.read + $c.reward.read) * 3) / 1e6 - .usd) | fabs) < 1e-15
         and (.usd * .graded - .usd_all | fabs) < 1e-12 and .usd > 0' priced.json >out && good ||
         bad "dollars are not tokens by prices" "$(head -c 300 priced.json)"
 fi
