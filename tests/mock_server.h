@@ -2,7 +2,9 @@
  * (model/toy_chain.h), and fails on purpose.
  *
  * A reply is a function of (prompt, seed) alone, whatever failed before. A token is a byte: id = byte + 3;
- * 1 begins a prompt, 2 ends an answer. A conversation is rendered as "U:text\nA:".
+ * 1 begins a prompt, 2 ends an answer. A conversation is rendered as "U:text\nA:answer<e>U:text\nA:"; what a
+ * later turn asks for is answered with a whole solution, by a chat service with "turn 2: " before it. Behind
+ * "Wait," the last step is written anew, behind "The answer is \boxed{" what is missing of the last.
  */
 #ifndef BROOD_TESTS_MOCK_SERVER_H
 #define BROOD_TESTS_MOCK_SERVER_H
@@ -38,14 +40,16 @@ enum { MOCK_EOS = 2, MOCK_TOKEN_0 = 3, MOCK_CONTEXT = 4096 };
 
 struct mock_options {
     enum mock_dialect dialect;
-    const char *chain; /* toy_params */
-    const char *key;   /* wanted as a bearer token; NULL: none */
-    double share;      /* of the requests that fail */
-    unsigned faults;   /* bits 1 << enum mock_fault */
-    int n_good;        /* requests before faults begin */
-    int n_bad;         /* faults in all; 0: no end */
-    bool blank;        /* an empty step comes first */
-    bool drop_stop;    /* vLLM: the stop text is named and not kept, as servers before do */
+    const char *chain;          /* toy_params */
+    const char *key;            /* wanted as a bearer token; NULL: none */
+    double share;               /* of the requests that fail */
+    unsigned faults;            /* bits 1 << enum mock_fault */
+    int n_good;                 /* requests before faults begin */
+    int n_bad;                  /* faults in all; 0: no end */
+    bool blank;                 /* an empty step comes first */
+    bool drop_stop;             /* vLLM: the stop text is named and not kept, as servers before do */
+    bool keep_end;              /* the ids of an answer do not have the end token */
+    bool no_detokenize, no_top; /* no such page; no likeliest tokens */
     const char *retry_after;
 };
 
@@ -56,6 +60,7 @@ struct mock {
     int port;
     pthread_mutex_t lock;
     int n_requests, n_faults, n_given[MOCK_FAULTS]; /* under lock, or after mock_stop */
+    int n_ends;                                     /* prompts with an end token in them; likewise */
     struct MHD_Connection *stalled[256];
     int n_stalled;
 };
@@ -107,10 +112,48 @@ static inline void mock_text_of(const json_t *ids, struct buf *out) {
     }
 }
 
-static inline const char *mock_user(const json_t *request) {
+/* What the user said first. */
+static inline const char *mock_problem(const json_t *request) {
     const json_t *messages = json_object_get(request, "messages");
-    return json_string_value(
-        json_object_get(json_array_get(messages, json_array_size(messages) - 1), "content"));
+    for (size_t i = 0; i < json_array_size(messages); i++) {
+        const json_t *x = json_array_get(messages, i);
+        if (strcmp(json_string_value(json_object_get(x, "role")), "user") == 0)
+            return json_string_value(json_object_get(x, "content"));
+    }
+    return NULL;
+}
+
+static inline void mock_render(const json_t *request, struct buf *out) {
+    const json_t *messages = json_object_get(request, "messages");
+    for (size_t i = 0; i < json_array_size(messages); i++) {
+        const json_t *x = json_array_get(messages, i);
+        const char *role = json_string_value(json_object_get(x, "role"));
+        const char *text = json_string_value(json_object_get(x, "content"));
+        if (strcmp(role, "user") == 0) buf_printf(out, "U:%s\nA:", text);
+        if (strcmp(role, "assistant") == 0) buf_printf(out, "%s<e>", text);
+    }
+}
+
+/* Three likeliest tokens and, now and then, the one that was drawn; their mean is i + 2. */
+static inline json_t *mock_top(size_t i, bool as_list) {
+    const double x[] = {-(double)i - 1, -(double)i - 2, -(double)i - 3, -(double)i - 50};
+    json_t *top = as_list ? json_array() : json_object();
+    for (size_t k = 0; k < 3 + i % 2; k++) {
+        char name[16];
+        snprintf(name, sizeof name, "token_id:%zu", k);
+        if (as_list)
+            json_array_append_new(top, json_pack("{s:f}", "logprob", x[k]));
+        else
+            json_object_set_new(top, name, json_real(x[k]));
+    }
+    return top;
+}
+
+/* Whether a request wants so many likeliest tokens. */
+static inline bool mock_wants_top(const struct mock *m, const json_t *request) {
+    static const char *const names[] = {
+        [MOCK_VLLM] = "logprobs", [MOCK_LLAMA] = "n_probs", [MOCK_CHAT] = "top_logprobs"};
+    return !m->o.no_top && json_integer_value(json_object_get(request, names[m->o.dialect])) == 3;
 }
 
 struct mock_written {
@@ -126,6 +169,7 @@ static inline void mock_write(const struct mock *m, const char *problem, struct 
     toy_chain_init(&chain, &m->params, problem);
     const bool fresh = so_far.len == 0;
     so_far = str_trim(so_far);
+    const bool waits = str_ends(so_far, STR("Wait,")), answers = str_ends(so_far, STR("\\boxed{"));
     for (ptrdiff_t end; so_far.len > 0; level++) {
         end = str_find(so_far, STR("\n\n"));
         struct str step = {so_far.ptr, end < 0 ? so_far.len : (size_t)end};
@@ -134,12 +178,17 @@ static inline void mock_write(const struct mock *m, const char *problem, struct 
         so_far.len -= step.len;
         so_far = str_trim(so_far);
     }
+    if (waits) level = MAX(level - (level > m->params.depth ? 2 : 1), 0);
+    if (answers) level = m->params.depth - 1;
     if (fresh && m->o.blank) buf_add_str(&w->text, STR("\n\n"));
     w->at_stop = stop && w->text.len > 0;
     while (!w->at_stop && level < m->params.depth) {
         double logprob;
         value = toy_chain_draw(&chain, level, value, temperature, rng_unit(seed, (uint64_t)level), &logprob);
-        toy_chain_write(&chain, ++level, value, &w->text);
+        if (answers)
+            buf_printf(&w->text, "%d}.", value), level++;
+        else
+            toy_chain_write(&chain, ++level, value, &w->text);
         w->ended = level == m->params.depth;
         if (!w->ended) buf_add_str(&w->text, STR("\n\n"));
         w->at_stop = stop && !w->ended;
@@ -159,14 +208,17 @@ static inline json_t *mock_completion(const struct mock *m, const json_t *reques
                json_number_value(json_object_get(request, "temperature")),
                (int)json_integer_value(json_object_get(request, llama ? "n_predict" : "max_tokens")), stop,
                &w);
-    json_t *ids = mock_ids(buf_str(&w.text), false), *logprobs = json_array();
-    if (w.ended) json_array_append_new(ids, json_integer(MOCK_EOS));
+    json_t *ids = mock_ids(buf_str(&w.text), false), *logprobs = json_array(), *tops = json_array();
+    if (w.ended && !m->o.keep_end) json_array_append_new(ids, json_integer(MOCK_EOS));
     const size_t n = json_array_size(ids);
+    const bool wants_top = mock_wants_top(m, request);
     const bool keep = json_is_true(json_object_get(request, "include_stop_str_in_output"));
     if (w.at_stop && (llama || !keep || m->o.drop_stop)) w.text.len -= 2;
     json_t *text = json_text(buf_str(&w.text)), *answer;
     if (llama) {
-        for (size_t i = 0; i < n; i++) json_array_append_new(logprobs, json_pack("{s:f}", "logprob", -0.5));
+        for (size_t i = 0; i < n; i++)
+            json_array_append_new(logprobs, json_pack("{s:f,s:o*}", "logprob", -0.5, "top_logprobs",
+                                                      wants_top ? mock_top(i, true) : NULL));
         answer = json_pack("{s:o,s:o,s:s,s:s,s:o,s:{s:i}}", "content", text, "tokens", ids, "stop_type",
                            w.ended     ? "eos"
                            : w.at_stop ? "word"
@@ -175,10 +227,11 @@ static inline json_t *mock_completion(const struct mock *m, const json_t *reques
                            "timings", "prompt_n", (int)n_prompt);
     } else {
         for (size_t i = 0; i < n; i++) json_array_append_new(logprobs, json_real(-0.5));
-        json_t *choice = json_pack("{s:i,s:o,s:s,s:o,s:o,s:{s:o}}", "index", 0, "text", text, "finish_reason",
-                                   w.ended || w.at_stop ? "stop" : "length", "stop_reason",
+        for (size_t i = 0; wants_top && i < n; i++) json_array_append_new(tops, mock_top(i, false));
+        json_t *choice = json_pack("{s:i,s:o,s:s,s:o,s:o,s:{s:o,s:O}}", "index", 0, "text", text,
+                                   "finish_reason", w.ended || w.at_stop ? "stop" : "length", "stop_reason",
                                    w.at_stop ? json_string(stop) : json_null(), "token_ids", ids, "logprobs",
-                                   "token_logprobs", logprobs);
+                                   "token_logprobs", logprobs, "top_logprobs", tops);
         json_t *choices = json_array();
         json_array_append(choices, choice);
         if (twice) json_array_append(choices, choice);
@@ -187,20 +240,29 @@ static inline json_t *mock_completion(const struct mock *m, const json_t *reques
                            (int)n_prompt, "completion_tokens", (int)n, "prompt_tokens_details",
                            "cached_tokens", (int)n_prompt / 2);
     }
+    json_decref(tops);
     buf_free(&w.text);
     return answer;
 }
 
 static inline json_t *mock_chat(const struct mock *m, const json_t *request, bool twice) {
     struct mock_written w = {0};
-    mock_write(m, mock_user(request), STR(""), (uint64_t)json_integer_value(json_object_get(request, "seed")),
+    const size_t n_turns = json_array_size(json_object_get(request, "messages")) / 2 + 1;
+    if (n_turns > 1) buf_printf(&w.text, "turn %zu: ", n_turns);
+    mock_write(m, mock_problem(request), STR(""),
+               (uint64_t)json_integer_value(json_object_get(request, "seed")),
                json_number_value(json_object_get(request, "temperature")),
                (int)json_integer_value(json_object_get(request, "max_tokens")), NULL, &w);
-    json_t *choices = json_array();
+    json_t *choices = json_array(), *tops = json_array();
+    for (size_t i = 0; mock_wants_top(m, request) && i < w.text.len; i++) /* none of the end token */
+        json_array_append_new(tops,
+                              json_pack("{s:f,s:o}", "logprob", -0.5, "top_logprobs", mock_top(i, true)));
     for (int i = 0; i <= twice; i++)
-        json_array_append_new(choices, json_pack("{s:i,s:{s:s,s:o},s:s}", "index", 0, "message", "role",
-                                                 "assistant", "content", json_text(buf_str(&w.text)),
-                                                 "finish_reason", w.ended ? "stop" : "length"));
+        json_array_append_new(choices,
+                              json_pack("{s:i,s:{s:s,s:o},s:s,s:{s:O}}", "index", 0, "message", "role",
+                                        "assistant", "content", json_text(buf_str(&w.text)), "finish_reason",
+                                        w.ended ? "stop" : "length", "logprobs", "content", tops));
+    json_decref(tops);
     json_t *answer = json_pack("{s:o,s:{s:i,s:i}}", "choices", choices, "usage", "prompt_tokens", 7,
                                "completion_tokens", (int)w.text.len + w.ended);
     buf_free(&w.text);
@@ -208,7 +270,7 @@ static inline json_t *mock_chat(const struct mock *m, const json_t *request, boo
 }
 
 /* NULL: there is no such page. */
-static inline json_t *mock_answer(const struct mock *m, const char *url, const json_t *request, bool twice,
+static inline json_t *mock_answer(struct mock *m, const char *url, const json_t *request, bool twice,
                                   bool *too_long) {
     const enum mock_dialect d = m->o.dialect;
     if (strcmp(url, "/v1/models") == 0)
@@ -223,23 +285,39 @@ static inline json_t *mock_answer(const struct mock *m, const char *url, const j
     if (d == MOCK_CHAT) return NULL;
     struct buf text = {0};
     json_t *answer = NULL;
-    if (mock_user(request)) buf_printf(&text, "U:%s\nA:", mock_user(request));
+    mock_render(request, &text);
     if (d == MOCK_LLAMA && strcmp(url, "/apply-template") == 0) {
         answer = json_pack("{s:o}", "prompt", json_text(buf_str(&text)));
     } else if (strcmp(url, "/tokenize") == 0) {
-        if (d == MOCK_LLAMA) {
-            buf_clear(&text);
-            buf_add_str(&text, str_from(json_string_value(json_object_get(request, "content"))));
-        }
-        answer = json_pack("{s:o}", "tokens", mock_ids(buf_str(&text), text.len > 0));
+        const char *plain =
+            json_string_value(json_object_get(request, d == MOCK_LLAMA ? "content" : "prompt"));
+        const json_t *special =
+            json_object_get(request, d == MOCK_LLAMA ? "add_special" : "add_special_tokens");
+        if (d == MOCK_LLAMA || plain) buf_clear(&text);
+        buf_add_str(&text, str_from(plain));
+        answer = json_pack("{s:o}", "tokens",
+                           mock_ids(buf_str(&text), text.len > 0 && !(special && json_is_false(special))));
+    } else if (strcmp(url, "/detokenize") == 0 && !m->o.no_detokenize) {
+        const json_int_t id = json_integer_value(json_array_get(json_object_get(request, "tokens"), 0));
+        char one[5] = "</s>";
+        if (id >= MOCK_TOKEN_0) one[0] = (char)(id - MOCK_TOKEN_0), one[1] = '\0';
+        answer = json_pack("{s:s}", d == MOCK_LLAMA ? "content" : "prompt", one);
     } else if (strcmp(url, d == MOCK_LLAMA ? "/completion" : "/v1/completions") == 0) {
         const json_t *ids = json_object_get(request, "prompt");
         mock_text_of(ids, &text);
+        for (size_t i = 0; i < json_array_size(ids); i++) {
+            if (json_integer_value(json_array_get(ids, i)) != MOCK_EOS) continue;
+            pthread_mutex_lock(&m->lock);
+            m->n_ends++;
+            pthread_mutex_unlock(&m->lock);
+        }
         ptrdiff_t at = str_find(buf_str(&text), STR("\nA:"));
         *too_long = json_array_size(ids) >= MOCK_CONTEXT;
         if (at >= 2 && !*too_long) {
             text.ptr[at] = '\0';
             struct str so_far = {text.ptr + at + 3, text.len - (size_t)at - 3};
+            for (ptrdiff_t next; (next = str_find(so_far, STR("\nA:"))) >= 0;) /* of a later turn */
+                so_far = (struct str){so_far.ptr + next + 3, so_far.len - (size_t)next - 3};
             answer = mock_completion(m, request, text.ptr + 2, so_far, json_array_size(ids), twice);
         }
     }

@@ -681,7 +681,7 @@ static void answers_that_make_no_sense(void **state) {
         struct wire_answer a;
         json_t *answer = json_parse(str_from(cases[i].text), "case", &e);
         assert_non_null(answer);
-        if (wire_take_job(cases[i].form, answer, "\n\n", 3, &a, &e)) fail_msg("%s", cases[i].text);
+        if (wire_take_job(cases[i].form, answer, "\n\n", 3, 0, &a, &e)) fail_msg("%s", cases[i].text);
         assert_non_null(strstr(e.msg, "makes no sense"));
         wire_answer_free(&a);
         json_decref(answer);

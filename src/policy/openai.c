@@ -14,6 +14,10 @@
  *
  * A step that is all blank is not one: the next is asked for and added to it.
  *
+ * Leads: the server cuts their words into ids, or renders the user's next turn (lead_ids.h), when a job is
+ * first worked on. Behind a chat endpoint every lead is a turn of the user's, whose ids are not known.
+ * Confidences are as the server tells log-probabilities: those of its likeliest tokens.
+ *
  * From the environment: BROOD_API_KEY, or BROOD_API_KEY_FILE with the key in its first line; it is sent as a
  * bearer token and is in no name, identity, record or message. BROOD_RETRY_SECONDS (120): servers that failed
  * for so long are gone for good. BROOD_REQUEST_SECONDS: deadline of one request (120, and a quarter of a
@@ -35,17 +39,21 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "policy/kinds.h"
+#include "policy/lead_ids.h"
 #include "policy/probe.h"
 #include "policy/remote.h"
 #include "policy/wire.h"
 
-enum { KEY_BYTES_MAX = 4096, BLANK_PARTS_MAX = 16, RENDER_SECONDS = 60 };
+enum { KEY_BYTES_MAX = 4096, BLANK_PARTS_MAX = 16, RENDER_SECONDS = 60, TAIL_BYTES_MAX = 64 };
 enum { TEMPLATE_TOKENS_MAX = 512, BLANK_TOKENS_MAX = 64 }; /* of a chat format; of a step that is all blank */
 
 struct policy_prefix {
     struct wire_ids ids; /* prompt and solution so far */
-    char *user;          /* WIRE_CHAT: the prompt */
-    uint64_t affinity;   /* of its problem */
+    char **turns;        /* WIRE_CHAT: [n_turns] what was said, the prompt first */
+    size_t n_turns, cap;
+    char tail[TAIL_BYTES_MAX]; /* the last of the solution's text */
+    size_t n_tail;
+    uint64_t affinity; /* of its problem */
     bool ended;
 };
 
@@ -53,13 +61,20 @@ struct job {
     struct ask ask; /* first */
     struct openai *owner;
     struct policy_job asked;
-    struct wire_answer part; /* the last answer */
-    struct buf text;         /* of all parts */
-    struct wire_ids ids;     /* likewise */
+    struct buf feedback, lead; /* the job's; the words of its lead */
+    bool lead_wanted;          /* not cut into ids yet */
+    struct wire_ids head;      /* what is gone on from: prefix and lead */
+    size_t n_lead;             /* of the head's ids, the last so many */
+    struct wire_answer part;   /* the last answer */
+    struct buf text;           /* lead and all parts */
+    struct wire_ids ids;       /* of all parts; once told, of the lead before them */
+    float *confidences;        /* [n_confidences] of all parts */
+    size_t n_confidences, cap;
     int n_parts, n_tokens;
     double logprob, n_carried; /* tokens that the requests carried */
     enum policy_finish finish;
-    const char *refusal; /* at submission */
+    const char *refusal;
+    char *why; /* the refusal, where it is owned */
     bool over;
 };
 
@@ -67,6 +82,7 @@ struct openai {
     struct policy base;
     struct remote *remote;
     struct probe_found found;
+    struct lead_ids leads;
     char *system, *separator;
     double request_seconds; /* 0: by the number of tokens */
     struct job **jobs;      /* in flight, in the order of submission */
@@ -76,11 +92,30 @@ struct openai {
 };
 
 /* ---- prefixes ---- */
+static struct str behind(struct str text, size_t n) {
+    return n > 0 ? (struct str){text.ptr + n, text.len - n} : text;
+}
+
+static void add_turn(struct policy_prefix *prefix, struct str text) {
+    MEM_GROW(prefix->turns, prefix->cap, prefix->n_turns + 1);
+    prefix->turns[prefix->n_turns++] = str_dup(text);
+}
+
+static void add_tail(struct policy_prefix *prefix, struct str text) {
+    const size_t n = MIN(text.len, (size_t)TAIL_BYTES_MAX);
+    const size_t n_kept = MIN(prefix->n_tail, TAIL_BYTES_MAX - n);
+    memmove(prefix->tail, prefix->tail + prefix->n_tail - n_kept, n_kept);
+    if (n > 0) memcpy(prefix->tail + n_kept, text.ptr + text.len - n, n);
+    prefix->n_tail = n_kept + n;
+}
+
 static struct policy_prefix *prefix_new(const struct policy_prefix *from) {
     struct policy_prefix *prefix = mem_zalloc(1, sizeof *prefix);
     if (!from) return prefix;
     wire_ids_add(&prefix->ids, from->ids.ptr, from->ids.len);
-    prefix->user = from->user ? mem_strdup(from->user) : NULL;
+    for (size_t i = 0; i < from->n_turns; i++) add_turn(prefix, str_from(from->turns[i]));
+    memcpy(prefix->tail, from->tail, from->n_tail);
+    prefix->n_tail = from->n_tail;
     prefix->affinity = from->affinity;
     prefix->ended = from->ended;
     return prefix;
@@ -89,12 +124,17 @@ static struct policy_prefix *prefix_new(const struct policy_prefix *from) {
 static void openai_release(struct policy *policy, struct policy_prefix *prefix) {
     UNUSED(policy);
     wire_ids_free(&prefix->ids);
-    free(prefix->user);
+    for (size_t i = 0; i < prefix->n_turns; i++) free(prefix->turns[i]);
+    free(prefix->turns);
     free(prefix);
 }
 
 static bool is_full(const struct openai *p, size_t n_ids) {
     return p->base.info.n_context > 0 && n_ids >= (size_t)p->base.info.n_context;
+}
+
+static double render_seconds(const struct openai *p) {
+    return p->request_seconds > 0 ? p->request_seconds : RENDER_SECONDS;
 }
 
 static struct policy_prefix *openai_root(struct policy *policy, const struct policy_prompt *prompt,
@@ -103,11 +143,11 @@ static struct policy_prefix *openai_root(struct policy *policy, const struct pol
     struct policy_prefix *root = prefix_new(NULL);
     root->affinity = rng_hash(0, prompt->text, strlen(prompt->text));
     if (p->found.form == WIRE_CHAT) {
-        root->user = mem_strdup(prompt->text);
+        add_turn(root, str_from(prompt->text));
         return root;
     }
-    if (probe_render(p->remote, -1, p->found.form, p->found.model, p->system, prompt->text, root->affinity,
-                     p->request_seconds > 0 ? p->request_seconds : RENDER_SECONDS, &root->ids, e)) {
+    if (probe_render(p->remote, -1, p->found.form, p->found.model, p->system, &prompt->text, 1,
+                     root->affinity, render_seconds(p), &root->ids, e)) {
         if (!is_full(p, root->ids.len)) return root;
         err_set(e, ERR_INPUT,
                 "the problem takes %zu tokens, and %s reads %d in all: shorten it, or use another policy",
@@ -126,13 +166,42 @@ static struct cost openai_root_cost(const struct policy *policy, const struct po
 /* Tokens that a request carries, but for what its job has written. */
 static double carries(const struct openai *p, const struct policy_prefix *from) {
     if (p->found.form != WIRE_CHAT) return (double)from->ids.len;
-    return (double)(strlen(from->user) + (p->system ? strlen(p->system) : 0) + TEMPLATE_TOKENS_MAX);
+    double n = (double)((p->system ? strlen(p->system) : 0) + TEMPLATE_TOKENS_MAX);
+    for (size_t i = 0; i < from->n_turns; i++) n += (double)strlen(from->turns[i]);
+    return n;
 }
 
 static double openai_reads(const struct policy *policy, const struct policy_prefix *from,
                            enum policy_until until) {
     const double once = carries((const struct openai *)policy, from);
     return until == POLICY_UNTIL_STEP ? 2 * once + BLANK_TOKENS_MAX : once;
+}
+
+/* What a lead is put behind: an end token is taken back. */
+static bool head_of(struct openai *p, const struct policy_prefix *from, struct wire_ids *head,
+                    struct err *e) {
+    bool is_end = false;
+    if (from->ended && from->ids.len > 0 &&
+        !lead_ids_is_end(&p->leads, from->ids.ptr[from->ids.len - 1], (struct str){from->tail, from->n_tail},
+                         from->affinity, &is_end, e))
+        return false;
+    wire_ids_add(head, from->ids.ptr, from->ids.len - (size_t)is_end);
+    return true;
+}
+
+/* The prefix behind `from` that is made of these ids, and so much text. */
+static struct policy_prefix *prefix_after(const struct openai *p, const struct policy_prefix *from,
+                                          const struct wire_ids *ids, enum policy_lead lead, struct str words,
+                                          struct str written, bool ended) {
+    struct policy_prefix *prefix = prefix_new(from);
+    prefix->ids.len = 0;
+    wire_ids_add(&prefix->ids, ids->ptr, ids->len);
+    if (p->found.form == WIRE_CHAT && lead != POLICY_LEAD_NONE) add_turn(prefix, words);
+    if (p->found.form == WIRE_CHAT) add_turn(prefix, written);
+    add_tail(prefix, words);
+    add_tail(prefix, written);
+    prefix->ended = ended || p->found.form == WIRE_CHAT;
+    return prefix;
 }
 
 static struct policy_prefix *openai_extend(struct policy *policy, struct policy_prefix *from,
@@ -142,8 +211,18 @@ static struct policy_prefix *openai_extend(struct policy *policy, struct policy_
         err_set(e, ERR_INPUT, "%s: the record has no token ids to go on from", p->base.name);
         return NULL;
     }
-    struct policy_prefix *prefix = prefix_new(from);
-    if (piece->tokens) wire_ids_add(&prefix->ids, piece->tokens, (size_t)piece->n_tokens);
+    struct wire_ids head = {0};
+    if (p->found.form != WIRE_CHAT && piece->lead != POLICY_LEAD_NONE && !head_of(p, from, &head, e)) {
+        wire_ids_free(&head);
+        return NULL;
+    }
+    const struct str lead = {piece->text.ptr, piece->n_lead_bytes};
+    const struct str written = behind(piece->text, lead.len);
+    struct policy_prefix *prefix =
+        prefix_after(p, from, head.ptr ? &head : &from->ids, piece->lead, lead, written, piece->ended);
+    if (piece->tokens)
+        wire_ids_add(&prefix->ids, piece->tokens, (size_t)(piece->n_lead_tokens + piece->n_tokens));
+    wire_ids_free(&head);
     return prefix;
 }
 
@@ -153,8 +232,13 @@ static void job_free(struct job *job) {
     remote_drop(job->owner->remote, &job->ask);
     ask_fini(&job->ask);
     wire_answer_free(&job->part);
+    buf_free(&job->feedback);
+    buf_free(&job->lead);
     buf_free(&job->text);
+    wire_ids_free(&job->head);
     wire_ids_free(&job->ids);
+    free(job->confidences);
+    free(job->why);
     free(job);
 }
 
@@ -173,7 +257,7 @@ static int tokens_left(const struct job *job) {
     const int n_context = job->owner->base.info.n_context;
     int n = job->asked.n_tokens_max - job->n_tokens;
     if (n_context > 0 && job->owner->found.form != WIRE_CHAT)
-        n = MIN(n, n_context - (int)(job->asked.from->ids.len + job->ids.len));
+        n = MIN(n, n_context - (int)(job->head.len + job->ids.len));
     return n;
 }
 
@@ -181,7 +265,8 @@ static bool read_part(struct ask *a, const json_t *answer, double *n_tokens, str
     struct job *job = (struct job *)a;
     struct openai *p = job->owner;
     wire_answer_free(&job->part);
-    if (!wire_take_job(p->found.form, answer, separator_of(job), tokens_left(job), &job->part, e))
+    if (!wire_take_job(p->found.form, answer, separator_of(job), tokens_left(job), job->asked.n_top,
+                       &job->part, e))
         return false;
     if (job->part.finish == POLICY_STEP && job->part.ids.len == 0)
         return err_set(e, ERR_SERVICE, "the server's answer makes no sense: a step of no tokens");
@@ -191,34 +276,55 @@ static bool read_part(struct ask *a, const json_t *answer, double *n_tokens, str
     return true;
 }
 
+/* Tokens that the job's next request carries. */
+static double carried_by(const struct job *job) {
+    if (job->owner->found.form != WIRE_CHAT) return (double)(job->head.len + job->ids.len);
+    return carries(job->owner, job->asked.from) + (double)job->lead.len;
+}
+
 static void ask_part(struct job *job) {
     struct openai *p = job->owner;
     const struct policy_prefix *from = job->asked.from;
     const int n_tokens = tokens_left(job);
+    const size_t n_turns = from->n_turns + (job->lead.len > 0);
+    const char **turns = mem_zalloc(n_turns, sizeof *turns);
+    for (size_t i = 0; i < n_turns; i++) turns[i] = i < from->n_turns ? from->turns[i] : buf_cstr(&job->lead);
     const struct wire_job wire = {
         .form = p->found.form,
         .model = p->found.model,
         .system = p->system,
-        .user = from->user,
-        .ids = from->ids.ptr,
-        .n_ids = from->ids.len,
+        .turns = turns,
+        .n_turns = n_turns,
+        .ids = job->head.ptr,
+        .n_ids = job->head.len,
         .more = job->ids.ptr,
         .n_more = job->ids.len,
         .separator = separator_of(job),
         .n_tokens_max = n_tokens,
+        .n_top = job->asked.n_top,
         .seed = (uint32_t)(rng_child(job->asked.key, (uint64_t)job->n_parts) & 0x7fffffff),
         .sampling = job->asked.sampling,
     };
     buf_clear(&job->ask.body);
     wire_put_job(&job->ask.body, &wire);
+    free(turns);
     job->ask.path = wire_path(wire.form, &job->ask.at_root);
     job->ask.only = -1;
     job->ask.affinity = from->affinity;
     job->ask.seconds_max = p->request_seconds > 0 ? p->request_seconds : 120 + 0.25 * n_tokens;
-    job->ask.n_bytes_max = wire_bytes_max(n_tokens);
-    job->ask.n_tokens = carries(p, from) + (double)job->ids.len;
+    job->ask.n_bytes_max = wire_bytes_max(n_tokens, job->asked.n_top);
+    job->ask.n_tokens = carried_by(job);
     job->ask.read = read_part;
     remote_ask(p->remote, &job->ask);
+}
+
+/* Asks for the first part, or notes why it cannot be. */
+static void begin(struct job *job) {
+    if (!job->refusal && is_full(job->owner, job->head.len)) job->refusal = "the policy's context is full";
+    if (job->refusal)
+        job->over = true;
+    else
+        ask_part(job);
 }
 
 static void openai_submit(struct policy *policy, const struct policy_job *asked) {
@@ -226,16 +332,34 @@ static void openai_submit(struct policy *policy, const struct policy_job *asked)
     struct job *job = mem_zalloc(1, sizeof *job);
     job->owner = p;
     job->asked = *asked;
+    job->lead_wanted = asked->lead != POLICY_LEAD_NONE;
+    buf_add_str(&job->feedback, asked->feedback);
     MEM_GROW(p->jobs, p->cap, p->n_jobs + 1);
     p->jobs[p->n_jobs++] = job;
-    if (asked->from->ended)
-        job->refusal = "the answer has ended";
-    else if (is_full(p, asked->from->ids.len))
-        job->refusal = "the policy's context is full";
-    if (job->refusal)
-        job->over = true;
-    else
-        ask_part(job);
+    if (job->lead_wanted) return; /* begun when it is worked on: that may wait, and fail */
+    if (asked->from->ended) job->refusal = "the answer has ended";
+    wire_ids_add(&job->head, asked->from->ids.ptr, asked->from->ids.len);
+    begin(job);
+}
+
+/* Puts the lead behind the prefix. False: the servers are gone. */
+static bool put_lead(struct openai *p, struct job *job, struct err *e) {
+    const struct policy_prefix *from = job->asked.from;
+    const bool chat = p->found.form == WIRE_CHAT, turn = chat || job->asked.lead == POLICY_LEAD_REVISE;
+    struct err why = {0};
+    policy_write_lead(&p->base, job->asked.lead, buf_str(&job->feedback),
+                      turn ? 0 : policy_line_breaks((struct str){from->tail, from->n_tail}), &job->lead);
+    buf_add_str(&job->text, buf_str(&job->lead));
+    bool done = chat || head_of(p, from, &job->head, &why);
+    const size_t n_head = job->head.len;
+    done = done && (chat || lead_ids_add(&p->leads, buf_cstr(&job->lead), turn, job->feedback.len == 0,
+                                         from->affinity, &job->head, &why));
+    job->n_lead = job->head.len - n_head;
+    job->lead_wanted = false;
+    if (!done && why.code == ERR_SERVICE) return err_set(e, ERR_SERVICE, "%s", why.msg);
+    if (!done) job->refusal = job->why = mem_strdup(why.msg);
+    begin(job);
+    return true;
 }
 
 static void openai_cancel(struct policy *policy, uint64_t id) {
@@ -250,15 +374,19 @@ static void openai_cancel(struct policy *policy, uint64_t id) {
 /* Adds the part that came; asks for the next while all is blank. */
 static void take_part(struct job *job) {
     const struct wire_answer *part = &job->part;
-    const double n_asked = carries(job->owner, job->asked.from) + (double)job->ids.len;
+    const double n_asked = carried_by(job);
     job->n_carried += job->owner->found.form == WIRE_CHAT && part->n_prompt > 0 ? part->n_prompt : n_asked;
     buf_add_str(&job->text, buf_str(&part->text));
     wire_ids_add(&job->ids, part->ids.ptr, part->ids.len);
+    MEM_GROW(job->confidences, job->cap, job->n_confidences + part->n_confidences);
+    for (size_t i = 0; i < part->n_confidences; i++)
+        job->confidences[job->n_confidences++] = part->confidences[i];
     job->n_tokens += part->n_tokens;
     job->logprob += part->logprob;
     job->finish = part->finish;
     job->n_parts++;
-    if (part->finish == POLICY_STEP && str_trim(buf_str(&job->text)).len == 0) {
+    const struct str text = behind(buf_str(&job->text), job->lead.len);
+    if (part->finish == POLICY_STEP && str_trim(text).len == 0) {
         const double n_more = n_asked + (double)part->ids.len, n_most = job->asked.n_read_max;
         if (tokens_left(job) > 0 && job->n_parts < BLANK_PARTS_MAX &&
             (n_most <= 0 || job->n_carried + n_more <= n_most)) {
@@ -284,6 +412,11 @@ static bool take_asks(struct openai *p, struct err *e) {
             take_part(job);
         else
             job->refusal = a->why, job->over = true;
+        if (a->state == ASK_DONE && job->asked.n_top > 0 && job->n_confidences == 0 && job->n_tokens > 1)
+            return err_set(e, ERR_INPUT,
+                           "%s: the server tells no likeliest tokens (top_logprobs), which this strategy's "
+                           "confidences need: use another strategy",
+                           p->base.name);
     }
     return true;
 }
@@ -293,6 +426,7 @@ static int openai_work(struct policy *policy, double seconds_max, struct err *e)
     if (p->n_jobs == 0) return 0;
     if (!take_asks(p, e)) return -1; /* that ended while a prompt was rendered */
     for (size_t i = 0; i < p->n_jobs; i++) {
+        if (p->jobs[i]->lead_wanted && !put_lead(p, p->jobs[i], e)) return -1;
         if (p->jobs[i]->over) seconds_max = 0;
         if (p->found.form != WIRE_CHAT || p->jobs[i]->asked.until == POLICY_UNTIL_END) continue;
         err_set(e, ERR_INPUT,
@@ -304,6 +438,30 @@ static int openai_work(struct policy *policy, double seconds_max, struct err *e)
     if (remote_work(p->remote, seconds_max, e) < 0 || !take_asks(p, e)) return -1;
     p->base.info.n_wanted = remote_wanted(p->remote);
     return 1;
+}
+
+static void tell(const struct openai *p, struct job *job, struct policy_result *out) {
+    const bool chat = p->found.form == WIRE_CHAT;
+    out->finish = job->finish;
+    out->text = buf_str(&job->text);
+    out->n_lead_bytes = job->lead.len;
+    out->n_lead_tokens = (int)job->n_lead;
+    out->n_tokens = chat ? job->n_tokens : (int)job->ids.len;
+    out->confidences = job->n_confidences > 0 ? job->confidences : NULL;
+    out->n_confidences = (int)job->n_confidences;
+    out->logprob = job->logprob;
+    out->cost.tokens_generated = job->n_tokens;
+    out->cost.tokens_read = job->n_carried;
+    const struct str written = behind(out->text, job->lead.len);
+    out->prefix = prefix_after(p, job->asked.from, &job->head, job->asked.lead, buf_str(&job->lead), written,
+                               job->finish == POLICY_END);
+    wire_ids_add(&out->prefix->ids, job->ids.ptr, job->ids.len);
+    struct wire_ids all = {0};
+    if (job->n_lead > 0) wire_ids_add(&all, job->head.ptr + job->head.len - job->n_lead, job->n_lead);
+    wire_ids_add(&all, job->ids.ptr, job->ids.len);
+    wire_ids_free(&job->ids);
+    job->ids = all;
+    out->tokens = chat ? NULL : job->ids.ptr;
 }
 
 static bool openai_next(struct policy *policy, struct policy_result *out) {
@@ -319,16 +477,7 @@ static bool openai_next(struct policy *policy, struct policy_result *out) {
         out->why = job->refusal;
         return true;
     }
-    out->finish = job->finish;
-    out->text = buf_str(&job->text);
-    out->tokens = p->found.form == WIRE_CHAT ? NULL : job->ids.ptr;
-    out->n_tokens = p->found.form == WIRE_CHAT ? job->n_tokens : (int)job->ids.len;
-    out->logprob = job->logprob;
-    out->cost.tokens_generated = job->n_tokens;
-    out->cost.tokens_read = job->n_carried;
-    out->prefix = prefix_new(job->asked.from);
-    wire_ids_add(&out->prefix->ids, job->ids.ptr, job->ids.len);
-    out->prefix->ended = job->finish == POLICY_END || p->found.form == WIRE_CHAT;
+    tell(p, job, out);
     return true;
 }
 
@@ -351,6 +500,7 @@ static void openai_close(struct policy *policy) {
     for (size_t i = 0; i < p->n_jobs; i++) job_free(p->jobs[i]);
     job_free(p->told);
     free(p->jobs);
+    lead_ids_free(&p->leads);
     remote_free(p->remote);
     free(p->found.model);
     free(p->separator);
@@ -450,7 +600,13 @@ static void fill_info(struct openai *p) {
         .n_context = p->found.n_context,
         .n_wanted = remote_wanted(p->remote),
         .sampling = {.temperature = 1, .top_p = 1},
+        .has_confidences = true,
     };
+    p->leads = (struct lead_ids){.remote = p->remote,
+                                 .form = p->found.form,
+                                 .model = p->found.model,
+                                 .system = p->system,
+                                 .seconds_max = render_seconds(p)};
     const char *parts[] = {p->found.model, p->separator, p->system ? p->system : ""};
     uint64_t hash = (uint64_t)p->found.form;
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) hash = rng_hash(hash, parts[i], strlen(parts[i]) + 1);
@@ -478,6 +634,8 @@ struct policy *policy_open_openai(const char *spec, const struct policy_options 
     free(key);
     if (done) {
         fill_info(p);
+        policy_set_leads(&p->base, p->found.form == WIRE_CHAT ? POLICY_LEADS_TURNS : POLICY_LEADS_REVISE_TURN,
+                         o);
         return &p->base;
     }
     openai_close(&p->base);

@@ -81,6 +81,12 @@ double policy_reads(const struct policy *p, const struct policy_prefix *from, en
     return p->ops->reads ? p->ops->reads(p, from, until) : 0;
 }
 
+double policy_lead_reads(const struct policy *p, enum policy_lead lead, struct str feedback) {
+    enum { TURN_TOKENS_MAX = 64 }; /* of a chat format, around what the user says */
+    if (lead == POLICY_LEAD_NONE || !p->leads[lead]) return 0;
+    return (double)(strlen(p->leads[lead]) + feedback.len + 1 + TURN_TOKENS_MAX); /* a token has a byte */
+}
+
 struct policy_prefix *policy_extend(struct policy *p, struct policy_prefix *from,
                                     const struct policy_piece *piece, struct err *e) {
     ASSERT(from && piece->index >= 0 && piece->n_tokens >= 0 && piece->n_lead_tokens >= 0);

@@ -133,6 +133,7 @@ struct policy_info {
 struct policy_piece {
     int index; /* which child of its parent it was, as its job had said */
     enum policy_lead lead;
+    bool ended;      /* it was the answer's end (POLICY_END) */
     struct str text; /* used where ids are not known */
     size_t n_lead_bytes;
     const int *tokens; /* [n_lead_tokens + n_tokens]; NULL: not known */
@@ -153,6 +154,8 @@ struct cost policy_root_cost(const struct policy *p, const struct policy_prefix 
 /* The most tokens that a job from here is charged for reading (cost.tokens_read of its result), a lead aside:
  * 0 where prefixes are kept, the whole prefix, once or twice, where every request carries it to a server. */
 double policy_reads(const struct policy *p, const struct policy_prefix *from, enum policy_until until);
+/* The most tokens that a lead has; 0 for none. */
+double policy_lead_reads(const struct policy *p, enum policy_lead lead, struct str feedback);
 /* The prefix that a recorded result had made: how a resumed run gets its tree back without computing. */
 MUST struct policy_prefix *policy_extend(struct policy *p, struct policy_prefix *from,
                                          const struct policy_piece *piece, struct err *e);

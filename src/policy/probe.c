@@ -46,6 +46,10 @@ static bool keep_prompt(struct ask *a, const json_t *answer, double *n_tokens, s
     return keep_if(json_is_string(json_object_get(answer, "prompt")), "prompt", a, answer, n_tokens, e);
 }
 
+static bool keep_token_text(struct ask *a, const json_t *answer, double *n_tokens, struct err *e) {
+    return keep_if(wire_token_text(answer) != NULL, "text", a, answer, n_tokens, e);
+}
+
 static bool keep_props(struct ask *a, const json_t *answer, double *n_tokens, struct err *e) {
     return keep_if(json_is_object(json_object_get(answer, "default_generation_settings")), "settings", a,
                    answer, n_tokens, e);
@@ -54,7 +58,7 @@ static bool keep_props(struct ask *a, const json_t *answer, double *n_tokens, st
 static bool keep_one_token(enum wire_form form, struct ask *a, const json_t *answer, double *n_tokens,
                            struct err *e) {
     struct wire_answer one;
-    bool fits = wire_take_job(form, answer, NULL, 1, &one, e);
+    bool fits = wire_take_job(form, answer, NULL, 1, 0, &one, e);
     wire_answer_free(&one);
     return keep_if(fits, "token", a, answer, n_tokens, e);
 }
@@ -92,6 +96,15 @@ static void question_fini(struct question *q) {
     q->ask.state = ASK_IDLE;
 }
 
+/* Of any server, until it is answered. */
+static struct question question_to_any(uint64_t affinity, double seconds_max) {
+    struct question q = question_at(-1);
+    q.ask.affinity = affinity;
+    q.ask.seconds_max = seconds_max;
+    q.ask.tries_max = 0;
+    return q;
+}
+
 /* ---- rendering ---- */
 
 /* No answer, or only senseless ones, is the server's failure; a refusal is about what was asked. To a probe,
@@ -115,21 +128,42 @@ static bool template_text(struct remote *r, struct question *q, struct err *e) {
            err_set(e, ERR_INPUT, "%s/apply-template gives no prompt", remote_server(r, q->ask.server));
 }
 
+/* Asks for the tokens of the question's body, unless what came before was not done. */
+static bool take_tokens(struct remote *r, struct question *q, bool done, struct wire_ids *ids,
+                        struct err *e) {
+    done = done && question_ask(r, q, "/tokenize", true, keep_ids, e);
+    if (done && !q->answer) done = refused(r, q, e);
+    if (done && !wire_take_ids(q->answer, ids, e))
+        done = err_set(e, ERR_INPUT, "%s/tokenize gives no tokens", remote_server(r, q->ask.server));
+    question_fini(q);
+    return done;
+}
+
 bool probe_render(struct remote *r, int only, enum wire_form form, const char *model, const char *system,
-                  const char *user, uint64_t affinity, double seconds_max, struct wire_ids *ids,
-                  struct err *e) {
+                  const char *const *turns, size_t n_turns, uint64_t affinity, double seconds_max,
+                  struct wire_ids *ids, struct err *e) {
     struct question q = question_at(only);
+    if (only < 0) q = question_to_any(affinity, seconds_max);
     q.ask.affinity = affinity;
-    if (only < 0) {
-        q.ask.seconds_max = seconds_max;
-        q.ask.tries_max = 0;
-    }
-    wire_put_messages(&q.ask.body, model, system, user);
+    wire_put_messages(&q.ask.body, model, system, turns, n_turns);
     bool done = form != WIRE_LLAMA || template_text(r, &q, e);
-    done = done && question_ask(r, &q, "/tokenize", true, keep_ids, e);
-    if (done && !q.answer) done = refused(r, &q, e);
-    if (done && !wire_take_ids(q.answer, ids, e))
-        done = err_set(e, ERR_INPUT, "%s/tokenize gives no tokens", remote_server(r, q.ask.server));
+    return take_tokens(r, &q, done, ids, e);
+}
+
+bool probe_cut(struct remote *r, enum wire_form form, const char *model, const char *text, uint64_t affinity,
+               double seconds_max, struct wire_ids *ids, struct err *e) {
+    struct question q = question_to_any(affinity, seconds_max);
+    wire_put_plain(&q.ask.body, form, model, text);
+    return take_tokens(r, &q, true, ids, e);
+}
+
+bool probe_token_text(struct remote *r, const char *model, int id, uint64_t affinity, double seconds_max,
+                      char **text, struct err *e) {
+    struct question q = question_to_any(affinity, seconds_max);
+    *text = NULL;
+    wire_put_token(&q.ask.body, model, id);
+    const bool done = question_ask(r, &q, "/detokenize", true, keep_token_text, e);
+    if (q.answer) *text = mem_strdup(wire_token_text(q.answer));
     question_fini(&q);
     return done;
 }
@@ -217,7 +251,8 @@ static bool find_form(struct remote *r, int server, const char *system, bool sto
         struct wire_ids ids = {0};
         struct err why = {0};
         out->form = forms[i];
-        if (probe_render(r, server, out->form, out->model, system, "x", 0, 0, &ids, &why))
+        const char *const turn = "x";
+        if (probe_render(r, server, out->form, out->model, system, &turn, 1, 0, 0, &ids, &why))
             done = try_form(r, server, out->form, out->model, &ids, stop_is_kept, &talks, e);
         else if (why.code == ERR_SERVICE)
             done = err_set(e, ERR_SERVICE, "%s", why.msg);

@@ -28,7 +28,13 @@ MUST bool probe_servers(struct remote *r, int n_servers, const char *model, cons
 /* The ids of a conversation; WIRE_IDS and WIRE_LLAMA. A refusal (too long) is ERR_INPUT. only: that server,
  * as a probe; -1: any, until it is answered, in requests of at most seconds_max each. */
 MUST bool probe_render(struct remote *r, int only, enum wire_form form, const char *model, const char *system,
-                       const char *user, uint64_t affinity, double seconds_max, struct wire_ids *ids,
-                       struct err *e);
+                       const char *const *turns, size_t n_turns, uint64_t affinity, double seconds_max,
+                       struct wire_ids *ids, struct err *e);
+/* The ids of a text that stands inside of another; likewise, of any server. */
+MUST bool probe_cut(struct remote *r, enum wire_form form, const char *model, const char *text,
+                    uint64_t affinity, double seconds_max, struct wire_ids *ids, struct err *e);
+/* The text of a token, owned; *text NULL: the server does not tell. */
+MUST bool probe_token_text(struct remote *r, const char *model, int id, uint64_t affinity, double seconds_max,
+                           char **text, struct err *e);
 
 #endif

@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 
-enum { TOKEN_BYTES_MAX = 2048, ANSWER_BYTES_MAX = 1 << 28 };
+enum { TOKEN_BYTES_MAX = 2048, TOP_BYTES_MAX = 512, TOP_READ_MAX = 256, ANSWER_BYTES_MAX = 1 << 28 };
 
 void wire_ids_add(struct wire_ids *ids, const int *more, size_t n) {
     MEM_GROW(ids->ptr, ids->cap, ids->len + n);
@@ -20,8 +20,9 @@ void wire_ids_free(struct wire_ids *ids) {
     *ids = (struct wire_ids){0};
 }
 
-size_t wire_bytes_max(int n_tokens_max) {
-    return MIN(((size_t)1 << 16) + (size_t)n_tokens_max * TOKEN_BYTES_MAX, (size_t)ANSWER_BYTES_MAX);
+size_t wire_bytes_max(int n_tokens_max, int n_top) {
+    const size_t each = TOKEN_BYTES_MAX + (size_t)n_top * TOP_BYTES_MAX;
+    return MIN(((size_t)1 << 16) + (size_t)n_tokens_max * each, (size_t)ANSWER_BYTES_MAX);
 }
 
 /* ---- requests ---- */
@@ -38,16 +39,18 @@ static void put_ids(struct buf *out, const int *ids, size_t n, bool first) {
     for (size_t i = 0; i < n; i++) buf_printf(out, "%s%d", first && i == 0 ? "" : ",", ids[i]);
 }
 
-static void put_conversation(struct buf *out, const char *system, const char *user) {
+static void put_message(struct buf *out, const char *role, const char *text) {
+    if (out->ptr[out->len - 1] == '}') buf_add_char(out, ',');
+    buf_printf(out, "{\"role\":\"%s\",\"content\":", role);
+    put_string(out, text);
+    buf_add_char(out, '}');
+}
+
+static void put_conversation(struct buf *out, const char *system, const char *const *turns, size_t n_turns) {
     buf_add_str(out, STR("\"messages\":["));
-    if (system) {
-        buf_add_str(out, STR("{\"role\":\"system\",\"content\":"));
-        put_string(out, system);
-        buf_add_str(out, STR("},"));
-    }
-    buf_add_str(out, STR("{\"role\":\"user\",\"content\":"));
-    put_string(out, user);
-    buf_add_str(out, STR("}]"));
+    if (system) put_message(out, "system", system);
+    for (size_t i = 0; i < n_turns; i++) put_message(out, i % 2 ? "assistant" : "user", turns[i]);
+    buf_add_char(out, ']');
 }
 
 static void put_model(struct buf *out, const char *model) {
@@ -56,9 +59,10 @@ static void put_model(struct buf *out, const char *model) {
     buf_add_char(out, ',');
 }
 
-void wire_put_messages(struct buf *out, const char *model, const char *system, const char *user) {
+void wire_put_messages(struct buf *out, const char *model, const char *system, const char *const *turns,
+                       size_t n_turns) {
     put_model(out, model);
-    put_conversation(out, system, user);
+    put_conversation(out, system, turns, n_turns);
     buf_add_str(out, STR(",\"add_generation_prompt\":true}"));
 }
 
@@ -66,6 +70,27 @@ void wire_put_content(struct buf *out, const char *text) {
     buf_add_str(out, STR("{\"content\":"));
     put_string(out, text);
     buf_add_str(out, STR(",\"add_special\":true,\"parse_special\":true}"));
+}
+
+void wire_put_plain(struct buf *out, enum wire_form form, const char *model, const char *text) {
+    put_model(out, model);
+    buf_printf(out, "\"%s\":", form == WIRE_LLAMA ? "content" : "prompt");
+    put_string(out, text);
+    buf_printf(out, ",\"%s\":false}", form == WIRE_LLAMA ? "add_special" : "add_special_tokens");
+}
+
+void wire_put_token(struct buf *out, const char *model, int id) {
+    put_model(out, model);
+    buf_printf(out, "\"tokens\":[%d]}", id);
+}
+
+const char *wire_token_text(const json_t *answer) {
+    static const char *const names[] = {"prompt", "content", "text"}; /* vLLM, llama-server, SGLang */
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        const char *text = json_string_value(json_object_get(answer, names[i]));
+        if (text) return text;
+    }
+    return NULL;
 }
 
 const char *wire_path(enum wire_form form, bool *at_root) {
@@ -78,7 +103,8 @@ void wire_put_job(struct buf *out, const struct wire_job *j) {
     const bool llama = j->form == WIRE_LLAMA;
     put_model(out, j->model);
     if (j->form == WIRE_CHAT) {
-        put_conversation(out, j->system, j->user);
+        put_conversation(out, j->system, j->turns, j->n_turns);
+        if (j->n_top > 0) buf_printf(out, ",\"logprobs\":true,\"top_logprobs\":%d", j->n_top);
     } else {
         buf_add_str(out, STR("\"prompt\":["));
         put_ids(out, j->ids, j->n_ids, true);
@@ -91,8 +117,11 @@ void wire_put_job(struct buf *out, const struct wire_job *j) {
     /* llama-server filters unless it is told not to; the others do not, and hosted ones know no such keys. */
     if (s->top_k > 0 || llama) buf_printf(out, ",\"top_k\":%d", s->top_k);
     if (s->min_p > 0 || llama) buf_printf(out, ",\"min_p\":%.7g", (double)s->min_p);
-    if (llama) buf_add_str(out, STR(",\"n_probs\":1,\"return_tokens\":true,\"cache_prompt\":true"));
-    if (j->form == WIRE_IDS) buf_add_str(out, STR(",\"logprobs\":1,\"return_token_ids\":true"));
+    const int n_probs = MAX(j->n_top, 1);
+    if (llama) buf_printf(out, ",\"n_probs\":%d,\"return_tokens\":true,\"cache_prompt\":true", n_probs);
+    if (j->form == WIRE_IDS) buf_printf(out, ",\"logprobs\":%d,\"return_token_ids\":true", n_probs);
+    /* else tokens of equal text are told once */
+    if (j->form == WIRE_IDS && j->n_top > 0) buf_add_str(out, STR(",\"return_tokens_as_token_ids\":true"));
     if (j->separator) {
         buf_add_str(out, STR(",\"stop\":["));
         put_string(out, j->separator);
@@ -167,8 +196,52 @@ static double sum_of_logprobs(const json_t *list, const char *key) {
     return sum;
 }
 
+/* ---- confidences ---- */
+static int falling(const void *a, const void *b) {
+    const double *x = a, *y = b;
+    return (*x < *y) - (*x > *y);
+}
+
+/* Of a place whose likeliest tokens are told: as {text: logprob}, or as [{logprob}]. The token that was drawn
+ * may be among them although it is none of the likeliest: it sorts last. NAN: none told. */
+static double confidence_of(const json_t *top, int n_top) {
+    double x[TOP_READ_MAX], sum = 0;
+    int n = 0;
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)top, key, value) {
+        if (n < TOP_READ_MAX && json_is_number(value)) x[n++] = json_number_value(value);
+    }
+    for (size_t i = 0; i < json_array_size(top) && n < TOP_READ_MAX; i++) {
+        value = json_object_get(json_array_get(top, i), "logprob");
+        if (json_is_number(value)) x[n++] = json_number_value(value);
+    }
+    if (n == 0) return (double)NAN;
+    qsort(x, (size_t)n, sizeof *x, falling);
+    n = MIN(n, n_top);
+    for (int i = 0; i < n; i++) sum -= x[i];
+    return sum / n;
+}
+
+/* list: one a token, each the likeliest tokens themselves, or (inside) an object with them. */
+static bool take_confidences(const json_t *list, bool inside, int n_tokens_max, int n_top,
+                             struct wire_answer *out, struct err *e) {
+    const size_t n = json_array_size(list);
+    if (n_top == 0 || n == 0) return true;
+    if (n > (size_t)(out->n_tokens > 0 ? out->n_tokens : n_tokens_max))
+        return senseless(e, "more log-probabilities than tokens");
+    out->confidences = mem_zalloc(n, sizeof *out->confidences);
+    for (size_t i = 0; i < n; i++) {
+        const json_t *at = json_array_get(list, i);
+        const double x = confidence_of(inside ? json_object_get(at, "top_logprobs") : at, n_top);
+        if (isnan(x)) break; /* of the end token, where the server tells nothing of it */
+        out->confidences[out->n_confidences++] = (float)x;
+    }
+    return true;
+}
+
 static bool take_completion(enum wire_form form, const json_t *answer, const char *separator,
-                            int n_tokens_max, struct wire_answer *out, struct err *e) {
+                            int n_tokens_max, int n_top, struct wire_answer *out, struct err *e) {
     const json_t *choices = json_object_get(answer, "choices"), *usage = json_object_get(answer, "usage");
     const json_t *choice = json_array_get(choices, 0);
     if (json_object_get(answer, "error")) return senseless(e, "an error with status 200");
@@ -183,17 +256,18 @@ static bool take_completion(enum wire_form form, const json_t *answer, const cha
         return false;
     const double n_counted = count_of(usage, "completion_tokens");
     out->n_tokens = (int)MIN(n_counted > 0 ? n_counted : (double)out->ids.len, (double)n_tokens_max);
-    if (form == WIRE_IDS)
-        out->logprob =
-            sum_of_logprobs(json_object_get(json_object_get(choice, "logprobs"), "token_logprobs"), NULL);
+    const json_t *logprobs = json_object_get(choice, "logprobs");
+    if (form == WIRE_IDS) out->logprob = sum_of_logprobs(json_object_get(logprobs, "token_logprobs"), NULL);
+    const json_t *tops = json_object_get(logprobs, form == WIRE_IDS ? "top_logprobs" : "content");
+    if (!take_confidences(tops, form == WIRE_CHAT, n_tokens_max, n_top, out, e)) return false;
     const double n_cached = count_of(json_object_get(usage, "prompt_tokens_details"), "cached_tokens");
     out->n_prompt = count_of(usage, "prompt_tokens");
     out->n_read = fmax(0, out->n_prompt - n_cached);
     return true;
 }
 
-static bool take_llama(const json_t *answer, const char *separator, int n_tokens_max, struct wire_answer *out,
-                       struct err *e) {
+static bool take_llama(const json_t *answer, const char *separator, int n_tokens_max, int n_top,
+                       struct wire_answer *out, struct err *e) {
     const json_t *text = json_object_get(answer, "content");
     const char *stop = json_string_value(json_object_get(answer, "stop_type"));
     const char *matched = json_string_value(json_object_get(answer, "stopping_word"));
@@ -210,19 +284,23 @@ static bool take_llama(const json_t *answer, const char *separator, int n_tokens
     else
         return senseless(e, "no stop_type that was asked for");
     out->n_tokens = (int)MIN(out->ids.len, (size_t)n_tokens_max);
-    out->logprob = sum_of_logprobs(json_object_get(answer, "completion_probabilities"), "logprob");
+    const json_t *probabilities = json_object_get(answer, "completion_probabilities");
+    out->logprob = sum_of_logprobs(probabilities, "logprob");
     out->n_read = count_of(json_object_get(answer, "timings"), "prompt_n");
-    return true;
+    return take_confidences(probabilities, true, n_tokens_max, n_top, out, e);
 }
 
 bool wire_take_job(enum wire_form form, const json_t *answer, const char *separator, int n_tokens_max,
-                   struct wire_answer *out, struct err *e) {
+                   int n_top, struct wire_answer *out, struct err *e) {
     *out = (struct wire_answer){.logprob = (double)NAN};
-    if (form == WIRE_LLAMA) return take_llama(answer, separator, n_tokens_max, out, e);
-    return take_completion(form, answer, separator, n_tokens_max, out, e);
+    if (form == WIRE_LLAMA) return take_llama(answer, separator, n_tokens_max, n_top, out, e);
+    return take_completion(form, answer, separator, n_tokens_max, n_top, out, e);
 }
 
 void wire_answer_free(struct wire_answer *a) {
     buf_free(&a->text);
     wire_ids_free(&a->ids);
+    free(a->confidences);
+    a->confidences = NULL;
+    a->n_confidences = 0;
 }

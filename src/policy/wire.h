@@ -32,20 +32,30 @@ struct wire_ids {
 void wire_ids_add(struct wire_ids *ids, const int *more, size_t n);
 void wire_ids_free(struct wire_ids *ids);
 
-/* A conversation to be rendered: {model, messages, add_generation_prompt}. system may be NULL. */
-void wire_put_messages(struct buf *out, const char *model, const char *system, const char *user);
+/* A conversation to be rendered: {model, messages, add_generation_prompt}. system may be NULL. turns: what
+ * was said, the user first, then by turns. */
+void wire_put_messages(struct buf *out, const char *model, const char *system, const char *const *turns,
+                       size_t n_turns);
 /* Text to be cut into tokens, special ones included (llama-server). */
 void wire_put_content(struct buf *out, const char *text);
+/* Text to be cut into tokens as it stands, without any put before it. */
+void wire_put_plain(struct buf *out, enum wire_form form, const char *model, const char *text);
+/* A token whose text is asked for, and its text; NULL: none in the answer. */
+void wire_put_token(struct buf *out, const char *model, int id);
+const char *wire_token_text(const json_t *answer);
 /* "tokens": a list of ids, not empty. */
 MUST bool wire_take_ids(const json_t *answer, struct wire_ids *ids, struct err *e);
 
 struct wire_job {
     enum wire_form form;
-    const char *model, *system, *user; /* the last two of WIRE_CHAT */
-    const int *ids, *more;             /* the prompt: ids[n_ids], then more[n_more] */
+    const char *model;
+    const char *system, *const *turns; /* of WIRE_CHAT: as wire_put_messages */
+    size_t n_turns;
+    const int *ids, *more; /* the prompt: ids[n_ids], then more[n_more] */
     size_t n_ids, n_more;
     const char *separator; /* stop there; NULL: at the end alone */
     int n_tokens_max;
+    int n_top;     /* > 0: confidences are wanted, over so many tokens */
     uint32_t seed; /* 31 bits: what every server takes */
     struct policy_sampling sampling;
 };
@@ -55,19 +65,21 @@ void wire_put_job(struct buf *out, const struct wire_job *job);
 struct wire_answer {
     struct buf text;
     struct wire_ids ids; /* none of WIRE_CHAT */
+    float *confidences;  /* [n_confidences] one a token, the last may lack; NULL: the server told none */
+    size_t n_confidences;
     enum policy_finish finish;
     int n_tokens;    /* generated, end token included where the server counts it; 0: not known */
     double logprob;  /* NAN: not known */
     double n_read;   /* prompt tokens that the server computed */
     double n_prompt; /* those that it counted, from its cache or not; 0: not said */
 };
-/* separator, n_tokens_max: as in the job. False: the answer makes no sense. Free with wire_answer_free in any
- * case. */
+/* separator, n_tokens_max, n_top: as in the job. False: the answer makes no sense. Free with wire_answer_free
+ * in any case. */
 MUST bool wire_take_job(enum wire_form form, const json_t *answer, const char *separator, int n_tokens_max,
-                        struct wire_answer *out, struct err *e);
+                        int n_top, struct wire_answer *out, struct err *e);
 void wire_answer_free(struct wire_answer *a);
 
 /* An answer that is not expected to be longer than this: n_tokens_max tokens with their log-probabilities. */
-size_t wire_bytes_max(int n_tokens_max);
+size_t wire_bytes_max(int n_tokens_max, int n_top);
 
 #endif

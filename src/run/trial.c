@@ -95,6 +95,7 @@ static struct policy_prefix *policy_prefix_of(struct trial *t, int node, struct 
     const struct policy_piece piece = {
         .index = tree_node(t, node)->index,
         .lead = (enum policy_lead)r->lead,
+        .ended = r->finish == STORE_END,
         .text = {r->text, r->text_len},
         .n_lead_bytes = r->n_lead_bytes,
         .tokens = r->tokens,
@@ -317,12 +318,17 @@ bool trial_reward_result(struct trial *t, int node, const struct reward_result *
 
 /* ---- asks ---- */
 
-/* Tokens that a job from a prefix is charged for reading, at most. */
+/* Tokens of its lead. */
+static double lead_bound(const struct trial *t, const struct search_ask *ask) {
+    return policy_lead_reads(coordinator_policy(t->owner), (enum policy_lead)ask->lead, (struct str){0});
+}
+
+/* Tokens that a job from a prefix is charged for reading, at most. A step may be asked for twice. */
 static double read_bound(const struct trial *t, const struct search_ask *ask) {
     const struct policy_prefix *from = t->nodes[ask->parent].policy_prefix;
-    return from ? policy_reads(coordinator_policy(t->owner), from,
-                               ask->until_end ? POLICY_UNTIL_END : POLICY_UNTIL_STEP)
-                : 0;
+    const enum policy_until until = ask->until_end ? POLICY_UNTIL_END : POLICY_UNTIL_STEP;
+    return (from ? policy_reads(coordinator_policy(t->owner), from, until) : 0) +
+           lead_bound(t, ask) * (ask->until_end ? 1 : 2);
 }
 
 static struct ledger_worst worst_of(const struct trial *t, const struct search_ask *ask) {
@@ -339,7 +345,9 @@ static struct ledger_worst worst_of(const struct trial *t, const struct search_a
         const struct reward_info *r = reward_info(coordinator_reward(t->owner));
         *flops += 2 * (r->flops_per_token + r->flops_per_position * r->n_context);
         *usd += 2 * prices_unit(prices->reward_input);
+        w.once.of[BUDGET_USD] += 2 * prices_unit(prices->reward_input) * lead_bound(t, ask);
     }
+    w.once.of[BUDGET_FLOPS] = *flops * lead_bound(t, ask);
     return w;
 }
 

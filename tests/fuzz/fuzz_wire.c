@@ -14,7 +14,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     for (int form = WIRE_IDS; form <= WIRE_CHAT; form++) {
         for (int until_end = 0; until_end < 2; until_end++) {
             struct wire_answer a;
-            if (wire_take_job((enum wire_form)form, answer, until_end ? NULL : "\n\n", TOKENS_MAX, &a, &e)) {
+            const int n_top = until_end ? 5 : 0;
+            if (wire_take_job((enum wire_form)form, answer, until_end ? NULL : "\n\n", TOKENS_MAX, n_top, &a,
+                              &e)) {
+                ASSERT(a.n_confidences <= (size_t)(n_top ? TOKENS_MAX : 0));
                 ASSERT(a.n_tokens >= 0 && a.n_tokens <= TOKENS_MAX && a.ids.len <= TOKENS_MAX);
                 ASSERT(a.n_read >= 0 && a.finish != POLICY_FAILED);
                 ASSERT(a.finish != POLICY_STEP || (!until_end && str_ends(buf_str(&a.text), STR("\n\n"))));
@@ -26,6 +29,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct wire_ids ids = {0};
     if (wire_take_ids(answer, &ids, &e)) ASSERT(ids.len > 0);
     wire_ids_free(&ids);
+    const char *text = wire_token_text(answer);
+    ASSERT(!text || json_is_object(answer));
     json_decref(answer);
     return 0;
 }
