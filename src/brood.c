@@ -248,7 +248,7 @@ static bool on_event(void *ctx, const struct run_event *event, struct err *e) {
         v->answer = make_answer(v, event);
         return true;
     }
-    if (!v->request->on_event) return true;
+    if (!v->request->on_event || event->what == RUN_SCORE_COST) return true;
     struct brood_event out = {.path = event->path};
     struct buf text = {0};
     if (event->what == RUN_NODE) {

@@ -63,6 +63,7 @@ static bool on_event(void *ctx, const struct run_event *event, struct err *e) {
     case RUN_NODE:
         return store_put_node(l->store, event->node, e);
     case RUN_SCORE:
+    case RUN_SCORE_COST:
         return store_put_score(l->store, event->score, e);
     case RUN_DROP:
         note(l->dropped, event->ordinal, event->path);

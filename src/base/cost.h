@@ -2,6 +2,8 @@
 #ifndef BROOD_COST_H
 #define BROOD_COST_H
 
+#include <stdbool.h>
+
 struct cost {
     double tokens_read;      /* prefilled or scored: computed without sampling */
     double tokens_generated; /* sampled */
@@ -39,6 +41,11 @@ static inline void waste_subtract(struct waste *from, const struct waste *w) {
     cost_subtract(&from->recomputed, &w->recomputed);
     from->n_retried -= w->n_retried;
     from->tokens_retried -= w->tokens_retried;
+}
+
+static inline bool cost_equal(const struct cost *a, const struct cost *b) {
+    return a->tokens_read == b->tokens_read && a->tokens_generated == b->tokens_generated &&
+           a->flops == b->flops;
 }
 
 #endif

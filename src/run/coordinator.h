@@ -39,10 +39,11 @@ struct coordinator_problem {
 };
 
 enum run_what {
-    RUN_NODE,  /* `node` was told */
-    RUN_SCORE, /* `score` was told */
-    RUN_DROP,  /* the node at `path` and all below were pruned */
-    RUN_ENDED, /* the search of this problem is over */
+    RUN_NODE,       /* `node` was told */
+    RUN_SCORE,      /* `score` was told */
+    RUN_SCORE_COST, /* of a score told before: an equal sibling, earlier in path order, is charged instead */
+    RUN_DROP,       /* the node at `path` and all below were pruned */
+    RUN_ENDED,      /* the search of this problem is over */
 };
 
 enum run_why {

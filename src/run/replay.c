@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "run/value.h"
 #include "search/search.h"
 #include "select/select.h"
 
@@ -95,6 +96,7 @@ static void tell_node(struct telling *t, const struct search_ask *ask) {
                                .n_tokens = r->n_tokens,
                                .logprob = r->logprob,
                                .text_hash = rng_hash(0, r->text, r->text_len),
+                               .value_hash = value_hash((struct str){r->text, r->text_len}),
                                .confidences = r->confidences,
                                .n_confidences = r->n_confidences,
                                .answer_class = -1,

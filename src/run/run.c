@@ -446,6 +446,7 @@ static bool on_event(void *ctx, const struct run_event *event, struct err *e) {
     struct run *r = ctx;
     if (event->what == RUN_ENDED) return on_ended(r, event, e);
     if (event->recorded || event->what == RUN_DROP) return true;
+    if (event->what == RUN_SCORE_COST) return store_put_score(r->store, event->score, e);
     r->told.n_jobs++;
     if (event->what == RUN_SCORE) return store_put_score(r->store, event->score, e);
     if (event->node->finish == STORE_END) r->progress.n_solutions++;

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "run/value.h"
 
 enum { TRIAL_REWARDS_MAX = 4096 };
 
@@ -126,10 +127,11 @@ static struct reward_prefix *reward_prefix_of(struct trial *t, int node, struct 
         x->reward_prefix = reward_root(reward, t->problem.text, e);
         return x->reward_prefix;
     }
-    struct reward_prefix *from = reward_prefix_of(t, node_before(t, node), e);
+    struct reward_prefix *twin = x->twin ? t->nodes[x->twin].reward_prefix : NULL;
+    struct reward_prefix *from = twin ? twin : reward_prefix_of(t, node_before(t, node), e);
     x = trial_node(t, node);
     if (!from) return NULL;
-    x->reward_prefix = reward_extend(reward, from, own_text(t, node), e);
+    x->reward_prefix = reward_extend(reward, from, twin ? (struct str){0} : own_text(t, node), e);
     return x->reward_prefix;
 }
 
@@ -222,6 +224,7 @@ static bool tell_node(struct trial *t, int node, const struct store_node *row, b
                                .n_tokens = row->n_tokens,
                                .logprob = row->logprob,
                                .text_hash = rng_hash(0, row->text.ptr, row->text.len),
+                               .value_hash = value_hash(own_text(t, node)),
                                .confidences = row->confidences,
                                .n_confidences = row->n_confidences,
                                .answer_class = -1,
@@ -434,6 +437,37 @@ static bool retry_held(struct trial *t, bool *did, struct err *e) {
     return true;
 }
 
+static bool score_event(struct trial *t, enum run_what what, int node, bool recorded, struct err *e) {
+    const struct tree_node *v = tree_node(t, t->nodes[node].twin ? t->nodes[node].twin : node);
+    const struct store_score row = {t->problem.ordinal, t->nodes[node].path, v->rewards, v->n_rewards,
+                                    t->nodes[node].scored};
+    const struct run_event event = {
+        .what = what, .ordinal = row.problem, .recorded = recorded, .path = row.path, .score = &row};
+    return coordinator_event(t->owner, &event, e);
+}
+
+/* Equal siblings are computed once, whichever was told first; the first of them in path order is charged for
+ * it, so that records do not depend on the order of telling. The budget was charged when it was computed. */
+static bool score_as_twin(struct trial *t, int node, int twin, struct err *e) {
+    struct trial_node *x = trial_node(t, node);
+    int *payer = &t->nodes[twin].payer, before = *payer ? *payer : twin;
+    x->twin = twin;
+    if (node < before) {
+        x->scored = t->nodes[before].scored;
+        t->nodes[before].scored = (struct cost){0};
+        *payer = node;
+        if (!score_event(t, RUN_SCORE_COST, before, false, e)) return false;
+    }
+    settle(t, x, &(struct cost){0});
+    const struct rows_node *r = x->recorded;
+    const bool known = r && r->scored && cost_equal(&r->score_cost, &x->scored);
+    if (!score_event(t, RUN_SCORE, node, known, e)) return false;
+    if (!is_over(t, node) && t->nodes[twin].reward_prefix && !reward_prefix_of(t, node, e)) return false;
+    const struct tree_node *v = tree_node(t, twin);
+    search_tell_score(t->search, node, v->rewards, v->n_rewards);
+    return true;
+}
+
 static bool score(struct trial *t, int node, struct err *e) {
     struct trial_node *x = trial_node(t, node);
     const struct rows_node *r = x->recorded;
@@ -486,7 +520,7 @@ bool trial_advance(struct trial *t, bool *did, struct err *e) {
     case SEARCH_EXPAND:
         return expand_or_hold(t, &ask, e);
     case SEARCH_SCORE:
-        return score(t, ask.node, e);
+        return ask.twin < 0 ? score(t, ask.node, e) : score_as_twin(t, ask.node, ask.twin, e);
     case SEARCH_DROP:
         return drop(t, ask.node, e);
     }

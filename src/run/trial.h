@@ -17,6 +17,8 @@ struct trial_node {
     struct reward_prefix *reward_prefix;
     const struct rows_node *recorded;
     struct cost written, scored; /* what that cost */
+    int twin;                    /* an equal sibling whose rewards it shares; 0: none */
+    int payer;                   /* the equal sibling that is charged for this one's score; 0: itself */
     size_t ledger_entry;
     bool has_entry, writing, scoring;
     bool is_sample; /* ended or was cut off */

@@ -221,7 +221,7 @@ static const char *const put_sql[STORE_PUTS] = {
     [STORE_PUT_ROOTS] =
         "UPDATE problem SET policy_read=?2,policy_flops=?3,reward_read=?4,reward_flops=?5 WHERE ordinal=?1",
     [STORE_PUT_NODE] = "INSERT INTO node VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-    [STORE_PUT_SCORE] = "INSERT INTO score VALUES(?,?,?,?,?)",
+    [STORE_PUT_SCORE] = "INSERT OR REPLACE INTO score VALUES(?,?,?,?,?)",
     [STORE_PUT_SOLUTION] = "INSERT OR REPLACE INTO solution VALUES(?,?,?,?)",
     [STORE_PUT_GRADE] = "INSERT OR REPLACE INTO grade VALUES(?,?,?)",
     [STORE_PUT_CHOICE] = "INSERT OR REPLACE INTO choice VALUES(?,?,?,?,?,?,?,?,?,?)",
