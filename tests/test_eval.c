@@ -47,13 +47,14 @@ static struct store *begin_run(const char *name, const char *strategy) {
     return s;
 }
 
-static void put_sample(struct store *s, int problem, int i, const struct sample *x) {
+static void put_written(struct store *s, int problem, int i, const struct sample *x, const char *text,
+                        double score_flops) {
     struct err e;
     char path[16];
     snprintf(path, sizeof path, "%d", i);
     const struct store_node node = {.problem = problem,
                                     .path = path,
-                                    .text = STR("..."),
+                                    .text = str_from(text),
                                     .verdict = -1,
                                     .n_tokens = 10,
                                     .logprob = -1,
@@ -61,12 +62,17 @@ static void put_sample(struct store *s, int problem, int i, const struct sample 
                                     .cost = {.tokens_generated = 10, .flops = 100}};
     assert_true(store_put_node(s, &node, &e));
     if (x->reward >= 0) {
-        const struct store_score score = {problem, path, &x->reward, 1, {.tokens_read = 5, .flops = 30}};
+        const struct store_score score = {
+            problem, path, &x->reward, 1, {.tokens_read = 5, .flops = score_flops}};
         assert_true(store_put_score(s, &score, &e));
     }
     const struct store_solution v = {
         .problem = problem, .path = path, .answer = x->answer, .complete = true, .right = x->right};
     assert_true(store_put_solution(s, &v, &e));
+}
+
+static void put_sample(struct store *s, int problem, int i, const struct sample *x) {
+    put_written(s, problem, i, x, "...", 30);
 }
 
 static void put_problem(struct store *s, int ordinal, const char *id, int level, const char *key,
@@ -171,6 +177,35 @@ static void test_costs(void **state) {
     assert_int_equal(run->n_sessions, 1);
     assert_string_equal(run->name, "two");
     assert_int_equal(run->aggregate, AGGREGATE_MIN);
+    report_free(r);
+}
+
+/* Equal samples are read once: k of them cost what their different texts do, over all choices of k. */
+static void test_costs_of_equal_samples(void **state) {
+    UNUSED(state);
+    static const struct sample right = {"7", 0.9f, true}, unscored = {"8", -1, false};
+    static const char *const texts[6] = {"a", "bcd", "a", "ef", "bcd", "a"};
+    struct store *s = begin_run("equal.brood", "sample:n=6");
+    put_problem(s, 0, "a", 1, "7", NULL, 0);
+    for (int i = 0; i < 6; i++)
+        put_written(s, 0, i, i == 3 ? &unscored : &right, texts[i],
+                    i < 2 ? 10 * (double)strlen(texts[i]) : 0);
+    end_run(s);
+    struct report *r = report_of("equal.brood");
+    const struct report_curve *curve = &r->runs[0].curves[CURVES_COVERAGE];
+    assert_int_equal(curve->n_points, 4);
+    for (int i = 0; i < curve->n_points; i++) {
+        const int k = curve->points[i].k;
+        double sum = 0;
+        int n_sets = 0;
+        for (unsigned set = 0; set < 64; set++) {
+            if (__builtin_popcount(set) != k) continue;
+            n_sets++;
+            sum += 10 * ((set & 0x25) != 0) + 30 * ((set & 0x12) != 0); /* the fourth is not scored */
+        }
+        near(report_spend_at(&r->runs[0], k, true).flops_reward, 20 + sum / n_sets);
+        near(report_spend_at(&r->runs[0], k, true).flops_policy, 50 + 100 * k);
+    }
     report_free(r);
 }
 
@@ -444,6 +479,7 @@ int main(void) {
         cmocka_unit_test(test_curves),
         cmocka_unit_test(test_levels),
         cmocka_unit_test(test_costs),
+        cmocka_unit_test(test_costs_of_equal_samples),
         cmocka_unit_test(test_who_counts),
         cmocka_unit_test(test_gains),
         cmocka_unit_test(test_searches_have_one_point),

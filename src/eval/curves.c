@@ -1,8 +1,11 @@
 /* curves.c - see curves.h. */
 #include "eval/curves.h"
 
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/map.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "store/rows.h"
@@ -33,6 +36,7 @@ void curves_set_free(struct curves_set *s) {
         free(p->solutions);
         free(p->right);
         free(p->id);
+        free(p->charges);
     }
     free(s->problems);
     free(s);
@@ -94,6 +98,39 @@ static void add_costs(struct curves_problem *p, const struct rows *r) {
     free(leads);
 }
 
+/* Equal samples of which one alone was charged share its cost; where each was, each has its own. */
+static void add_charges(struct curves_problem *p, const struct rows *r) {
+    struct map *numbers = map_new(r->n_nodes);
+    for (size_t i = 0; i < r->n_nodes; i++) {
+        const struct rows_node *n = &r->nodes[i];
+        uint32_t at = (uint32_t)p->n_charges;
+        if (strchr(n->path, '.')) continue;
+        p->n_written++;
+        if (!n->scored) continue;
+        const double flops = n->score_cost.flops;
+        const bool is_new = map_put(numbers, (struct str){n->text, n->text_len}, at);
+        if (!is_new) map_get(numbers, (struct str){n->text, n->text_len}, &at);
+        if (!is_new && flops == 0) {
+            p->charges[at].n_equal++;
+            continue;
+        }
+        MEM_GROW(p->charges, p->cap_charges, p->n_charges + 1);
+        p->charges[p->n_charges++] = (struct curves_charge){flops, 1};
+    }
+    map_free(numbers);
+}
+
+double curves_score_flops(const struct curves_problem *p, int k) {
+    double sum = 0;
+    for (size_t i = 0; i < p->n_charges; i++) {
+        double none = 1; /* of those that share it is among the k: C(n - m, k) / C(n, k) */
+        for (int m = 0; m < p->charges[i].n_equal; m++)
+            none *= fmax(0, (double)(p->n_written - k - m) / (p->n_written - m));
+        sum += p->charges[i].flops * (1 - none);
+    }
+    return sum;
+}
+
 static void add_solutions(struct curves_set *set, const struct rows *r) {
     struct select_classes *classes = select_classes_new();
     float rewards[CURVES_REWARDS_MAX];
@@ -126,6 +163,7 @@ static bool load_problem(void *ctx, const struct store_problem *p) {
     out->policy_root = p->policy_root;
     out->reward_root = p->reward_root;
     add_costs(out, r);
+    add_charges(out, r);
     add_solutions(l->set, r);
     rows_free(r);
     return true;

@@ -30,6 +30,12 @@ enum { CURVES_DRAWS = 200 };
 const char *curves_measure_name(enum curves_measure m);
 bool curves_needs_rewards(enum curves_measure m); /* and so depends on the aggregate */
 
+/* What scoring a sample cost, of equal samples together: they are read once. */
+struct curves_charge {
+    double flops;
+    int n_equal;
+};
+
 struct curves_problem {
     char *id;
     int ordinal, level;                /* level 0: none */
@@ -38,6 +44,9 @@ struct curves_problem {
     int n, n_right;
     struct cost policy_root, reward_root, policy, reward; /* prompts, and everything after them */
     struct cost policy_pruned, reward_pruned;             /* of that, on no solution's path */
+    struct curves_charge *charges;                        /* [n_charges] of the steps below the prompt */
+    size_t n_charges, cap_charges;
+    int n_written; /* steps below the prompt: the samples, where they are independent */
 };
 
 struct curves_set {
@@ -56,6 +65,9 @@ void curves_set_free(struct curves_set *s);
 struct curves_problem *curves_add_problem(struct curves_set *s, const char *id, int ordinal, int level);
 /* To the problem added last; its rewards are copied. */
 void curves_add_solution(struct curves_set *s, const struct select_solution *solution, bool right);
+
+/* What scoring k of the samples costs, on average over all choices of k; all of them if there are fewer. */
+double curves_score_flops(const struct curves_problem *p, int k);
 
 bool curves_can_measure(const struct curves_set *s, enum curves_measure m);
 void curves_at_k(const struct curves_set *s, enum curves_measure m, enum aggregate a, int k,

@@ -18,6 +18,7 @@ static void run_fini(struct report_run *r) {
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) free(texts[i]);
     for (int m = 0; m < CURVES_MEASURES; m++) free(r->shares[m]);
     free(r->levels);
+    free(r->score);
 }
 
 void report_free(struct report *r) {
@@ -182,6 +183,15 @@ static void fill_levels(struct report_run *run, const struct curves_set *set) {
 
 /* ---- costs ---- */
 
+static void fill_score(struct report_run *run, const struct curves_set *set) {
+    run->score = mem_zalloc((size_t)run->n_max + 1, sizeof *run->score);
+    for (int i = 0; i < run->curves[CURVES_COVERAGE].n_points; i++) {
+        const int k = run->curves[CURVES_COVERAGE].points[i].k;
+        for (size_t p = 0; p < set->n; p++)
+            run->score[k] += curves_score_flops(&set->problems[p], k) / (double)set->n;
+    }
+}
+
 static void fill_costs(struct report_run *run, const struct curves_set *set) {
     double n_samples = 0;
     const double n = (double)MAX(set->n, 1);
@@ -219,6 +229,7 @@ static void fill_costs(struct report_run *run, const struct curves_set *set) {
         run->sample = (struct report_spend){all.tokens_generated / n_samples, all.flops_policy / n_samples,
                                             all.flops_reward / n_samples};
     }
+    if (run->independent) fill_score(run, set);
     run->total =
         (struct report_spend){all.tokens_generated / n, all.flops_policy / n + run->prompt.flops_policy,
                               all.flops_reward / n + run->prompt.flops_reward};
@@ -229,7 +240,7 @@ struct report_spend report_spend_at(const struct report_run *run, int k, bool wi
     return (struct report_spend){
         .tokens_generated = k * run->sample.tokens_generated,
         .flops_policy = run->prompt.flops_policy + k * run->sample.flops_policy,
-        .flops_reward = with_reward ? run->prompt.flops_reward + k * run->sample.flops_reward : 0,
+        .flops_reward = with_reward ? run->prompt.flops_reward + run->score[MIN(k, run->n_max)] : 0,
     };
 }
 

@@ -90,7 +90,8 @@ struct report_run {
     struct report_costs costs;
     struct report_level *levels; /* [n_levels], ascending; none where the task has no levels */
     int n_levels;
-    struct report_spend prompt, sample; /* k independent samples cost prompt + k * sample */
+    struct report_spend prompt, sample; /* k independent samples cost prompt + k * sample, and score[k] */
+    double *score; /* [n_max + 1] FLOP of the reward model for k of them: equal ones are read once */
     struct report_spend total;
     double tokens_read; /* a problem, by both models */
     double seconds;     /* wall time a done problem, over all sessions */
