@@ -47,7 +47,8 @@ struct brood_error {
 };
 
 struct brood_options {
-    const char *policy; /* SPEC: a Hugging Face folder, lab:NAME, replay:FILE; NULL: lab:small */
+    const char
+        *policy; /* SPEC: a Hugging Face folder, a .gguf file, lab:NAME, replay:FILE; NULL: lab:small */
     const char *reward; /* SPEC; NULL: lab:prm with the default policy, else none; "none": none */
     const char *system; /* system message; NULL: none */
     const char *chat;   /* chat format by name; NULL: the model's own */

@@ -95,7 +95,7 @@ static void refusals_say_what_would_work(void **state) {
         {"no/such/folder", "replay:FILE"},
         {"http://", "give http://host:port/v1#model"},
         {"https://host/v1 #model", "give http://host:port/v1#model"},
-        {"/dev/null", "a file is no model"},
+        {"/dev/null", "such a file is no model"},
         {"replay:", "No such file"},
         {"replay:/no/such.jsonl", "/no/such.jsonl"},
         {"replay:/dev/null", "holds no recorded samples"},

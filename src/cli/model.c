@@ -10,6 +10,7 @@
 #include "base/share.h"
 #include "cli/commands.h"
 #include "base/format.h"
+#include "engine/plan.h"
 #include "policy/policy.h"
 
 struct model_values {
@@ -42,8 +43,11 @@ static struct numbers count(const struct model *m) {
 
 static const char *const readout_names[] = {
     [PRM_SOFTMAX_GOOD] = "softmax, good first", [PRM_SIGMOID] = "logistic"};
-static const char *const rope_names[] = {
-    [ROPE_DEFAULT] = "default", [ROPE_LINEAR] = "linear", [ROPE_LLAMA3] = "llama3", [ROPE_YARN] = "yarn"};
+static const char *const rope_names[] = {[ROPE_DEFAULT] = "default",
+                                         [ROPE_LINEAR] = "linear",
+                                         [ROPE_LLAMA3] = "llama3",
+                                         [ROPE_YARN] = "yarn",
+                                         [ROPE_FACTORS] = "by a table of factors"};
 
 /* ---- as text ---- */
 
@@ -71,19 +75,51 @@ static void print_sizes(const struct model *m, const struct numbers *n) {
            format_count(b, n->bytes));
     printf("shape        %d layers, width %d, %d heads of %d, %d key-value heads, feed-forward %d\n",
            c->n_layers, c->d_model, c->n_heads, c->head_width, c->n_kv_heads, c->d_ffn);
-    printf("context      %d tokens, rotary positions %s, theta %g\n", c->n_context, rope_names[c->rope.kind],
+    printf("context      %d tokens, rotary positions %s, theta %g", c->n_context, rope_names[c->rope.kind],
            c->rope.theta);
+    if (c->rope.factor != 1) printf(", scaled by %g", c->rope.factor);
+    printf("%s\n", c->n_window ? "; it ends with the model's attention window" : "");
     printf("head         %s, %d outputs%s\n", c->head == MODEL_HEAD_LM ? "language model" : "classes",
            c->n_head_outputs,
            c->head == MODEL_HEAD_LM && c->tied_embeddings ? ", tied to the embeddings" : "");
     printf("work         %sFLOP a token, and %sFLOP for each position of context before it\n",
            format_count(a, n->flops_per_token), format_count(b, n->flops_per_position));
-    printf("memory       %sB of weights, and %sB of cache a token\n", format_count(a, n->bytes),
-           format_count(b, n->cache_bytes_per_token));
 }
 
-static void print_text(const struct model *m, const struct numbers *n) {
+/* "Q4_K (97), F32 (33)", most first. */
+static void print_types(const struct model *m) {
+    int counts[DTYPE_COUNT] = {0};
+    for (int i = 0; i < m->n_tensors; i++) counts[m->tensors[i].dtype]++;
+    bool blocks = false;
+    printf("weights      ");
+    for (int n_printed = 0;; n_printed++) {
+        int most = 0;
+        for (int t = 1; t < DTYPE_COUNT; t++)
+            if (counts[t] > counts[most]) most = t;
+        if (counts[most] == 0) break;
+        printf("%s%s (%d)", n_printed ? ", " : "", dtype_name((enum dtype)most), counts[most]);
+        blocks |= dtype_block((enum dtype)most) > 1;
+        counts[most] = 0;
+    }
+    printf("%s\n", blocks ? "; blocks are widened to F16" : "");
+}
+
+static void print_memory(const struct numbers *n, const struct engine_plan *p) {
+    char a[FORMAT_MAX], b[FORMAT_MAX], c[FORMAT_MAX];
+    printf("memory       %sB of weights as they are computed with, %sB to work in, ",
+           format_count(a, (double)p->weights), format_count(b, (double)p->work));
+    printf("%sB of cache (%sB a token)\n", format_count(a, (double)p->cache),
+           format_count(b, n->cache_bytes_per_token));
+    if (p->available == SIZE_MAX) return;
+    printf("             %sB in all; %sB are free: %s\n", format_count(a, (double)engine_plan_bytes(p)),
+           format_count(c, (double)p->available),
+           engine_plan_bytes(p) <= p->available ? "it fits" : "it does not fit");
+}
+
+static void print_text(const struct model *m, const struct numbers *n, const struct engine_plan *p) {
     print_sizes(m, n);
+    print_types(m);
+    print_memory(n, p);
     printf("tokenizer    %s, %d tokens\n", tokenizer_kind(m->tokenizer), tokenizer_count(m->tokenizer));
     printf("chat format  %s\n", chat_name(m->chat));
     printf("ends with    ");
@@ -120,7 +156,25 @@ static json_t *shape_json(const struct model_config *c) {
                      c->head == MODEL_HEAD_LM ? "lm" : "classes", "outputs", c->n_head_outputs);
 }
 
-static void print_json(const struct model *m, const struct numbers *n) {
+static json_t *types_json(const struct model *m) {
+    json_t *o = json_object();
+    for (int t = 0; t < DTYPE_COUNT; t++) {
+        int n = 0;
+        for (int i = 0; i < m->n_tensors; i++) n += m->tensors[i].dtype == (enum dtype)t;
+        if (n) json_object_set_new(o, dtype_name((enum dtype)t), json_integer(n));
+    }
+    return o;
+}
+
+static json_t *memory_json(const struct engine_plan *p) {
+    bool known = p->available != SIZE_MAX;
+    return json_pack("{s:I,s:I,s:I,s:o,s:o}", "weights", (json_int_t)p->weights, "work", (json_int_t)p->work,
+                     "cache", (json_int_t)p->cache, "available",
+                     known ? json_integer((json_int_t)p->available) : json_null(), "fits",
+                     known ? json_boolean(engine_plan_bytes(p) <= p->available) : json_null());
+}
+
+static void print_json(const struct model *m, const struct numbers *n, const struct engine_plan *p) {
     json_t *ends = json_array();
     for (int i = 0; i < m->n_end_tokens; i++) json_array_append_new(ends, json_integer(m->end_tokens[i]));
     json_t *o = json_object();
@@ -132,10 +186,11 @@ static void print_json(const struct model *m, const struct numbers *n) {
     json_object_set_new(o, "flops_per_token", json_real(n->flops_per_token));
     json_object_set_new(o, "flops_per_position", json_real(n->flops_per_position));
     json_object_set_new(o, "cache_bytes_per_token", json_real(n->cache_bytes_per_token));
-    json_object_set_new(
-        o, "tokenizer",
-        json_pack("{s:s,s:i}", "kind", tokenizer_kind(m->tokenizer), "tokens",
-                  tokenizer_count(m->tokenizer)));
+    json_object_set_new(o, "tensor_types", types_json(m));
+    json_object_set_new(o, "memory", memory_json(p));
+    json_object_set_new(o, "tokenizer",
+                        json_pack("{s:s,s:i}", "kind", tokenizer_kind(m->tokenizer), "tokens",
+                                  tokenizer_count(m->tokenizer)));
     json_object_set_new(o, "chat", json_string(chat_name(m->chat)));
     json_object_set_new(o, "end_tokens", ends);
     json_object_set_new(o, "sampling",
@@ -187,10 +242,11 @@ static int model_run(const struct command_line *line, struct err *e) {
     free(path);
     if (!m) return -1;
     const struct numbers n = count(m);
+    const struct engine_plan plan = engine_plan_make(m, &(struct engine_options){0});
     if (v->json)
-        print_json(m, &n);
+        print_json(m, &n, &plan);
     else
-        print_text(m, &n);
+        print_text(m, &n, &plan);
     model_close(m);
     return 0;
 }
@@ -205,6 +261,8 @@ static const char *const model_examples[] = {
     "the bundled small policy",
     "brood model models/Llama-3.2-1B-Instruct",
     "a Hugging Face folder",
+    "brood model Qwen2.5-Math-1.5B-Instruct-Q4_K_M.gguf",
+    "a GGUF file",
     "brood model http://127.0.0.1:8000/v1",
     "what a server can be used for (docs/servers.md)",
     NULL,
@@ -213,10 +271,10 @@ static const char *const model_examples[] = {
 const struct command command_model = {
     .name = "model",
     .arguments = "PATH",
-    .summary = "what a model is: family, size, tokenizer, chat format, end tokens, FLOP a token",
-    .about =
-        "PATH is a Hugging Face folder, lab:NAME, or the URL of an OpenAI-compatible server up to /v1. A "
-        "model that this build cannot run is refused by name.",
+    .summary = "what a model is: family, size, memory, tokenizer, chat format, end tokens, FLOP a token",
+    .about = "PATH is a Hugging Face folder, a GGUF file (the first of a split set, or a folder with one), "
+             "lab:NAME, or the URL of an OpenAI-compatible server up to /v1. A "
+             "model that this build cannot run is refused by name.",
     .examples = model_examples,
     .options = model_options,
     .n_options = (int)ARRAY_LEN(model_options),

@@ -112,8 +112,7 @@ static bool read_ends(const struct gguf *g, struct vocab_source *v, struct err *
                                         "[EOT]",
                                         "<|return|>",
                                         "<end_of_utterance>",
-                                        "<\xef\xbd\x9c"
-                                        "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>"};
+                                        "<\357\275\234end\342\226\201of\342\226\201sentence\357\275\234>"};
     int eot, eom;
     if (!read_id(g, PREFIX "eot_token_id", v, &eot, e) || !read_id(g, PREFIX "eom_token_id", v, &eom, e))
         return false;

@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "model/model.h"
 #include "policy/kinds.h"
 
 static const struct {
@@ -27,15 +28,16 @@ static struct policy *open_kind(const char *spec, const struct policy_options *o
     }
     if (str_starts(s, STR("http://")) || str_starts(s, STR("https://")))
         return policy_open_openai(spec, o, e);
-    if (file_is_dir(spec)) return policy_open_embedded(spec, o, e);
+    if (model_is_path(spec)) return policy_open_embedded(spec, o, e);
     if (file_exists(spec))
         err_set(e, ERR_INPUT,
-                "policy %s: a file is no model; give the folder of a Hugging Face model (config.json, "
-                "tokenizer.json, *.safetensors), or replay:%s if it holds recorded samples",
+                "policy %s: such a file is no model; give a .gguf file, the folder of a Hugging Face model "
+                "(config.json, tokenizer.json, *.safetensors), or replay:%s if it holds recorded samples",
                 spec, spec);
     else
         err_set(e, ERR_INPUT,
-                "policy '%s': no such folder; use lab:NAME, the folder of a Hugging Face model, replay:FILE "
+                "policy '%s': no such folder; use lab:NAME, the folder of a Hugging Face model, a .gguf "
+                "file, replay:FILE "
                 "(recorded samples), http://host:port/v1#model, or toy:",
                 spec);
     return NULL;

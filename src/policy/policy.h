@@ -140,8 +140,8 @@ struct policy_piece {
     int n_lead_tokens, n_tokens;
 };
 
-/* spec: lab:NAME, a Hugging Face folder, http://host:port/v1#model, replay:FILE, toy:... An unusable one is
- * refused in one line that says what would work. */
+/* spec: lab:NAME, a Hugging Face folder, a .gguf file, http://host:port/v1#model, replay:FILE, toy:... An
+ * unusable one is refused in one line that says what would work. */
 MUST struct policy *policy_open(const char *spec, const struct policy_options *o, struct err *e);
 void policy_close(struct policy *p); /* all prefixes must have been released; NULL is legal */
 const struct policy_info *policy_info(const struct policy *p);

@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "model/model.h"
 #include "reward/kinds.h"
 
 static const struct {
@@ -23,7 +24,7 @@ static struct reward *open_kind(const char *spec, const struct reward_options *o
         struct str prefix = str_from(reward_kinds[i].prefix);
         if (str_starts(s, prefix)) return reward_kinds[i].open(spec + prefix.len, o, e);
     }
-    if (file_is_dir(spec)) return reward_open_embedded(spec, o, e);
+    if (model_is_path(spec)) return reward_open_embedded(spec, o, e);
     if (str_starts(s, STR("http://")) || str_starts(s, STR("https://")))
         err_set(e, ERR_INPUT,
                 "reward model %s: this build has no reward model over HTTP; use lab:NAME or the folder of a "
