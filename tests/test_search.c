@@ -49,15 +49,15 @@ static void unknown_names_and_bad_values_are_refused_helpfully(void **state) {
     const struct {
         const char *text, *message;
     } cases[] = {
-        {"", "unknown strategy ''; known: greedy, sample, beam, dvts, mcts, "
+        {"", "unknown strategy ''; known: greedy, sample, beam, dvts, mcts, deepconf, budget-forcing, "
              "sal-beam, its-pf, sal-best-of-n, sal-dvts, cotts-beam, cotts-best-of-n, cotts-dvts, rebase, "
-             "ets, monkeys"},
-        {"best-of-n", "unknown strategy 'best-of-n'; known: greedy, sample, beam, dvts, mcts, "
-                      "sal-beam, its-pf, sal-best-of-n, sal-dvts, cotts-beam, cotts-best-of-n, cotts-dvts, "
-                      "rebase, ets, monkeys"},
+             "ets, deepconf-online, monkeys"},
+        {"best-of-n", "unknown strategy 'best-of-n'; known: greedy, sample, beam, dvts, mcts, deepconf, "
+                      "budget-forcing, sal-beam, its-pf, sal-best-of-n, sal-dvts, cotts-beam, "
+                      "cotts-best-of-n, cotts-dvts, rebase, ets, deepconf-online, monkeys"},
         {"greedy:n=2", "strategy 'greedy' has no parameter 'n'; known: none"},
         {"sample:m=2", "strategy 'sample' has no parameter 'm'; known: n, stop, threshold, window, "
-                       "vote, temperature, top_p, min_p, top_k"},
+                       "vote, top, temperature, top_p, min_p, top_k"},
         {"sample:n=0", "strategy 'sample': n=0 must be from 1 to 100000"},
         {"sample:n=2.5", "strategy 'sample': n=2.5 must be a whole number"},
         {"sample:n=", "strategy 'sample': n='' is not a number"},

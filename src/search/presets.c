@@ -8,7 +8,10 @@
  * outranked; it writes a step again, up to three times, if none was usable. Its scripts have one beam, and
  * its DVTS is that beam search once for each tree.
  *   rebase, ets   their code gives up what has not ended after 25 steps (here the last step goes to the end)
- * and lets the later of equal rewards go first; ETS's clusters are other ones (ets.h). search-and-learn's
+ * and lets the later of equal rewards go first; ETS's clusters are other ones (ets.h).
+ *   deepconf-online   its code looks at each token, here a trace is looked at after each step; use it with
+ * --select confident. The stop at a consensus is in its paper alone: consensus=0.95,width=16.
+ * search-and-learn's
  * beam search and its_hub's particle filter have rules of their own: sal_beam.c, its_pf.c.
  */
 #include "search/search.h"
@@ -33,6 +36,10 @@ const struct search_preset search_presets[] = {
     {"ets", "ETS as its authors ran it", "Hooper et al. 2025 (2502.13575), ets_16_math500.yaml",
      "beam:n=16,depth=25,aggregate=last,distinct=0,allocation=ets,softmax=0.2,cost=1,cover=1.5,temperature=1,"
      "top_p=1,min_p=0,top_k=0"},
+    {"deepconf-online", "DeepConf online as its authors ran it: all traces behind the warm-up side by side",
+     "Fu et al. 2025 (2508.15260), deepconf's wrapper.py and example_online.py",
+     "deepconf:n=256,warmup=16,keep=0.1,window=2048,consensus=0,width=240,top=20,temperature=0.6,top_p=0.95,"
+     "min_p=0,top_k=0"},
     {"monkeys", "Large Language Monkeys: repeated sampling", "Brown et al. 2024 (2407.21787)",
      "sample:temperature=0.6,top_p=0.95,min_p=0,top_k=0"},
     {0},

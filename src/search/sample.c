@@ -40,7 +40,10 @@ static double param(const struct sample *x, const char *key) {
 static void ask_more(struct sample *x) {
     int n_left = (int)param(x, "n") - x->n_asked;
     int n = param(x, "stop") == STOP_NONE ? n_left : MIN(n_left, (int)param(x, "window"));
-    for (int i = 0; i < n; i++) search_want_expand(&x->search, 0, true);
+    for (int i = 0; i < n; i++) {
+        search_want_expand(&x->search, 0, true);
+        search_want_confidences(&x->search, (int)param(x, "top"));
+    }
     x->n_asked += n;
     x->n_waiting += n;
 }
@@ -121,6 +124,8 @@ static const struct search_param params[] = {
     {"window", SEARCH_PARAM_INT, 4, 1, 4096, NULL, "with stop: solutions written between two looks", true},
     {"vote", SEARCH_PARAM_CHOICE, VOTE_ALL, 0, VOTES - 1, votes,
      "stop=certain: the vote meant; or weighted by this aggregate", true},
+    {"top", SEARCH_PARAM_INT, 0, 0, 1000, NULL,
+     "tells confidences, over so many likeliest tokens, to choose by; 0: none", true},
     SEARCH_SAMPLING_PARAMS,
 };
 

@@ -189,7 +189,8 @@ int search_want_expand(struct search *s, int parent, bool until_end);
 int search_want_greedy(struct search *s, int parent, bool until_end); /* the same at temperature 0 */
 /* With a lead, below an ended node too (the strategy `revises`). */
 int search_want_lead(struct search *s, int parent, bool until_end, enum tree_lead lead);
-void search_want_confidences(struct search *s, int n_top); /* of the node whose expansion was wanted last */
+void search_want_confidences(struct search *s,
+                             int n_top); /* of the node whose expansion was wanted last; 0: none */
 void search_want_tokens(struct search *s, int n_max); /* likewise: that it have no more than these, > 0 */
 void search_want_score(struct search *s, int node);
 /* Marks the subtree dropped at once; asks of it that wait in the queue are withdrawn. */
