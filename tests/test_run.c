@@ -35,6 +35,8 @@ static const char *const strategies[] = {
     "sample:n=12,stop=certain,window=3",
     "sample:n=12,stop=beta,window=1,threshold=0.8",
     "sample:n=12,stop=window,window=3",
+    "deepconf:n=12,warmup=4,width=3,keep=0.5,window=2,top=3",
+    "budget-forcing:n=4,waits=2,max=3,answer=1",
 };
 
 static void test_order_of_arrival_changes_nothing(void **state) {

@@ -75,13 +75,6 @@ static void fini(struct search *s) {
 
 /* ---- what an ended trace comes to ---- */
 
-/* The steps of a solution, from the first down. */
-static void score_path(struct search *s, int node) {
-    if (node == 0 || tree_get(&s->tree, node)->score_asked) return;
-    score_path(s, tree_get(&s->tree, node)->parent);
-    search_want_score(s, node);
-}
-
 static void judge(struct deepconf *x, int node) {
     const struct tree_node *v = tree_get(&x->search.tree, node);
     struct trace *t = &x->traces[v->tag];
@@ -89,7 +82,7 @@ static void judge(struct deepconf *x, int node) {
     if (confidence_run_lowest(&t->run) < x->bar) /* not if it has no tokens */
         search_want_drop(&x->search, t->top);
     else if (v->state == TREE_SOLUTION && x->search.context.has_reward)
-        score_path(&x->search, node);
+        search_want_score_path(&x->search, node);
 }
 
 /* Warm-up traces are one node each. */

@@ -42,24 +42,18 @@ static void init(struct search *s) {
     for (int i = 0; i < param(s, "n"); i++) think(s, 0, TREE_LEAD_NONE, 0);
 }
 
-/* What stands at the end of a sample; the parts from the first down. */
-static void score_path(struct search *s, int node) {
-    if (node == 0 || tree_get(&s->tree, node)->score_asked) return;
-    score_path(s, tree_get(&s->tree, node)->parent);
-    search_want_score(s, node);
-}
-
+/* The sample is over: its last solution is what counts. */
 static void stand(struct search *s, int node) {
-    if (s->context.has_reward && tree_get(&s->tree, node)->state == TREE_SOLUTION) score_path(s, node);
+    while (node > 0 && tree_get(&s->tree, node)->state != TREE_SOLUTION)
+        node = tree_get(&s->tree, node)->parent;
+    if (s->context.has_reward) search_want_score_path(s, node);
 }
 
 static void told_node(struct search *s, int node) {
     const struct tree_node v = *tree_get(&s->tree, node);
     const int n_thought = v.n_tokens_solution, min = param(s, "min");
     const bool short_of = min == 0 || n_thought < min;
-    if (v.state == TREE_FAILED)
-        stand(s, v.parent);
-    else if (v.lead == TREE_LEAD_ANSWER)
+    if (v.lead == TREE_LEAD_ANSWER)
         stand(s, node);
     else if (v.state == TREE_CUT && answer_tokens(s) > 0)
         think(s, node, TREE_LEAD_ANSWER, v.tag);

@@ -163,6 +163,13 @@ void search_want_score(struct search *s, int node) {
         wait_for(s, face, node);
 }
 
+void search_want_score_path(struct search *s, int node) {
+    const struct tree_node *v = tree_get(&s->tree, node);
+    if (node == 0 || v->score_asked) return;
+    if (v->lead != TREE_LEAD_REVISE) search_want_score_path(s, v->parent);
+    search_want_score(s, node);
+}
+
 void search_want_drop(struct search *s, int node) {
     struct tree_node *v = tree_get(&s->tree, node);
     ASSERT(v->parent >= 0 && !v->dropped);

@@ -193,6 +193,7 @@ void search_want_confidences(struct search *s,
                              int n_top); /* of the node whose expansion was wanted last; 0: none */
 void search_want_tokens(struct search *s, int n_max); /* likewise: that it have no more than these, > 0 */
 void search_want_score(struct search *s, int node);
+void search_want_score_path(struct search *s, int node); /* and all of its solution above it */
 /* Marks the subtree dropped at once; asks of it that wait in the queue are withdrawn. */
 void search_want_drop(struct search *s, int node);
 void search_want_prune(struct search *s, int node); /* or the largest branch that the node was the last of */
