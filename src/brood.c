@@ -294,6 +294,8 @@ static bool prepare(struct solving *v, struct search_spec *spec, struct coordina
                     struct err *e) {
     const struct brood_request *q = v->request;
     const struct policy_info *info = policy_info(v->brood->policy);
+    if ((unsigned)q->speculate > BROOD_SPECULATE_OFF)
+        return err_set(e, ERR_INPUT, "speculate is none of auto, on and off");
     if (!q->problem || str_trim(str_from(q->problem)).len == 0)
         return err_set(e, ERR_INPUT, "the problem is empty: give its text");
     if (!search_spec_parse(spec, q->strategy ? q->strategy : "sample", e)) return false;
@@ -341,8 +343,15 @@ static void tell_retries(struct solving *v, double n_retried, double *n_told) {
     if (v->request->on_event(v->request->ctx, &event)) v->brood->cancelled = 1;
 }
 
-static void add_waste(struct brood_answer *a, const struct waste *w) {
+_Static_assert((int)BROOD_SPECULATE_AUTO == (int)COORDINATOR_SPECULATE_AUTO &&
+                   (int)BROOD_SPECULATE_ON == (int)COORDINATOR_SPECULATE_ON &&
+                   (int)BROOD_SPECULATE_OFF == (int)COORDINATOR_SPECULATE_OFF,
+               "the door lists the ways to speculate in the coordinator's order");
+
+static void add_waste(struct brood_answer *a, const struct waste *w, struct coordinator_guessing guessed) {
     const struct cost none = {0};
+    a->n_guessed = guessed.n_made;
+    a->n_guesses_used = guessed.n_used;
     a->cancelled = work_of(&w->cancelled, &none);
     a->recomputed = work_of(&w->recomputed, &none);
     a->n_retried = w->n_retried;
@@ -353,6 +362,7 @@ static bool search(struct solving *v, const struct coordinator_problem *p, struc
     struct coordinator *c = coordinator_new(v->brood->policy, v->brood->reward, on_event, v);
     const struct waste before = coordinator_waste(c);
     double n_told = 0;
+    coordinator_speculate(c, (enum coordinator_speculation)v->request->speculate);
     bool ok = coordinator_add(c, p, e);
     for (int n_active = 1; ok && n_active > 0 && !v->brood->cancelled;) {
         ok = coordinator_step(c, &n_active, e);
@@ -360,7 +370,7 @@ static bool search(struct solving *v, const struct coordinator_problem *p, struc
     }
     if (ok && v->brood->cancelled && !v->answer) ok = coordinator_stop(c, RUN_STOPPED, e);
     const struct waste w = waste_since(c, &before);
-    if (v->answer) add_waste(v->answer, &w);
+    if (v->answer) add_waste(v->answer, &w, coordinator_guessed(c));
     coordinator_free(c);
     return ok;
 }

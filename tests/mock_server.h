@@ -10,11 +10,13 @@
 #define BROOD_TESTS_MOCK_SERVER_H
 
 #include <arpa/inet.h>
+#include <math.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/json.h"
 #include "base/mem.h"
@@ -51,6 +53,9 @@ struct mock_options {
     bool keep_end;              /* the ids of an answer do not have the end token */
     bool no_detokenize, no_top; /* no such page; no likeliest tokens */
     const char *retry_after;
+    /* For measurements: a step takes first_seconds, and token_seconds for each of its tokens, of which there
+     * are as many as a log-normal distribution says, drawn by the seed; the text stays as it is. */
+    double first_seconds, token_seconds, tokens_median, tokens_sigma;
 };
 
 struct mock {
@@ -326,6 +331,16 @@ static inline json_t *mock_answer(struct mock *m, const char *url, const json_t 
 }
 
 /* ---- requests ---- */
+static inline void mock_take_time(const struct mock *m, const json_t *request) {
+    const uint64_t seed = (uint64_t)json_integer_value(json_object_get(request, "seed"));
+    const double radius = sqrt(-2 * log(1 - rng_unit(seed, 1))),
+                 angle = 6.283185307179586 * rng_unit(seed, 2);
+    const double n_tokens = m->o.tokens_median * exp(m->o.tokens_sigma * radius * cos(angle));
+    const double seconds = m->o.first_seconds + n_tokens * m->o.token_seconds;
+    const struct timespec t = {(time_t)seconds, (long)((seconds - floor(seconds)) * 1e9)};
+    nanosleep(&t, NULL);
+}
+
 static inline int mock_draw_fault(struct mock *m) {
     pthread_mutex_lock(&m->lock);
     const uint64_t n = (uint64_t)m->n_requests++;
@@ -424,6 +439,7 @@ static inline enum MHD_Result mock_on_request(void *ctx, struct MHD_Connection *
     json_t *request = r->body.len > 0 ? json_parse(buf_str(&r->body), "request", &e) : json_object();
     json_t *answer = request ? mock_answer(m, url, request, fault == MOCK_TWICE, &too_long) : NULL;
     const unsigned status = !request || too_long ? 400 : 404;
+    if (m->o.token_seconds > 0 && json_object_get(request, "seed")) mock_take_time(m, request);
     json_decref(request);
     if (answer) return mock_send_json(c, 200, answer);
     return mock_send_json(c, status,
@@ -451,8 +467,10 @@ static inline struct mock *mock_start_at(const struct mock_options *o, int port)
     pthread_mutex_init(&m->lock, NULL);
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    m->daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME,
-                                 0, NULL, NULL, mock_on_request, m, MHD_OPTION_SOCK_ADDR, &at,
+    const unsigned threads = m->o.token_seconds > 0
+                                 ? MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD
+                                 : MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME;
+    m->daemon = MHD_start_daemon(threads, 0, NULL, NULL, mock_on_request, m, MHD_OPTION_SOCK_ADDR, &at,
                                  MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_NOTIFY_COMPLETED,
                                  mock_on_end, NULL, MHD_OPTION_END);
     ASSERT(m->daemon);

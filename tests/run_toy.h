@@ -80,7 +80,7 @@ static char *run_whole(const struct run_options *o, struct run_progress *p) {
 
 /* The export without its first line: the configuration names the policy, which differs where only the order
  * of arrival should. */
-static const char *records_of(const char *export) {
+static inline const char *records_of(const char *export) {
     return strchr(export, '\n') + 1;
 }
 

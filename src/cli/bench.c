@@ -120,6 +120,9 @@ static bool carry_on(struct run *r, struct err *e) {
         fprintf(stderr, "brood: %s requests to servers were asked again, which carried %s tokens\n",
                 format_count(requests, p.waste.n_retried), format_count(tokens, p.waste.tokens_retried));
     }
+    if (ok && p.n_guessed > 0)
+        fprintf(stderr, "brood: %.0f steps were written ahead, %.0f of them were asked for\n", p.n_guessed,
+                p.n_guesses_used);
     if (ok && p.n_cut_short > 0)
         fprintf(stderr, "brood: %d problem%s ended early, by budget or deadline, with what there was\n",
                 p.n_cut_short, p.n_cut_short == 1 ? "" : "s");
@@ -208,7 +211,8 @@ static bool read_options(const struct command_line *line, struct run_options *o,
                        "--select first-verified: nothing here verifies solutions: 'brood vote' can "
                        "choose so among recorded ones");
     return search_options_spec(&v->search, &o->spec, e) &&
-           search_options_budget(&v->search, &o->budget, &o->prices, e) && read_run_budget(v, o, e);
+           search_options_budget(&v->search, &o->budget, &o->prices, e) && read_run_budget(v, o, e) &&
+           search_options_speculate(&v->search, &o->speculate, e);
 }
 
 static int bench_run(const struct command_line *line, struct err *e) {

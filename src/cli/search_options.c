@@ -25,6 +25,11 @@ const struct option search_options[SEARCH_OPTIONS] = {
      "dollars a million tokens: policy_input=X,policy_output=X,reward_input=X, or a JSON file "
      "(docs/costs.md)",
      0, 0},
+    {"speculate", 0, OPTION_TEXT, FIELD(speculate), "WHEN",
+     "write ahead what a search over steps is likely to ask for, while it waits: on, off or auto (default "
+     "auto: "
+     "for policies behind servers, without a budget in tokens, flops or usd); the result is the same",
+     0, 0},
     {"temperature", 0, OPTION_REAL, FIELD(temperature), "T",
      "the strategy's temperature (default what suits the policy)", 0, 10},
     {"top-p", 0, OPTION_REAL, FIELD(top_p), "P", "the strategy's top_p", 0, 1},
@@ -60,6 +65,18 @@ bool search_options_budget(const struct search_values *v, struct budget *b, stru
     if (v->budget && !budget_parse(b, v->budget, e)) return err_wrap(e, "--budget");
     return b->usd <= 0 || v->prices ||
            err_set(e, ERR_INPUT, "--budget usd=%g: say with --prices what tokens cost", b->usd);
+}
+
+bool search_options_speculate(const struct search_values *v, enum coordinator_speculation *out,
+                              struct err *e) {
+    static const char *const names[] = {[COORDINATOR_SPECULATE_AUTO] = "auto",
+                                        [COORDINATOR_SPECULATE_ON] = "on",
+                                        [COORDINATOR_SPECULATE_OFF] = "off"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        *out = (enum coordinator_speculation)i;
+        if (strcmp(v->speculate ? v->speculate : "auto", names[i]) == 0) return true;
+    }
+    return err_set(e, ERR_INPUT, "--speculate %s: give on, off or auto", v->speculate);
 }
 
 void search_options_models(const struct search_values *v, const char **policy, const char **reward) {

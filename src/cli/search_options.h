@@ -4,10 +4,11 @@
 
 #include "cli/options.h"
 #include "run/budget.h"
+#include "run/coordinator.h"
 #include "search/search.h"
 
 struct search_values {
-    const char *policy, *reward, *strategy, *select, *aggregate, *budget, *prices, *system, *chat;
+    const char *policy, *reward, *strategy, *select, *aggregate, *budget, *prices, *speculate, *system, *chat;
     const char *lead_revise, *lead_wait, *lead_answer;
     uint64_t n, seed, n_threads, n_tokens_max;
     double temperature, top_p; /* NAN: not given */
@@ -17,13 +18,15 @@ struct search_values {
     { .temperature = NAN, .top_p = NAN }
 
 /* The shared rows of a command whose values begin with a struct search_values. */
-enum { SEARCH_OPTIONS = 18 };
+enum { SEARCH_OPTIONS = 19 };
 extern const struct option search_options[SEARCH_OPTIONS];
 
 /* The strategy with its -n, --temperature and --top-p. */
 MUST bool search_options_spec(const struct search_values *v, struct search_spec *spec, struct err *e);
 MUST bool search_options_budget(const struct search_values *v, struct budget *b, struct prices *p,
                                 struct err *e);
+MUST bool search_options_speculate(const struct search_values *v, enum coordinator_speculation *out,
+                                   struct err *e);
 /* The policy and the reward model asked for; *reward NULL: none. */
 void search_options_models(const struct search_values *v, const char **policy, const char **reward);
 

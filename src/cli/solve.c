@@ -154,6 +154,8 @@ static void print_waste(const struct brood_answer *a) {
     if (c->tokens_generated + c->tokens_read + r->tokens_read > 0)
         printf("on top of that: %s tokens written in what was given up, %s read again\n",
                format_count(x, c->tokens_generated), format_count(y, c->tokens_read + r->tokens_read));
+    if (a->n_guessed > 0)
+        printf("written ahead: %.0f steps, %.0f of them were asked for\n", a->n_guessed, a->n_guesses_used);
     if (a->n_retried > 0)
         printf("asked again: %s request%s to servers, which carried %s tokens\n",
                format_count(x, a->n_retried), a->n_retried > 1 ? "s" : "",
@@ -220,12 +222,13 @@ static json_t *work_json(const struct brood_work *w) {
 }
 
 static json_t *cost_json(const struct brood_answer *a) {
-    return json_pack("{s:f,s:f,s:f,s:f,s:f,s:f,s:i,s:{s:o,s:o,s:o},s:{s:f,s:f}}", "tokens_generated",
-                     a->tokens_generated, "tokens_read", a->tokens_read, "flops_policy", a->flops_policy,
-                     "flops_reward", a->flops_reward, "usd", a->usd, "seconds", a->seconds, "failed",
-                     a->n_failed, "wasted", "pruned", work_json(&a->pruned), "cancelled",
+    return json_pack("{s:f,s:f,s:f,s:f,s:f,s:f,s:i,s:{s:o,s:o,s:o},s:{s:f,s:f},s:{s:f,s:f}}",
+                     "tokens_generated", a->tokens_generated, "tokens_read", a->tokens_read, "flops_policy",
+                     a->flops_policy, "flops_reward", a->flops_reward, "usd", a->usd, "seconds", a->seconds,
+                     "failed", a->n_failed, "wasted", "pruned", work_json(&a->pruned), "cancelled",
                      work_json(&a->cancelled), "recomputed", work_json(&a->recomputed), "retried", "requests",
-                     a->n_retried, "tokens", a->tokens_retried);
+                     a->n_retried, "tokens", a->tokens_retried, "speculated", "steps", a->n_guessed, "used",
+                     a->n_guesses_used);
 }
 
 static void print_json(const struct brood_answer *a, const char *problem, const char *strategy) {
@@ -257,8 +260,38 @@ static bool take_error(const struct brood_error *error, struct err *e) {
     return err_set(e, code, "%s", error->message);
 }
 
-static struct brood_answer *search(const struct solve_values *v, const char *problem, const char *strategy,
-                                   const struct budget *budget, const struct prices *prices, struct err *e) {
+/* The options but for the problem and what is watched; the strategy's text is kept in *strategy. */
+static bool read_request(const struct solve_values *v, struct buf *strategy, struct brood_request *out,
+                         struct err *e) {
+    struct search_spec spec;
+    struct budget budget;
+    struct prices prices;
+    enum coordinator_speculation speculate;
+    if (!search_options_spec(&v->search, &spec, e) ||
+        !search_options_budget(&v->search, &budget, &prices, e) ||
+        !search_options_speculate(&v->search, &speculate, e)) {
+        return false;
+    }
+    search_spec_print(&spec, strategy);
+    *out = (struct brood_request){.strategy = buf_cstr(strategy),
+                                  .select = v->search.select,
+                                  .aggregate = v->search.aggregate,
+                                  .seed = v->search.seed,
+                                  .n_tokens_max = (int)v->search.n_tokens_max,
+                                  .budget_samples = budget.samples,
+                                  .budget_tokens = budget.tokens,
+                                  .budget_flops = budget.flops,
+                                  .budget_seconds = budget.seconds,
+                                  .budget_usd = budget.usd,
+                                  .usd_policy_input = prices.policy_input,
+                                  .usd_policy_output = prices.policy_output,
+                                  .usd_reward_input = prices.reward_input,
+                                  .speculate = (enum brood_speculate)speculate};
+    return true;
+}
+
+static struct brood_answer *search(const struct solve_values *v, struct brood_request *request,
+                                   struct err *e) {
     struct brood_error error;
     const struct brood_options options = {.policy = v->search.policy,
                                           .revise_text = v->search.lead_revise,
@@ -274,26 +307,10 @@ static struct brood_answer *search(const struct solve_values *v, const char *pro
         return NULL;
     }
     struct watch watch = {.progress = progress_begin()};
-    const struct brood_request request = {
-        .problem = problem,
-        .strategy = strategy,
-        .select = v->search.select,
-        .aggregate = v->search.aggregate,
-        .seed = v->search.seed,
-        .n_tokens_max = (int)v->search.n_tokens_max,
-        .budget_samples = budget->samples,
-        .budget_tokens = budget->tokens,
-        .budget_flops = budget->flops,
-        .budget_seconds = budget->seconds,
-        .budget_usd = budget->usd,
-        .usd_policy_input = prices->policy_input,
-        .usd_policy_output = prices->policy_output,
-        .usd_reward_input = prices->reward_input,
-        .on_event = on_event,
-        .ctx = &watch,
-    };
+    request->on_event = on_event;
+    request->ctx = &watch;
     interrupt_catch(cancel, b);
-    struct brood_answer *a = brood_solve(b, &request, &error);
+    struct brood_answer *a = brood_solve(b, request, &error);
     interrupt_release();
     progress_end(&watch.progress);
     brood_close(b);
@@ -303,16 +320,13 @@ static struct brood_answer *search(const struct solve_values *v, const char *pro
 
 static int solve_run(const struct command_line *line, struct err *e) {
     const struct solve_values *v = line->values;
-    struct search_spec spec;
-    struct budget budget;
-    struct prices prices;
+    struct brood_request request;
     struct buf strategy = {0};
     int status = -1;
     char *problem = read_problem(line, v, e);
-    if (problem && search_options_spec(&v->search, &spec, e) &&
-        search_options_budget(&v->search, &budget, &prices, e)) {
-        search_spec_print(&spec, &strategy);
-        struct brood_answer *a = search(v, problem, buf_cstr(&strategy), &budget, &prices, e);
+    if (problem && read_request(v, &strategy, &request, e)) {
+        request.problem = problem;
+        struct brood_answer *a = search(v, &request, e);
         if (a && v->json)
             print_json(a, problem, buf_cstr(&strategy));
         else if (a)

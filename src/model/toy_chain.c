@@ -25,6 +25,7 @@ enum {
     KEY_REVISE,
     KEY_SEED,
     KEY_SHUFFLE,
+    KEY_SLOW,
     N_KEYS
 };
 
@@ -39,6 +40,7 @@ static const struct toy_key toy_keys[N_KEYS] = {
     [KEY_REVISE] = {"revise", -1, 1, false},
     [KEY_SEED] = {"seed", 0, 4294967295.0, true},
     [KEY_SHUFFLE] = {"shuffle", 0, 1, true},
+    [KEY_SLOW] = {"slow", 1, 1000, true},
 };
 
 /* One "key=value" into values[]. */
@@ -60,12 +62,13 @@ static bool read_pair(struct str pair, double *values, struct err *e) {
     }
     return err_set(e, ERR_INPUT,
                    "toy: unknown key '%.*s'; known: depth, branch, p, q, spread, noise, fail, revise, "
-                   "seed, shuffle",
+                   "seed, shuffle, slow",
                    (int)MIN(name.len, 40), name.ptr);
 }
 
 bool toy_params_parse(struct toy_params *params, const char *text, struct err *e) {
-    double v[N_KEYS] = {[KEY_DEPTH] = 4, [KEY_BRANCH] = 3, [KEY_P] = 0.6, [KEY_Q] = 0.15, [KEY_SEED] = 1};
+    double v[N_KEYS] = {
+        [KEY_DEPTH] = 4, [KEY_BRANCH] = 3, [KEY_P] = 0.6, [KEY_Q] = 0.15, [KEY_SEED] = 1, [KEY_SLOW] = 1};
     struct str rest = str_from(text);
     while (rest.len > 0) {
         ptrdiff_t comma = str_find(rest, STR(","));
@@ -83,7 +86,8 @@ bool toy_params_parse(struct toy_params *params, const char *text, struct err *e
                                   .fail = v[KEY_FAIL],
                                   .revise = v[KEY_REVISE],
                                   .seed = (uint64_t)v[KEY_SEED],
-                                  .shuffle = v[KEY_SHUFFLE] != 0};
+                                  .shuffle = v[KEY_SHUFFLE] != 0,
+                                  .slow = (int)v[KEY_SLOW]};
     return true;
 }
 

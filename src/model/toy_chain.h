@@ -23,6 +23,7 @@
  *     fail=0     policy: the share of jobs that fail
  *     revise=0   policy: p and q move by this much with each revision (policy/toy.c)
  *     shuffle=0  policy: 1 gives results in a scrambled order
+ *     slow=1     policy: a job takes up to so many turns of work, by its key
  */
 #ifndef BROOD_TOY_CHAIN_H
 #define BROOD_TOY_CHAIN_H
@@ -37,6 +38,7 @@ struct toy_params {
     double p, q, spread, noise, fail, revise;
     uint64_t seed;
     bool shuffle;
+    int slow;
 };
 
 /* Reads "key=value,..." (without "toy:"; may be empty). */

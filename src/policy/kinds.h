@@ -31,16 +31,23 @@ int policy_line_breaks(struct str text);
 /* Writes a hash as info.identity. */
 void policy_set_identity(struct policy *p, uint64_t hash);
 
-/* ---- jobs of kinds that answer at once: first in, first out (or keyed order) ---- */
+/* ---- jobs of kinds that compute nothing: first in, first out (or keyed order) ---- */
+struct policy_queued {
+    struct policy_job job; /* its feedback is owned */
+    uint64_t due;          /* the turn in which it may be answered */
+};
+
 struct policy_queue {
-    struct policy_job *jobs; /* [n_jobs]; the first n_ready may be answered; their feedback is owned */
+    struct policy_queued *items; /* [n_jobs]; the first n_ready may be answered */
     size_t n_jobs, n_ready, cap;
+    int n_turns_max; /* a job takes one turn of work; above 1: up to so many, by its key */
+    uint64_t n_turns;
     char *feedback; /* of the job taken last */
 };
 
 void policy_queue_add(struct policy_queue *q, const struct policy_job *job);
 void policy_queue_cancel(struct policy_queue *q, uint64_t id);
-int policy_queue_work(struct policy_queue *q); /* makes all ready; how many became so, or 0 */
+int policy_queue_work(struct policy_queue *q); /* one turn; how many jobs there are */
 bool policy_queue_take(struct policy_queue *q, bool shuffle,
                        struct policy_job *out); /* shuffle: lowest key first */
 void policy_queue_free(struct policy_queue *q);

@@ -234,6 +234,7 @@ struct policy *policy_open_toy(const char *rest, const struct policy_options *o,
     if (!toy_params_parse(&params, rest, e)) return NULL;
     struct toy *t = mem_zalloc(1, sizeof *t);
     t->params = params;
+    t->queue.n_turns_max = params.slow;
     t->separator = str_dup(policy_separator(o));
     t->base.ops = &toy_ops;
     t->base.info = (struct policy_info){

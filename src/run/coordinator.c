@@ -16,6 +16,9 @@ struct coordinator {
     size_t n_slots, cap_slots;
     size_t *order; /* [n_active] slots in the order in which their problems were added */
     size_t n_active, cap_order;
+    enum coordinator_speculation speculation;
+    bool more_problems;
+    struct coordinator_guessing guessing;
 };
 
 /* A service that has only a few jobs waits for more while the other has work: larger batches cost less a row.
@@ -84,8 +87,56 @@ bool coordinator_add(struct coordinator *c, const struct coordinator_problem *p,
     return true;
 }
 
+struct coordinator_guessing *coordinator_guessing(struct coordinator *c) {
+    return &c->guessing;
+}
+
+struct coordinator_guessing coordinator_guessed(const struct coordinator *c) {
+    return c->guessing;
+}
+
+void coordinator_speculate(struct coordinator *c, enum coordinator_speculation how) {
+    c->speculation = how;
+}
+
+void coordinator_expect(struct coordinator *c, bool more_problems) {
+    c->more_problems = more_problems;
+}
+
+/* What was asked for; guesses make room for it. */
+static int n_asked(const struct coordinator *c) {
+    return policy_in_flight(c->policy) - c->guessing.n_flying;
+}
+
 bool coordinator_hungry(const struct coordinator *c) {
-    return policy_in_flight(c->policy) < policy_info(c->policy)->n_wanted;
+    return n_asked(c) < policy_info(c->policy)->n_wanted;
+}
+
+/* ---- guesses ---- */
+
+static void make_room(struct coordinator *c) {
+    for (size_t i = c->n_active; i-- > 0;) {
+        struct trial *t = c->slots[c->order[i]];
+        while (policy_in_flight(c->policy) > policy_info(c->policy)->n_wanted && guess_shed(t)) continue;
+    }
+}
+
+static bool may_guess(const struct coordinator *c, const struct trial *t) {
+    const bool elsewhere = policy_info(c->policy)->talks != NULL;
+    if (policy_info(c->policy)->whole_answers_only || trial_over(t)) return false;
+    if (!elsewhere && t->n_writing == 0) return false; /* the cores have rewards to compute */
+    return c->speculation == COORDINATOR_SPECULATE_ON ||
+           (elsewhere && !budget_limits_cost(&t->problem.budget));
+}
+
+static void guess(struct coordinator *c) {
+    if (c->speculation == COORDINATOR_SPECULATE_OFF || c->more_problems) return;
+    for (size_t i = 0; i < c->n_active; i++) {
+        struct trial *t = c->slots[c->order[i]];
+        const int n_room = policy_info(c->policy)->n_wanted - policy_in_flight(c->policy);
+        if (n_room <= 0) break;
+        if (may_guess(c, t)) guess_more(t, n_room);
+    }
 }
 
 /* Draws asks from the searches, oldest problem first, until the policy has enough. */
@@ -98,12 +149,18 @@ static bool submit(struct coordinator *c, struct err *e) {
         }
         if (!coordinator_hungry(c)) break;
     }
+    make_room(c);
+    guess(c);
     return true;
 }
 
 static bool tell_policy(struct coordinator *c, struct err *e) {
     struct policy_result r;
     while (policy_next(c->policy, &r)) {
+        if (guess_is_job(r.id)) {
+            if (!guess_result(c->slots[guess_slot(r.id)], &r, e)) return false;
+            continue;
+        }
         struct trial *t = c->slots[r.id >> 33];
         if (!trial_policy_result(t, (int)((r.id & 0x1ffffffffu) >> 1), &r, e)) return false;
     }
@@ -148,7 +205,9 @@ bool coordinator_step(struct coordinator *c, int *n_active, struct err *e) {
     /* A policy behind servers goes on while we score: neither waits for the other. */
     const bool elsewhere = policy_info(c->policy)->talks != NULL;
     const bool scores_now = elsewhere && c->reward && reward_in_flight(c->reward) > 0;
-    const int policy_did = policy_work(c->policy, scores_now ? 0 : 0.05, e);
+    /* A guess has no turn of its own while rewards wait for the same cores. */
+    const bool rewards_first = !elsewhere && c->reward && reward_in_flight(c->reward) > 0 && n_asked(c) == 0;
+    const int policy_did = rewards_first ? 0 : policy_work(c->policy, scores_now ? 0 : 0.05, e);
     if (policy_did < 0 || !tell_policy(c, e)) return false;
     if (c->reward &&
         (policy_did == 0 || scores_now || reward_in_flight(c->reward) >= COORDINATOR_REWARD_BATCH)) {
@@ -161,6 +220,7 @@ bool coordinator_step(struct coordinator *c, int *n_active, struct err *e) {
 
 struct waste coordinator_waste(const struct coordinator *c) {
     struct waste w = policy_waste(c->policy);
+    cost_add(&w.cancelled, &c->guessing.in_vain);
     if (c->reward) {
         const struct waste read = reward_waste(c->reward);
         waste_add(&w, &read);

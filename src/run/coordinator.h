@@ -79,6 +79,19 @@ struct run_event {
 /* Called during coordinator_step. False stops stepping with *e set (a store that cannot be written). */
 typedef bool coordinator_on_event(void *ctx, const struct run_event *event, struct err *e);
 
+/* Steps guessed ahead, of all searches (speculate.h). */
+enum coordinator_speculation {
+    COORDINATOR_SPECULATE_AUTO, /* policies behind servers, and no budget in tokens, FLOP or money */
+    COORDINATOR_SPECULATE_ON,
+    COORDINATOR_SPECULATE_OFF,
+};
+
+struct coordinator_guessing {
+    int n_flying;          /* being written now, and not asked for */
+    double n_made, n_used; /* so far: guesses, and those that were what a search asked for */
+    struct cost in_vain;   /* of guesses that were written and not asked for */
+};
+
 /* reward may be NULL. */
 struct coordinator *coordinator_new(struct policy *policy, struct reward *reward,
                                     coordinator_on_event *on_event, void *ctx);
@@ -88,6 +101,10 @@ void coordinator_free(struct coordinator *c); /* cancels what is in flight */
 MUST bool coordinator_can(const struct policy_info *policy, bool leads, bool confidences, struct err *e);
 MUST bool coordinator_add(struct coordinator *c, const struct coordinator_problem *p, struct err *e);
 bool coordinator_hungry(const struct coordinator *c);
+/* Whether steps are guessed ahead where the policy has room; false while more problems are to come. */
+void coordinator_speculate(struct coordinator *c, enum coordinator_speculation how);
+void coordinator_expect(struct coordinator *c, bool more_problems);
+struct coordinator_guessing coordinator_guessed(const struct coordinator *c);
 /* One turn: ask, submit, one slice of work, tell. *n_active becomes the number of problems not ended. */
 MUST bool coordinator_step(struct coordinator *c, int *n_active, struct err *e);
 /* What the services, and guesses, computed in vain so far. */

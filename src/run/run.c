@@ -310,6 +310,7 @@ struct run *run_open(const struct run_options *o, struct err *e) {
     r->store = store_open(o->store, STORE_WRITE, e);
     if (!r->store || !settle_configuration(r, e) || !open_records(r, e)) goto failed;
     r->coordinator = coordinator_new(r->policy, r->reward, on_event, r);
+    coordinator_speculate(r->coordinator, o->speculate);
     return r;
 failed:;
     struct err ignored;
@@ -457,6 +458,7 @@ static bool on_event(void *ctx, const struct run_event *event, struct err *e) {
 
 static bool feed(struct run *r, int *n_active, struct err *e) {
     /* A step after each, since only then is it known whether the batches are full. */
+    coordinator_expect(r->coordinator, true);
     while (r->next_problem < r->task->n_problems && coordinator_hungry(r->coordinator)) {
         struct budget budget = r->options.budget;
         if (r->has_shares && !shares_take(&r->shares, (int)r->next_problem, &budget)) break;
@@ -479,6 +481,7 @@ static bool feed(struct run *r, int *n_active, struct err *e) {
         if (!coordinator_add(r->coordinator, &job, e)) return err_wrap(e, "problem %s", p->id);
         if (!coordinator_step(r->coordinator, n_active, e)) return false;
     }
+    coordinator_expect(r->coordinator, false);
     return true;
 }
 
@@ -515,6 +518,8 @@ bool run_step(struct run *r, struct run_progress *p, struct err *e) {
     r->progress.tokens_generated = r->told.tokens_generated;
     r->progress.tokens_read = r->told.tokens_read;
     r->progress.waste = r->told.waste;
+    r->progress.n_guessed = coordinator_guessed(r->coordinator).n_made;
+    r->progress.n_guesses_used = coordinator_guessed(r->coordinator).n_used;
     *p = r->progress;
     return ok;
 }

@@ -31,9 +31,10 @@ struct run_options {
      * suits the reward model, else last. */
     enum select_rule select;
     enum aggregate aggregate;
-    struct budget budget;     /* of each problem */
-    struct budget run_budget; /* of all of them together: shares.h */
-    struct prices prices;     /* what a budget in money goes by */
+    struct budget budget;                   /* of each problem */
+    struct budget run_budget;               /* of all of them together: shares.h */
+    struct prices prices;                   /* what a budget in money goes by */
+    enum coordinator_speculation speculate; /* no part of the configuration: results are the same */
     uint64_t seed;
     int n_tokens_max;  /* longest solution; 0: RUN_TOKENS_DEFAULT, or the policy's context if that is shorter
                         */
@@ -54,6 +55,7 @@ struct run_progress {
     double tokens_generated, tokens_read; /* computed in this session: policy and reward model */
     struct waste waste;                   /* of that in vain, in this session */
     double seconds;                       /* of this session */
+    double n_guessed, n_guesses_used;     /* steps written ahead; those that were asked for */
     int n_failed;
     int n_cut_short; /* problems whose budget or deadline ended them, in this session */
     bool finished;

@@ -53,9 +53,11 @@ static void node_forget_reward(struct trial *t, int node) {
 /* Takes a node out of the services: its jobs and its prefixes. */
 static void node_withdraw(struct trial *t, int node) {
     struct trial_node *x = &t->nodes[node];
-    if (x->writing) policy_cancel(coordinator_policy(t->owner), job_id(t, node, false));
+    guess_forget(t, node);
+    if (x->writing) policy_cancel(coordinator_policy(t->owner), x->job);
     if (x->scoring) reward_cancel(coordinator_reward(t->owner), job_id(t, node, true));
     t->n_in_flight -= (int)x->writing + (int)x->scoring;
+    t->n_writing -= (int)x->writing;
     x->writing = x->scoring = false;
     node_forget_policy(t, node);
     node_forget_reward(t, node);
@@ -68,6 +70,7 @@ void trial_free(struct trial *t) {
         free(t->nodes[i].path);
         free(t->nodes[i].text);
     }
+    guess_fini(t);
     free(t->nodes);
     free(t->failure);
     free(t->held);
@@ -277,6 +280,7 @@ bool trial_policy_result(struct trial *t, int node, const struct policy_result *
     struct trial_node *x = trial_node(t, node);
     x->writing = false;
     t->n_in_flight--;
+    t->n_writing--;
     x->policy_prefix = r->prefix;
     const struct store_node row = {
         .problem = t->problem.ordinal,
@@ -377,17 +381,22 @@ static bool expand_recorded(struct trial *t, int node, struct err *e) {
     return tell_node(t, node, &row, true, e);
 }
 
-static bool expand(struct trial *t, const struct search_ask *ask, int n_tokens, struct err *e) {
-    const struct policy_info *info = policy_info(coordinator_policy(t->owner));
-    if (trial_node(t, ask->node)->recorded) return expand_recorded(t, ask->node, e);
-    if (!coordinator_can(info, ask->lead != TREE_LEAD_NONE, ask->n_top > 0, e)) return false;
-    struct policy_prefix *from = policy_prefix_of(t, ask->parent, e);
-    if (!from) return false;
+void trial_begin_writing(struct trial *t, int node, uint64_t job) {
+    struct trial_node *x = trial_node(t, node);
+    x->writing = true;
+    x->job = job;
+    t->n_in_flight++;
+    t->n_writing++;
+    t->n_writing_max = MAX(t->n_writing_max, t->n_writing);
+}
+
+void trial_submit(struct trial *t, const struct search_ask *ask, uint64_t id, uint64_t key, int index,
+                  int n_tokens) {
     const struct policy_job job = {
-        .id = job_id(t, ask->node, false),
-        .from = from,
-        .key = tree_node(t, ask->node)->key,
-        .index = tree_node(t, ask->node)->index,
+        .id = id,
+        .from = t->nodes[ask->parent].policy_prefix,
+        .key = key,
+        .index = index,
         .until = ask->until_end ? POLICY_UNTIL_END : POLICY_UNTIL_STEP,
         .lead = (enum policy_lead)ask->lead,
         .n_tokens_max = n_tokens,
@@ -395,9 +404,20 @@ static bool expand(struct trial *t, const struct search_ask *ask, int n_tokens, 
         .n_read_max = t->problem.budget.usd > 0 ? read_bound(t, ask) : 0,
         .sampling = {ask->temperature, ask->top_p, ask->min_p, ask->top_k},
     };
-    trial_node(t, ask->node)->writing = true;
-    t->n_in_flight++;
     policy_submit(coordinator_policy(t->owner), &job);
+}
+
+static bool expand(struct trial *t, const struct search_ask *ask, int n_tokens, struct err *e) {
+    const struct policy_info *info = policy_info(coordinator_policy(t->owner));
+    const struct tree_node *v = tree_node(t, ask->node);
+    bool was_guessed;
+    if (trial_node(t, ask->node)->recorded) return expand_recorded(t, ask->node, e);
+    if (!coordinator_can(info, ask->lead != TREE_LEAD_NONE, ask->n_top > 0, e)) return false;
+    if (!policy_prefix_of(t, ask->parent, e) || !guess_answer(t, ask, n_tokens, &was_guessed, e))
+        return false;
+    if (was_guessed) return true;
+    trial_begin_writing(t, ask->node, job_id(t, ask->node, false));
+    trial_submit(t, ask, t->nodes[ask->node].job, v->key, v->index, n_tokens);
     return true;
 }
 

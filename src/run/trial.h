@@ -8,6 +8,7 @@
 #define BROOD_TRIAL_H
 
 #include "run/coordinator.h"
+#include "run/speculate.h"
 
 struct trial_node {
     char *path; /* "" for the root */
@@ -20,6 +21,7 @@ struct trial_node {
     int twin;                    /* an equal sibling whose rewards it shares; 0: none */
     int payer;                   /* the equal sibling that is charged for this one's score; 0: itself */
     size_t ledger_entry;
+    uint64_t job; /* writing: the id of the job */
     bool has_entry, writing, scoring;
     bool is_sample; /* ended or was cut off */
 };
@@ -38,6 +40,8 @@ struct trial {
     enum run_why why;
     double deadline, started;
     int n_in_flight;
+    int n_writing, n_writing_max; /* of these, expansions: now, and at most */
+    struct guesses guesses;
     struct run_cost cost;
     int n_failed;
     char *failure;
@@ -58,9 +62,15 @@ void trial_stop(struct trial *t, enum run_why why);
 /* Gathers the solutions and sends RUN_ENDED. */
 MUST bool trial_end(struct trial *t, struct err *e);
 
+/* For guesses (speculate.c): a node is being written by the job with this id; submits the job for an ask. */
+void trial_begin_writing(struct trial *t, int node, uint64_t job);
+void trial_submit(struct trial *t, const struct search_ask *ask, uint64_t id, uint64_t key, int index,
+                  int n_tokens);
+
 /* What the trial uses of its owner. */
 struct policy *coordinator_policy(struct coordinator *c);
 struct reward *coordinator_reward(struct coordinator *c);
+struct coordinator_guessing *coordinator_guessing(struct coordinator *c);
 bool coordinator_event(struct coordinator *c, const struct run_event *event, struct err *e);
 
 #endif
