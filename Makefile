@@ -39,7 +39,7 @@ override LDFLAGS += $(filter -fsanitize% -fno-sanitize%,$(MODE)) -Wl,--as-needed
 
 # Sources: a folder in src/ is a room. Kernels are compiled once for every instruction set and chosen at start-up.
 SRC  := $(sort $(foreach r,$(ROOMS),$(wildcard src/$(r)/*.c)) $(if $(filter-out *,$(ROOMS)),,$(wildcard src/*.c)))
-SRC  := $(if $(X86),$(SRC),$(filter-out %_avx2.c %_avx512.c,$(SRC)))
+SRC  := $(if $(X86),$(SRC),$(filter-out %_avx2.c %_avx512.c %_vnni.c,$(SRC)))
 OBJ  := $(patsubst %.c,$(B)/%.o,$(filter-out src/cli/%,$(SRC)))
 CLI  := $(patsubst %.c,$(B)/%.o,$(wildcard src/cli/*.c))
 PROGRAM := $(if $(filter-out *,$(ROOMS)),,$(if $(wildcard src/cli/main.c),$(OUT)/brood))
@@ -59,6 +59,7 @@ all: $(PROGRAM) $(LIB) $(SO)
 
 $(B)/%_avx2.o: ISA := -mavx2 -mfma -mf16c
 $(B)/%_avx512.o: ISA := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mf16c
+$(B)/%_vnni.o: ISA := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx2 -mfma -mf16c
 $(B)/src/base/share.o: DEFS = -DBROOD_PREFIX='"$(PREFIX)"'
 $(B)/src/base/share.o: $(B)/prefix
 $(B)/src/verify/runner.o: src/verify/runner.py

@@ -46,11 +46,48 @@ PEAK(peak_avx2, "avx2,fma", __m256, _mm256_set1_ps, _mm256_fmadd_ps, 12)
 PEAK(peak_avx512, "avx512f", __m512, _mm512_set1_ps, _mm512_fmadd_ps, 12)
 #endif
 
+/* Multiply-adds of bytes, summed to 32 bits: what the fastest way of the table does, two operations each. */
+__attribute__((target("avx2"), noinline)) static void peak_bytes_avx2(int n) {
+    __m256i sum[10], a = _mm256_set1_epi8(3), ones = _mm256_set1_epi16(1);
+    UNROLL for (int i = 0; i < 10; i++) sum[i] = _mm256_set1_epi32(i);
+    for (int k = 0; k < n; k++) {
+        __asm__ volatile("" : "+x"(a));
+        UNROLL for (int i = 0; i < 10; i++) {
+            __m256i b = a;
+            __asm__ volatile("" : "+x"(b));
+            sum[i] = _mm256_add_epi32(sum[i], _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), ones));
+        }
+    }
+    UNROLL for (int i = 1; i < 10; i++) sum[0] = _mm256_add_epi32(sum[0], sum[i]);
+    sink = (float)_mm256_extract_epi32(sum[0], 0);
+}
+
+__attribute__((target("avx512f,avx512vnni"), noinline)) static void peak_bytes_vnni(int n) {
+    __m512i sum[16], a = _mm512_set1_epi32(0x03030303), b = a;
+    UNROLL for (int i = 0; i < 16; i++) sum[i] = _mm512_set1_epi32(i);
+    for (int k = 0; k < n; k++) {
+        __asm__ volatile("" : "+v"(a), "+v"(b));
+        UNROLL for (int i = 0; i < 16; i++) sum[i] = _mm512_dpbusd_epi32(sum[i], a, b);
+    }
+    UNROLL for (int i = 1; i < 16; i++) sum[0] = _mm512_add_epi32(sum[0], sum[i]);
+    sink = (float)_mm512_reduce_add_epi32(sum[0]);
+}
+
+static double peak_bytes(void) {
+    enum { N = 20000 };
+    double operations = 0, start = clock_cpu_seconds();
+    if (strcmp(table->name, "avx512vnni") == 0)
+        peak_bytes_vnni(N), operations = 2.0 * N * 16 * 64;
+    else if (strncmp(table->name, "avx", 3) == 0)
+        peak_bytes_avx2(N), operations = 2.0 * N * 10 * 32;
+    return operations / (clock_cpu_seconds() - start) * 1e-9;
+}
+
 static double peak_gflops(void) {
     enum { N = 20000 };
     double flops = 2.0 * N, start = clock_cpu_seconds();
 #if defined(__x86_64__)
-    if (strcmp(table->name, "avx512") == 0)
+    if (strncmp(table->name, "avx512", 6) == 0)
         peak_avx512(N), flops *= 12 * 16;
     else if (strcmp(table->name, "avx2") == 0)
         peak_avx2(N), flops *= 12 * 8;
@@ -68,25 +105,29 @@ static double peak_gflops(void) {
 
 struct timing {
     double seconds; /* of one call, the best round */
-    double peak;    /* GFLOP/s, the best round */
+    double peak;    /* GFLOP/s, or for bytes billions of operations a second, the best round */
 };
 
 typedef void call_function(void *ctx);
 
-static struct timing best_of(call_function *call, void *ctx) {
+static struct timing best_beside(call_function *call, void *ctx, double (*peak)(void)) {
     struct timing best = {.seconds = INFINITY};
     int n = 1;
     call(ctx);
     for (int r = 0; r < n_rounds; r++) {
-        best.peak = fmax(best.peak, peak_gflops());
+        best.peak = fmax(best.peak, peak());
         double start = clock_cpu_seconds();
         for (int i = 0; i < n; i++) call(ctx);
         double each = (clock_cpu_seconds() - start) / n;
         best.seconds = fmin(best.seconds, each);
         n = (int)fmin(1e6, fmax(1, round_seconds / each));
     }
-    best.peak = fmax(best.peak, peak_gflops());
+    best.peak = fmax(best.peak, peak());
     return best;
+}
+
+static struct timing best_of(call_function *call, void *ctx) {
+    return best_beside(call, ctx, peak_gflops);
 }
 
 static float *floats(size_t n) {
@@ -100,6 +141,7 @@ static float *floats(size_t n) {
 struct product {
     struct matrix m;
     float *x, *y;
+    void *scratch;
     int n_rows;
 };
 
@@ -140,6 +182,47 @@ static void bench_matmul(int n_out, int n_in, enum dtype t) {
     }
     printf("\n");
     fflush(stdout);
+    free(p.x);
+    free(p.y);
+    matrix_fini(&p.m);
+}
+
+/* Blocks of a coded type with small scales and any codes. */
+static void *random_blocks(enum dtype t, size_t n) {
+    const size_t n_bytes = dtype_block_bytes(t);
+    unsigned char *all = mem_alloc(n * n_bytes);
+    for (size_t i = 0; i < n * n_bytes; i++) all[i] = (unsigned char)(i * 2654435761u >> 13);
+    for (size_t i = 0; i < n; i++) all[i * n_bytes + (t == DTYPE_Q6_K ? 209 : 1)] = 0x20;
+    return all;
+}
+
+static void coded_call(void *ctx) {
+    struct product *p = ctx;
+    table->matmul_coded(p->y, (size_t)matrix_panels(&p->m) * MATRIX_PANEL, p->x, (size_t)p->m.n_in, p->n_rows,
+                        &p->m, 0, matrix_panels(&p->m), p->scratch);
+}
+
+static void bench_coded(int n_out, int n_in, enum dtype t) {
+    static const int rows[] = {1, 2, 4, 8, 16, 64, 256};
+    struct product p = {0};
+    matrix_init(&p.m, n_out, n_in, t);
+    void *weights = random_blocks(t, (size_t)n_out * (size_t)(n_in / dtype_block(t)));
+    matrix_pack_rows(&p.m, 0, weights, n_out);
+    free(weights);
+    p.x = floats((size_t)N_ROWS_MAX * (size_t)n_in);
+    p.y = floats((size_t)N_ROWS_MAX * (size_t)matrix_panels(&p.m) * MATRIX_PANEL);
+    p.scratch = mem_alloc(coded_scratch_bytes(N_ROWS_MAX, n_in));
+    printf("%-4s %5d x %-5d", dtype_name(t), n_out, n_in);
+    for (size_t r = 0; r < ARRAY_LEN(rows); r++) {
+        p.n_rows = rows[r];
+        struct timing b = best_beside(coded_call, &p, peak_bytes);
+        double rate = 2e-9 * rows[r] * (double)n_out * n_in / b.seconds;
+        if (rows[r] == 1) printf("  %6.1f GB/s", 1e-9 * (double)matrix_bytes(n_out, n_in, t) / b.seconds);
+        printf("  %6.1f %3.0f%%", rate, 100 * rate / b.peak);
+    }
+    printf("\n");
+    fflush(stdout);
+    free(p.scratch);
     free(p.x);
     free(p.y);
     matrix_fini(&p.m);
@@ -244,6 +327,16 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < ARRAY_LEN(shapes); i++)
         for (int t = 0; t < 3; t += t < 1 || i > 8 ? 1 : 2)
             bench_matmul(shapes[i][0], shapes[i][1], (enum dtype)t);
+
+    printf("coded weights: 10^9 operations a second (a multiply-add is two) and share of the limit for "
+           "bytes, %.1f\n",
+           peak_bytes());
+    static const enum dtype coded[] = {DTYPE_Q8_0, DTYPE_Q4_0, DTYPE_Q4_K, DTYPE_Q6_K};
+    for (size_t i = 0; i < ARRAY_LEN(coded); i++) {
+        bench_coded(2048, 2048, coded[i]);
+        bench_coded(8192, 2048, coded[i]);
+        bench_coded(2048, 8192, coded[i]);
+    }
 
     static const int heads[][3] = {{1, 16, 128}, {1, 32, 128}, {2, 32, 128},  {1, 64, 300},
                                    {4, 64, 300}, {7, 64, 300}, {4, 128, 1000}};

@@ -684,7 +684,7 @@ static uint64_t play_hash(const struct toy *t) {
 
 static void instruction_sets_give_the_same_bits(void **state) {
     UNUSED(state);
-    static const char *const all[] = {"generic", "avx2", "avx512"};
+    static const char *const all[] = {"generic", "avx2", "avx512", "avx512vnni"};
     char *before = getenv("BROOD_ISA") ? mem_strdup(getenv("BROOD_ISA")) : NULL;
     for (int type = DTYPE_F32; type <= DTYPE_BF16; type++) {
         struct toy t;

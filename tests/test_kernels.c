@@ -13,7 +13,7 @@
 #include "base/rng.h"
 #include "kernels/kernels.h"
 
-static const struct kernels *tables[3]; /* tables[0] is the definition */
+static const struct kernels *tables[4]; /* tables[0] is the definition */
 static size_t n_tables;
 
 static uint64_t draws;
@@ -545,7 +545,7 @@ static void test_pick(void **state) {
 }
 
 int main(void) {
-    static const char *const names[] = {"generic", "avx2", "avx512"};
+    static const char *const names[] = {"generic", "avx2", "avx512", "avx512vnni"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         const struct kernels *k = kernels_by_name(names[i]);
         if (k)

@@ -27,41 +27,44 @@ static float read_f16(const unsigned char *from) {
 
 /* ---- blocks of 32 ---- */
 
-static void q8_0(float *out, const unsigned char *b) {
-    const float d = read_f16(b);
-    for (int i = 0; i < 32; i++) out[i] = d * (float)(int8_t)b[2 + i];
+static void q8_0(struct blocks_codes *out, const unsigned char *b) {
+    out->scales[0] = read_f16(b);
+    for (int i = 0; i < 32; i++) out->codes[i] = (unsigned char)(b[2 + i] ^ 0x80); /* signed, plus 128 */
 }
 
-static void q4(float *out, const unsigned char *halves, float d, int bias, float m) {
+static void low_high(unsigned char *codes, const unsigned char *halves) {
     for (int i = 0; i < 16; i++) {
-        out[i] = d * (float)((halves[i] & 15) - bias) + m;
-        out[i + 16] = d * (float)((halves[i] >> 4) - bias) + m;
+        codes[i] = halves[i] & 15;
+        codes[i + 16] = halves[i] >> 4;
     }
 }
 
-static void q4_0(float *out, const unsigned char *b) {
-    q4(out, b + 2, read_f16(b), 8, 0);
+static void q4_0(struct blocks_codes *out, const unsigned char *b) {
+    out->scales[0] = read_f16(b);
+    low_high(out->codes, b + 2);
 }
 
-static void q4_1(float *out, const unsigned char *b) {
-    q4(out, b + 4, read_f16(b), 0, read_f16(b + 2));
+static void q4_1(struct blocks_codes *out, const unsigned char *b) {
+    out->scales[0] = read_f16(b);
+    out->mins[0] = read_f16(b + 2);
+    low_high(out->codes, b + 4);
 }
 
-static void q5(float *out, const unsigned char *fifth, float d, int bias, float m) {
-    const unsigned char *halves = fifth + 4;
-    for (int i = 0; i < 16; i++) {
-        int low = (fifth[i / 8] >> (i % 8) & 1) << 4, high = (fifth[2 + i / 8] >> (i % 8) & 1) << 4;
-        out[i] = d * (float)(((halves[i] & 15) | low) - bias) + m;
-        out[i + 16] = d * (float)(((halves[i] >> 4) | high) - bias) + m;
-    }
+static void add_fifth(unsigned char *codes, const unsigned char *fifth) {
+    for (int i = 0; i < 32; i++) codes[i] |= (unsigned char)((fifth[i / 8] >> (i % 8) & 1) << 4);
 }
 
-static void q5_0(float *out, const unsigned char *b) {
-    q5(out, b + 2, read_f16(b), 16, 0);
+static void q5_0(struct blocks_codes *out, const unsigned char *b) {
+    out->scales[0] = read_f16(b);
+    low_high(out->codes, b + 6);
+    add_fifth(out->codes, b + 2);
 }
 
-static void q5_1(float *out, const unsigned char *b) {
-    q5(out, b + 4, read_f16(b), 0, read_f16(b + 2));
+static void q5_1(struct blocks_codes *out, const unsigned char *b) {
+    out->scales[0] = read_f16(b);
+    out->mins[0] = read_f16(b + 2);
+    low_high(out->codes, b + 8);
+    add_fifth(out->codes, b + 4);
 }
 
 /* ---- blocks of 256 ---- */
@@ -79,64 +82,89 @@ static void sub_scales(const unsigned char *q, int i, int *scale, int *offset) {
 }
 
 /* fifth: NULL for Q4_K. */
-static void q45_k(float *out, const unsigned char *b, const unsigned char *fifth,
+static void q45_k(struct blocks_codes *out, const unsigned char *b, const unsigned char *fifth,
                   const unsigned char *halves) {
     const float d = read_f16(b), dmin = read_f16(b + 2);
     for (int i = 0; i < 8; i++) {
         int scale, offset, shift = i % 2 * 4;
         sub_scales(b + 4, i, &scale, &offset);
-        const float each = d * (float)scale, least = dmin * (float)offset;
+        out->scales[i] = d * (float)scale;
+        out->mins[i] = -(dmin * (float)offset);
         const unsigned char *from = halves + i / 2 * 32;
         for (int k = 0; k < 32; k++) {
             int q = from[k] >> shift & 15;
             if (fifth) q |= (fifth[k] >> i & 1) << 4;
-            out[i * 32 + k] = each * (float)q - least;
+            out->codes[i * 32 + k] = (unsigned char)q;
         }
     }
 }
 
-static void q4_k(float *out, const unsigned char *b) {
+static void q4_k(struct blocks_codes *out, const unsigned char *b) {
     q45_k(out, b, NULL, b + 16);
 }
 
-static void q5_k(float *out, const unsigned char *b) {
+static void q5_k(struct blocks_codes *out, const unsigned char *b) {
     q45_k(out, b, b + 16, b + 48);
 }
 
 /* Two halves of 128; in each, element 32 j + k has its low bits in low[32 (j % 2) + k], low half for j < 2,
  * and its top bits at 2 j of top[k]. */
-static void q6_k(float *out, const unsigned char *b) {
+static void q6_k(struct blocks_codes *out, const unsigned char *b) {
     const float d = read_f16(b + 208);
+    for (int i = 0; i < 16; i++) out->scales[i] = d * (float)(int8_t)b[192 + i];
     for (int half = 0; half < 2; half++) {
-        const unsigned char *low = b + half * 64, *top = b + 128 + half * 32, *scales = b + 192 + half * 8;
-        for (int j = 0; j < 4; j++) {
-            for (int k = 0; k < 32; k++) {
-                const float each = d * (float)(int8_t)scales[j * 2 + k / 16];
-                int q = (low[j % 2 * 32 + k] >> (j / 2 * 4) & 15) | (top[k] >> (2 * j) & 3) << 4;
-                out[half * 128 + j * 32 + k] = each * (float)(q - 32);
-            }
-        }
+        const unsigned char *low = b + half * 64, *top = b + 128 + half * 32;
+        for (int j = 0; j < 4; j++)
+            for (int k = 0; k < 32; k++)
+                out->codes[half * 128 + j * 32 + k] =
+                    (unsigned char)((low[j % 2 * 32 + k] >> (j / 2 * 4) & 15) | (top[k] >> (2 * j) & 3) << 4);
     }
 }
 
 /* ---- the table ---- */
 
-typedef void widen_block(float *out, const unsigned char *block);
+typedef void read_block(struct blocks_codes *out, const unsigned char *block);
 
 static const struct {
-    widen_block *widen;
+    read_block *read;
     int scales[2]; /* where the F16 scales stand; -1: none */
+    struct coding coding;
 } layouts[DTYPE_COUNT] = {
-    [DTYPE_Q8_0] = {q8_0, {0, -1}}, [DTYPE_Q4_0] = {q4_0, {0, -1}},   [DTYPE_Q4_1] = {q4_1, {0, 2}},
-    [DTYPE_Q5_0] = {q5_0, {0, -1}}, [DTYPE_Q5_1] = {q5_1, {0, 2}},    [DTYPE_Q4_K] = {q4_k, {0, 2}},
-    [DTYPE_Q5_K] = {q5_k, {0, 2}},  [DTYPE_Q6_K] = {q6_k, {208, -1}},
+    [DTYPE_Q8_0] = {q8_0, {0, -1}, {8, 128, 1, false, false}},
+    [DTYPE_Q4_0] = {q4_0, {0, -1}, {4, 8, 1, false, false}},
+    [DTYPE_Q4_1] = {q4_1, {0, 2}, {4, 0, 1, true, true}},
+    [DTYPE_Q5_0] = {q5_0, {0, -1}, {8, 16, 1, false, false}},
+    [DTYPE_Q5_1] = {q5_1, {0, 2}, {8, 0, 1, true, true}},
+    [DTYPE_Q4_K] = {q4_k, {0, 2}, {4, 0, 1, true, true}},
+    [DTYPE_Q5_K] = {q5_k, {0, 2}, {8, 0, 1, true, true}},
+    [DTYPE_Q6_K] = {q6_k, {208, -1}, {8, 32, 2, true, false}},
 };
+
+const struct coding *dtype_coding(enum dtype t) {
+    return layouts[t].read ? &layouts[t].coding : NULL;
+}
+
+void blocks_read(struct blocks_codes *out, const void *block, enum dtype t) {
+    layouts[t].read(out, block);
+}
+
+static void widen(float *out, const struct blocks_codes *b, const struct coding *c, size_t n) {
+    const size_t n_each = CODED_BLOCK / (size_t)c->n_scales;
+    for (size_t k = 0; k < n; k++) {
+        out[k] = b->scales[k / n_each] * (float)(b->codes[k] - c->bias);
+        if (c->has_min) out[k] += b->mins[k / CODED_BLOCK];
+    }
+}
 
 void blocks_to_f32(float *out, const void *in, enum dtype t, size_t n) {
     const unsigned char *from = in;
-    size_t n_block = (size_t)dtype_block(t), n_bytes = dtype_block_bytes(t);
+    const size_t n_block = (size_t)dtype_block(t), n_bytes = dtype_block_bytes(t);
     ASSERT(n % n_block == 0);
-    for (size_t i = 0; i < n; i += n_block, from += n_bytes) layouts[t].widen(out + i, from);
+    struct blocks_codes b;
+    for (size_t i = 0; i < n; i += n_block, from += n_bytes) {
+        layouts[t].read(&b, from);
+        widen(out + i, &b, &layouts[t].coding, n_block);
+    }
 }
 
 bool blocks_are_finite(const void *in, enum dtype t, size_t n) {

@@ -39,7 +39,7 @@ enum dtype {
     DTYPE_F32,
     DTYPE_F16,
     DTYPE_BF16,
-    /* coded in blocks of 32 or 256 elements of a row (blocks.c has the layouts); no matrix has them */
+    /* coded in blocks of 32 or 256 elements of a row (blocks.c has the layouts) */
     DTYPE_Q8_0,
     DTYPE_Q4_0,
     DTYPE_Q4_1,
@@ -65,12 +65,32 @@ void dtype_f16_from_f32(uint16_t *out, const float *in, size_t n);
 /* No NaN and no infinity among n elements (whole blocks): of blocks, among their scales. */
 bool dtype_is_finite(const void *in, enum dtype t, size_t n);
 
-/* A weight matrix [n_out][n_in] in panels; elements stay in their type and are widened exactly when used. */
+/* A weight matrix [n_out][n_in] in panels; elements stay in their type and are widened exactly when used.
+ *
+ * Coded ones keep their integers: block j of 32 inputs of output n has the weights scale (code - bias) + min
+ * with the codes of 8 or 4 bits. A panel lies as the multiply-add of four bytes wants it:
+ *
+ *     8 bits: codes [n_in / 4][16][4]          4 bits: [n_in / 8][16][4], input 8 i + b in the low, 8 i + 4 +
+ * b in scales, mins [n_in / 32][16]             the high half of byte b
+ *
+ *     Q8_0: bias 128, F16 scales    Q5_0: bias 16, F16 scales    Q4_0: 4 bits, bias 8, F16 scales
+ *     Q5_1, Q5_K: F32 scales, mins  Q4_1, Q4_K: 4 bits, F32 scales, mins
+ *     Q6_K: bias 32, two F32 scales a block: [n_in / 32][2][16] */
 struct matrix {
     int n_out, n_in;
     enum dtype dtype;
-    void *panels; /* [ceil(n_out/16)][n_in][16], 64-byte aligned, owned */
+    void *panels; /* [ceil(n_out/16)][n_in][16] elements or codes, 64-byte aligned, owned */
+    void *scales; /* coded: likewise; else NULL */
+    float *mins;
 };
+
+struct coding {               /* how a coded dtype lies in a matrix */
+    int bits, bias, n_scales; /* of a block of 32 */
+    bool wide, has_min;       /* wide: scales are F32, else F16 */
+};
+enum { CODED_BLOCK = 32 };
+const struct coding *dtype_coding(enum dtype t); /* NULL: elements */
+
 int matrix_panels(const struct matrix *m); /* ceil(n_out / MATRIX_PANEL) */
 size_t matrix_bytes(int n_out, int n_in, enum dtype t);
 void matrix_init(struct matrix *m, int n_out, int n_in, enum dtype t); /* zero-filled */
@@ -78,6 +98,9 @@ void matrix_init(struct matrix *m, int n_out, int n_in, enum dtype t); /* zero-f
  * matrix (QKV, gate+up). A block starts at a multiple of MATRIX_PANEL rows. */
 void matrix_pack_rows(struct matrix *m, int row_first, const void *rows, int n_rows);
 void matrix_fini(struct matrix *m);
+/* Row `row`, widened: what dtype_to_f32 gives for it. */
+void matrix_row(const struct matrix *m, int row, float *out /* [n_in] */);
+struct matrix matrix_panel(const struct matrix *m, int panel); /* a view of one panel; borrowed */
 
 /* Floats of one key-value head in one page: K and V. A page holds [L][G] such blocks. */
 static inline size_t kv_head_floats(int head_width) {
@@ -111,13 +134,24 @@ static inline size_t attend_scratch_floats(int n_queries_all, int head_width, in
 }
 
 struct kernels {
-    const char *name; /* "generic", "avx2", "avx512" */
+    const char *name; /* "generic", "avx2", "avx512", "avx512vnni" */
 
     /* y[b][n] = sum over k in order of x[b][k] * W[n][k], for outputs n of panels [panel_first, panel_end); y
      * and x rows are y_stride and x_stride floats apart. Writes whole panels: y rows must have room for n_out
      * rounded up to MATRIX_PANEL. */
     void (*matmul)(float *y, size_t y_stride, const float *x, size_t x_stride, int n_rows,
                    const struct matrix *w, int panel_first, int panel_end);
+
+    /* The same for a coded matrix. Inputs are rounded to 8 bits, a block of 32 at a time:
+     *
+     *     a = max |x| / 127;  q = x * (127 / max |x|), to the nearest, ties to even  (where max |x| is
+     *     below 1e-30 or not finite: q = 0, a = max |x|)
+     *     y = 0; for block j, for each of its scales:  y = fmaf(sum of (code - bias) q, scale * a, y)
+     *            then, with mins:                      y = fmaf(min, a * sum of q, y)
+     *
+     * Sums of integers are exact, so their order is free. scratch: coded_scratch_bytes. */
+    void (*matmul_coded)(float *y, size_t y_stride, const float *x, size_t x_stride, int n_rows,
+                         const struct matrix *w, int panel_first, int panel_end, void *scratch);
 
     /* y[i] = x[i] * (1 / sqrt(mean(x^2) + eps)) * gain[i]. The sum of squares: 16 striped partial sums, then
      * a fixed tree. y may be x. */
@@ -151,13 +185,27 @@ struct kernels {
     float (*exp_sum)(float *out, const float *x, int n, float inv_temperature, float *max_out);
 };
 
+static inline size_t coded_scratch_bytes(int n_rows, int n_in) {
+    return (size_t)n_rows * ((size_t)n_in * 2 + (size_t)n_in / CODED_BLOCK * 16) + 64;
+}
+
+/* Either product, by the matrix's type. */
+static inline void kernels_multiply(const struct kernels *k, float *y, size_t y_stride, const float *x,
+                                    size_t x_stride, int n_rows, const struct matrix *w, int panel_first,
+                                    int panel_end, void *scratch) {
+    if (w->scales)
+        k->matmul_coded(y, y_stride, x, x_stride, n_rows, w, panel_first, panel_end, scratch);
+    else
+        k->matmul(y, y_stride, x, x_stride, n_rows, w, panel_first, panel_end);
+}
+
 /* exp as every table computes it: a polynomial with fixed operations, relative error < 1e-7, 0 below about
  * -87, +inf above 88.7. */
 float kernels_exp(float x);
 
-/* The best table that this processor runs; BROOD_ISA=generic|avx2|avx512 in the environment forces one
- * (unknown or unsupported: NULL, and the caller says so). The choice is made once per call; callers keep the
- * pointer. */
+/* The best table that this processor runs; BROOD_ISA=generic|avx2|avx512|avx512vnni in the environment forces
+ * one (unknown or unsupported: NULL, and the caller says so). The choice is made once per call; callers keep
+ * the pointer. */
 const struct kernels *kernels_pick(void);
 const struct kernels *kernels_by_name(const char *name); /* NULL if unknown or not supported here */
 

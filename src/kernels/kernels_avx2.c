@@ -32,11 +32,10 @@ enum {
 #define TILES_F32(X, type)                                                                                   \
     X(type, 1, 1)                                                                                            \
     X(type, 1, 2)                                                                                            \
-    X(type, 1, 4) X(type, 2, 1) X(type, 2, 2) X(type, 3, 1) X(type, 3, 2) X(type, 4, 1) X(type, 5, 1)        \
-        X(type, 6, 1)
+    X(type, 1, 4)                                                                                            \
+    X(type, 2, 1) X(type, 2, 2) X(type, 3, 1) X(type, 3, 2) X(type, 4, 1) X(type, 5, 1) X(type, 6, 1)
 #define TILES_NARROW(X, type) TILES_F32(X, type)
 #define VALUES(X)             X(1, 1) X(1, 2) X(1, 4) X(2, 1) X(2, 2) X(3, 1) X(3, 2)
-#define TABLE                 kernels_avx2
-#define TABLE_NAME            "avx2"
 #include "kernels/kernels_simd.h"
+TABLE_OF(kernels_avx2, "avx2", kernels_matmul_coded_avx2)
 #endif

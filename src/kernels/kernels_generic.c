@@ -31,6 +31,67 @@ static void matmul(float *y, size_t y_stride, const float *x, size_t x_stride, i
     }
 }
 
+/* ---- coded weights ---- */
+
+struct coded_input { /* a block of 32 inputs, rounded */
+    float scale;     /* a */
+    int q[CODED_BLOCK];
+};
+
+static void round_block(struct coded_input *out, const float *x) {
+    uint32_t most = 0; /* as bits: the order of absolute values, NaN above all */
+    for (int i = 0; i < CODED_BLOCK; i++) most = MAX(most, math_bits(x[i]) & 0x7FFFFFFFu);
+    const bool usable = most >= math_bits(MATH_CODED_LEAST) && most < 0x7F800000u;
+    const float factor = usable ? 127.0f / math_float(most) : 0;
+    out->scale = usable ? math_float(most) / 127.0f : math_float(most);
+    for (int i = 0; i < CODED_BLOCK; i++) out->q[i] = usable ? (int)nearbyintf(x[i] * factor) : 0;
+}
+
+static int code_of(const struct matrix *panel, const struct coding *c, int k, int lane) {
+    const unsigned char *codes = panel->panels;
+    if (c->bits == 8) return codes[(k / 4 * MATRIX_PANEL + lane) * 4 + k % 4];
+    const int pair = codes[(k / 8 * MATRIX_PANEL + lane) * 4 + k % 4];
+    return k % 8 < 4 ? pair & 15 : pair >> 4;
+}
+
+static float scale_of(const struct matrix *panel, const struct coding *c, int i, int lane) {
+    const int at = i * MATRIX_PANEL + lane;
+    return c->wide ? ((const float *)panel->scales)[at]
+                   : math_from_f16(((const uint16_t *)panel->scales)[at]);
+}
+
+/* y with block j of one output added. */
+static float coded_block(float y, const struct matrix *panel, const struct coding *c,
+                         const struct coded_input *in, int j, int lane) {
+    const int n_each = CODED_BLOCK / c->n_scales;
+    int sum_q = 0;
+    for (int i = 0; i < c->n_scales; i++) {
+        int sum = 0;
+        for (int k = i * n_each; k < (i + 1) * n_each; k++) {
+            sum += (code_of(panel, c, j * CODED_BLOCK + k, lane) - c->bias) * in->q[k];
+            sum_q += in->q[k];
+        }
+        y = fmaf((float)sum, scale_of(panel, c, j * c->n_scales + i, lane) * in->scale, y);
+    }
+    return c->has_min ? fmaf(panel->mins[j * MATRIX_PANEL + lane], in->scale * (float)sum_q, y) : y;
+}
+
+static void matmul_coded(float *y, size_t y_stride, const float *x, size_t x_stride, int n_rows,
+                         const struct matrix *w, int panel_first, int panel_end, void *scratch) {
+    const struct coding *c = dtype_coding(w->dtype);
+    struct coded_input in;
+    UNUSED(scratch);
+    for (int b = 0; b < n_rows; b++, y += y_stride, x += x_stride)
+        for (int i = panel_first * MATRIX_PANEL; i < panel_end * MATRIX_PANEL; i++) {
+            const struct matrix panel = matrix_panel(w, i / MATRIX_PANEL);
+            y[i] = 0;
+            for (int j = 0; j < w->n_in / CODED_BLOCK; j++) {
+                round_block(&in, x + (size_t)j * CODED_BLOCK);
+                y[i] = coded_block(y[i], &panel, c, &in, j, i % MATRIX_PANEL);
+            }
+        }
+}
+
 static void rmsnorm(float *y, const float *x, const float *gain, int n, float eps) {
     float stripe[16] = {0};
     for (int i = 0; i < n; i++) stripe[i % 16] = fmaf(x[i], x[i], stripe[i % 16]);
@@ -105,6 +166,7 @@ static float exp_sum(float *out, const float *x, int n, float inv_temperature, f
 const struct kernels kernels_generic = {
     .name = "generic",
     .matmul = matmul,
+    .matmul_coded = matmul_coded,
     .rmsnorm = rmsnorm,
     .rope = rope,
     .silu_mul = silu_mul,

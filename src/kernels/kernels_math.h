@@ -25,6 +25,7 @@
 #define MATH_EXP_C3         4.1665795894e-2f
 #define MATH_EXP_C4         1.6666665459e-1f
 #define MATH_EXP_C5         5.0000001201e-1f
+#define MATH_CODED_LEAST    1e-30f /* inputs of a block that are all smaller count as zero */
 
 static inline uint32_t math_bits(float x) {
     uint32_t u;
@@ -100,12 +101,27 @@ static inline uint16_t math_to_f16(float x) {
 void blocks_to_f32(float *out, const void *in, enum dtype t, size_t n);
 bool blocks_are_finite(const void *in, enum dtype t, size_t n);
 
+/* One block taken apart: element k is scales[..] * (codes[k] - bias) + mins[k / 32]. */
+struct blocks_codes {
+    unsigned char codes[256];
+    float scales[16], mins[8];
+};
+void blocks_read(struct blocks_codes *out, const void *block, enum dtype t);
+
 /* Shared by all tables: a plain scatter. */
 void kernels_kv_store(float *block, int slot, const float *k, const float *v, int head_width);
 
 extern const struct kernels kernels_generic;
 #if defined(__x86_64__)
-extern const struct kernels kernels_avx2, kernels_avx512;
+extern const struct kernels kernels_avx2, kernels_avx512, kernels_avx512vnni;
+void kernels_matmul_coded_avx2(float *y, size_t y_stride, const float *x, size_t x_stride, int n_rows,
+                               const struct matrix *w, int panel_first, int panel_end, void *scratch);
+void kernels_matmul_bytes_avx2(float *y, size_t y_stride, const float *x, size_t x_stride, int n_rows,
+                               const struct matrix *w, int panel_first, int panel_end, void *scratch);
+void kernels_matmul_halves_avx2(float *y, size_t y_stride, const float *x, size_t x_stride, int n_rows,
+                                const struct matrix *w, int panel_first, int panel_end, void *scratch);
+void kernels_matmul_coded_vnni(float *y, size_t y_stride, const float *x, size_t x_stride, int n_rows,
+                               const struct matrix *w, int panel_first, int panel_end, void *scratch);
 #endif
 
 #endif

@@ -28,12 +28,14 @@ const struct kernels *kernels_by_name(const char *name) {
 #if defined(__x86_64__)
     if (strcmp(name, "avx2") == 0 && has_avx2()) return &kernels_avx2;
     if (strcmp(name, "avx512") == 0 && has_avx512()) return &kernels_avx512;
+    if (strcmp(name, "avx512vnni") == 0 && has_avx512() && __builtin_cpu_supports("avx512vnni"))
+        return &kernels_avx512vnni;
 #endif
     return NULL;
 }
 
 const struct kernels *kernels_pick(void) {
-    static const char *const best_first[] = {"avx512", "avx2", "generic"};
+    static const char *const best_first[] = {"avx512vnni", "avx512", "avx2", "generic"};
     const char *forced = getenv("BROOD_ISA");
     if (forced && *forced) return kernels_by_name(forced);
     for (size_t i = 0; i < ARRAY_LEN(best_first); i++) {

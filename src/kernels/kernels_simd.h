@@ -83,8 +83,8 @@ ALWAYS_INLINE void tile_run(enum dtype t, int n_rows, int n_panels, float *y, si
         }
     }
     EACH(r, n_rows)
-    EACH(p, n_panels) EACH(v, PANEL_VECS)
-        vec_store(y + (size_t)r * y_stride + p * MATRIX_PANEL + v * LANES, sum[r][p][v]);
+    EACH(p, n_panels)
+    EACH(v, PANEL_VECS) vec_store(y + (size_t)r * y_stride + p * MATRIX_PANEL + v * LANES, sum[r][p][v]);
 }
 
 #define TILE_DEFINE(type, rows, panels_)                                                                     \
@@ -331,14 +331,16 @@ static float softmax(float *s, int n_tokens, float scale) {
 
 #include "kernels/kernels_simd_attend.h"
 
-const struct kernels TABLE = {
-    .name = TABLE_NAME,
-    .matmul = matmul,
-    .rmsnorm = rmsnorm,
-    .rope = rope,
-    .silu_mul = silu_mul,
-    .add = add,
-    .attend = attend,
-    .kv_store = kernels_kv_store,
-    .exp_sum = exp_sum,
-};
+#define TABLE_OF(symbol, text, coded)                                                                        \
+    const struct kernels symbol = {                                                                          \
+        .name = text,                                                                                        \
+        .matmul = matmul,                                                                                    \
+        .matmul_coded = coded,                                                                               \
+        .rmsnorm = rmsnorm,                                                                                  \
+        .rope = rope,                                                                                        \
+        .silu_mul = silu_mul,                                                                                \
+        .add = add,                                                                                          \
+        .attend = attend,                                                                                    \
+        .kv_store = kernels_kv_store,                                                                        \
+        .exp_sum = exp_sum,                                                                                  \
+    };

@@ -52,8 +52,8 @@ ALWAYS_INLINE void values_run(int n_queries, int n_columns, float *sums, size_t 
             }
     }
     EACH(i, n_queries)
-    EACH(c, n_columns) EACH(odd, 2)
-        vec_store(sums + ((size_t)i * 2 + (size_t)odd) * width + c * LANES, sum[i][c][odd]);
+    EACH(c, n_columns)
+    EACH(odd, 2) vec_store(sums + ((size_t)i * 2 + (size_t)odd) * width + c * LANES, sum[i][c][odd]);
 }
 
 typedef void values_function(float *sums, size_t width, const float *p, size_t p_stride,
