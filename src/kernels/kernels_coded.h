@@ -4,7 +4,7 @@
  *     VEC, IVEC, LANES        vectors of LANES floats and 32-bit integers; LANES divides 16
  *     vec_... as in kernels_simd.h, and vec_from_int(i), ivec_set1(i)
  *     CODES, codes_8(p, j), codes_4(p, j)   the codes of LANES outputs, inputs [4 j, 4 j + 4) of a block as
- * the multiply-add wants them ACC, acc_zero(start), acc_add(acc, codes, q), acc_int(acc)   sums of LANES
+ * the multiply-add wants them ACC, acc_zero(start), acc_add(acc, codes, inputs), acc_int(acc)   sums of LANES
  * outputs INPUT, input_round      type of a rounded input TILE_ROWS, TILE_VECS    the tallest and the widest
  * tile, in vectors CODED_FUNCTION          the name of the function
  *
@@ -110,12 +110,14 @@ ALWAYS_INLINE void coded_tile(int bits, int n_scales, bool wide, bool has_min, i
             EACH(r, n_rows) EACH(v, n_vecs) acc[r][v] = acc_begin(start + (size_t)r * x->start_stride);
             EACH(i, 8 / n_scales) {
                 const int j = s * (8 / n_scales) + i;
+                CODES codes[TILE_VECS];
                 EACH(v, n_vecs) {
-                    const unsigned char *codes = outputs[v].codes + (size_t)b * block_bytes;
-                    const CODES c = bits == 8 ? codes_8(codes, j) : codes_4(codes, j);
-                    EACH(r, n_rows)
-                    acc[r][v] =
-                        acc_add(acc[r][v], c, x->q + (size_t)r * x->q_stride + b * CODED_BLOCK + 4 * j);
+                    const unsigned char *at = outputs[v].codes + (size_t)b * block_bytes;
+                    codes[v] = bits == 8 ? codes_8(at, j) : codes_4(at, j);
+                }
+                EACH(r, n_rows) {
+                    const INPUTS q = inputs_at(x->q + (size_t)r * x->q_stride + b * CODED_BLOCK + 4 * j);
+                    EACH(v, n_vecs) acc[r][v] = acc_add(acc[r][v], codes[v], q);
                 }
             }
             EACH(v, n_vecs) {

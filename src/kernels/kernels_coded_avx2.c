@@ -45,12 +45,20 @@ static inline struct acc acc_begin(const int32_t *start) {
     return (struct acc){low, low};
 }
 
-static inline struct acc acc_add(struct acc acc, struct codes c, const int16_t *q) {
+#define INPUTS __m256i
+static inline __m256i inputs_at(const int16_t *q) {
     int64_t four;
     memcpy(&four, q, sizeof four);
-    const __m256i inputs = _mm256_set1_epi64x(four);
-    return (struct acc){_mm256_add_epi32(acc.a, _mm256_madd_epi16(c.a, inputs)),
-                        _mm256_add_epi32(acc.b, _mm256_madd_epi16(c.b, inputs))};
+    return _mm256_set1_epi64x(four);
+}
+
+static inline struct acc acc_add(struct acc acc, struct codes c, __m256i inputs) {
+    acc.a = _mm256_add_epi32(acc.a, _mm256_madd_epi16(c.a, inputs));
+    acc.b = _mm256_add_epi32(acc.b, _mm256_madd_epi16(c.b, inputs));
+    __asm__(""
+            : "+x"(acc.a),
+              "+x"(acc.b)); /* one after another: gcc would hold all products and add them at the end */
+    return acc;
 }
 
 #define acc_end(acc, start) _mm256_hadd_epi32((acc).a, (acc).b)

@@ -21,7 +21,9 @@
 #define CODES              __m256i
 #define ACC                __m256i
 #define acc_begin(start)   _mm256_setzero_si256()
-#define acc_add(acc, c, q) _mm256_add_epi16(acc, _mm256_maddubs_epi16(c, _mm256_set1_epi32(x86_int(q))))
+#define acc_add(acc, c, q) _mm256_add_epi16(acc, _mm256_maddubs_epi16(c, q))
+#define INPUTS             __m256i
+#define inputs_at(q)       _mm256_set1_epi32(x86_int(q))
 #define acc_end(acc, start)                                                                                  \
     _mm256_add_epi32(_mm256_madd_epi16(acc, _mm256_set1_epi16(1)), _mm256_set1_epi32(*(start)))
 #define codes_8(codes, j) codes_4(codes, j) /* no kind has them */

@@ -21,7 +21,11 @@
 #define ACC                 __m512i
 #define acc_begin(start)    _mm512_set1_epi32(*(start))
 #define acc_end(acc, start) (acc)
-#define acc_add(acc, c, q)  _mm512_dpbusd_epi32(acc, c, _mm512_set1_epi32(x86_int(q)))
+#define acc_add(acc, c, q)  _mm512_dpbusd_epi32(acc, c, q)
+#define INPUTS              __m512i
+#define inputs_at(q)        _mm512_set1_epi32(x86_int(q))
+#define INPUTS              __m512i
+#define inputs_at(q)        _mm512_set1_epi32(x86_int(q))
 
 static inline __m512i codes_8(const unsigned char *codes, int j) {
     return _mm512_loadu_si512(codes + j * 64);
