@@ -38,7 +38,8 @@ struct engine *engine_open(const struct model *m, const struct engine_options *o
     const struct kernels *kernels = kernels_pick();
     if (!kernels) {
         err_set(e, ERR_INPUT,
-                "BROOD_ISA=%s is not an instruction set that this machine runs: generic, avx2, avx512 or avx512vnni",
+                "BROOD_ISA=%s is not an instruction set that this machine runs: generic, avx2, "
+                "avx512 or avx512vnni",
                 getenv("BROOD_ISA"));
         return NULL;
     }

@@ -17,20 +17,26 @@ static float *rows_of(int n_rows, size_t stride) {
     return mem_alloc_aligned(64, (size_t)n_rows * stride * sizeof(float));
 }
 
-static void set_strides(struct forward *f, const struct model_config *c, int n_path_pages_max) {
+static void set_strides(struct forward *f, const struct model_config *c, int n_rows_max,
+                        int n_path_pages_max) {
     int q_width = transformer_padded(c->n_heads * c->head_width),
         kv_width = transformer_padded(c->n_kv_heads * c->head_width);
     f->x_stride = (size_t)transformer_padded(c->d_model);
     f->qkv_stride = (size_t)(q_width + 2 * kv_width);
     f->mixed_stride = (size_t)q_width;
     f->ffn_stride = (size_t)(2 * transformer_padded(c->d_ffn));
-    f->scratch_floats = attend_scratch_floats(MAX(c->n_heads / c->n_kv_heads, (int)ATTEND_QUERIES_MAX),
-                                              c->head_width, n_path_pages_max);
+    size_t attend = attend_scratch_floats(MAX(c->n_heads / c->n_kv_heads, (int)ATTEND_QUERIES_MAX),
+                                          c->head_width, n_path_pages_max),
+           coded =
+               coded_scratch_bytes(n_rows_max, MAX(MAX(c->d_model, c->d_ffn), c->n_heads * c->head_width)) /
+                   sizeof(float) +
+               1;
+    f->scratch_floats = (MAX(attend, coded) + 15) / 16 * 16;
 }
 
 size_t forward_bytes(const struct model_config *c, int n_rows_max, int n_workers, int n_path_pages_max) {
     struct forward f;
-    set_strides(&f, c, n_path_pages_max);
+    set_strides(&f, c, n_rows_max, n_path_pages_max);
     size_t row = 4 * f.x_stride + f.qkv_stride + f.mixed_stride + f.ffn_stride;
     return ((size_t)n_rows_max * row + (size_t)n_workers * f.scratch_floats) * sizeof(float) +
            (size_t)n_rows_max * (sizeof *f.rows + sizeof *f.paths);
@@ -41,7 +47,7 @@ void forward_init(struct forward *f, const struct transformer *t, const struct k
     *f = (struct forward){.t = t, .k = k, .pool = pool, .sharing = sharing};
     f->n_rows_max = n_rows_max;
     f->n_path_pages_max = n_path_pages_max;
-    set_strides(f, &t->config, n_path_pages_max);
+    set_strides(f, &t->config, n_rows_max, n_path_pages_max);
     f->x = rows_of(n_rows_max, f->x_stride);
     f->norm = rows_of(n_rows_max, f->x_stride);
     f->out = rows_of(n_rows_max, f->x_stride);
@@ -64,6 +70,14 @@ void forward_fini(struct forward *f) {
 
 /* ---- stages, each over rows [a, b) and, where it multiplies, panels [p, q) ---- */
 
+struct share {
+    int a, b, p, q, i_worker;
+};
+
+void *forward_scratch(const struct forward *f, int i_worker) {
+    return f->scratch + (size_t)i_worker * f->scratch_floats;
+}
+
 static void embed(struct forward *f, int a, int b) {
     for (int i = a; i < b; i++) transformer_embed(f->t, f->rows[i].token, f->x + (size_t)i * f->x_stride);
 }
@@ -81,12 +95,25 @@ static void add(struct forward *f, int a, int b) {
 }
 
 static void multiply(const struct forward *f, float *y, size_t y_stride, const float *x, size_t x_stride,
-                     const struct matrix *w, int a, int b, int p, int q) {
-    f->k->matmul(y + (size_t)a * y_stride, y_stride, x + (size_t)a * x_stride, x_stride, b - a, w, p, q);
+                     const struct matrix *w, struct share s) {
+    kernels_multiply(f->k, y + (size_t)s.a * y_stride, y_stride, x + (size_t)s.a * x_stride, x_stride,
+                     s.b - s.a, w, s.p, s.q, forward_scratch(f, s.i_worker));
 }
 
-static void qkv(struct forward *f, const struct layer *l, int a, int b, int p, int q) {
-    multiply(f, f->qkv, f->qkv_stride, f->norm, f->x_stride, &l->qkv, a, b, p, q);
+static void multiply_stack(const struct forward *f, float *y, size_t y_stride, const float *x,
+                           size_t x_stride, const struct stack *w, struct share s) {
+    for (int i = 0; i < w->n_parts; i++) {
+        const int first = w->first[i], end = i + 1 < w->n_parts ? w->first[i + 1] : w->n_panels;
+        struct share part = s;
+        part.p = MAX(s.p, first) - first;
+        part.q = MIN(s.q, end) - first;
+        if (part.p < part.q)
+            multiply(f, y + (size_t)first * MATRIX_PANEL, y_stride, x, x_stride, &w->parts[i], part);
+    }
+}
+
+static void qkv(struct forward *f, const struct layer *l, struct share s) {
+    multiply_stack(f, f->qkv, f->qkv_stride, f->norm, f->x_stride, &l->qkv, s);
 }
 
 static void head_norms(const struct forward *f, float *x, const float *gain, int n_heads) {
@@ -130,7 +157,7 @@ static void attend_head(struct forward *f, const struct layer *l, int g, int a, 
         .head_width = c->head_width,
         .offset = block * kv_head_floats(c->head_width),
         .scale = 1.0f / sqrtf((float)c->head_width),
-        .scratch = f->scratch + (size_t)i_worker * f->scratch_floats,
+        .scratch = forward_scratch(f, i_worker),
     };
     for (; a < b; a += call.n_paths) {
         call.n_paths = MIN(b - a, n_paths_max);
@@ -150,24 +177,27 @@ static void attend_items(struct forward *f, const struct layer *l, int item, int
     }
 }
 
-static void attend_out(struct forward *f, const struct layer *l, int a, int b, int p, int q) {
-    multiply(f, f->out, f->x_stride, f->mixed, f->mixed_stride, &l->o, a, b, p, q);
+static void attend_out(struct forward *f, const struct layer *l, struct share s) {
+    multiply(f, f->out, f->x_stride, f->mixed, f->mixed_stride, &l->o, s);
 }
 
 /* Panels of the gate, each with the panel of `up` that it meets. */
-static void gate_up(struct forward *f, const struct layer *l, int a, int b, int p, int q) {
-    int up = f->t->up_first / MATRIX_PANEL, column = p * MATRIX_PANEL,
-        column_end = MIN(q * MATRIX_PANEL, f->t->config.d_ffn);
-    multiply(f, f->ffn, f->ffn_stride, f->norm, f->x_stride, &l->gate_up, a, b, p, q);
-    multiply(f, f->ffn, f->ffn_stride, f->norm, f->x_stride, &l->gate_up, a, b, up + p, up + q);
-    for (int i = a; i < b; i++) {
+static void gate_up(struct forward *f, const struct layer *l, struct share s) {
+    int up = f->t->up_first / MATRIX_PANEL, column = s.p * MATRIX_PANEL,
+        column_end = MIN(s.q * MATRIX_PANEL, f->t->config.d_ffn);
+    struct share ups = s;
+    ups.p += up;
+    ups.q += up;
+    multiply_stack(f, f->ffn, f->ffn_stride, f->norm, f->x_stride, &l->gate_up, s);
+    multiply_stack(f, f->ffn, f->ffn_stride, f->norm, f->x_stride, &l->gate_up, ups);
+    for (int i = s.a; i < s.b; i++) {
         float *gate = f->ffn + (size_t)i * f->ffn_stride + column;
         f->k->silu_mul(gate, gate + f->t->up_first, column_end - column);
     }
 }
 
-static void down(struct forward *f, const struct layer *l, int a, int b, int p, int q) {
-    multiply(f, f->out, f->x_stride, f->ffn, f->ffn_stride, &l->down, a, b, p, q);
+static void down(struct forward *f, const struct layer *l, struct share s) {
+    multiply(f, f->out, f->x_stride, f->ffn, f->ffn_stride, &l->down, s);
 }
 
 static void final_norm(struct forward *f, int a, int b) {
@@ -180,19 +210,19 @@ static void final_norm(struct forward *f, int a, int b) {
 
 /* ---- by rows ---- */
 
-static void enter_layer(struct forward *f, const struct layer *l, int a, int b) {
+static void enter_layer(struct forward *f, const struct layer *l, int a, int b, int i_worker) {
     norm(f, l->norm_attend, a, b);
-    qkv(f, l, a, b, 0, matrix_panels(&l->qkv));
+    qkv(f, l, (struct share){a, b, 0, l->qkv.n_panels, i_worker});
     rope_and_store(f, l, a, b);
 }
 
 static void leave_layer(struct forward *f, const struct layer *l, int a, int b, int i_worker) {
     for (int g = 0; g < f->t->config.n_kv_heads; g++) attend_head(f, l, g, a, b, i_worker);
-    attend_out(f, l, a, b, 0, matrix_panels(&l->o));
+    attend_out(f, l, (struct share){a, b, 0, matrix_panels(&l->o), i_worker});
     add(f, a, b);
     norm(f, l->norm_ffn, a, b);
-    gate_up(f, l, a, b, 0, f->t->up_first / MATRIX_PANEL);
-    down(f, l, a, b, 0, matrix_panels(&l->down));
+    gate_up(f, l, (struct share){a, b, 0, f->t->up_first / MATRIX_PANEL, i_worker});
+    down(f, l, (struct share){a, b, 0, matrix_panels(&l->down), i_worker});
     add(f, a, b);
 }
 
@@ -214,7 +244,7 @@ static void job_between(void *ctx, int i_worker, int n_workers) {
     else
         leave_layer(f, &f->t->layers[f->i_layer - 1], a, b, i_worker);
     if (f->i_layer < f->t->config.n_layers)
-        enter_layer(f, &f->t->layers[f->i_layer], a, b);
+        enter_layer(f, &f->t->layers[f->i_layer], a, b, i_worker);
     else
         final_norm(f, a, b);
 }
@@ -226,7 +256,7 @@ static void job_whole(void *ctx, int i_worker, int n_workers) {
     if (a == b) return;
     embed(f, a, b);
     for (int i = 0; i < f->t->config.n_layers; i++) {
-        enter_layer(f, &f->t->layers[i], a, b);
+        enter_layer(f, &f->t->layers[i], a, b, i_worker);
         leave_layer(f, &f->t->layers[i], a, b, i_worker);
     }
     final_norm(f, a, b);
@@ -259,7 +289,7 @@ static void job_stage(void *ctx, int i_worker, int n_workers) {
     const struct model_config *c = &f->t->config;
     int n_gate = f->t->up_first / MATRIX_PANEL;
     const int n_items[] = {
-        [STAGE_BEGIN] = f->n_rows,        [STAGE_QKV] = matrix_panels(&l->qkv),
+        [STAGE_BEGIN] = f->n_rows,        [STAGE_QKV] = l->qkv.n_panels,
         [STAGE_ROPE] = f->n_rows,         [STAGE_ATTEND] = f->n_rows * c->n_kv_heads,
         [STAGE_O] = matrix_panels(&l->o), [STAGE_MIDDLE] = f->n_rows,
         [STAGE_GATE_UP] = n_gate,         [STAGE_DOWN] = matrix_panels(&l->down),
@@ -269,6 +299,7 @@ static void job_stage(void *ctx, int i_worker, int n_workers) {
     pool_share(n_items[job->stage], 1, i_worker, n_workers, &begin, &end);
     if (begin == end) return;
     int a = (int)begin, b = (int)end;
+    const struct share share = {0, f->n_rows, a, b, i_worker}; /* of a product: panels [a, b) of all rows */
     switch (job->stage) {
     case STAGE_BEGIN:
         if (l == f->t->layers)
@@ -278,7 +309,7 @@ static void job_stage(void *ctx, int i_worker, int n_workers) {
         norm(f, l->norm_attend, a, b);
         break;
     case STAGE_QKV:
-        qkv(f, l, 0, f->n_rows, a, b);
+        qkv(f, l, share);
         break;
     case STAGE_ROPE:
         rope_and_store(f, l, a, b);
@@ -287,17 +318,17 @@ static void job_stage(void *ctx, int i_worker, int n_workers) {
         attend_items(f, l, a, b, i_worker);
         break;
     case STAGE_O:
-        attend_out(f, l, 0, f->n_rows, a, b);
+        attend_out(f, l, share);
         break;
     case STAGE_MIDDLE:
         add(f, a, b);
         norm(f, l->norm_ffn, a, b);
         break;
     case STAGE_GATE_UP:
-        gate_up(f, l, 0, f->n_rows, a, b);
+        gate_up(f, l, share);
         break;
     case STAGE_DOWN:
-        down(f, l, 0, f->n_rows, a, b);
+        down(f, l, share);
         break;
     case STAGE_END:
         add(f, a, b);

@@ -45,7 +45,7 @@ struct forward {
     float *mixed;   /* [B][mixed_stride] attention's output */
     float *ffn;     /* [B][ffn_stride] gate and up */
     float *hidden;  /* [B][x_stride] normed states of the rows that have a head */
-    float *scratch; /* [workers][scratch_floats] of attention */
+    float *scratch; /* [workers][scratch_floats] of attention and of products with coded weights */
     size_t scratch_floats;
     struct forward_row *rows;  /* [B] of the pass that runs, those that share pages side by side */
     struct attend_path *paths; /* [B] */
@@ -56,6 +56,7 @@ struct forward {
 void forward_init(struct forward *f, const struct transformer *t, const struct kernels *k, struct pool *pool,
                   int n_rows_max, enum engine_sharing sharing, int n_path_pages_max);
 void forward_fini(struct forward *f);
+void *forward_scratch(const struct forward *f, int i_worker); /* free between two jobs of the pool */
 size_t forward_bytes(const struct model_config *c, int n_rows_max, int n_workers,
                      int n_path_pages_max); /* what forward_init takes */
 

@@ -40,10 +40,11 @@ void heads_fini(struct heads *h) {
     *h = (struct heads){0};
 }
 
-static void multiply(const struct heads *h, int first, int end, int p, int q) {
+static void multiply(const struct heads *h, int first, int end, int p, int q, int i_worker) {
     const struct forward *f = h->f;
-    f->k->matmul(h->logits + (size_t)(first - h->first) * h->stride, h->stride,
-                 f->hidden + (size_t)first * f->x_stride, f->x_stride, end - first, &f->t->head, p, q);
+    kernels_multiply(f->k, h->logits + (size_t)(first - h->first) * h->stride, h->stride,
+                     f->hidden + (size_t)first * f->x_stride, f->x_stride, end - first, &f->t->head, p, q,
+                     forward_scratch(f, i_worker));
 }
 
 static void draw(struct heads *h, struct head_draw *d, int i_worker) {
@@ -60,7 +61,7 @@ static void job_rows(void *ctx, int i_worker, int n_workers) {
     pool_share(h->end - h->first, 1, i_worker, n_workers, &begin, &end);
     if (begin == end) return;
     int first = h->first + (int)begin, last = h->first + (int)end - 1;
-    multiply(h, first, last + 1, 0, matrix_panels(&h->f->t->head));
+    multiply(h, first, last + 1, 0, matrix_panels(&h->f->t->head), i_worker);
     for (int i = 0; i < h->n_draws; i++)
         if (h->draws[i].i_head >= first && h->draws[i].i_head <= last) draw(h, &h->draws[i], i_worker);
 }
@@ -69,7 +70,7 @@ static void job_panels(void *ctx, int i_worker, int n_workers) {
     struct heads *h = ctx;
     int64_t begin, end;
     pool_share(matrix_panels(&h->f->t->head), 1, i_worker, n_workers, &begin, &end);
-    if (begin < end) multiply(h, h->first, h->end, (int)begin, (int)end);
+    if (begin < end) multiply(h, h->first, h->end, (int)begin, (int)end, i_worker);
 }
 
 static void job_draws(void *ctx, int i_worker, int n_workers) {
@@ -108,11 +109,9 @@ void heads_read(const struct heads *h, const struct head_read *r) {
     for (int i = 0; i < r->n_outputs; i++) {
         float y[MATRIX_PANEL];
         int output = r->outputs[i];
-        struct matrix panel = {.n_out = MATRIX_PANEL, .n_in = m->n_in, .dtype = m->dtype};
-        panel.panels = (char *)m->panels +
-                       (size_t)(output / MATRIX_PANEL) * matrix_bytes(MATRIX_PANEL, m->n_in, m->dtype);
-        f->k->matmul(y, MATRIX_PANEL, f->hidden + (size_t)r->i_head * f->x_stride, f->x_stride, 1, &panel, 0,
-                     1);
+        const struct matrix panel = matrix_panel(m, output / MATRIX_PANEL);
+        kernels_multiply(f->k, y, MATRIX_PANEL, f->hidden + (size_t)r->i_head * f->x_stride, f->x_stride, 1,
+                         &panel, 0, 1, forward_scratch(f, 0));
         r->out[i] = y[output % MATRIX_PANEL] + (f->t->head_bias ? f->t->head_bias[output] : 0);
     }
 }

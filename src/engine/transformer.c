@@ -51,30 +51,28 @@ struct block { /* rows of a stacked matrix */
     int first, n_rows;
 };
 
-/* What a matrix keeps of a type: blocks become F16, and everything F32 where types are stacked that have no
- * narrower one in common. */
-static enum dtype packed_type(const struct tensor *const *tensors, int n) {
-    enum dtype all = DTYPE_COUNT;
+static size_t row_bytes_of(enum dtype t, size_t n) {
+    return n / (size_t)dtype_block(t) * dtype_block_bytes(t);
+}
+
+/* One matrix where all have one type or none is coded (different ones become F32); else a part each. */
+static bool is_one_matrix(const struct tensor *const *tensors, int n, enum dtype *type) {
+    bool same = true, coded = false;
     for (int i = 0; i < n; i++) {
-        enum dtype one = dtype_block(tensors[i]->dtype) > 1 ? DTYPE_F16 : tensors[i]->dtype;
-        if (all != DTYPE_COUNT && all != one) return DTYPE_F32;
-        all = one;
+        same &= tensors[i]->dtype == tensors[0]->dtype;
+        coded |= dtype_coding(tensors[i]->dtype) != NULL;
     }
-    return all;
+    *type = same ? tensors[0]->dtype : DTYPE_F32;
+    return same || !coded;
 }
 
 /* Row i of t as the matrix has it. */
-static void convert_row(char *to, enum dtype type, const struct tensor *t, int64_t i, float *wide, size_t n) {
+static void convert_row(char *to, enum dtype type, const struct tensor *t, int64_t i, size_t n) {
     const void *from = tensor_row(t, i);
-    if (type == t->dtype) {
-        memcpy(to, from, n * dtype_bytes(type));
-    } else if (type == DTYPE_F32) {
+    if (type == t->dtype)
+        memcpy(to, from, row_bytes_of(type, n));
+    else
         dtype_to_f32((float *)(void *)to, from, t->dtype, n);
-    } else {
-        ASSERT(type == DTYPE_F16);
-        dtype_to_f32(wide, from, t->dtype, n);
-        dtype_f16_from_f32((uint16_t *)(void *)to, wide, n);
-    }
 }
 
 static bool refuse_value(const struct binder *b, const struct tensor *t, int64_t row) {
@@ -86,39 +84,56 @@ static bool refuse_value(const struct binder *b, const struct tensor *t, int64_t
 }
 
 /* Panel by panel: rows are brought into order and type, looked at and packed while they are in the cache. */
-static bool pack_block(const struct binder *b, struct matrix *m, const struct block *block,
+static bool pack_block(const struct binder *b, struct matrix *m, int first, const struct block *block,
                        const struct tensor *t) {
-    size_t n = (size_t)m->n_in, row_bytes = n * dtype_bytes(m->dtype);
+    const size_t n = (size_t)m->n_in, row_bytes = row_bytes_of(m->dtype, n);
     char *rows = mem_alloc_aligned(64, MATRIX_PANEL * row_bytes);
-    float *wide = mem_alloc_aligned(64, n * sizeof *wide);
     bool done = true;
     for (int i = 0; done && i < block->n_rows; i += MATRIX_PANEL) {
         int n_rows = MIN(MATRIX_PANEL, block->n_rows - i);
         for (int k = 0; k < n_rows; k++) {
             char *row = rows + (size_t)k * row_bytes;
-            convert_row(row, m->dtype, t, i + k, wide, n);
+            convert_row(row, m->dtype, t, i + k, n);
             if (done && !dtype_is_finite(row, m->dtype, n)) done = refuse_value(b, t, i + k);
         }
-        matrix_pack_rows(m, block->first + i, rows, n_rows);
+        matrix_pack_rows(m, first + i, rows, n_rows);
     }
     free(rows);
-    free(wide);
     return done;
 }
 
 /* Stacks blocks, whose starts are multiples of MATRIX_PANEL. */
-static bool bind_matrix(const struct binder *b, struct matrix *m, int n_out, int n_in,
-                        const struct block *blocks, int n) {
-    const struct tensor *tensors[3];
-    ASSERT(n > 0 && n <= (int)ARRAY_LEN(tensors));
+static bool bind_stack(const struct binder *b, struct stack *s, int n_out, int n_in,
+                       const struct block *blocks, int n) {
+    const struct tensor *tensors[STACK_PARTS_MAX];
+    enum dtype type;
+    ASSERT(n > 0 && n <= STACK_PARTS_MAX);
     for (int i = 0; i < n; i++) {
         tensors[i] = want(b, blocks[i].name, blocks[i].n_rows, n_in);
         if (!tensors[i]) return false;
     }
-    matrix_init(m, n_out, n_in, packed_type(tensors, n));
-    for (int i = 0; i < n; i++)
-        if (!pack_block(b, m, &blocks[i], tensors[i])) return false;
+    s->n_panels = transformer_padded(n_out) / MATRIX_PANEL;
+    s->n_parts = is_one_matrix(tensors, n, &type) ? 1 : n;
+    if (s->n_parts == 1) matrix_init(&s->parts[0], n_out, n_in, type);
+    for (int i = 0; i < n; i++) {
+        struct matrix *m = &s->parts[MIN(i, s->n_parts - 1)];
+        int first = blocks[i].first;
+        if (s->n_parts > 1) {
+            matrix_init(m, blocks[i].n_rows, n_in, tensors[i]->dtype);
+            s->first[i] = first / MATRIX_PANEL;
+            first = 0;
+        }
+        if (!pack_block(b, m, first, &blocks[i], tensors[i])) return false;
+    }
     return true;
+}
+
+static bool bind_matrix(const struct binder *b, struct matrix *m, int n_out, int n_in,
+                        const struct block *block) {
+    struct stack s = {0};
+    const bool done = bind_stack(b, &s, n_out, n_in, block, 1);
+    *m = s.parts[0];
+    return done;
 }
 
 /* ---- layers ---- */
@@ -130,7 +145,7 @@ static bool bind_attention(const struct binder *b, const struct transformer *t, 
     layer_name(k, i, "self_attn.k_proj.weight");
     layer_name(v, i, "self_attn.v_proj.weight");
     struct block qkv[] = {{q, 0, t->q_width}, {k, t->k_first, t->kv_width}, {v, t->v_first, t->kv_width}};
-    if (!bind_matrix(b, &l->qkv, t->qkv_width, c->d_model, qkv, 3)) return false;
+    if (!bind_stack(b, &l->qkv, t->qkv_width, c->d_model, qkv, 3)) return false;
     if (c->qkv_bias) {
         l->qkv_bias = mem_zalloc((size_t)t->qkv_width, sizeof *l->qkv_bias);
         layer_name(q, i, "self_attn.q_proj.bias");
@@ -146,7 +161,7 @@ static bool bind_attention(const struct binder *b, const struct transformer *t, 
             return false;
     }
     layer_name(q, i, "self_attn.o_proj.weight");
-    return bind_matrix(b, &l->o, c->d_model, t->q_width, &(struct block){q, 0, c->d_model}, 1);
+    return bind_matrix(b, &l->o, c->d_model, t->q_width, &(struct block){q, 0, c->d_model});
 }
 
 static bool bind_layer(const struct binder *b, const struct transformer *t, struct layer *l, int i) {
@@ -160,9 +175,9 @@ static bool bind_layer(const struct binder *b, const struct transformer *t, stru
     layer_name(name, i, "mlp.gate_proj.weight");
     layer_name(up, i, "mlp.up_proj.weight");
     struct block gate_up[] = {{name, 0, c->d_ffn}, {up, t->up_first, c->d_ffn}};
-    if (!bind_matrix(b, &l->gate_up, 2 * t->up_first, c->d_model, gate_up, 2)) return false;
+    if (!bind_stack(b, &l->gate_up, 2 * t->up_first, c->d_model, gate_up, 2)) return false;
     layer_name(name, i, "mlp.down_proj.weight");
-    return bind_matrix(b, &l->down, c->d_model, c->d_ffn, &(struct block){name, 0, c->d_model}, 1);
+    return bind_matrix(b, &l->down, c->d_model, c->d_ffn, &(struct block){name, 0, c->d_model});
 }
 
 static bool bind_ends(const struct binder *b, struct transformer *t) {
@@ -171,9 +186,9 @@ static bool bind_ends(const struct binder *b, struct transformer *t) {
     bool lm = c->head == MODEL_HEAD_LM, shared = lm && c->tied_embeddings;
     if (!shared) {
         head = (struct block){lm ? "lm_head.weight" : "score.weight", 0, c->n_head_outputs};
-        if (!bind_matrix(b, &t->embed, c->n_vocab, c->d_model, &embed, 1)) return false;
+        if (!bind_matrix(b, &t->embed, c->n_vocab, c->d_model, &embed)) return false;
     }
-    if (!bind_matrix(b, &t->head, c->n_head_outputs, c->d_model, &head, 1)) return false;
+    if (!bind_matrix(b, &t->head, c->n_head_outputs, c->d_model, &head)) return false;
     if (!lm && model_tensor(b->m, "score.bias") &&
         !bind_vector(b, "score.bias", c->n_head_outputs, &t->head_bias))
         return false;
@@ -267,18 +282,21 @@ static bool init_rope(const struct binder *b, struct transformer *t) {
 
 /* Of a matrix that stacks these tensors; one that is missing will be refused when it is bound. */
 static size_t stacked_bytes(const struct model *m, int i_layer, const char *const *names, int n) {
-    const struct tensor *tensors[3];
-    size_t n_rows = 0, n_in = 0;
+    const struct tensor *tensors[STACK_PARTS_MAX];
+    size_t n_bytes = 0;
+    enum dtype type;
     char name[NAME_MAX_BYTES];
     for (int i = 0; i < n; i++) {
         snprintf(name, sizeof name, "%s", names[i]);
         if (i_layer >= 0) layer_name(name, i_layer, names[i]);
         tensors[i] = model_tensor(m, name);
         if (!tensors[i] || tensors[i]->n_dims != 2) return 0;
-        n_rows += (size_t)transformer_padded((int)tensors[i]->shape[0]);
-        n_in = (size_t)tensors[i]->shape[1];
     }
-    return n_rows * n_in * dtype_bytes(packed_type(tensors, n));
+    const bool one = is_one_matrix(tensors, n, &type);
+    for (int i = 0; i < n; i++)
+        n_bytes += matrix_bytes((int)tensors[i]->shape[0], (int)tensors[i]->shape[1],
+                                one ? type : tensors[i]->dtype);
+    return n_bytes;
 }
 
 size_t transformer_bytes(const struct model *m, int n_positions) {
@@ -320,8 +338,10 @@ bool transformer_init(struct transformer *t, const struct model *m, int n_positi
         return false;
     }
     const struct layer *l = &t->layers[0];
-    const struct matrix *all[] = {&l->qkv, &l->o, &l->gate_up, &l->down};
+    const struct matrix *all[] = {&l->qkv.parts[0],     &l->qkv.parts[1],     &l->qkv.parts[2], &l->o,
+                                  &l->gate_up.parts[0], &l->gate_up.parts[1], &l->down};
     for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+        if (all[i]->n_out == 0) continue;
         t->layer_bytes += matrix_bytes(all[i]->n_out, all[i]->n_in, all[i]->dtype);
         t->layer_weights += (size_t)all[i]->n_out * (size_t)all[i]->n_in;
     }
@@ -333,9 +353,9 @@ void transformer_fini(struct transformer *t) {
         struct layer *l = &t->layers[i];
         float *vectors[] = {l->norm_attend, l->norm_ffn, l->qkv_bias, l->q_norm, l->k_norm};
         for (size_t j = 0; j < ARRAY_LEN(vectors); j++) free(vectors[j]);
-        matrix_fini(&l->qkv);
+        for (int j = 0; j < STACK_PARTS_MAX; j++) matrix_fini(&l->qkv.parts[j]);
+        for (int j = 0; j < STACK_PARTS_MAX; j++) matrix_fini(&l->gate_up.parts[j]);
         matrix_fini(&l->o);
-        matrix_fini(&l->gate_up);
         matrix_fini(&l->down);
     }
     free(t->layers);
@@ -350,14 +370,5 @@ void transformer_fini(struct transformer *t) {
 
 void transformer_embed(const struct transformer *t, int token, float *out) {
     const struct matrix *m = t->embed.panels ? &t->embed : &t->head;
-    ASSERT(token >= 0 && token < m->n_out);
-    size_t item = dtype_bytes(m->dtype), stride = MATRIX_PANEL * item;
-    const char *from = (const char *)m->panels + (size_t)(token / MATRIX_PANEL) * stride * (size_t)m->n_in;
-    from += (size_t)(token % MATRIX_PANEL) * item;
-    unsigned char row[64 * sizeof(float)]; /* a piece of it, gathered */
-    for (int k = 0; k < m->n_in; k += 64) {
-        int n = MIN(64, m->n_in - k);
-        for (int i = 0; i < n; i++) memcpy(row + (size_t)i * item, from + (size_t)(k + i) * stride, item);
-        dtype_to_f32(out + k, row, m->dtype, (size_t)n);
-    }
+    matrix_row(m, token, out);
 }

@@ -7,9 +7,9 @@
  *     gate_up  gate: F rows at 0   up: F at up_first                          [2 * up_first][D]
  *                                                (each block starts at a multiple of 16 rows)
  *
- * Matrices keep their type and are widened, with the same bits, at use; stacked ones of different types
- * become F32. Weights in blocks (Q8_0, Q4_K, ...) become F16: two bytes each, a relative rounding of at most
- * 2^-11. A weight that is no finite number is refused by its tensor's name.
+ * Matrices keep their type: elements are widened, with the same bits, at use; codes (Q8_0, Q4_K, ...) are
+ * multiplied as they are (kernels.h). Stacked ones of different types become F32, or a part each where one is
+ * coded. A weight that is no finite number is refused by its tensor's name.
  *
  * RoPE: inverse frequencies in double, rounded to f32 as every implementation that trains does, angles and
  * their cosines and sines in double, stored as f32. default, linear (Chen et al. 2023), llama3 (Llama 3.1's
@@ -25,13 +25,19 @@
 #include "base/err.h"
 #include "model/model.h"
 
+enum { STACK_PARTS_MAX = 3 };
+struct stack { /* outputs one after another; parts begin at panels first[i] */
+    struct matrix parts[STACK_PARTS_MAX];
+    int first[STACK_PARTS_MAX], n_parts, n_panels;
+};
+
 struct layer {
     float *norm_attend, *norm_ffn; /* [D] */
     float *qkv_bias;               /* [qkv_width], or NULL */
     float *q_norm, *k_norm;        /* [W], or NULL */
-    struct matrix qkv;             /* [qkv_width][D] */
+    struct stack qkv;              /* [qkv_width][D] */
     struct matrix o;               /* [D][H*W] */
-    struct matrix gate_up;         /* [2 * up_first][D] */
+    struct stack gate_up;          /* [2 * up_first][D] */
     struct matrix down;            /* [D][F] */
 };
 
