@@ -134,7 +134,7 @@ static inline double *toy_wide(const struct toy *t, int layer, const char *rest)
     for (int i = 0; i < t->m.n_tensors; i++) {
         const struct tensor *x = &t->tensors[i];
         if (strcmp(x->name, name) != 0) continue;
-        size_t n = x->n_bytes / dtype_bytes(x->dtype);
+        size_t n = x->n_bytes / dtype_block_bytes(x->dtype) * (size_t)dtype_block(x->dtype);
         float *f = malloc(n * sizeof *f);
         double *d = malloc(n * sizeof *d);
         dtype_to_f32(f, x->data, x->dtype, n);

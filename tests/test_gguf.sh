@@ -17,7 +17,6 @@ says 'ends with    426 "<|end|>"' "$BROOD" model small-F16.gguf
 says 'chat format  lab' "$BROOD" model small-F16.gguf
 says 'temperature 0.6' "$BROOD" model small-F16.gguf
 says 'Q4_0 (25)' "$BROOD" model small-Q4_0.gguf
-says 'widened to F16' "$BROOD" model small-Q4_0.gguf
 says '"tensor_types":{"F32":9,"F16":4,"Q8_0":25}' "$BROOD" model --json small-Q8_0.gguf
 says 'it fits' "$BROOD" model small-F32.gguf
 for key in family shape context head work sampling; do

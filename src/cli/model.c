@@ -90,7 +90,6 @@ static void print_sizes(const struct model *m, const struct numbers *n) {
 static void print_types(const struct model *m) {
     int counts[DTYPE_COUNT] = {0};
     for (int i = 0; i < m->n_tensors; i++) counts[m->tensors[i].dtype]++;
-    bool blocks = false;
     printf("weights      ");
     for (int n_printed = 0;; n_printed++) {
         int most = 0;
@@ -98,10 +97,9 @@ static void print_types(const struct model *m) {
             if (counts[t] > counts[most]) most = t;
         if (counts[most] == 0) break;
         printf("%s%s (%d)", n_printed ? ", " : "", dtype_name((enum dtype)most), counts[most]);
-        blocks |= dtype_block((enum dtype)most) > 1;
         counts[most] = 0;
     }
-    printf("%s\n", blocks ? "; blocks are widened to F16" : "");
+    printf("\n");
 }
 
 static void print_memory(const struct numbers *n, const struct engine_plan *p) {

@@ -76,11 +76,10 @@ static void convert_row(char *to, enum dtype type, const struct tensor *t, int64
 }
 
 static bool refuse_value(const struct binder *b, const struct tensor *t, int64_t row) {
-    return err_set(
-        b->e, ERR_INPUT,
-        "%s: tensor %s has a weight in row %lld that is not a finite number%s: the file is damaged, "
-        "download it again",
-        b->m->path, t->name, (long long)row, dtype_block(t->dtype) > 1 ? ", or over F16's 65504" : "");
+    return err_set(b->e, ERR_INPUT,
+                   "%s: tensor %s has a weight in row %lld that is not a finite number: the file is damaged, "
+                   "download it again",
+                   b->m->path, t->name, (long long)row);
 }
 
 /* Panel by panel: rows are brought into order and type, looked at and packed while they are in the cache. */
@@ -294,8 +293,7 @@ static size_t stacked_bytes(const struct model *m, int i_layer, const char *cons
     }
     const bool one = is_one_matrix(tensors, n, &type);
     for (int i = 0; i < n; i++)
-        n_bytes += matrix_bytes((int)tensors[i]->shape[0], (int)tensors[i]->shape[1],
-                                one ? type : tensors[i]->dtype);
+        n_bytes += matrix_bytes(tensors[i]->shape[0], tensors[i]->shape[1], one ? type : tensors[i]->dtype);
     return n_bytes;
 }
 

@@ -92,7 +92,7 @@ enum { CODED_BLOCK = 32 };
 const struct coding *dtype_coding(enum dtype t); /* NULL: elements */
 
 int matrix_panels(const struct matrix *m); /* ceil(n_out / MATRIX_PANEL) */
-size_t matrix_bytes(int n_out, int n_in, enum dtype t);
+size_t matrix_bytes(int64_t n_out, int64_t n_in, enum dtype t);
 void matrix_init(struct matrix *m, int n_out, int n_in, enum dtype t); /* zero-filled */
 /* Packs row-major `rows` [n_rows][n_in] as outputs row_first, ...; several blocks can be stacked into one
  * matrix (QKV, gate+up). A block starts at a multiple of MATRIX_PANEL rows. */

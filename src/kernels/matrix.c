@@ -10,23 +10,23 @@ int matrix_panels(const struct matrix *m) {
 
 /* ---- sizes: bytes of one panel ---- */
 
-static size_t panel_bytes(int n_in, enum dtype t) {
+static size_t panel_bytes(int64_t n_in, enum dtype t) {
     const struct coding *c = dtype_coding(t);
     return (size_t)MATRIX_PANEL * (size_t)n_in * (c ? (size_t)c->bits : 8 * dtype_bytes(t)) / 8;
 }
 
-static size_t scales_bytes(int n_in, enum dtype t) {
+static size_t scales_bytes(int64_t n_in, enum dtype t) {
     const struct coding *c = dtype_coding(t);
     return c ? (size_t)MATRIX_PANEL * (size_t)(n_in / CODED_BLOCK) * (size_t)c->n_scales * (c->wide ? 4 : 2)
              : 0;
 }
 
-static size_t mins_floats(int n_in, enum dtype t) {
+static size_t mins_floats(int64_t n_in, enum dtype t) {
     const struct coding *c = dtype_coding(t);
     return c && c->has_min ? (size_t)MATRIX_PANEL * (size_t)(n_in / CODED_BLOCK) : 0;
 }
 
-size_t matrix_bytes(int n_out, int n_in, enum dtype t) {
+size_t matrix_bytes(int64_t n_out, int64_t n_in, enum dtype t) {
     size_t n_panels = ((size_t)n_out + MATRIX_PANEL - 1) / MATRIX_PANEL;
     return n_panels * (panel_bytes(n_in, t) + scales_bytes(n_in, t) + mins_floats(n_in, t) * sizeof(float));
 }
