@@ -104,7 +104,7 @@ static bool pack_block(const struct binder *b, struct matrix *m, int first, cons
 /* Stacks blocks, whose starts are multiples of MATRIX_PANEL. */
 static bool bind_stack(const struct binder *b, struct stack *s, int n_out, int n_in,
                        const struct block *blocks, int n) {
-    const struct tensor *tensors[STACK_PARTS_MAX];
+    const struct tensor *tensors[STACK_PARTS_MAX] = {0};
     enum dtype type;
     ASSERT(n > 0 && n <= STACK_PARTS_MAX);
     for (int i = 0; i < n; i++) {
@@ -281,7 +281,7 @@ static bool init_rope(const struct binder *b, struct transformer *t) {
 
 /* Of a matrix that stacks these tensors; one that is missing will be refused when it is bound. */
 static size_t stacked_bytes(const struct model *m, int i_layer, const char *const *names, int n) {
-    const struct tensor *tensors[STACK_PARTS_MAX];
+    const struct tensor *tensors[STACK_PARTS_MAX] = {0};
     size_t n_bytes = 0;
     enum dtype type;
     char name[NAME_MAX_BYTES];
