@@ -93,7 +93,7 @@ static void pack_row_coded(const struct matrix *panel, const void *row, int lane
             else if (k % 8 < 4)
                 *at = (unsigned char)((*at & 0xF0u) | b.codes[k]);
             else
-                *at = (unsigned char)((*at & 0x0Fu) | b.codes[k] << 4);
+                *at = (unsigned char)((*at & 0x0Fu) | (unsigned)b.codes[k] << 4);
         }
         const size_t block = (size_t)(k0 / CODED_BLOCK);
         for (int i = 0; i < n_block / CODED_BLOCK; i++) {
