@@ -108,8 +108,8 @@ ALWAYS_INLINE void coded_tile(int bits, int n_scales, bool wide, bool has_min, i
             const int32_t *start = x->start + b * n_scales + s;
             ACC acc[TILE_ROWS][TILE_VECS];
             EACH(r, n_rows) EACH(v, n_vecs) acc[r][v] = acc_begin(start + (size_t)r * x->start_stride);
-            EACH(i, 8 / n_scales) {
-                const int j = s * (8 / n_scales) + i;
+            EACH(i, n_groups) {
+                const int j = s * n_groups + i;
                 CODES codes[TILE_VECS];
                 EACH(v, n_vecs) {
                     const unsigned char *at = outputs[v].codes + (size_t)b * block_bytes;
