@@ -99,6 +99,7 @@ ALWAYS_INLINE void coded_tile(int bits, int n_scales, bool wide, bool has_min, i
                               const struct coded_outputs *outputs, const unsigned char *const *ahead,
                               int first, int n_blocks) {
     const size_t block_bytes = (size_t)(MATRIX_PANEL * CODED_BLOCK / 8 * bits);
+    const int n_groups = 8 / n_scales; /* of four inputs, to a scale */
     VEC sum[TILE_ROWS][TILE_VECS];
     EACH(r, n_rows)
     EACH(v, n_vecs) sum[r][v] = first ? vec_load(y + (size_t)r * y_stride + v * LANES) : vec_set1(0);
