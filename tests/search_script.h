@@ -20,12 +20,14 @@ enum { SCRIPT_TOKENS_MAX = 60 };
 struct script {
     uint64_t seed;
     bool drops_solutions; /* the strategy may give up what ended */
+    bool no_reward;       /* there is no reward model */
     int end_percent, cut_percent, fail_percent, unscored_percent;
-    int n_values;     /* rewards are i / n_values: few values make many ties */
-    int n_texts;      /* different texts that siblings may have: few make many twins; 0: not known */
-    int n_meanings;   /* what texts may come to, 0 included: nothing */
-    bool hides_texts; /* the search does not hear of them */
-    int n_tokens;     /* of a step, at most */
+    int verified_percent; /* of what ended; 0: there is no verifier */
+    int n_values;         /* rewards are i / n_values: few values make many ties */
+    int n_texts;          /* different texts that siblings may have: few make many twins; 0: not known */
+    int n_meanings;       /* what texts may come to, 0 included: nothing */
+    bool hides_texts;     /* the search does not hear of them */
+    int n_tokens;         /* of a step, at most */
 };
 
 struct script_result {
@@ -51,6 +53,9 @@ static struct script_result script_result(const struct script *c, uint64_t paren
     else
         r.told.finish = until_end || percent - c->cut_percent < c->end_percent ? SEARCH_END : SEARCH_STEP;
     if (r.told.finish == SEARCH_END) r.told.answer_class = (int)rng_below(k, 2, 4) - 1;
+    r.told.verdict = r.told.finish != SEARCH_END || c->verified_percent == 0
+                         ? -1
+                         : (int)rng_below(k, 12, 100) < c->verified_percent;
     if (c->n_texts) {
         r.told.text_hash = 1 + 2 * rng_below(k, 3, (uint64_t)c->n_texts) + until_end;
         text = rng_child(rng_child(parent_key, c->seed), 1000 + r.told.text_hash);
@@ -88,14 +93,20 @@ static struct search_spec script_spec(const char *text) {
     return spec;
 }
 
-static struct search *script_search(const char *text) {
+static struct search *script_search_for(const char *text, const struct script *c) {
     struct search_spec spec = script_spec(text);
-    struct search_context context = {
-        .problem_key = SCRIPT_PROBLEM_KEY, .has_reward = true, .n_tokens_answer_max = SCRIPT_TOKENS_MAX};
+    struct search_context context = {.problem_key = SCRIPT_PROBLEM_KEY,
+                                     .has_reward = !c->no_reward,
+                                     .has_verifier = c->verified_percent > 0,
+                                     .n_tokens_answer_max = SCRIPT_TOKENS_MAX};
     struct err e;
     struct search *s = search_new(&spec, &context, &e);
     ASSERT(s);
     return s;
+}
+
+static inline struct search *script_search(const char *text) {
+    return script_search_for(text, &(const struct script){0});
 }
 
 static inline bool script_is_below(const struct tree *t, int node, int top) {
@@ -103,16 +114,23 @@ static inline bool script_is_below(const struct tree *t, int node, int top) {
     return node == top;
 }
 
+/* That a node may have. */
+static inline int script_tokens_left(const struct tree *t, int node) {
+    const struct tree_node *v = &t->nodes[node];
+    return SCRIPT_TOKENS_MAX - (v->lead == TREE_LEAD_REVISE ? 0 : t->nodes[v->parent].n_tokens_solution);
+}
+
 static inline void script_check_ask(const struct script *c, const struct tree *t,
                                     const struct search_ask *ask) {
     const struct tree_node *v = &t->nodes[ask->node], *p = &t->nodes[v->parent];
     ASSERT(ask->parent == v->parent);
     if (ask->op == SEARCH_EXPAND) {
-        ASSERT(!v->dropped && p->state == TREE_OPEN && v->state == TREE_ASKED && v->writing);
-        ASSERT(ask->n_tokens_max == SCRIPT_TOKENS_MAX - p->n_tokens_path && ask->n_tokens_max > 0);
+        ASSERT(!v->dropped && v->state == TREE_ASKED && v->writing && ask->lead == v->lead);
+        ASSERT(p->state == TREE_OPEN || (ask->lead && p->state != TREE_ASKED && p->state != TREE_FAILED));
+        ASSERT(ask->n_tokens_max == script_tokens_left(t, ask->node) && ask->n_tokens_max > 0);
     } else if (ask->op == SEARCH_SCORE) {
         ASSERT(!v->dropped && v->state != TREE_ASKED && v->state != TREE_FAILED && v->scoring);
-        ASSERT(v->parent == 0 || p->score_asked);
+        ASSERT(v->parent == 0 || p->score_asked || v->lead == TREE_LEAD_REVISE);
         const struct tree_node *twin = ask->twin < 0 ? NULL : &t->nodes[ask->twin];
         ASSERT(!twin || (twin->scored && twin->parent == v->parent && twin->text_hash == v->text_hash));
         ASSERT(!twin || (v->text_hash && ask->twin != ask->node));
@@ -140,8 +158,9 @@ static inline void script_dump(const struct tree *t, const struct script_node *d
     for (size_t i = 0; i < t->n_nodes; i++) {
         const struct tree_node *v = &t->nodes[nodes[i].node];
         tree_path(t, nodes[i].node, path, sizeof path);
-        buf_printf(out, "%s state=%d%s%s tokens=%d class=%d children=%d rewards=%d:", path, (int)v->state,
-                   v->dropped ? " dropped" : "", v->until_end ? " until-end" : "", v->n_tokens,
+        buf_printf(out, "%s state=%d%s%s%s%s tokens=%d class=%d children=%d rewards=%d:", path, (int)v->state,
+                   v->dropped ? " dropped" : "", v->outvoted ? " outvoted" : "",
+                   v->verdict == 1 ? " verified" : "", v->until_end ? " until-end" : "", v->n_tokens,
                    v->answer_class, v->n_children, v->n_rewards);
         for (int k = 0; k < v->n_rewards; k++) buf_printf(out, " %g", (double)v->rewards[k]);
         buf_add_char(out, '\n');
@@ -158,7 +177,7 @@ static inline void script_tell(struct search *s, const struct script *c, struct 
                                int i) {
     struct search_ask ask = open[i];
     const struct tree_node *v = &search_tree(s)->nodes[ask.node];
-    int n_tokens_left = SCRIPT_TOKENS_MAX - search_tree(s)->nodes[ask.parent].n_tokens_path;
+    int n_tokens_left = script_tokens_left(search_tree(s), ask.node);
     struct script_result r =
         script_result(c, search_tree(s)->nodes[ask.parent].key, v->index, v->until_end, n_tokens_left);
     open[i] = open[--*n_open];
@@ -188,7 +207,7 @@ static inline int script_count_scored(const struct tree *t) {
 /* text: the strategy; order: decides when what is asked and told. */
 static inline void script_run(const char *text, const struct script *c, uint64_t order,
                               struct script_run *run) {
-    struct search *s = script_search(text);
+    struct search *s = script_search_for(text, c);
     const struct tree *t = search_tree(s);
     struct search_ask *open = NULL, ask;
     struct script_node *drops = NULL;

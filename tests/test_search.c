@@ -44,17 +44,19 @@ static void specs_are_read_and_written(void **state) {
     assert_spec("dvts:aggregate=mean", "dvts:n=16,width=4,depth=40,aggregate=mean,distinct=1");
 }
 
+static void add_names(struct buf *out) {
+    for (int i = 0; search_strategies[i]; i++)
+        buf_printf(out, "%s%s", i ? ", " : "", search_strategies[i]->name);
+    for (int i = 0; search_presets[i].name; i++) buf_printf(out, ", %s", search_presets[i].name);
+}
+
 static void unknown_names_and_bad_values_are_refused_helpfully(void **state) {
     UNUSED(state);
     const struct {
         const char *text, *message;
     } cases[] = {
-        {"", "unknown strategy ''; known: greedy, sample, beam, dvts, mcts, deepconf, budget-forcing, "
-             "sal-beam, its-pf, sal-best-of-n, sal-dvts, cotts-beam, cotts-best-of-n, cotts-dvts, rebase, "
-             "ets, deepconf-online, monkeys"},
-        {"best-of-n", "unknown strategy 'best-of-n'; known: greedy, sample, beam, dvts, mcts, deepconf, "
-                      "budget-forcing, sal-beam, its-pf, sal-best-of-n, sal-dvts, cotts-beam, "
-                      "cotts-best-of-n, cotts-dvts, rebase, ets, deepconf-online, monkeys"},
+        {"", "unknown strategy ''; known: "},
+        {"best-of-n", "unknown strategy 'best-of-n'; known: "},
         {"greedy:n=2", "strategy 'greedy' has no parameter 'n'; known: none"},
         {"sample:m=2", "strategy 'sample' has no parameter 'm'; known: n, stop, threshold, window, "
                        "vote, top, temperature, top_p, min_p, top_k"},
@@ -75,7 +77,11 @@ static void unknown_names_and_bad_values_are_refused_helpfully(void **state) {
         struct search_spec spec;
         struct err e = {0};
         assert_false(search_spec_parse(&spec, cases[i].text, &e));
-        assert_string_equal(e.msg, cases[i].message);
+        struct buf message = {0};
+        buf_add_str(&message, str_from(cases[i].message));
+        if (str_ends(str_from(cases[i].message), STR("known: "))) add_names(&message);
+        assert_string_equal(e.msg, buf_cstr(&message));
+        buf_free(&message);
         assert_int_equal(e.code, ERR_INPUT);
     }
 }

@@ -10,7 +10,9 @@
  * A search that may stop writes `window` solutions at a time and applies its rule (stop.h) when all of them
  * are told. So everything that is written is known to the decision, the answer and its cost replay exactly,
  * and nothing is thrown away; a larger window keeps the batch fuller and overshoots by at most its size less
- * one. Where we differ from the papers: adaptive consistency looks after every sample (window=1 is that);
+ * one. stop=verified is such a rule too: the first verified solution in path order is that of all n.
+ *
+ * Where we differ from the papers: adaptive consistency looks after every sample (window=1 is that);
  * unparsable answers are no votes, and a window that has one does not agree. The rules know the vote, not the
  * reward: with --select best no rule is exact.
  */
@@ -22,10 +24,10 @@
 #include "search/stop.h"
 #include "search/strategies.h"
 
-enum { STOP_NONE, STOP_CERTAIN, STOP_BETA, STOP_WINDOW };
+enum { STOP_NONE, STOP_CERTAIN, STOP_BETA, STOP_WINDOW, STOP_VERIFIED };
 enum { VOTE_ALL, VOTE_MAJORITY, VOTE_LAST, VOTES = VOTE_LAST + AGGREGATES };
 
-static const char *const stops[] = {"none", "certain", "beta", "window", NULL};
+static const char *const stops[] = {"none", "certain", "beta", "window", "verified", NULL};
 static const char *const votes[VOTES + 1] = {"all", "majority", "last", "min", "prod", "mean", NULL};
 
 struct sample {
@@ -92,6 +94,9 @@ static bool is_enough(struct sample *x) {
     case STOP_WINDOW:
         enough = stop_window(classes + n - n_window, n_window);
         break;
+    case STOP_VERIFIED:
+        enough = search_is_verified(&x->search);
+        break;
     }
     free(classes);
     return enough;
@@ -118,8 +123,8 @@ static const struct search_ops ops = {
 
 static const struct search_param params[] = {
     {"n", SEARCH_PARAM_INT, 16, 1, 100000, NULL, "solutions, at most", false},
-    {"stop", SEARCH_PARAM_CHOICE, STOP_NONE, 0, STOP_WINDOW, stops,
-     "as soon as the vote is certain, likely (beta), or a window agrees", true},
+    {"stop", SEARCH_PARAM_CHOICE, STOP_NONE, 0, STOP_VERIFIED, stops,
+     "as soon as the vote is certain, likely (beta), a window agrees, or a solution is verified", true},
     {"threshold", SEARCH_PARAM_REAL, 0.95, 0.5, 1, NULL, "stop=beta: how likely the leader must be", true},
     {"window", SEARCH_PARAM_INT, 4, 1, 4096, NULL, "with stop: solutions written between two looks", true},
     {"vote", SEARCH_PARAM_CHOICE, VOTE_ALL, 0, VOTES - 1, votes,

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/map.h"
 #include "base/mem.h"
@@ -11,11 +12,27 @@ static double param_or(const struct search *s, const char *key, double otherwise
     return search_spec_has(&s->spec, key) ? search_spec_get(&s->spec, key) : otherwise;
 }
 
+/* Whatever else the parameter "stop" of a strategy may be. */
+static bool stops_if_verified(const struct search_spec *spec) {
+    for (int i = 0; i < spec->strategy->n_params; i++) {
+        const struct search_param *p = &spec->strategy->params[i];
+        if (p->type == SEARCH_PARAM_CHOICE && strcmp(p->name, "stop") == 0)
+            return strcmp(p->choices[(int)spec->values[i]], "verified") == 0;
+    }
+    return false;
+}
+
 struct search *search_new(const struct search_spec *spec, const struct search_context *c, struct err *e) {
     const struct search_strategy *strategy = spec->strategy;
     ASSERT(c->n_tokens_answer_max > 0);
     if (strategy->needs_reward && !c->has_reward) {
         err_set(e, ERR_INPUT, "strategy '%s' needs a reward model: give one with --reward", strategy->name);
+        return NULL;
+    }
+    if (stops_if_verified(spec) && !c->has_verifier) {
+        err_set(e, ERR_INPUT,
+                "strategy '%s': stop=verified needs a verifier, and there is none; leave it out",
+                strategy->name);
         return NULL;
     }
     for (int i = 0; i < strategy->n_params; i++) {
@@ -185,6 +202,12 @@ void search_want_prune(struct search *s, int node) {
         node = parent;
     }
     search_want_drop(s, node);
+}
+
+bool search_is_verified(const struct search *s) {
+    for (size_t i = 1; i < s->tree.n_nodes; i++)
+        if (s->tree.nodes[i].verdict == 1 && !s->tree.nodes[i].dropped) return true;
+    return false;
 }
 
 double search_path_reward(const struct search *s, int node, enum aggregate a) {

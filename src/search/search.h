@@ -197,6 +197,8 @@ void search_want_score_path(struct search *s, int node); /* and all of its solut
 /* Marks the subtree dropped at once; asks of it that wait in the queue are withdrawn. */
 void search_want_drop(struct search *s, int node);
 void search_want_prune(struct search *s, int node); /* or the largest branch that the node was the last of */
+/* Whether some solution that is not dropped was verified. */
+bool search_is_verified(const struct search *s);
 /* Of the rewards along the path; NAN if the node could not be scored. */
 double search_path_reward(const struct search *s, int node, enum aggregate a);
 

@@ -154,7 +154,7 @@ int tree_candidates(const struct tree *t, int *out) {
         out[n++] = (int)i;
     }
     for (int i = 0; i < n; i++)
-        if (!replaced[out[i]]) out[n_kept++] = out[i];
+        if (!replaced[out[i]] && !t->nodes[out[i]].outvoted) out[n_kept++] = out[i];
     free(replaced);
     qsort_r(out, (size_t)n_kept, sizeof *out, compare_nodes, (void *)(uintptr_t)t);
     return n_kept;
@@ -183,6 +183,7 @@ static void check_node(const struct tree *t, int node) {
     ASSERT(v->state == TREE_OPEN || v->state == TREE_SOLUTION || v->state == TREE_CUT || v->n_children == 0);
     ASSERT(v->n_tokens_solution ==
            (v->lead == TREE_LEAD_REVISE ? v->n_tokens : p->n_tokens_solution + v->n_tokens));
+    ASSERT(!v->outvoted || v->state == TREE_SOLUTION || v->state == TREE_CUT);
     ASSERT(v->verdict >= -1 && v->verdict <= 1 && (v->verdict == -1 || v->state == TREE_SOLUTION));
     ASSERT(v->n_confidences >= 0 && (v->n_confidences == 0 || v->confidences));
     ASSERT(v->state != TREE_OPEN || !v->until_end);

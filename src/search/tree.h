@@ -34,7 +34,8 @@ struct tree_node {
     int depth;  /* root 0 */
     uint64_t key;
     enum tree_state state;
-    bool dropped; /* no longer wanted, as all below it */
+    bool dropped;  /* no longer wanted, as all below it */
+    bool outvoted; /* another solution stands for this one: it is no candidate for the answer */
     enum tree_lead lead;
     bool until_end;   /* asked for to the end of the answer */
     bool writing;     /* its EXPAND is handed out and not told */
@@ -75,9 +76,9 @@ void tree_drop(struct tree *t, int node);                           /* marks it 
  * They are those along the path, from the root or from the last TREE_LEAD_REVISE on. */
 int tree_path_rewards(const struct tree *t, int node, float *out, int n_max);
 /* The nodes that are candidates for the answer, in path order, into out[n_nodes]; returns how many. They are
- * those that ended or were cut off and are not dropped, but for those that another replaces: a solution whose
- * end was taken back (below it, with WAIT or ANSWER, another ended), and what was cut off and went on so. A
- * version that was revised stays a candidate. */
+ * those that ended or were cut off and are neither dropped nor outvoted, but for those that another replaces:
+ * a solution whose end was taken back (below it, with WAIT or ANSWER, another ended), and what was cut off
+ * and went on so. A version that was revised stays a candidate. */
 int tree_candidates(const struct tree *t, int *out);
 /* The path as text, "0.3.1" (the root is ""), into out[n_max]; returns the length it needs, as snprintf does.
  */
