@@ -40,6 +40,9 @@ const struct search_preset search_presets[] = {
      "Fu et al. 2025 (2508.15260), deepconf's wrapper.py and example_online.py",
      "deepconf:n=256,warmup=16,keep=0.1,window=2048,consensus=0,width=240,top=20,temperature=0.6,top_p=0.95,"
      "min_p=0,top_k=0"},
+    {"tq-ab-mcts-a", "TreeQuest's ABMCTSA with one action: use it with --select best",
+     "Inoue et al. 2025 (2503.04412), TreeQuest",
+     "ab-mcts:n=50,width=1,depth=1000,prior=gaussian,mean=0,kappa=1,nu=1,tau2=0.1"},
     {"monkeys", "Large Language Monkeys: repeated sampling", "Brown et al. 2024 (2407.21787)",
      "sample:temperature=0.6,top_p=0.95,min_p=0,top_k=0"},
     {0},

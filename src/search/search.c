@@ -29,6 +29,11 @@ struct search *search_new(const struct search_spec *spec, const struct search_co
         err_set(e, ERR_INPUT, "strategy '%s' needs a reward model: give one with --reward", strategy->name);
         return NULL;
     }
+    if (strategy->needs_scores && !c->has_reward && !c->has_verifier) {
+        err_set(e, ERR_INPUT, "strategy '%s' needs a reward model, or a verifier: give one with --reward",
+                strategy->name);
+        return NULL;
+    }
     if (stops_if_verified(spec) && !c->has_verifier) {
         err_set(e, ERR_INPUT,
                 "strategy '%s': stop=verified needs a verifier, and there is none; leave it out",

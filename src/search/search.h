@@ -54,6 +54,7 @@ enum { SEARCH_PARAMS_MAX = 20 };
 struct search_strategy {
     const char *name, *summary, *source, *example;
     bool needs_reward; /* refuses to run without a reward model */
+    bool needs_scores; /* refuses to run with neither a reward model nor a verifier */
     bool revises; /* goes on from ended nodes: their policy prefixes are kept until they are dropped or all is
                      over. Refuses to run on a policy that has no leads */
     bool needs_confidences; /* refuses to run on a policy that has none */
