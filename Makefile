@@ -115,7 +115,7 @@ $(B)/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(LIB)
 
 SHARED_DATA ?= ../shared/data
 EXTERNAL := $(patsubst tests/external/%.c,$(B)/external/%,$(wildcard tests/external/check_*.c))
-.PHONY: check-external bench-equal bench-sandbox bench-speculate
+.PHONY: check-external bench-equal bench-sandbox bench-speculate bench-logits
 check-external: $(EXTERNAL) ## SHARED_DATA=DIR: checks against data that others made; what is missing is skipped aloud
 	@status=0; for t in $(EXTERNAL); do echo "== $$t"; $$t $(SHARED_DATA) || status=1; done; exit $$status
 $(B)/external/%: $(B)/tests/external/%.o $(LIB)
@@ -129,6 +129,8 @@ bench-sandbox: $(B)/bench_sandbox ## programs checked a second, beside a harness
 bench-speculate: $(B)/bench_speculate ## how long one problem takes with and without steps written ahead
 	@BROOD_SHARE=lab $<
 $(B)/bench_speculate: LIBS += -lmicrohttpd
+bench-logits: $(B)/bench_logits ## PEER=DIR PEER_BUILD=DIR MODELS=...: logits and greedy tokens beside another engine's (docs/models.md)
+	@$(or $(PYTHON),python3) bench/compare_logits.py --ours $< --peer $(PEER) --peer-build $(or $(PEER_BUILD),$(PEER)/build) $(MODELS)
 $(B)/bench_%: $(B)/bench/bench_%.o $(LIB)
 	$(call SAY,link,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)

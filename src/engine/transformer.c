@@ -30,9 +30,6 @@ static void layer_name(char out[NAME_MAX_BYTES], int i_layer, const char *rest) 
 static bool bind_vector_into(const struct binder *b, const char *name, int n, float *out) {
     const struct tensor *t = want(b, name, n, 0);
     if (!t) return false;
-    if (dtype_block(t->dtype) > 1)
-        return err_set(b->e, ERR_INPUT, "%s: tensor %s is of type %s; such vectors are F32, F16 or BF16",
-                       b->m->path, name, dtype_name(t->dtype));
     for (int i = 0; i < n; i++) dtype_to_f32(out + i, tensor_row(t, i), t->dtype, 1);
     if (dtype_is_finite(out, DTYPE_F32, (size_t)n)) return true;
     return err_set(b->e, ERR_INPUT,

@@ -110,7 +110,10 @@ static bool check_row(const struct model *m, const struct row *r, const char *na
     int n_dims = (int)strlen(r->shape);
     for (int i = 0; i < n_dims; i++) shape[i] = length_of(&m->config, r->shape[i]);
     if (r->need == CLASS_MAYBE && !model_tensor(m, name)) return true;
-    return model_want_tensor(m, name, n_dims, shape, e) != NULL;
+    const struct tensor *t = model_want_tensor(m, name, n_dims, shape, e);
+    if (!t || n_dims > 1 || dtype_block(t->dtype) == 1) return t != NULL;
+    return err_set(e, ERR_INPUT, "%s: tensor %s is of type %s; such vectors are F32, F16 or BF16", m->path,
+                   name, dtype_name(t->dtype));
 }
 
 /* Every tensor that the tables ask for. */

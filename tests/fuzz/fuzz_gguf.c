@@ -93,8 +93,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
         if (gguf_take_weights(&m, &c, &w, &e)) {
             struct model model = {.path = part.path, .config = c, .tensors = w.tensors};
             model.n_tensors = (int)w.n_tensors;
-            if (!family_check_tensors(&model, &e)) check_refusal(&e);
-            for (size_t i = 0; i < w.n_tensors; i++)
+            bool known = family_check_tensors(&model, &e);
+            if (!known) check_refusal(&e);
+            for (size_t i = 0; i < w.n_tensors && known; i++)
                 sum += *(const unsigned char *)tensor_row(&w.tensors[i], w.tensors[i].shape[0] - 1);
             weights_fini(&w);
         }

@@ -1,0 +1,100 @@
+/* bench_logits.c - what the engine computes for a prompt, as numbers for others to compare
+ * (bench/compare_logits.py).
+ *
+ *     bench_logits MODEL N_MARKS N_GREEDY OUT <ids    logits of the last N_MARKS prompt positions, then
+ * N_GREEDY tokens bench_logits MODEL - <text                      the ids of a text
+ *
+ * OUT: i32 n_marks, n_vocab, n_greedy | f32 logits [n_marks][n_vocab] | i32 tokens [n_greedy]
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "engine/engine.h"
+
+enum { IDS_MAX = 1 << 20 };
+
+static int fail(const char *what) {
+    fprintf(stderr, "bench_logits: %s\n", what);
+    return 2;
+}
+
+static struct engine_event wait_for(struct engine *en, struct err *e) {
+    struct engine_event event = {0};
+    while (!engine_next(en, &event)) {
+        if (engine_step(en, e) <= 0) exit(fail(e->msg));
+    }
+    return event;
+}
+
+static void write_logits(struct engine *en, struct branch *b, int n_marks, FILE *out, struct err *e) {
+    int n_vocab = engine_model(en)->config.n_head_outputs,
+        *outputs = mem_zalloc((size_t)n_vocab, sizeof *outputs);
+    for (int i = 0; i < n_vocab; i++) outputs[i] = i;
+    for (int i = 0; i < n_marks; i++) { /* one at a time: all outputs of many positions are large */
+        size_t mark = branch_length(b) - (size_t)(n_marks - i);
+        struct engine_read r = {
+            .branch = b, .marks = &mark, .n_marks = 1, .outputs = outputs, .n_outputs = n_vocab};
+        if (!engine_read(en, &r, e)) exit(fail(e->msg));
+        struct engine_event event = wait_for(en, e);
+        fwrite(event.outputs, sizeof(float), (size_t)n_vocab, out);
+    }
+    free(outputs);
+}
+
+static void write_greedy(struct engine *en, struct branch *b, int n, FILE *out, struct err *e) {
+    for (int left = n; left > 0;) { /* an end token ends a request, not the comparison */
+        struct engine_generate g = {.branch = b, .n_tokens_max = left};
+        engine_generate(en, &g);
+        struct engine_event event = wait_for(en, e);
+        if (event.n_tokens == 0) exit(fail("no token was drawn"));
+        fwrite(event.tokens, sizeof(int), (size_t)event.n_tokens, out);
+        left -= event.n_tokens;
+    }
+}
+
+static int print_ids(const struct model *m, struct err *e) {
+    struct buf text = {0};
+    struct tokens ids = {0};
+    if (!file_read("-", 1 << 24, &text, e) || !tokenizer_encode(m->tokenizer, buf_str(&text), &ids, e))
+        return fail(e->msg);
+    for (size_t i = 0; i < ids.len; i++) printf("%d\n", ids.ptr[i]);
+    buf_free(&text);
+    tokens_free(&ids);
+    return 0;
+}
+
+static int compute(const struct model *m, int n_marks, int n_greedy, const char *path, struct err *e) {
+    struct tokens ids = {0};
+    for (int id; scanf("%d", &id) == 1 && ids.len < IDS_MAX;) tokens_add(&ids, id);
+    if (n_marks < 1 || (size_t)n_marks > ids.len || n_greedy < 0)
+        return fail("not so many ids on standard input");
+    struct engine *en = engine_open(m, &(struct engine_options){.kv_bytes = (size_t)256 << 20}, e);
+    if (!en) return fail(e->msg);
+    FILE *out = fopen(path, "wb");
+    if (!out) return fail("cannot write");
+    const int head[] = {n_marks, m->config.n_head_outputs, n_greedy};
+    struct branch *b = engine_root(en);
+    branch_append(b, ids.ptr, ids.len);
+    fwrite(head, sizeof head, 1, out);
+    write_logits(en, b, n_marks, out, e);
+    write_greedy(en, b, n_greedy, out, e);
+    branch_release(b);
+    engine_close(en);
+    tokens_free(&ids);
+    return fclose(out) == 0 ? 0 : fail("cannot write");
+}
+
+int main(int argc, char **argv) {
+    struct err e = {0};
+    bool text = argc == 3 && argv[2][0] == '-';
+    if (argc != 5 && !text) return fail("MODEL N_MARKS N_GREEDY OUT <ids, or MODEL - <text");
+    struct model *m = model_open(argv[1], &e);
+    if (!m) return fail(e.msg);
+    int status =
+        text ? print_ids(m, &e)
+             : compute(m, (int)strtol(argv[2], NULL, 10), (int)strtol(argv[3], NULL, 10), argv[4], &e);
+    model_close(m);
+    return status;
+}

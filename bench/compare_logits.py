@@ -1,0 +1,103 @@
+"""Logits and greedy tokens beside another engine's on the same GGUF files.
+
+    compare_logits.py --peer DIR [--peer-build DIR] [--ours build/release/bench_logits] [--greedy 200] MODELS...
+
+DIR is the source of an engine with llama.cpp's C interface, --peer-build where it was built (default DIR/build):
+include/llama.h, and libllama and libggml as shared libraries. Each of MODELS is a folder that make_model.py wrote.
+Needs numpy and a C compiler. Differences are the largest of any logit, over the range of the F32 logits:
+
+    ours-peer   between the engines, on this file
+    ours-F32    between this file and the F32 file, here: what the type costs
+    peer-F32    the same there
+    greedy      how many of the greedy tokens are equal from the first on, here and there
+"""
+import argparse
+import glob
+import os
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+
+MARKS, PROMPT = 8, 48
+TEXTS = ["Hello world, it's 12345 apples!", "  def f(x):\n\treturn x**2  # don't\n\n\n", "Ça coûte 3,50 € — naïve façade…",
+         "数学の問題を解く。 x²+y²=z²", "tabs\t\tand   spaces \n \n end", "I'LL we'Ve 'S 's 007 1000000"]
+
+
+def compile_peer(peer, build, out):
+    libraries = [p for name in ("libllama.so", "libggml*.so") for p in glob.glob(os.path.join(build, "**", name), recursive=True)]
+    if not libraries:
+        sys.exit("compare_logits.py: no libllama.so under %s" % build)
+    header = open(os.path.join(peer, "include", "llama.h"), encoding="utf-8").read()
+    define = ["-DPEER_TOKENIZE=llama_vocab_tokenize"] if "llama_vocab_tokenize(" in header else []
+    define += ["-DPEER_FLASH_TYPE"] if "llama_flash_attn_type flash_attn_type;" in header else []
+    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "peer_logits.c")
+    folders = sorted({os.path.dirname(p) for p in libraries})
+    subprocess.run(["cc", "-O1", source, "-o", out, "-I" + os.path.join(peer, "include"),
+                    "-I" + os.path.join(peer, "ggml", "include"), *define, *libraries, "-Wl,-rpath," + ":".join(folders)], check=True)
+
+
+def run(program, model, ids, greedy, folder):
+    path = os.path.join(folder, "out")
+    subprocess.run([program, model, str(MARKS), str(greedy), path], input="\n".join(map(str, ids)).encode(), check=True)
+    with open(path, "rb") as file:
+        n_marks, n_vocab, n_greedy = np.frombuffer(file.read(12), np.int32)
+        logits = np.frombuffer(file.read(4 * n_marks * n_vocab), np.float32).reshape(n_marks, n_vocab)
+        return logits, np.frombuffer(file.read(4 * n_greedy), np.int32)
+
+
+def ids_of(program, model, text):
+    return subprocess.run([program, model, "-"], input=text.encode(), check=True, capture_output=True).stdout.split()
+
+
+def equal_from_first(a, b):
+    different = np.flatnonzero(a != b)
+    return int(different[0]) if len(different) else len(a)
+
+
+def distance(a, b, spread):
+    return float(np.abs(a.astype(np.float64) - b).max() / spread)
+
+
+def compare(folder, ours, peer, greedy, work):
+    first = os.path.join(folder, "F32.gguf")
+    print("\n%s" % folder)
+    equal = sum(ids_of(ours, first, t) == ids_of(peer, first, t) for t in TEXTS)
+    print("texts encoded the same by both: %d of %d" % (equal, len(TEXTS)))
+    ids = np.random.default_rng(7).integers(256, 30000, PROMPT)
+    a, greedy_a = run(ours, first, ids, greedy, work)
+    b, greedy_b = run(peer, first, ids, greedy, work)
+    hf, greedy_hf = run(ours, os.path.join(folder, "hf"), ids, greedy, work)
+    spread = float(a.max() - a.min())
+    print("folder and F32.gguf: %s, greedy tokens equal: %d of %d" % (
+        "the same bits" if np.array_equal(a, hf) else "%.1e" % distance(a, hf, spread), equal_from_first(greedy_a, greedy_hf), greedy))
+    print("%-6s %10s %10s %10s %8s" % ("type", "ours-peer", "ours-F32", "peer-F32", "greedy"))
+    print("%-6s %10.1e %10s %10s %4d/%d" % ("F32", distance(a, b, spread), "", "", equal_from_first(greedy_a, greedy_b), greedy))
+    for path in sorted(glob.glob(os.path.join(folder, "*.gguf"))):
+        if path == first:
+            continue
+        x, greedy_x = run(ours, path, ids, greedy, work)
+        y, greedy_y = run(peer, path, ids, greedy, work)
+        print("%-6s %10.1e %10.1e %10.1e %4d/%d" % (
+            os.path.basename(path)[:-5], distance(x, y, spread), distance(x, a, spread), distance(y, b, spread),
+            equal_from_first(greedy_x, greedy_y), greedy), flush=True)
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("models", nargs="+")
+    p.add_argument("--peer", required=True)
+    p.add_argument("--peer-build")
+    p.add_argument("--ours", default="build/release/bench_logits")
+    p.add_argument("--greedy", type=int, default=200)
+    a = p.parse_args()
+    with tempfile.TemporaryDirectory() as work:
+        peer = os.path.join(work, "peer_logits")
+        compile_peer(a.peer, a.peer_build or os.path.join(a.peer, "build"), peer)
+        for folder in a.models:
+            compare(folder, a.ours, peer, a.greedy, work)
+
+
+if __name__ == "__main__":
+    main()
