@@ -95,6 +95,29 @@ static void expect_prices_refused(const char *text, const char *part) {
     if (!strstr(e.msg, part)) fail_msg("\"%s\" does not say \"%s\"", e.msg, part);
 }
 
+static void test_prices_by_models(void **state) {
+    UNUSED(state);
+    struct prices p;
+    struct err e;
+    char *path = write_file("table.json", "{\"small\": {\"input\": 0.1, \"output\": 0.4},\n"
+                                          " \"prm\": {\"input\": 0.2, \"output\": 9}, \"free\": {}}");
+    assert_true(prices_parse_for(&p, path, "small", "prm", &e));
+    assert_true(p.policy_input == 0.1 && p.policy_output == 0.4 && p.reward_input == 0.2);
+    assert_true(prices_parse_for(&p, path, "small", NULL, &e) && p.reward_input == 0);
+    assert_true(prices_parse_for(&p, path, "free", "prm", &e) && p.policy_output == 0);
+    assert_false(prices_parse_for(&p, path, "large", NULL, &e));
+    assert_non_null(strstr(e.msg, "large"));
+    assert_false(prices_parse_for(&p, path, "small", "other", &e));
+    assert_true(prices_parse_for(&p, "policy_input=2", "whatever", NULL, &e) && p.policy_input == 2);
+    free(path);
+    path = write_file("table.json", "{\"small\": {\"inputs\": 0.1}}");
+    assert_false(prices_parse_for(&p, path, "small", NULL, &e));
+    free(path);
+    path = write_file("table.json", "{\"policy\": {\"input\": 3}}"); /* the layout of a single run */
+    assert_true(prices_parse_for(&p, path, "small", "prm", &e) && p.policy_input == 3);
+    free(path);
+}
+
 static void test_prices_are_read_and_checked(void **state) {
     UNUSED(state);
     struct prices p;
@@ -488,6 +511,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ledger_grants_do_not_depend_on_order),
         cmocka_unit_test(test_ledger_counts_in_every_unit),
+        cmocka_unit_test(test_prices_by_models),
         cmocka_unit_test(test_prices_are_read_and_checked),
         cmocka_unit_test(test_budgets_hold_and_replay),
         cmocka_unit_test(test_shares_hold_in_any_order),

@@ -24,4 +24,22 @@ if command -v jq >/dev/null; then
         bad "dollars are not tokens by prices" "$(head -c 300 priced.json)"
 fi
 refuses 2 "policy_input=" report --prices nonsense=1 eight.brood
+# The page: the same bytes to a file and to standard output; what samples buy; what cannot be.
+says "page.html: " "$BROOD" report eight.brood greedy.brood --html page.html --trees 3
+"$BROOD" report eight.brood greedy.brood --html - --trees 3 >again.html
+same page.html again.html "the page"
+[ "$(grep -c '<details class="p"' page.html)" -eq 1 ] && [ "$(grep -o '<details class="p"' page.html | wc -l)" -eq 3 ] && good || bad "not 3 trees"
+"$BROOD" report eight.brood --html one.html --problem "$(sed -n 's/.*"id": *"\([^"]*\)".*/\1/p' toy.jsonl | head -n 1)" >out
+[ "$(grep -o '<details class="p"' one.html | wc -l)" -eq 1 ] && good || bad "not the tree of the one problem" "$(cat out)"
+says "1 of greedy" "$BROOD" report eight.brood greedy.brood --at 4,1 --prices policy_input=1,policy_output=2
+says '"offers":{"problems":8' "$BROOD" report eight.brood greedy.brood --at 4,1 --json
+"$BROOD" report eight.brood greedy.brood --at 4,1 --html offers.html >out && says 'id="offers"' cat offers.html
+refuses 2 "--at" report eight.brood greedy.brood --at 4
+refuses 2 "8 samples" report eight.brood greedy.brood --at 9,1
+echo '{"someone else": {"input": 1}}' >prices.json
+refuses 2 "no prices of" report eight.brood --prices prices.json
+refuses 2 "give one of them" report eight.brood --html page.html --json
+refuses 2 "no run has" report eight.brood --html page.html --problem nobody
+refuses 2 "--html FILE" report eight.brood --problem nobody
+refuses 2 "nowhere" report eight.brood --html nowhere/page.html
 finish

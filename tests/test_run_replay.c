@@ -28,6 +28,7 @@ static const char *const strategies[] = {
     "mcts:n=8,width=3",
     "sal-beam:n=4,width=2",
     "its-pf:n=4",
+    "beam:n=6,allocation=ets",
 };
 enum { N_PROBLEMS = 6, SEED = 7, TOKENS_MAX = 60 };
 

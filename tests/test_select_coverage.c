@@ -146,6 +146,52 @@ static void certain_results_have_wilson_s_interval(void **state) {
     assert_true(c.mean == 0.5 && c.low == 0.5 && c.high == 0.5);
 }
 
+static void differences_are_over_pairs(void **state) {
+    UNUSED(state);
+    double x[60], y[60], d[60];
+    for (int i = 0; i < 60; i++) {
+        x[i] = rng_unit(1, (uint64_t)i) < 0.6;
+        y[i] = rng_unit(2, (uint64_t)i) < 0.3;
+        d[i] = x[i] - y[i];
+    }
+    struct interval a = coverage_difference(x, y, 60, 5), b = coverage_interval(d, 60, 5);
+    assert_true(a.mean == b.mean && a.low == b.low && a.high == b.high);
+    struct interval none = coverage_difference(x, x, 60, 5);
+    assert_true(none.mean == 0 && none.low == -none.high && none.high > 0 && none.high < 0.07);
+}
+
+/* Against many plain resamples by another stream of numbers. */
+static void ratios_vary_as_plain_resamples_do(void **state) {
+    UNUSED(state);
+    enum { N_PROBLEMS = 80, B = 4000 };
+    double cost[N_PROBLEMS], solved[N_PROBLEMS], ratios[B];
+    int n_below = 0, n_above = 0;
+    for (int i = 0; i < N_PROBLEMS; i++) {
+        cost[i] = 1 + 3 * rng_unit(3, (uint64_t)i);
+        solved[i] = rng_unit(4, (uint64_t)i) < 0.4;
+    }
+    struct interval v = coverage_ratio(cost, solved, N_PROBLEMS, 9);
+    for (int b = 0; b < B; b++) {
+        double sum_cost = 0, sum_solved = 0;
+        for (int i = 0; i < N_PROBLEMS; i++) {
+            int j = (int)(rng_unit(77, (uint64_t)(b * N_PROBLEMS + i)) * N_PROBLEMS);
+            sum_cost += cost[j];
+            sum_solved += solved[j];
+        }
+        ratios[b] = sum_cost / sum_solved;
+        n_below += ratios[b] < v.low;
+        n_above += ratios[b] > v.high;
+    }
+    assert_in_range(n_below, B / 40 - 40, B / 40 + 40); /* 2.5 % either way */
+    assert_in_range(n_above, B / 40 - 40, B / 40 + 40);
+    for (int i = 0; i < N_PROBLEMS; i++) solved[i] = 0;
+    v = coverage_ratio(cost, solved, N_PROBLEMS, 9);
+    assert_true(isinf(v.mean) && isinf(v.high));
+    solved[0] = 1; /* in a third of the resamples it is not there */
+    v = coverage_ratio(cost, solved, N_PROBLEMS, 9);
+    assert_true(isfinite(v.mean) && isfinite(v.low) && isinf(v.high));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pass_at_k_is_the_mean_over_all_subsets),
@@ -153,6 +199,8 @@ int main(void) {
         cmocka_unit_test(selection_at_k_is_the_mean_over_subsets),
         cmocka_unit_test(intervals_hold_their_mean),
         cmocka_unit_test(certain_results_have_wilson_s_interval),
+        cmocka_unit_test(differences_are_over_pairs),
+        cmocka_unit_test(ratios_vary_as_plain_resamples_do),
     };
     return cmocka_run_group_tests_name("select_coverage", tests, NULL, NULL);
 }

@@ -107,26 +107,26 @@ static void add_charges(struct curves_problem *p, const struct rows *r) {
         if (strchr(n->path, '.')) continue;
         p->n_written++;
         if (!n->scored) continue;
-        const double flops = n->score_cost.flops;
         const bool is_new = map_put(numbers, (struct str){n->text, n->text_len}, at);
         if (!is_new) map_get(numbers, (struct str){n->text, n->text_len}, &at);
-        if (!is_new && flops == 0) {
+        if (!is_new && n->score_cost.flops == 0) {
             p->charges[at].n_equal++;
             continue;
         }
         MEM_GROW(p->charges, p->cap_charges, p->n_charges + 1);
-        p->charges[p->n_charges++] = (struct curves_charge){flops, 1};
+        p->charges[p->n_charges++] = (struct curves_charge){n->score_cost, 1};
     }
     map_free(numbers);
 }
 
-double curves_score_flops(const struct curves_problem *p, int k) {
-    double sum = 0;
+struct cost curves_score(const struct curves_problem *p, int k) {
+    struct cost sum = {0};
     for (size_t i = 0; i < p->n_charges; i++) {
         double none = 1; /* of those that share it is among the k: C(n - m, k) / C(n, k) */
         for (int m = 0; m < p->charges[i].n_equal; m++)
             none *= fmax(0, (double)(p->n_written - k - m) / (p->n_written - m));
-        sum += p->charges[i].flops * (1 - none);
+        sum.flops += p->charges[i].cost.flops * (1 - none);
+        sum.tokens_read += p->charges[i].cost.tokens_read * (1 - none);
     }
     return sum;
 }

@@ -32,7 +32,7 @@ bool curves_needs_rewards(enum curves_measure m); /* and so depends on the aggre
 
 /* What scoring a sample cost, of equal samples together: they are read once. */
 struct curves_charge {
-    double flops;
+    struct cost cost;
     int n_equal;
 };
 
@@ -67,7 +67,7 @@ struct curves_problem *curves_add_problem(struct curves_set *s, const char *id, 
 void curves_add_solution(struct curves_set *s, const struct select_solution *solution, bool right);
 
 /* What scoring k of the samples costs, on average over all choices of k; all of them if there are fewer. */
-double curves_score_flops(const struct curves_problem *p, int k);
+struct cost curves_score(const struct curves_problem *p, int k);
 
 bool curves_can_measure(const struct curves_set *s, enum curves_measure m);
 void curves_at_k(const struct curves_set *s, enum curves_measure m, enum aggregate a, int k,

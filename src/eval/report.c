@@ -188,7 +188,7 @@ static void fill_score(struct report_run *run, const struct curves_set *set) {
     for (int i = 0; i < run->curves[CURVES_COVERAGE].n_points; i++) {
         const int k = run->curves[CURVES_COVERAGE].points[i].k;
         for (size_t p = 0; p < set->n; p++)
-            run->score[k] += curves_score_flops(&set->problems[p], k) / (double)set->n;
+            run->score[k] += curves_score(&set->problems[p], k).flops / (double)set->n;
     }
 }
 
@@ -251,9 +251,12 @@ bool report_add_store(struct report *r, struct store *s, enum aggregate a, struc
     struct store_session sessions = {0};
     struct curves_set *set = NULL;
     if (!read_config(&run, s, a, e) || !store_sessions(s, &sessions, &run.n_sessions, e)) goto failed;
+    if (r->prices && !prices_parse_for(&run.prices, r->prices, run.policy, run.reward, e)) {
+        err_wrap(e, "--prices");
+        goto failed;
+    }
     set = curves_load(s, e);
     if (!set) goto failed;
-    if (prices_are_given(&r->prices)) run.prices = r->prices;
     run.waste = sessions.waste;
     run.n_problems = set->n_problems;
     run.n_done = set->n_done;

@@ -115,7 +115,7 @@ struct report {
     struct curves_set **sets; /* of each run */
     struct report_gain *gains;
     size_t n, cap, cap_sets, n_gains, cap_gains;
-    struct prices prices; /* set before runs are added; all 0: each run's own */
+    const char *prices; /* as prices_parse_for takes them; set before runs are added, NULL: each run's own */
 };
 
 /* Instead of an aggregate: the one with which the run was made. */

@@ -101,6 +101,48 @@ bool prices_parse(struct prices *p, const char *text, struct err *e) {
     return ok;
 }
 
+/* A row of a table by models: {"input": 0.1, "output": 0.4}. */
+static bool take_model(struct prices *p, const char *service, const json_t *models, const char *name,
+                       const char *where, struct err *e) {
+    const char *side;
+    json_t *value, *row = json_object_get(models, name);
+    if (!json_is_object(row))
+        return err_set(e, ERR_INPUT, "%s: no prices of %s: add \"%s\": {\"input\": ..., \"output\": ...}",
+                       where, name, name);
+    json_object_foreach(row, side, value) {
+        if (strcmp(service, "reward") == 0 && strcmp(side, "output") == 0) continue; /* it writes nothing */
+        if (!take_side(p, service, side, value, where, e)) return false;
+    }
+    return true;
+}
+
+bool prices_parse_json_for(struct prices *p, struct str json, const char *where, const char *policy,
+                           const char *reward, struct err *e) {
+    struct err ignored;
+    json_t *o = json_parse(json, where, &ignored);
+    const bool by_models =
+        json_is_object(o) && !json_object_get(o, "policy") && !json_object_get(o, "reward");
+    bool ok;
+    *p = (struct prices){0};
+    if (by_models)
+        ok = take_model(p, "policy", o, policy, where, e) &&
+             (!reward || take_model(p, "reward", o, reward, where, e));
+    else
+        ok = prices_parse_json(p, json, where, e);
+    json_decref(o);
+    return ok;
+}
+
+bool prices_parse_for(struct prices *p, const char *text, const char *policy, const char *reward,
+                      struct err *e) {
+    if (strchr(text, '=') && !file_exists(text)) return prices_parse(p, text, e);
+    struct buf bytes = {0};
+    const bool ok = file_read(text, PRICES_FILE_BYTES_MAX, &bytes, e) &&
+                    prices_parse_json_for(p, buf_str(&bytes), text, policy, reward, e);
+    buf_free(&bytes);
+    return ok;
+}
+
 bool prices_are_given(const struct prices *p) {
     return p->policy_input > 0 || p->policy_output > 0 || p->reward_input > 0;
 }

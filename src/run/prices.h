@@ -26,6 +26,13 @@ enum { PRICES_FILE_BYTES_MAX = 1 << 16 };
  * refused. */
 MUST bool prices_parse(struct prices *p, const char *text, struct err *e);
 MUST bool prices_parse_json(struct prices *p, struct str json, const char *where, struct err *e);
+/* Of these two models (reward NULL: none). Beside what prices_parse takes, a file may have the prices of many
+ * models by their names: {"lab:small": {"input": 0.1, "output": 0.4}, "lab:prm": {"input": 0.2}, ...}. One
+ * that leaves out either model is refused. */
+MUST bool prices_parse_for(struct prices *p, const char *text, const char *policy, const char *reward,
+                           struct err *e);
+MUST bool prices_parse_json_for(struct prices *p, struct str json, const char *where, const char *policy,
+                                const char *reward, struct err *e);
 bool prices_are_given(const struct prices *p);
 
 /* Of one token, in 1e-12 dollars. */

@@ -14,6 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size > PRICES_FILE_BYTES_MAX) return 0;
     if (prices_parse_json(&p, text, "prices.json", &e))
         ASSERT(prices_are_given(&p) && prices_unit(p.policy_input) >= 0);
+    if (prices_parse_json_for(&p, text, "prices.json", "a", "b", &e))
+        ASSERT(prices_are_given(&p) || p.policy_input == 0);
     char *copy = str_dup(text);
     if (strchr(copy, '=') && prices_parse(&p, copy, &e)) ASSERT(prices_are_given(&p));
     free(copy);
