@@ -32,6 +32,7 @@ struct solving {
     const struct brood_request *request;
     enum select_rule select;
     enum aggregate aggregate;
+    struct select_confidence confidence;
     struct prices prices;
     struct brood_answer *answer; /* set when the search has ended */
 };
@@ -99,27 +100,32 @@ static int compare_classes(const void *a, const void *b) {
     return (x->number > y->number) - (x->number < y->number);
 }
 
-static void count_solution(struct ranked_class *c, const struct solving *v, const struct solution *x) {
-    const double score = x->rewards ? aggregate_of(v->aggregate, x->rewards, x->n_rewards) : 0;
+static void count_solution(struct ranked_class *c, const struct solving *v, const struct solution *x,
+                           const struct select_solution *seen) {
+    double score = x->rewards ? aggregate_of(v->aggregate, x->rewards, x->n_rewards) : 0;
+    const bool by_confidence = select_needs_confidences(v->select);
+    if (by_confidence) score = seen->has_confidence ? seen->confidence : 0;
     if (!c->public.answer) c->public.answer = mem_strdup(x->answer);
     c->public.score += score;
     if (v->select == SELECT_BEST)
         c->worth = c->public.n_votes == 0 ? score : fmax(c->worth, score);
     else
-        c->worth += v->select == SELECT_WEIGHTED ? score : 1;
+        c->worth += v->select == SELECT_WEIGHTED || by_confidence ? score : 1;
     c->public.n_votes++;
 }
 
-/* The classes of the solutions that took part: those that are as complete as the chosen one. */
+/* The classes of the solutions that took part. */
 static void list_classes(struct brood_answer *a, const struct solving *v, const struct solutions *s) {
     const int n = select_classes_count(s->classes);
     struct ranked_class *ranked = mem_zalloc((size_t)n, sizeof *ranked);
+    bool *counts = mem_zalloc(s->n, sizeof *counts);
     for (int i = 0; i < n; i++) ranked[i].number = i;
+    select_participants(v->select, s->view, (int)s->n, counts);
     for (size_t i = 0; i < s->n && a->chosen >= 0; i++) {
         const int number = s->view[i].answer_class;
-        if (number >= 0 && s->items[i].complete == s->items[a->chosen].complete)
-            count_solution(&ranked[number], v, &s->items[i]);
+        if (number >= 0 && counts[i]) count_solution(&ranked[number], v, &s->items[i], &s->view[i]);
     }
+    free(counts);
     qsort(ranked, (size_t)n, sizeof *ranked, compare_classes);
     a->classes = mem_zalloc((size_t)n, sizeof *a->classes);
     for (int i = 0; i < n && ranked[i].public.n_votes > 0; i++) {
@@ -162,6 +168,7 @@ static void list_solutions(struct brood_answer *a, const struct solving *v, cons
             .n_class = -1,
             .score = x->rewards ? aggregate_of(v->aggregate, x->rewards, x->n_rewards) : 0,
             .logprob = x->logprob,
+            .confidence = s->view[i].has_confidence ? s->view[i].confidence : (double)NAN,
         };
     }
 }
@@ -270,10 +277,11 @@ static bool on_event(void *ctx, const struct run_event *event, struct err *e) {
     return true;
 }
 
-static bool choose_rules(struct solving *v, struct err *e) {
+static bool choose_rules(struct solving *v, struct search_spec *spec, struct err *e) {
     const struct brood_request *q = v->request;
     const struct reward_info *info = v->brood->reward ? reward_info(v->brood->reward) : NULL;
-    const char *rule = q->select ? q->select : info ? "weighted" : "majority";
+    if (!search_spec_parse(spec, q->strategy ? q->strategy : "sample", e)) return false;
+    const char *rule = q->select ? q->select : select_rule_name(coordinator_select(spec, info != NULL));
     const char *aggregate = q->aggregate                 ? q->aggregate
                             : info && info->aggregate[0] ? info->aggregate
                                                          : "last";
@@ -281,6 +289,12 @@ static bool choose_rules(struct solving *v, struct err *e) {
         return false;
     if (select_needs_rewards(v->select) && !info) {
         return err_set(e, ERR_INPUT, "selection %s needs a reward model: give one, or choose majority", rule);
+    }
+    if (q->confidence && !select_confidence_parse(q->confidence, &v->confidence, e)) return false;
+    if (select_needs_confidences(v->select) && !coordinator_tells_confidences(spec)) {
+        return err_set(
+            e, ERR_INPUT,
+            "selection %s needs the confidences of tokens: use strategy deepconf, or sample:top=20", rule);
     }
     if (v->select == SELECT_FIRST_VERIFIED) {
         return err_set(
@@ -298,7 +312,6 @@ static bool prepare(struct solving *v, struct search_spec *spec, struct coordina
         return err_set(e, ERR_INPUT, "speculate is none of auto, on and off");
     if (!q->problem || str_trim(str_from(q->problem)).len == 0)
         return err_set(e, ERR_INPUT, "the problem is empty: give its text");
-    if (!search_spec_parse(spec, q->strategy ? q->strategy : "sample", e)) return false;
     if (spec->strategy->needs_reward && !v->brood->reward) {
         return err_set(e, ERR_INPUT, "strategy %s needs a reward model", spec->strategy->name);
     }
@@ -324,6 +337,7 @@ static bool prepare(struct solving *v, struct search_spec *spec, struct coordina
                    .seconds = q->budget_seconds},
         .prices = v->prices,
         .n_tokens_max = n_tokens_max,
+        .confidence = v->confidence,
     };
     p->key = rng_child_named(q->seed, p->id);
     return true;
@@ -381,7 +395,8 @@ struct brood_answer *brood_solve(struct brood *b, const struct brood_request *re
     struct solving v = {.brood = b, .request = request};
     struct search_spec spec;
     struct coordinator_problem problem;
-    const bool ok = choose_rules(&v, &e) && prepare(&v, &spec, &problem, &e) && search(&v, &problem, &e);
+    const bool ok =
+        choose_rules(&v, &spec, &e) && prepare(&v, &spec, &problem, &e) && search(&v, &problem, &e);
     b->cancelled = 0;
     if (ok && v.answer && v.answer->n_solutions == 0 && strcmp(v.answer->ended, "stopped") == 0) {
         err_set(&e, ERR_CANCELLED, "stopped before there was a solution");

@@ -90,7 +90,11 @@ struct brood_request {
     const char *problem;
     const char *problem_id; /* keys the random numbers, finds recorded samples; NULL: "problem" */
     const char *strategy;   /* "sample:n=16,temperature=0.8"; NULL: sample */
-    const char *select;     /* majority, best, weighted; NULL: weighted with a reward model, else majority */
+    /* majority, best, weighted, confident, confident-low, confident-high; NULL: confident where the strategy
+     * goes by it (deepconf), weighted with a reward model, else majority */
+    const char *select;
+    const char *confidence; /* what confident goes by: lowest, tail, bottom or mean, as in "tail:512"; NULL:
+                               lowest */
     const char *aggregate;  /* last, min, prod, mean; NULL: what suits the reward model */
     uint64_t seed;
     int n_tokens_max; /* longest solution; 0: 1024 or the model's context */
@@ -112,16 +116,17 @@ struct brood_solution {
     const char *const *steps; /* [n_steps] of the text, without what parts them */
     const float *rewards;     /* [n_rewards] one a step; NULL: not scored */
     int n_steps, n_rewards, n_tokens;
-    int complete;   /* ended by the policy itself, not cut off */
-    int n_class;    /* place in classes; -1: no answer that could be read */
-    double score;   /* aggregate of its rewards; 0 if not scored */
-    double logprob; /* of its tokens */
+    int complete;      /* ended by the policy itself, not cut off */
+    int n_class;       /* place in classes; -1: no answer that could be read */
+    double score;      /* aggregate of its rewards; 0 if not scored */
+    double logprob;    /* of its tokens */
+    double confidence; /* as the request asked for; NAN where the strategy told none */
 };
 
 struct brood_class {    /* equal answers */
     const char *answer; /* as first written */
     int n_votes;
-    double score; /* sum of aggregate rewards; 0 without a reward model */
+    double score; /* sum of aggregate rewards, or of confidences if those chose; 0 without either */
 };
 
 struct brood_work {

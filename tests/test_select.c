@@ -39,12 +39,15 @@ static void fill(struct ballot *b, uint64_t key, int n_classes, bool all_good) {
         for (int r = 0; r < s->n_rewards; r++)
             b->rewards[i][r] = (float)((double)rng_below(k, 4 + (uint64_t)r, 17) - (all_good ? 0 : 4)) / 8;
         s->verified = (enum select_verified)rng_below(k, 9, 3);
+        s->has_confidence = all_good || rng_below(k, 10, 8) > 0;
+        s->confidence = (double)(1 + rng_below(k, 11, 24)) / 8;
     }
 }
 
 /* ---- the slow reference ---- */
 
-static double worth(const struct select_solution *s, enum aggregate a) {
+static double worth(const struct select_solution *s, enum select_rule r, enum aggregate a) {
+    if (select_needs_confidences(r)) return s->has_confidence ? s->confidence : -INFINITY;
     double sum = 0, product = 1, least = INFINITY;
     if (s->n_rewards == 0) return -INFINITY;
     for (int i = 0; i < s->n_rewards; i++) {
@@ -60,10 +63,30 @@ static int quality(const struct select_solution *s) {
     return (s->answer_class >= 0 ? 2 : 0) + (s->complete ? 1 : 0);
 }
 
-static bool takes_part(const struct ballot *b, int i) {
+/* Whether a solution's confidence is not below the percentile of those of its quality. */
+static bool is_confident(const struct ballot *b, enum select_rule r, int i) {
+    const struct select_solution *s = &b->solutions[i];
+    double known[N_MAX], at;
+    int n = 0;
+    if (r != SELECT_CONFIDENT_LOW && r != SELECT_CONFIDENT_HIGH) return true;
+    for (int k = 0; k < b->n; k++) {
+        if (quality(&b->solutions[k]) != quality(s) || !b->solutions[k].has_confidence) continue;
+        int place = n++;
+        for (; place > 0 && known[place - 1] > b->solutions[k].confidence; place--)
+            known[place] = known[place - 1];
+        known[place] = b->solutions[k].confidence;
+    }
+    if (n == 0 || s->answer_class < 0) return true;
+    if (!s->has_confidence) return false;
+    at = (r == SELECT_CONFIDENT_LOW ? 9 : 1) * (n - 1) / 10.0;
+    const int below = (int)at;
+    return below + 1 == n || s->confidence >= known[below] + (at - below) * (known[below + 1] - known[below]);
+}
+
+static bool takes_part(const struct ballot *b, enum select_rule r, int i) {
     for (int k = 0; k < b->n; k++)
         if (quality(&b->solutions[k]) > quality(&b->solutions[i])) return false;
-    return true;
+    return is_confident(b, r, i);
 }
 
 /* What the class of solution i has, all its members looked up anew. */
@@ -73,13 +96,14 @@ static double score_of_class(const struct ballot *b, enum select_rule r, enum ag
         bool same = b->solutions[i].answer_class < 0
                         ? k == i
                         : b->solutions[k].answer_class == b->solutions[i].answer_class;
-        if (!takes_part(b, k) || !same) continue;
-        double w = worth(&b->solutions[k], a);
+        if (!takes_part(b, r, k) || !same) continue;
+        double w = worth(&b->solutions[k], r, a);
         votes++;
         sum += isfinite(w) ? w : 0;
         best = fmax(best, w);
     }
-    return r == SELECT_MAJORITY ? votes : r == SELECT_WEIGHTED ? sum : best;
+    if (r == SELECT_MAJORITY) return votes;
+    return r == SELECT_WEIGHTED || select_needs_confidences(r) ? sum : best;
 }
 
 static int reference(const struct ballot *b, enum select_rule r, enum aggregate a) {
@@ -91,15 +115,15 @@ static int reference(const struct ballot *b, enum select_rule r, enum aggregate 
     }
     bool answered = false;
     for (int i = 0; i < b->n; i++) answered |= b->solutions[i].answer_class >= 0;
-    enum select_rule by = answered ? r : SELECT_BEST;
+    enum select_rule by = answered || select_needs_confidences(r) ? r : SELECT_BEST;
     for (int i = 0; i < b->n; i++) {
-        if (!takes_part(b, i)) continue;
+        if (!takes_part(b, r, i)) continue;
         if (winner < 0 || score_of_class(b, by, a, i) > score_of_class(b, by, a, winner)) winner = i;
     }
     for (int i = 0, first = winner; i < b->n; i++)
-        if (takes_part(b, i) && answered &&
+        if (takes_part(b, r, i) && answered &&
             b->solutions[i].answer_class == b->solutions[first].answer_class &&
-            worth(&b->solutions[i], a) > worth(&b->solutions[winner], a))
+            worth(&b->solutions[i], r, a) > worth(&b->solutions[winner], r, a))
             winner = i;
     return winner;
 }
@@ -124,12 +148,16 @@ static void choices_are_those_of_the_slow_reference(void **state) {
             assert_int_equal(c.answer_class, b.solutions[c.solution].answer_class);
             if (r == SELECT_FIRST_VERIFIED || c.answer_class < 0) continue;
             double best = score_of_class(&b, r, a, c.solution), second = -INFINITY, total = 0;
-            int n_classes = 0, n_solutions = 0;
+            int n_classes = 0, n_solutions = 0, n_votes = 0;
+            bool marked[N_MAX];
+            select_participants(r, b.solutions, b.n, marked);
             for (int i = 0; i < b.n; i++) {
-                bool is_first = takes_part(&b, i);
+                bool is_first = takes_part(&b, r, i);
+                assert_int_equal(marked[i], is_first);
                 n_solutions += is_first;
+                n_votes += is_first && b.solutions[i].answer_class == c.answer_class;
                 for (int k = 0; k < i; k++)
-                    is_first = is_first && !(takes_part(&b, k) &&
+                    is_first = is_first && !(takes_part(&b, r, k) &&
                                              b.solutions[k].answer_class == b.solutions[i].answer_class);
                 if (!is_first) continue;
                 double score = score_of_class(&b, r, a, i);
@@ -141,7 +169,7 @@ static void choices_are_those_of_the_slow_reference(void **state) {
             best = isfinite(best) ? best : 0;
             assert_int_equal(c.n_classes, n_classes);
             assert_int_equal(c.n_solutions, n_solutions);
-            assert_int_equal(c.n_votes, (int)score_of_class(&b, SELECT_MAJORITY, a, c.solution));
+            assert_int_equal(c.n_votes, n_votes);
             assert_true(c.score == best && c.runner_up == second);
             double margin = r == SELECT_BEST ? best - second : total > 0 ? (best - second) / total : 0;
             assert_near(c.margin, margin, 1e-12);
@@ -263,7 +291,9 @@ static void names_are_read_back(void **state) {
     enum select_rule r;
     enum aggregate a;
     assert_false(select_rule_parse("best-of-n", &r, &e));
-    assert_string_equal(e.msg, "'best-of-n' is no selection: use majority, best, weighted or first-verified");
+    assert_string_equal(
+        e.msg, "'best-of-n' is no selection: use majority, best, weighted, first-verified, confident, "
+               "confident-low or confident-high");
     assert_false(aggregate_parse("max", &a, &e));
     assert_string_equal(e.msg, "'max' is no aggregate: use last, min, prod or mean");
     assert_true(select_needs_rewards(SELECT_BEST) && select_needs_rewards(SELECT_WEIGHTED));

@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 
-const char *const confidence_names[CONFIDENCES + 1] = {"mean", "tail", "bottom", "lowest", NULL};
+const char *const confidence_names[CONFIDENCES + 1] = {"lowest", "tail", "bottom", "mean", NULL};
 
 bool confidence_parse(const char *name, enum confidence *out, struct err *e) {
     for (int c = 0; c < CONFIDENCES; c++) {
@@ -16,7 +16,7 @@ bool confidence_parse(const char *name, enum confidence *out, struct err *e) {
             return true;
         }
     }
-    return err_set(e, ERR_INPUT, "'%s' is no confidence: use mean, tail, bottom or lowest", name);
+    return err_set(e, ERR_INPUT, "'%s' is no confidence: use lowest, tail, bottom or mean", name);
 }
 
 /* ---- as tokens arrive ---- */
@@ -98,7 +98,8 @@ int confidence_window(int *lengths, int n) {
 double confidence_quantile(double *x, int n, double share) {
     if (n == 0) return NAN;
     qsort(x, (size_t)n, sizeof *x, ascending);
-    const double at = share * (n - 1);
+    double at = share * (n - 1);
+    if (fabs(at - round(at)) < 1e-9) at = round(at); /* 0.1 is none exactly */
     const int below = (int)at, above = MIN(below + 1, n - 1);
     return x[below] + (at - below) * (x[above] - x[below]);
 }

@@ -5,10 +5,10 @@
  * distribution is peaked. A group is a window of consecutive tokens, its confidence their mean; groups slide
  * by one token. A solution shorter than a window is one group.
  *
- *     mean     of all tokens
+ *     lowest   of the lowest group
  *     tail     of the last group
  *     bottom   of the lowest tenth of all groups (at least one)
- *     lowest   of the lowest group
+ *     mean     of all tokens
  *
  * Searches end traces by the lowest group so far, selections weigh whole solutions by any of them.
  */
@@ -17,9 +17,9 @@
 
 #include "base/err.h"
 
-enum confidence { CONFIDENCE_MEAN, CONFIDENCE_TAIL, CONFIDENCE_BOTTOM, CONFIDENCE_LOWEST, CONFIDENCES };
+enum confidence { CONFIDENCE_LOWEST, CONFIDENCE_TAIL, CONFIDENCE_BOTTOM, CONFIDENCE_MEAN, CONFIDENCES };
 
-extern const char *const confidence_names[CONFIDENCES + 1]; /* "mean", "tail", "bottom", "lowest", NULL */
+extern const char *const confidence_names[CONFIDENCES + 1]; /* "lowest", "tail", "bottom", "mean", NULL */
 
 enum { CONFIDENCE_WINDOW_PUBLISHED = 2048 };
 

@@ -206,6 +206,8 @@ static bool read_options(const struct command_line *line, struct run_options *o,
         return err_wrap(e, "--select");
     if (v->search.aggregate && !aggregate_parse(v->search.aggregate, &o->aggregate, e))
         return err_wrap(e, "--aggregate");
+    if (v->search.confidence && !select_confidence_parse(v->search.confidence, &o->confidence, e))
+        return err_wrap(e, "--confidence");
     if (o->select == SELECT_FIRST_VERIFIED)
         return err_set(e, ERR_INPUT,
                        "--select first-verified: nothing here verifies solutions: 'brood vote' can "

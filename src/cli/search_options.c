@@ -14,8 +14,12 @@ const struct option search_options[SEARCH_OPTIONS] = {
      "how the search goes (default sample): see strategies", 0, 0},
     {"samples", 'n', OPTION_COUNT, FIELD(n), "N", "the strategy's n: how many solutions", 1, 100000},
     {"select", 0, OPTION_TEXT, FIELD(select), "RULE",
-     "what chooses the answer: majority, best, weighted (default weighted with a reward model, else "
-     "majority)",
+     "what chooses the answer: majority, best, weighted, confident, confident-low, confident-high (default "
+     "confident with the strategy deepconf, weighted with a reward model, else majority)",
+     0, 0},
+    {"confidence", 0, OPTION_TEXT, FIELD(confidence), "HOW",
+     "what confident goes by: lowest, tail, bottom or mean of the tokens' confidences; :N for groups of N "
+     "tokens (default lowest, groups by the solutions' lengths)",
      0, 0},
     {"aggregate", 0, OPTION_TEXT, FIELD(aggregate), "RULE",
      "one number from step rewards: last, min, prod, mean (default what suits the reward model)", 0, 0},

@@ -9,7 +9,7 @@
 
 struct search_values {
     const char *policy, *reward, *strategy, *select, *aggregate, *budget, *prices, *speculate, *system, *chat;
-    const char *lead_revise, *lead_wait, *lead_answer;
+    const char *confidence, *lead_revise, *lead_wait, *lead_answer;
     uint64_t n, seed, n_threads, n_tokens_max;
     double temperature, top_p; /* NAN: not given */
 };
@@ -18,7 +18,7 @@ struct search_values {
     { .temperature = NAN, .top_p = NAN }
 
 /* The shared rows of a command whose values begin with a struct search_values. */
-enum { SEARCH_OPTIONS = 19 };
+enum { SEARCH_OPTIONS = 20 };
 extern const struct option search_options[SEARCH_OPTIONS];
 
 /* The strategy with its -n, --temperature and --top-p. */

@@ -8,8 +8,13 @@
 #include "cli/table.h"
 
 static const char *const titles[CURVES_MEASURES] = {
-    [CURVES_MAJORITY] = "majority", [CURVES_BEST] = "best-of-N",
-    [CURVES_WEIGHTED] = "weighted", [CURVES_FIRST_VERIFIED] = "first verified",
+    [CURVES_MAJORITY] = "majority",
+    [CURVES_BEST] = "best-of-N",
+    [CURVES_WEIGHTED] = "weighted",
+    [CURVES_FIRST_VERIFIED] = "first verified",
+    [CURVES_CONFIDENT] = "confident",
+    [CURVES_CONFIDENT_LOW] = "confident-low",
+    [CURVES_CONFIDENT_HIGH] = "confident-high",
     [CURVES_COVERAGE] = "coverage",
 };
 

@@ -120,10 +120,16 @@ static void print_steps(const struct brood_solution *x) {
     }
 }
 
+static bool chose_by_confidence(const struct brood_answer *a) {
+    return strncmp(a->select, "confident", strlen("confident")) == 0;
+}
+
 static void print_support(const struct brood_answer *a) {
     printf("\nsupport: %d of %d solutions", a->n_votes, a->n_solutions);
     if (strcmp(a->select, "majority") == 0)
         printf("; chosen by majority, margin %.2f\n", a->margin);
+    else if (chose_by_confidence(a))
+        printf("; chosen by confidences (%s), sum %.3f, margin %.2f\n", a->select, a->score, a->margin);
     else
         printf("; chosen by %s rewards (%s), score %.3f, margin %.2f\n", a->select, a->aggregate, a->score,
                a->margin);
@@ -133,7 +139,10 @@ static void print_support(const struct brood_answer *a) {
     for (int i = 1; i < a->n_classes && i <= OTHERS_SHOWN; i++) {
         const struct brood_class *c = &a->classes[i];
         printf("%s%s (%d", i == 1 ? "others: " : ", ", c->answer, c->n_votes);
-        if (a->flops_reward > 0) printf(", rewards %.3f", c->score);
+        if (chose_by_confidence(a))
+            printf(", confidences %.3f", c->score);
+        else if (a->flops_reward > 0)
+            printf(", rewards %.3f", c->score);
         printf(")");
     }
     if (a->n_classes > OTHERS_SHOWN + 1) printf(", and %d more", a->n_classes - 1 - OTHERS_SHOWN);
@@ -184,6 +193,7 @@ static void print_all(const struct brood_answer *a) {
         printf("\n%s%s: answer %s, %d tokens, log-probability %.2f", i == a->chosen ? "* " : "", x->path,
                or_none(x->answer), x->n_tokens, x->logprob);
         if (x->n_rewards > 0) printf(", score %.3f", x->score);
+        if (!isnan(x->confidence)) printf(", confidence %.3f", x->confidence);
         printf("%s\n", x->complete ? "" : ", cut off");
         print_steps(x);
     }
@@ -210,10 +220,11 @@ static json_t *solution_json(const struct brood_solution *x) {
     for (int i = 0; i < x->n_steps; i++) json_array_append_new(steps, text_or_null(x->steps[i]));
     for (int i = 0; i < x->n_rewards; i++)
         json_array_append_new(rewards, real_or_null((double)x->rewards[i]));
-    return json_pack("{s:s,s:o,s:o,s:o,s:o,s:o,s:b,s:i,s:o}", "path", x->path, "text", text_or_null(x->text),
-                     "answer", text_or_null(x->answer), "steps", steps, "rewards", rewards, "score",
-                     x->rewards ? real_or_null(x->score) : json_null(), "complete", x->complete, "tokens",
-                     x->n_tokens, "logprob", real_or_null(x->logprob));
+    return json_pack("{s:s,s:o,s:o,s:o,s:o,s:o,s:b,s:i,s:o,s:o}", "path", x->path, "text",
+                     text_or_null(x->text), "answer", text_or_null(x->answer), "steps", steps, "rewards",
+                     rewards, "score", x->rewards ? real_or_null(x->score) : json_null(), "complete",
+                     x->complete, "tokens", x->n_tokens, "logprob", real_or_null(x->logprob), "confidence",
+                     real_or_null(x->confidence));
 }
 
 static json_t *work_json(const struct brood_work *w) {
@@ -276,6 +287,7 @@ static bool read_request(const struct solve_values *v, struct buf *strategy, str
     *out = (struct brood_request){.strategy = buf_cstr(strategy),
                                   .select = v->search.select,
                                   .aggregate = v->search.aggregate,
+                                  .confidence = v->search.confidence,
                                   .seed = v->search.seed,
                                   .n_tokens_max = (int)v->search.n_tokens_max,
                                   .budget_samples = budget.samples,

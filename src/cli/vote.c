@@ -8,7 +8,7 @@
 #include "eval/vote.h"
 
 struct vote_values {
-    const char *select, *aggregate;
+    const char *select, *aggregate, *confidence;
     uint64_t n;
     bool first, lenient, json;
 };
@@ -21,12 +21,21 @@ static bool parse_measure(const char *name, int *out, struct err *e) {
         }
     }
     return err_set(e, ERR_INPUT,
-                   "--select '%.60s': expected majority, best, weighted, first-verified or coverage", name);
+                   "--select '%.60s': expected majority, best, weighted, first-verified, confident, "
+                   "confident-low, confident-high or coverage",
+                   name);
 }
 
 static bool read_options(const struct vote_values *v, struct vote_options *o, struct err *e) {
-    *o = (struct vote_options){
-        .measure = -1, .aggregate = AGGREGATES, .n = (int)v->n, .first = v->first, .lenient = v->lenient};
+    struct select_confidence how = {.by = CONFIDENCES};
+    if (v->confidence && !select_confidence_parse(v->confidence, &how, e)) return err_wrap(e, "--confidence");
+    *o = (struct vote_options){.measure = -1,
+                               .aggregate = AGGREGATES,
+                               .by = how.by,
+                               .window = how.window,
+                               .n = (int)v->n,
+                               .first = v->first,
+                               .lenient = v->lenient};
     return (!v->select || parse_measure(v->select, &o->measure, e)) &&
            (!v->aggregate || aggregate_parse(v->aggregate, &o->aggregate, e));
 }
@@ -47,7 +56,10 @@ static void print_table(const struct vote *v, const struct vote_options *o) {
         const struct vote_row *row = &v->rows[i];
         const struct interval *last = &row->accuracy[v->n_ks - 1];
         table_cell(&t, "%s", curves_measure_name(row->measure));
-        table_cell(&t, "%s", row->aggregate == AGGREGATES ? "-" : aggregate_names[row->aggregate]);
+        table_cell(&t, "%s",
+                   row->by != CONFIDENCES         ? confidence_names[row->by]
+                   : row->aggregate == AGGREGATES ? "-"
+                                                  : aggregate_names[row->aggregate]);
         for (int k = 0; k < v->n_ks; k++) table_cell(&t, "%.1f", 100 * row->accuracy[k].mean);
         table_cell(&t, "[%.1f, %.1f]", 100 * last->low, 100 * last->high);
     }
@@ -78,9 +90,15 @@ static int vote_run(const struct command_line *line, struct err *e) {
 
 static const struct option vote_options[] = {
     {"select", 0, OPTION_TEXT, offsetof(struct vote_values, select), "RULE",
-     "only majority, best, weighted, first-verified or coverage (default all)", 0, 0},
+     "only majority, best, weighted, first-verified, confident, confident-low, confident-high or coverage "
+     "(default all)",
+     0, 0},
     {"aggregate", 0, OPTION_TEXT, offsetof(struct vote_values, aggregate), "RULE",
      "only last, min, prod or mean of the step rewards (default all)", 0, 0},
+    {"confidence", 0, OPTION_TEXT, offsetof(struct vote_values, confidence), "HOW",
+     "only lowest, tail, bottom or mean of the tokens' confidences (default all); :N for groups of N tokens, "
+     "as in tail:512 (default by their lengths)",
+     0, 0},
     {"samples", 'n', OPTION_COUNT, offsetof(struct vote_values, n), "N",
      "only N solutions a problem (default 1, 2, 4, ... and all)", 1, 1e6},
     {"first", 0, OPTION_FLAG, offsetof(struct vote_values, first), NULL,
@@ -96,6 +114,8 @@ static const char *const vote_examples[] = {
     "every selection with every aggregate over a run",
     "brood vote --first --select weighted --aggregate last scored.jsonl",
     "weighted best-of-N of the first 1, 2, 4, ... solutions",
+    "brood vote --select confident-low --confidence tail:2048 traces.jsonl",
+    "votes of the most confident tenth, weighed by the last 2048 tokens (DeepConf)",
     NULL,
 };
 

@@ -5,13 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "store/rows.h"
 
-static const char *const measure_names[CURVES_MEASURES] = {"majority", "best", "weighted", "first-verified",
-                                                           "coverage"};
+static const char *const measure_names[CURVES_MEASURES] = {"majority",       "best",      "weighted",
+                                                           "first-verified", "confident", "confident-low",
+                                                           "confident-high", "coverage"};
 
 const char *curves_measure_name(enum curves_measure m) {
     ASSERT((unsigned)m < CURVES_MEASURES);
@@ -20,6 +22,10 @@ const char *curves_measure_name(enum curves_measure m) {
 
 bool curves_needs_rewards(enum curves_measure m) {
     return m == CURVES_BEST || m == CURVES_WEIGHTED;
+}
+
+bool curves_needs_confidences(enum curves_measure m) {
+    return m == CURVES_CONFIDENT || m == CURVES_CONFIDENT_LOW || m == CURVES_CONFIDENT_HIGH;
 }
 
 /* ---- the set ---- */
@@ -71,6 +77,7 @@ void curves_add_solution(struct curves_set *s, const struct select_solution *sol
     p->n_right += right;
     s->has_rewards = s->has_rewards || scored;
     s->has_verified = s->has_verified || x->verified != SELECT_UNKNOWN;
+    s->has_confidences = s->has_confidences || x->has_confidence;
     s->n_max = MAX(s->n_max, p->n);
 }
 
@@ -81,6 +88,7 @@ enum { CURVES_REWARDS_MAX = 4096 };
 struct loading {
     struct curves_set *set;
     struct store *store;
+    struct select_confidence confidence;
     struct err *e;
     bool failed;
 };
@@ -131,19 +139,32 @@ struct cost curves_score(const struct curves_problem *p, int k) {
     return sum;
 }
 
-static void add_solutions(struct curves_set *set, const struct rows *r) {
+/* Owned; one of each solution of the rows. */
+static struct select_solution *weighed(const struct rows *r, const struct select_confidence *how) {
+    struct select_solution *x = mem_zalloc(r->n_solutions, sizeof *x);
+    struct select_tokens *tokens = mem_zalloc(r->n_solutions, sizeof *tokens);
+    for (size_t i = 0; i < r->n_solutions; i++)
+        tokens[i].confidences = rows_confidences(r, r->solutions[i].path, &tokens[i].n);
+    select_set_confidences(x, tokens, (int)r->n_solutions, how);
+    for (size_t i = 0; i < r->n_solutions; i++) free((float *)(uintptr_t)tokens[i].confidences);
+    free(tokens);
+    return x;
+}
+
+static void add_solutions(struct loading *l, const struct rows *r) {
     struct select_classes *classes = select_classes_new();
+    struct select_solution *all = weighed(r, &l->confidence);
     float rewards[CURVES_REWARDS_MAX];
     for (size_t i = 0; i < r->n_solutions; i++) {
         const struct rows_solution *v = &r->solutions[i];
-        const struct select_solution x = {
-            .answer_class = v->answer ? select_classes_add_answer(classes, str_from(v->answer)) : -1,
-            .complete = v->complete,
-            .rewards = rewards,
-            .n_rewards = MIN(rows_rewards(r, v->path, rewards, CURVES_REWARDS_MAX), CURVES_REWARDS_MAX),
-        };
-        curves_add_solution(set, &x, v->right > 0);
+        struct select_solution *x = &all[i];
+        x->answer_class = v->answer ? select_classes_add_answer(classes, str_from(v->answer)) : -1;
+        x->complete = v->complete;
+        x->rewards = rewards;
+        x->n_rewards = MIN(rows_rewards(r, v->path, rewards, CURVES_REWARDS_MAX), CURVES_REWARDS_MAX);
+        curves_add_solution(l->set, x, v->right > 0);
     }
+    free(all);
     select_classes_free(classes);
 }
 
@@ -164,13 +185,24 @@ static bool load_problem(void *ctx, const struct store_problem *p) {
     out->reward_root = p->reward_root;
     add_costs(out, r);
     add_charges(out, r);
-    add_solutions(l->set, r);
+    add_solutions(l, r);
     rows_free(r);
     return true;
 }
 
+/* As the run chose by, if it did. */
+static void read_confidence(const struct store *s, struct select_confidence *how) {
+    struct err e;
+    json_t *config = store_config(s) ? json_parse(str_from(store_config(s)), store_path(s), &e) : NULL;
+    const char *text = json_string_value(json_object_get(config, "confidence"));
+    struct select_confidence given;
+    if (text && select_confidence_parse(text, &given, &e)) *how = given;
+    json_decref(config);
+}
+
 struct curves_set *curves_load(struct store *s, struct err *e) {
     struct loading l = {.set = curves_set_new(), .store = s, .e = e};
+    read_confidence(s, &l.confidence);
     if (store_each_problem(s, load_problem, &l, e) && !l.failed) return l.set;
     curves_set_free(l.set);
     return NULL;
@@ -181,10 +213,14 @@ struct curves_set *curves_load(struct store *s, struct err *e) {
 static const enum select_rule rules[CURVES_MEASURES] = {[CURVES_MAJORITY] = SELECT_MAJORITY,
                                                         [CURVES_BEST] = SELECT_BEST,
                                                         [CURVES_WEIGHTED] = SELECT_WEIGHTED,
-                                                        [CURVES_FIRST_VERIFIED] = SELECT_FIRST_VERIFIED};
+                                                        [CURVES_FIRST_VERIFIED] = SELECT_FIRST_VERIFIED,
+                                                        [CURVES_CONFIDENT] = SELECT_CONFIDENT,
+                                                        [CURVES_CONFIDENT_LOW] = SELECT_CONFIDENT_LOW,
+                                                        [CURVES_CONFIDENT_HIGH] = SELECT_CONFIDENT_HIGH};
 
 bool curves_can_measure(const struct curves_set *s, enum curves_measure m) {
     if (s->n == 0) return false;
+    if (curves_needs_confidences(m)) return s->has_confidences;
     return curves_needs_rewards(m) ? s->has_rewards : m != CURVES_FIRST_VERIFIED || s->has_verified;
 }
 

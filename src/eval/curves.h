@@ -21,6 +21,9 @@ enum curves_measure {
     CURVES_BEST,
     CURVES_WEIGHTED,
     CURVES_FIRST_VERIFIED,
+    CURVES_CONFIDENT,
+    CURVES_CONFIDENT_LOW,
+    CURVES_CONFIDENT_HIGH,
     CURVES_COVERAGE, /* any of the k is right: pass@k */
     CURVES_MEASURES
 };
@@ -29,6 +32,7 @@ enum { CURVES_DRAWS = 200 };
 
 const char *curves_measure_name(enum curves_measure m);
 bool curves_needs_rewards(enum curves_measure m); /* and so depends on the aggregate */
+bool curves_needs_confidences(enum curves_measure m);
 
 /* What scoring a sample cost, of equal samples together: they are read once. */
 struct curves_charge {
@@ -54,6 +58,7 @@ struct curves_set {
     size_t n, cap;
     int n_max;                      /* most solutions that a problem has */
     bool has_rewards, has_verified; /* a solution is scored; is verified or rejected */
+    bool has_confidences;           /* those of a solution's tokens are known */
     int n_problems, n_done, n_ungraded;
 };
 

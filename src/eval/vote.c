@@ -26,6 +26,7 @@ static void add_problem(struct curves_set *set, const struct recorded_problem *p
     struct select_classes *classes = select_classes_new();
     struct select_solution *view = recorded_view(p, classes);
     curves_add_problem(set, p->id, (int)set->n, p->level);
+    recorded_set_confidences(p, &(struct select_confidence){0}, view);
     for (size_t i = 0; i < p->n_solutions; i++) {
         const int number = view[i].answer_class;
         const struct str answer = number >= 0 ? select_classes_answer(classes, number) : (struct str){0};
@@ -48,15 +49,23 @@ static struct curves_set *set_of(const struct recorded *r, bool lenient, struct 
     return set;
 }
 
+/* Takes the confidences of all solutions by this. */
+static void weigh(struct curves_set *set, const struct recorded *r, const struct select_confidence *how) {
+    size_t k = 0;
+    for (size_t i = 0; i < r->n_problems; i++)
+        if (is_gradable(&r->problems[i]))
+            recorded_set_confidences(&r->problems[i], how, set->problems[k++].solutions);
+}
+
 /* ---- counting ---- */
 
 static void count_row(const struct curves_set *set, const struct vote_options *o, enum curves_measure m,
-                      enum aggregate a, struct vote *out) {
+                      enum aggregate a, enum confidence by, struct vote *out) {
     const uint64_t key = rng_child_named(0, "report");
     double *x = mem_zalloc(set->n, sizeof *x);
     MEM_GROW(out->rows, out->cap, out->n_rows + 1);
     struct vote_row *row = &out->rows[out->n_rows++];
-    *row = (struct vote_row){.measure = m, .aggregate = a};
+    *row = (struct vote_row){.measure = m, .aggregate = a, .by = by};
     for (int i = 0; i < out->n_ks; i++) {
         const enum aggregate used = a == AGGREGATES ? AGGREGATE_LAST : a;
         if (o->first)
@@ -87,7 +96,9 @@ static bool check_inputs(const struct curves_set *set, const struct vote_options
     if (o->measure >= 0 && !curves_can_measure(set, (enum curves_measure)o->measure))
         return err_set(e, ERR_INPUT, "selection %s: no solution has %s",
                        curves_measure_name((enum curves_measure)o->measure),
-                       o->measure == CURVES_FIRST_VERIFIED ? "\"verified\"" : "\"rewards\"");
+                       o->measure == CURVES_FIRST_VERIFIED                         ? "\"verified\""
+                       : curves_needs_confidences((enum curves_measure)o->measure) ? "\"confidences\""
+                                                                                   : "\"rewards\"");
     return true;
 }
 
@@ -98,13 +109,18 @@ bool vote_count(const struct recorded *r, const struct vote_options *o, struct v
     for (int m = 0; ok && m < CURVES_MEASURES; m++) {
         if (!curves_can_measure(set, (enum curves_measure)m) || (o->measure >= 0 && m != o->measure))
             continue;
-        if (!curves_needs_rewards((enum curves_measure)m)) {
-            count_row(set, o, (enum curves_measure)m, AGGREGATES, out);
-            continue;
-        }
-        for (int a = 0; a < AGGREGATES; a++) {
+        const bool by_rewards = curves_needs_rewards((enum curves_measure)m);
+        const bool by_confidences = curves_needs_confidences((enum curves_measure)m);
+        if (!by_rewards && !by_confidences)
+            count_row(set, o, (enum curves_measure)m, AGGREGATES, CONFIDENCES, out);
+        for (int a = 0; by_rewards && a < AGGREGATES; a++) {
             if (o->aggregate == AGGREGATES || a == (int)o->aggregate)
-                count_row(set, o, (enum curves_measure)m, (enum aggregate)a, out);
+                count_row(set, o, (enum curves_measure)m, (enum aggregate)a, CONFIDENCES, out);
+        }
+        for (int c = 0; by_confidences && c < CONFIDENCES; c++) {
+            if (o->by != CONFIDENCES && c != (int)o->by) continue;
+            weigh(set, r, &(struct select_confidence){(enum confidence)c, o->window});
+            count_row(set, o, (enum curves_measure)m, AGGREGATES, (enum confidence)c, out);
         }
     }
     curves_set_free(set);
@@ -129,8 +145,11 @@ json_t *vote_json(const struct vote *v) {
         }
         json_t *aggregate =
             row->aggregate == AGGREGATES ? json_null() : json_string(aggregate_names[row->aggregate]);
-        json_array_append_new(rows, json_pack("{s:s,s:o,s:o}", "select", curves_measure_name(row->measure),
-                                              "aggregate", aggregate, "accuracy", points));
+        json_t *o = json_pack("{s:s,s:o,s:o}", "select", curves_measure_name(row->measure), "aggregate",
+                              aggregate, "accuracy", points);
+        if (row->by != CONFIDENCES)
+            json_object_set_new(o, "confidence", json_string(confidence_names[row->by]));
+        json_array_append_new(rows, o);
     }
     return json_pack("{s:i,s:i,s:i,s:o}", "problems", v->n_problems, "solutions", v->n_solutions, "ungraded",
                      v->n_ungraded, "rows", rows);

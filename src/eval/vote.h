@@ -13,6 +13,8 @@
 struct vote_options {
     int measure;              /* one of enum curves_measure; -1: all that the file has the inputs for */
     enum aggregate aggregate; /* AGGREGATES: all */
+    enum confidence by;       /* what makes a solution's confidence; CONFIDENCES: all */
+    int window;               /* as in select_confidence */
     int n;                    /* samples a problem; 0: 1, 2, 4, ... */
     bool first;               /* the first n, as published; else the mean over subsets of n */
     bool lenient;             /* grade by Qwen's rules */
@@ -21,6 +23,7 @@ struct vote_options {
 struct vote_row {
     enum curves_measure measure;
     enum aggregate aggregate;     /* AGGREGATES: does not matter here */
+    enum confidence by;           /* CONFIDENCES: likewise */
     struct interval accuracy[32]; /* [n_ks] */
 };
 

@@ -67,10 +67,21 @@ bool coordinator_can(const struct policy_info *policy, bool leads, bool confiden
     return true;
 }
 
+bool coordinator_tells_confidences(const struct search_spec *spec) {
+    return spec->strategy->needs_confidences ||
+           (search_spec_has(spec, "top") && search_spec_get(spec, "top") > 0);
+}
+
+enum select_rule coordinator_select(const struct search_spec *spec, bool has_reward) {
+    if (spec->strategy->needs_confidences) return SELECT_CONFIDENT;
+    return has_reward ? SELECT_WEIGHTED : SELECT_MAJORITY;
+}
+
 bool coordinator_add(struct coordinator *c, const struct coordinator_problem *p, struct err *e) {
     const struct search_strategy *strategy = p->spec->strategy;
     ASSERT(p->n_tokens_max > 0);
-    if (!coordinator_can(policy_info(c->policy), strategy->revises, strategy->needs_confidences, e))
+    if (!coordinator_can(policy_info(c->policy), strategy->revises, coordinator_tells_confidences(p->spec),
+                         e))
         return false;
     size_t slot = 0;
     while (slot < c->n_slots && c->slots[slot]) slot++;

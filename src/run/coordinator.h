@@ -33,9 +33,10 @@ struct coordinator_problem {
     uint64_t key; /* of the problem: rng_child_named(seed, id) */
     const struct search_spec *spec;
     struct budget budget;
-    struct prices prices;        /* what a budget in money goes by */
-    int n_tokens_max;            /* longest solution, > 0 */
-    const struct rows *recorded; /* what a store knows already; NULL: nothing */
+    struct prices prices;                /* what a budget in money goes by */
+    int n_tokens_max;                    /* longest solution, > 0 */
+    struct select_confidence confidence; /* of the solutions, for the selection */
+    const struct rows *recorded;         /* what a store knows already; NULL: nothing */
 };
 
 enum run_what {
@@ -99,6 +100,10 @@ void coordinator_free(struct coordinator *c); /* cancels what is in flight */
 
 /* Refuses what a policy cannot do: leads, confidences. */
 MUST bool coordinator_can(const struct policy_info *policy, bool leads, bool confidences, struct err *e);
+/* Whether a strategy asks for the confidences of all tokens. */
+bool coordinator_tells_confidences(const struct search_spec *spec);
+/* What to choose by where nobody said: what the strategy is made for, else by rewards if there are any. */
+enum select_rule coordinator_select(const struct search_spec *spec, bool has_reward);
 MUST bool coordinator_add(struct coordinator *c, const struct coordinator_problem *p, struct err *e);
 bool coordinator_hungry(const struct coordinator *c);
 /* Whether steps are guessed ahead where the policy has room; false while more problems are to come. */

@@ -108,6 +108,13 @@ static json_t *configuration(const struct run *r) {
     json_object_set_new(c, "system", o->system ? json_text(str_from(o->system)) : json_null());
     json_object_set_new(c, "chat", o->chat ? json_string(o->chat) : json_null());
     json_object_set_new(c, "separator", json_string(o->separator ? o->separator : "\n\n"));
+    if (select_needs_confidences(o->select)) {
+        struct buf how = {0};
+        buf_add_str(&how, str_from(confidence_names[o->confidence.by]));
+        if (o->confidence.window > 0) buf_printf(&how, ":%d", o->confidence.window);
+        json_object_set_new(c, "confidence", json_string(buf_cstr(&how)));
+        buf_free(&how);
+    }
     json_t *leads = json_object();
     for (int i = 0; i < POLICY_LEADS; i++)
         if (p->leads[i].replaced)
@@ -247,7 +254,7 @@ static bool on_event(void *ctx, const struct run_event *event, struct err *e);
 static bool choose_rules(struct run *r, struct err *e) {
     struct run_options *o = &r->options;
     const char *suits = r->reward ? reward_info(r->reward)->aggregate : "";
-    if (o->select == SELECT_RULES) o->select = r->reward ? SELECT_WEIGHTED : SELECT_MAJORITY;
+    if (o->select == SELECT_RULES) o->select = coordinator_select(&o->spec, r->reward != NULL);
     return o->aggregate != AGGREGATES || aggregate_parse(suits[0] ? suits : "last", &o->aggregate, e);
 }
 
@@ -275,8 +282,14 @@ static bool open_services(struct run *r, struct err *e) {
             o->spec.strategy->name);
     }
     if (!coordinator_can(policy_info(r->policy), o->spec.strategy->revises,
-                         o->spec.strategy->needs_confidences, e)) {
+                         coordinator_tells_confidences(&o->spec), e)) {
         return false;
+    }
+    if (select_needs_confidences(o->select) && !coordinator_tells_confidences(&o->spec)) {
+        return err_set(
+            e, ERR_INPUT,
+            "selection %s needs the confidences of tokens: use --strategy deepconf, or sample:top=20",
+            select_rule_name(o->select));
     }
     if (select_needs_rewards(o->select) && !r->reward) {
         return err_set(e, ERR_INPUT,
@@ -476,6 +489,7 @@ static bool feed(struct run *r, int *n_active, struct err *e) {
             .budget = budget,
             .prices = r->options.prices,
             .n_tokens_max = r->n_tokens_max,
+            .confidence = r->options.confidence,
             .recorded = r->recorded[i],
         };
         if (!coordinator_add(r->coordinator, &job, e)) return err_wrap(e, "problem %s", p->id);

@@ -27,10 +27,11 @@ struct run_options {
     const char *reward; /* SPEC or NULL */
     const char *store;  /* path of the run; ":memory:" keeps nothing */
     struct search_spec spec;
-    /* For the recorded choice. SELECT_RULES: weighted with a reward model, else majority. AGGREGATES: what
+    /* For the recorded choice. SELECT_RULES: coordinator_select. AGGREGATES: what
      * suits the reward model, else last. */
     enum select_rule select;
     enum aggregate aggregate;
+    struct select_confidence confidence;    /* of a solution, where the selection is by confidence */
     struct budget budget;                   /* of each problem */
     struct budget run_budget;               /* of all of them together: shares.h */
     struct prices prices;                   /* what a budget in money goes by */

@@ -19,6 +19,7 @@ void solutions_free(struct solutions *s) {
         free(s->items[i].text);
         free(s->items[i].answer);
         free(s->items[i].rewards);
+        free(s->items[i].confidences);
     }
     free(s->items);
     free(s->view);
@@ -51,6 +52,20 @@ void solutions_add(struct solutions *s, const char *path, struct str text, const
         .n_rewards = x->n_rewards,
         .verified = SELECT_UNKNOWN,
     };
+}
+
+void solutions_add_confidences(struct solutions *s, float *confidences, int n) {
+    ASSERT(s->n > 0);
+    s->items[s->n - 1].confidences = confidences;
+    s->items[s->n - 1].n_confidences = confidences ? n : 0;
+}
+
+void solutions_weigh(struct solutions *s, const struct select_confidence *how) {
+    struct select_tokens *tokens = mem_zalloc(s->n, sizeof *tokens);
+    for (size_t i = 0; i < s->n; i++)
+        tokens[i] = (struct select_tokens){s->items[i].confidences, s->items[i].n_confidences};
+    select_set_confidences(s->view, tokens, (int)s->n, how);
+    free(tokens);
 }
 
 struct select_choice solutions_choose(const struct solutions *s, enum select_rule rule,

@@ -16,6 +16,8 @@ struct solution {
     char *answer;   /* extracted; NULL: none */
     float *rewards; /* [n_rewards] step rewards along the path; NULL: not scored */
     int n_rewards;
+    float *confidences; /* [n_confidences] of its tokens; NULL: not known */
+    int n_confidences;
     bool complete;
     int n_tokens;
     double logprob;
@@ -33,6 +35,11 @@ void solutions_free(struct solutions *s);
 /* Adds one; takes ownership of nothing: everything is copied. Call in path order. */
 void solutions_add(struct solutions *s, const char *path, struct str text, const float *rewards,
                    int n_rewards, bool complete, int n_tokens, double logprob);
+
+/* To the one added last, owned by the set from now on; NULL: none. */
+void solutions_add_confidences(struct solutions *s, float *confidences, int n);
+/* Sets the confidence of each in the view. */
+void solutions_weigh(struct solutions *s, const struct select_confidence *how);
 
 /* The rule with its aggregate over all of them. */
 struct select_choice solutions_choose(const struct solutions *s, enum select_rule rule,

@@ -579,6 +579,9 @@ static void add_solution(struct trial *t, int node, struct solutions *out) {
     solution_text(t, node, &text);
     solutions_add(out, trial_node(t, node)->path, buf_str(&text), rewards, MIN(n_rewards, TRIAL_REWARDS_MAX),
                   tree->nodes[node].state == TREE_SOLUTION, tree->nodes[node].n_tokens_solution, logprob);
+    int n_confidences;
+    float *confidences = tree_path_confidences(tree, node, &n_confidences);
+    solutions_add_confidences(out, confidences, n_confidences);
     buf_free(&text);
 }
 
@@ -603,6 +606,7 @@ static struct solutions *gather(struct trial *t) {
     const int n = tree_candidates(tree, nodes);
     struct solutions *s = solutions_new();
     for (int i = 0; i < n; i++) add_solution(t, nodes[i], s);
+    solutions_weigh(s, &t->problem.confidence);
     count_pruned(t, nodes, n);
     free(nodes);
     return s;

@@ -133,6 +133,27 @@ size_t tree_path(const struct tree *t, int node, char *out, size_t n_max) {
     return n;
 }
 
+float *tree_path_confidences(const struct tree *t, int node, int *n) {
+    bool known = true;
+    *n = 0;
+    for (int i = node; i >= 0; i = before(t, i)) {
+        known = known && (t->nodes[i].n_confidences > 0 || t->nodes[i].n_tokens == 0);
+        *n += t->nodes[i].n_confidences;
+    }
+    if (!known || *n == 0) {
+        *n = 0;
+        return NULL;
+    }
+    float *out = mem_alloc((size_t)*n * sizeof *out);
+    int at = *n;
+    for (int i = node; i >= 0; i = before(t, i)) {
+        const struct tree_node *v = &t->nodes[i];
+        at -= v->n_confidences;
+        if (v->n_confidences > 0) memcpy(out + at, v->confidences, (size_t)v->n_confidences * sizeof *out);
+    }
+    return out;
+}
+
 /* Marks those that `node` replaces: of the same solution, and ended no better. */
 static void mark_replaced(const struct tree *t, int node, bool *replaced) {
     const bool ended = t->nodes[node].state == TREE_SOLUTION;

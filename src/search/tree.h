@@ -75,6 +75,9 @@ void tree_drop(struct tree *t, int node);                           /* marks it 
 /* Rewards of the solution that ends at node, in order, into out (room for n_max); returns how many there are.
  * They are those along the path, from the root or from the last TREE_LEAD_REVISE on. */
 int tree_path_rewards(const struct tree *t, int node, float *out, int n_max);
+/* Confidences of the tokens of the same solution, in order: owned by the caller, *n of them; NULL where a
+ * node has tokens and no confidences. */
+float *tree_path_confidences(const struct tree *t, int node, int *n);
 /* The nodes that are candidates for the answer, in path order, into out[n_nodes]; returns how many. They are
  * those that ended or were cut off and are neither dropped nor outvoted, but for those that another replaces:
  * a solution whose end was taken back (below it, with WAIT or ANSWER, another ended), and what was cut off

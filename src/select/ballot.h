@@ -20,6 +20,7 @@ struct tally {
 struct ballot {
     const struct select_solution *solutions; /* borrowed */
     double *worths;                          /* aggregate of each; -INFINITY where there are no rewards */
+    double *sorted;                          /* room for all: of confidences */
     struct tally *tallies;                   /* by class number */
 };
 

@@ -66,18 +66,27 @@ static bool take_reward(const json_t *v, const char *name, float *out, const cha
     return err_set(e, ERR_INPUT, "%s: \"%s\" holds a number that is too large", where, name);
 }
 
-/* A number is the reward of the whole solution: one step. */
-static bool take_rewards(const json_t *v, const char *name, struct recorded_solution *s, const char *where,
-                         struct err *e) {
+/* A number is one of the whole solution: a reward of one step. */
+static bool take_reals(const json_t *v, const char *name, float **out, int *n_out, const char *where,
+                       struct err *e) {
     if (!v || json_is_null(v)) return true;
     size_t n = json_is_array(v) ? json_array_size(v) : 1;
     if (n == 0) return true;
-    s->rewards = mem_alloc(n * sizeof *s->rewards);
-    s->n_rewards = (int)n; /* a line has 64 MiB at most */
+    *out = mem_alloc(n * sizeof **out);
+    *n_out = (int)n; /* a line has 64 MiB at most */
     for (size_t i = 0; i < n; i++)
-        if (!take_reward(json_is_array(v) ? json_array_get(v, i) : v, name, &s->rewards[i], where, e))
+        if (!take_reward(json_is_array(v) ? json_array_get(v, i) : v, name, &(*out)[i], where, e))
             return false;
     return true;
+}
+
+static bool take_rewards(const json_t *v, const char *name, struct recorded_solution *s, const char *where,
+                         struct err *e) {
+    return take_reals(v, name, &s->rewards, &s->n_rewards, where, e);
+}
+
+static bool take_confidences(const json_t *v, struct recorded_solution *s, const char *where, struct err *e) {
+    return take_reals(v, "confidences", &s->confidences, &s->n_confidences, where, e);
 }
 
 /* 3, or "Level 3". */
@@ -106,6 +115,7 @@ static void solution_fini(struct recorded_solution *s) {
     free(s->text);
     free(s->answer);
     free(s->rewards);
+    free(s->confidences);
 }
 
 void recorded_fini(struct recorded *r) {
@@ -182,6 +192,7 @@ static bool add_object(struct recorded_problem *p, const json_t *o, const char *
     ok = ok && take_string(json_object_get(o, "answer"), "answer", &s.answer, where, e);
     v = field(o, rewards_names, &name);
     ok = ok && take_rewards(v, name, &s, where, e);
+    ok = ok && take_confidences(json_object_get(o, "confidences"), &s, where, e);
     ok = ok && take_bool(json_object_get(o, "complete"), "complete", &complete, where, e);
     v = field(o, verified_names, &name);
     ok = ok && take_bool(v, name, &verified, where, e);
@@ -208,7 +219,7 @@ static bool add_objects(struct recorded_problem *p, const json_t *line, const ch
     return true;
 }
 
-enum { TEXTS, ANSWERS, REWARDS, COMPLETE, VERIFIED, RIGHT, COLUMNS };
+enum { TEXTS, ANSWERS, REWARDS, CONFIDENCE_LISTS, COMPLETE, VERIFIED, RIGHT, COLUMNS };
 
 struct columns {
     const json_t *list[COLUMNS];
@@ -218,9 +229,11 @@ struct columns {
 /* The lists of a line whose solutions are columns; they must be equally long. */
 static bool find_columns(const json_t *line, struct columns *c, size_t *n, const char *where, struct err *e) {
     static const char *const answers[] = {"answers", NULL}, *const complete[] = {"complete", NULL};
-    const char *const *const names[COLUMNS] = {
-        [TEXTS] = texts_names, [ANSWERS] = answers,         [REWARDS] = rewards_names,
-        [COMPLETE] = complete, [VERIFIED] = verified_names, [RIGHT] = right_names};
+    static const char *const confidences[] = {"confidences", NULL};
+    const char *const *const names[COLUMNS] = {[TEXTS] = texts_names,     [ANSWERS] = answers,
+                                               [REWARDS] = rewards_names, [CONFIDENCE_LISTS] = confidences,
+                                               [COMPLETE] = complete,     [VERIFIED] = verified_names,
+                                               [RIGHT] = right_names};
     bool any = false;
     for (int i = 0; i < COLUMNS; i++) {
         c->list[i] = field(line, names[i], &c->name[i]);
@@ -245,6 +258,7 @@ static bool add_column(struct recorded_problem *p, const struct columns *c, size
     bool ok = take_string(v[TEXTS], c->name[TEXTS], &s.text, where, e) &&
               take_string(v[ANSWERS], c->name[ANSWERS], &s.answer, where, e) &&
               take_rewards(v[REWARDS], c->name[REWARDS], &s, where, e) &&
+              take_confidences(v[CONFIDENCE_LISTS], &s, where, e) &&
               take_bool(v[COMPLETE], c->name[COMPLETE], &complete, where, e) &&
               take_bool(v[VERIFIED], c->name[VERIFIED], &verified, where, e) &&
               take_bool(v[RIGHT], c->name[RIGHT], &right, where, e);
@@ -324,4 +338,13 @@ struct select_solution *recorded_view(const struct recorded_problem *p, struct s
         };
     }
     return view;
+}
+
+void recorded_set_confidences(const struct recorded_problem *p, const struct select_confidence *how,
+                              struct select_solution *view) {
+    struct select_tokens *tokens = mem_zalloc(p->n_solutions, sizeof *tokens);
+    for (size_t i = 0; i < p->n_solutions; i++)
+        tokens[i] = (struct select_tokens){p->solutions[i].confidences, p->solutions[i].n_confidences};
+    select_set_confidences(view, tokens, (int)p->n_solutions, how);
+    free(tokens);
 }

@@ -24,6 +24,8 @@ struct recorded_solution {
     char *text, *answer; /* NULL: not recorded; at least one of them is */
     float *rewards;      /* [n_rewards]; NULL: not scored */
     int n_rewards;
+    float *confidences; /* [n_confidences] of its tokens; NULL: not recorded */
+    int n_confidences;
     bool complete; /* true unless the record says otherwise */
     enum select_verified verified;
     enum recorded_right right;
@@ -52,5 +54,8 @@ MUST bool recorded_add_line(struct recorded *r, struct str line, const char *whe
 /* The problem's solutions as select_choose takes them, rewards borrowed; answers that are not recorded are
  * extracted from the text. Owned by the caller, free(). */
 struct select_solution *recorded_view(const struct recorded_problem *p, struct select_classes *c);
+/* Sets the confidences of such a view. */
+void recorded_set_confidences(const struct recorded_problem *p, const struct select_confidence *how,
+                              struct select_solution *view);
 
 #endif

@@ -8,7 +8,8 @@
 #include "base/mem.h"
 #include "select/ballot.h"
 
-static const char *const rule_names[SELECT_RULES] = {"majority", "best", "weighted", "first-verified"};
+static const char *const rule_names[SELECT_RULES] = {
+    "majority", "best", "weighted", "first-verified", "confident", "confident-low", "confident-high"};
 
 const char *select_rule_name(enum select_rule r) {
     ASSERT((unsigned)r < SELECT_RULES);
@@ -22,8 +23,14 @@ bool select_rule_parse(const char *name, enum select_rule *out, struct err *e) {
             return true;
         }
     }
-    return err_set(e, ERR_INPUT, "'%s' is no selection: use majority, best, weighted or first-verified",
+    return err_set(e, ERR_INPUT,
+                   "'%s' is no selection: use majority, best, weighted, first-verified, confident, "
+                   "confident-low or confident-high",
                    name);
+}
+
+bool select_needs_confidences(enum select_rule r) {
+    return r == SELECT_CONFIDENT || r == SELECT_CONFIDENT_LOW || r == SELECT_CONFIDENT_HIGH;
 }
 
 bool select_needs_rewards(enum select_rule r) {
@@ -43,6 +50,7 @@ void ballot_init(struct ballot *b, enum aggregate a, const struct select_solutio
     }
     *b = (struct ballot){.solutions = solutions,
                          .worths = mem_zalloc((size_t)n_solutions, sizeof *b->worths),
+                         .sorted = mem_zalloc((size_t)n, sizeof *b->sorted),
                          .tallies = mem_zalloc((size_t)n_numbers, sizeof *b->tallies)};
     for (int i = 0; i < n; i++) {
         const struct select_solution *s = &solutions[nth(order, i)];
@@ -53,6 +61,7 @@ void ballot_init(struct ballot *b, enum aggregate a, const struct select_solutio
 
 void ballot_fini(struct ballot *b) {
     free(b->worths);
+    free(b->sorted);
     free(b->tallies);
 }
 
@@ -65,6 +74,24 @@ static int best_group(const struct ballot *b, const int *order, int n) {
     int best = 0;
     for (int i = 0; i < n && best < 3; i++) best = MAX(best, group_of(&b->solutions[nth(order, i)]));
     return best;
+}
+
+/* What a rule weighs a solution by. */
+static double worth_of(const struct ballot *b, enum select_rule r, int i) {
+    if (!select_needs_confidences(r)) return b->worths[i];
+    return b->solutions[i].has_confidence ? b->solutions[i].confidence : -INFINITY;
+}
+
+/* The least worth that counts, among those of a group; -INFINITY: all do. */
+static double least_worth(struct ballot *b, enum select_rule r, int group, const int *order, int n) {
+    int n_known = 0;
+    if (r != SELECT_CONFIDENT_LOW && r != SELECT_CONFIDENT_HIGH) return -INFINITY;
+    for (int i = 0; i < n; i++) {
+        const struct select_solution *s = &b->solutions[nth(order, i)];
+        if (group_of(s) == group && s->has_confidence) b->sorted[n_known++] = s->confidence;
+    }
+    if (n_known == 0) return -INFINITY;
+    return confidence_quantile(b->sorted, n_known, r == SELECT_CONFIDENT_LOW ? 0.9 : 0.1);
 }
 
 /* ---- the rules ---- */
@@ -86,16 +113,18 @@ static void add_vote(struct tally *t, enum select_rule r, int solution, double w
 static void choose_class(struct ballot *b, enum select_rule r, const int *order, int n,
                          struct select_choice *c) {
     int group = best_group(b, order, n);
+    const double least = least_worth(b, r, group, order, n);
     for (int i = 0; i < n; i++) {
         const struct select_solution *s = &b->solutions[nth(order, i)];
-        if (group_of(s) == group)
-            add_vote(&b->tallies[s->answer_class], r, nth(order, i), b->worths[nth(order, i)]);
+        const double worth = worth_of(b, r, nth(order, i));
+        if (group_of(s) == group && worth >= least)
+            add_vote(&b->tallies[s->answer_class], r, nth(order, i), worth);
     }
     double total = 0, runner_up = -INFINITY;
     struct tally *leader = NULL;
     for (int i = 0; i < n; i++) {
         const struct select_solution *s = &b->solutions[nth(order, i)];
-        if (group_of(s) != group) continue;
+        if (group_of(s) != group || !(worth_of(b, r, nth(order, i)) >= least)) continue;
         c->n_solutions++;
         struct tally *t = &b->tallies[s->answer_class];
         if (t->seen) continue;
@@ -126,7 +155,7 @@ static void choose_unanswered(const struct ballot *b, enum select_rule r, const 
     int group = best_group(b, order, n);
     for (int i = 0; i < n; i++) {
         if (group_of(&b->solutions[nth(order, i)]) != group) continue;
-        double worth = b->worths[nth(order, i)];
+        double worth = worth_of(b, r, nth(order, i));
         if (c->n_solutions++ == 0 || worth > best) {
             if (c->n_solutions > 1) runner_up = best;
             c->solution = nth(order, i);
@@ -174,4 +203,47 @@ struct select_choice select_choose(enum select_rule r, enum aggregate a,
     struct select_choice c = ballot_choose(&b, r, order, n);
     ballot_fini(&b);
     return c;
+}
+
+void select_participants(enum select_rule r, const struct select_solution *solutions, int n, bool *out) {
+    struct ballot b;
+    ballot_init(&b, AGGREGATE_LAST, solutions, NULL, n);
+    const int group = best_group(&b, NULL, n);
+    const double least = group >= 2 ? least_worth(&b, r, group, NULL, n) : -INFINITY;
+    for (int i = 0; i < n; i++)
+        out[i] =
+            r == SELECT_FIRST_VERIFIED || (group_of(&solutions[i]) == group &&
+                                           (!select_needs_confidences(r) || worth_of(&b, r, i) >= least));
+    ballot_fini(&b);
+}
+
+/* ---- confidences ---- */
+
+bool select_confidence_parse(const char *text, struct select_confidence *out, struct err *e) {
+    const char *colon = strchr(text, ':');
+    char *name = str_dup((struct str){text, colon ? (size_t)(colon - text) : strlen(text)}), *end = NULL;
+    bool ok = confidence_parse(name, &out->by, e);
+    free(name);
+    out->window = 0;
+    if (!ok || !colon) return ok;
+    const long n = strtol(colon + 1, &end, 10);
+    if (colon[1] < '0' || colon[1] > '9' || *end || n < 1 || n > 1 << 20)
+        return err_set(e, ERR_INPUT, "'%s': behind the colon, give a window of 1 to %d tokens", text,
+                       1 << 20);
+    out->window = (int)n;
+    return true;
+}
+
+void select_set_confidences(struct select_solution *solutions, const struct select_tokens *tokens, int n,
+                            const struct select_confidence *how) {
+    int *lengths = mem_zalloc((size_t)n, sizeof *lengths), n_known = 0, window = how->window;
+    for (int i = 0; i < n; i++)
+        if (tokens[i].n > 0) lengths[n_known++] = tokens[i].n;
+    if (window == 0) window = confidence_window(lengths, n_known);
+    for (int i = 0; i < n; i++) {
+        solutions[i].has_confidence = tokens[i].n > 0;
+        if (tokens[i].n > 0)
+            solutions[i].confidence = confidence_of(how->by, tokens[i].confidences, tokens[i].n, window);
+    }
+    free(lengths);
 }

@@ -8,6 +8,9 @@
  * "Self-consistency") best            the solution with the highest aggregate reward weighted        the
  * class with the highest sum of aggregate rewards   (Li et al. 2023; Snell et al. 2024, 2408.03314)
  *   first-verified  the first solution (in order) that the verifier passed; chooses none if none was
+ *   confident       the class with the highest sum of confidences (base/confidence.h); confident-low and
+ * -high count only those above the 90th and the 10th percentile: their best 10 % and 90 % (Fu et al. 2025,
+ * DeepConf, 2508.15260)
  *
  * Who takes part (first-verified looks at all): solutions that are complete and have an answer; where there
  * is none, those cut off that have an answer; where no solution has an answer, the complete ones; else the
@@ -25,15 +28,26 @@
 #define BROOD_SELECT_H
 
 #include "base/aggregate.h"
+#include "base/confidence.h"
 #include "base/err.h"
 #include "base/str.h"
 
-enum select_rule { SELECT_MAJORITY, SELECT_BEST, SELECT_WEIGHTED, SELECT_FIRST_VERIFIED, SELECT_RULES };
+enum select_rule {
+    SELECT_MAJORITY,
+    SELECT_BEST,
+    SELECT_WEIGHTED,
+    SELECT_FIRST_VERIFIED,
+    SELECT_CONFIDENT,
+    SELECT_CONFIDENT_LOW,
+    SELECT_CONFIDENT_HIGH,
+    SELECT_RULES
+};
 enum select_verified { SELECT_UNKNOWN, SELECT_REJECTED, SELECT_VERIFIED };
 
 const char *select_rule_name(enum select_rule r);
 MUST bool select_rule_parse(const char *name, enum select_rule *out, struct err *e);
 bool select_needs_rewards(enum select_rule r);
+bool select_needs_confidences(enum select_rule r);
 
 struct select_solution {
     int answer_class;     /* from select_classes, or -1: no parsable answer */
@@ -41,6 +55,8 @@ struct select_solution {
     const float *rewards; /* [n_rewards] step rewards, borrowed; NULL without a reward model */
     int n_rewards;
     enum select_verified verified;
+    bool has_confidence;
+    double confidence; /* from those of its tokens (select_set_confidences) */
 };
 
 struct select_choice {
@@ -59,6 +75,26 @@ struct select_choice {
 /* Chooses among solutions[order[0..n-1]] (order NULL: 0..n-1). Linear in n, the highest class and index. */
 struct select_choice select_choose(enum select_rule r, enum aggregate a,
                                    const struct select_solution *solutions, const int *order, int n);
+
+/* Marks those of the solutions [n] that take part (first-verified: all). */
+void select_participants(enum select_rule r, const struct select_solution *solutions, int n, bool *out);
+
+/* ---- confidences ---- */
+struct select_confidence { /* what makes one of a solution's tokens */
+    enum confidence by;
+    int window; /* tokens of a group; 0: by the lengths of the solutions (confidence_window) */
+};
+
+struct select_tokens {
+    const float *confidences; /* [n]; NULL: not known */
+    int n;
+};
+
+/* "lowest", "tail:512", ...: how, and the window. */
+MUST bool select_confidence_parse(const char *text, struct select_confidence *out, struct err *e);
+/* Sets the confidence of each of the solutions [n] of a problem from its tokens. */
+void select_set_confidences(struct select_solution *solutions, const struct select_tokens *tokens, int n,
+                            const struct select_confidence *how);
 
 /* ---- classes of equal answers, built as solutions arrive ---- */
 struct select_classes;
