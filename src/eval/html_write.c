@@ -151,12 +151,17 @@ void html_td_points(struct buf *b, struct interval v, bool signs) {
 
 /* ---- measures ---- */
 
+_Static_assert((int)CURVES_MEASURES < (int)HTML_STYLES, "every measure has a style of its own, and one sample too");
+
 int html_measure_style(int measure) {
     static const int styles[CURVES_MEASURES] = {[CURVES_MAJORITY] = 0,
                                                 [CURVES_BEST] = 1,
                                                 [CURVES_WEIGHTED] = 2,
                                                 [CURVES_FIRST_VERIFIED] = 3,
-                                                [CURVES_COVERAGE] = 4};
+                                                [CURVES_COVERAGE] = 4,
+                                                [CURVES_CONFIDENT] = 5,
+                                                [CURVES_CONFIDENT_LOW] = 6,
+                                                [CURVES_CONFIDENT_HIGH] = 7};
     return styles[measure];
 }
 
@@ -165,6 +170,9 @@ const char *html_measure_name(int measure) {
                                                        [CURVES_BEST] = "best of N",
                                                        [CURVES_WEIGHTED] = "weighted",
                                                        [CURVES_FIRST_VERIFIED] = "first verified",
+                                                       [CURVES_CONFIDENT] = "confident",
+                                                       [CURVES_CONFIDENT_LOW] = "confident, best 10 %",
+                                                       [CURVES_CONFIDENT_HIGH] = "confident, best 90 %",
                                                        [CURVES_COVERAGE] = "coverage"};
     return names[measure];
 }

@@ -15,6 +15,7 @@ static void choose(const struct recorded_problem *p) {
         ASSERT(p->solutions[i].path && (p->solutions[i].text || p->solutions[i].answer));
         ASSERT(view[i].answer_class >= -1 && view[i].answer_class < select_classes_count(c));
     }
+    recorded_set_confidences(p, &(struct select_confidence){(enum confidence)(n % CONFIDENCES), n % 3}, view);
     for (int r = 0; r < SELECT_RULES; r++) {
         for (int a = 0; a < AGGREGATES; a++) {
             struct select_choice s = select_choose((enum select_rule)r, (enum aggregate)a, view, NULL, n);
