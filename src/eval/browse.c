@@ -275,8 +275,8 @@ static bool fill_choice(void *ctx, const struct store_choice *c) {
     t->right = c->right;
     t->n_votes = c->n_votes;
     t->score = c->score;
-    for (int i = c->path ? row_of(t->rows, str_from(c->path)) : -1; i >= 0; i = t->parents[i])
-        t->chosen[i] = true;
+    t->i_chosen = c->path ? row_of(t->rows, str_from(c->path)) : -1;
+    for (int i = t->i_chosen; i >= 0; i = t->parents[i]) t->chosen[i] = true;
     return true;
 }
 
@@ -286,7 +286,7 @@ struct browse_tree *browse_tree_load(struct browse *b, size_t i_problem, size_t 
     ASSERT(row.ordinal >= 0);
     struct browse_tree *t = mem_zalloc(1, sizeof *t);
     struct err ignored;
-    t->right = -1;
+    t->right = t->i_chosen = -1;
     t->rows = rows_load(b->stores[i_run], row.ordinal, e);
     if (!t->rows) goto failed;
     fill_shape(t, b->aggregates[i_run]);

@@ -65,6 +65,7 @@ struct browse_tree {
     int *solutions; /* [n_nodes] index of the solution that ends here; -1: none */
     bool *leads;    /* [n_nodes] to a solution */
     bool *chosen;   /* [n_nodes] on the path of the chosen solution */
+    int i_chosen;   /* where that solution ends; -1: none was chosen */
     double *worths; /* [n_nodes] aggregate of the rewards of the solution so far; NAN: not scored */
     struct browse_class *classes;
     size_t n_classes, cap;

@@ -90,12 +90,20 @@ static void y_axis(struct buf *b, const struct frame *f) {
     }
 }
 
+/* 512, 1.02k, 2G: without zeros at the end. */
+static void tick_label(struct buf *b, double x) {
+    static const char units[] = " kMGTPE";
+    int i = 0;
+    for (; x >= 1000 && units[i + 1]; i++) x /= 1000;
+    buf_printf(b, "%.3g", x);
+    if (i > 0) buf_add_char(b, units[i]);
+}
+
 static void x_tick(struct buf *b, const struct frame *f, double x) {
-    char text[FORMAT_MAX];
     const double at = place_x(f, x);
     buf_printf(b, "<path class=\"tick\" d=\"M%.1f %dv5\"/>", at, HEIGHT - BOTTOM);
     buf_printf(b, "<text class=\"x\" x=\"%.1f\" y=\"%d\">", at, HEIGHT - BOTTOM + 19);
-    html_cstr(b, format_count(text, x));
+    tick_label(b, x);
     buf_add_str(b, STR("</text>"));
 }
 

@@ -33,16 +33,22 @@ static double x_of(const struct diagram *d, int column) {
     return MARGIN + column * d->dx;
 }
 
+/* The column behind a node: a solution that was gone on from has its label above the line. */
+static int after(const struct diagram *d, int node) {
+    const bool labelled = d->v->t->solutions[node] >= 0 && d->v->child[node] >= 0;
+    return d->end[node] + (labelled ? 2 : 0);
+}
+
 /* Leaves get rows in path order, what is above them the middle of its children. */
 static void lay_out(struct diagram *d) {
     const struct tree_view *v = d->v;
     const size_t n = v->t->rows->n_nodes;
     bool was_bare = false;
-    d->height = MARGIN;
+    d->height = MARGIN + 6;
     for (size_t i = 0; i < n; i++) {
         if (!v->kept[i]) continue;
         const int parent = v->t->parents[i];
-        d->end[i] = (parent >= 0 ? d->end[parent] : 0) + n_dots(v, (int)i);
+        d->end[i] = (parent >= 0 ? after(d, parent) : 0) + n_dots(v, (int)i);
         if (v->child[i] >= 0) continue;
         if (d->n_leaves == LEAVES_MAX) {
             d->n_left++;
@@ -98,9 +104,10 @@ static void end_label(const struct diagram *d, int node) {
     const struct rows_node *r = &t->rows->nodes[node];
     struct buf *b = d->v->b;
     const int s = t->solutions[node];
-    const bool chosen = t->chosen[node] && d->v->child[node] < 0;
-    if (d->v->child[node] >= 0 && s < 0) return;
-    buf_printf(b, "<text x=\"%.1f\" y=\"%.1f\"", x_of(d, d->end[node]) + 11, d->y[node] + 4);
+    const bool is_inside = d->v->child[node] >= 0;
+    if (is_inside && s < 0) return;
+    buf_printf(b, "<text x=\"%.1f\" y=\"%.1f\"", x_of(d, d->end[node]) + (is_inside ? -6 : 11),
+               d->y[node] + (is_inside ? -7 : 4));
     if (s >= 0) {
         const struct rows_solution *x = &t->rows->solutions[s];
         buf_printf(b, " class=\"%s\">", x->right > 0 ? "ok" : x->right == 0 ? "no" : "un");
@@ -108,7 +115,11 @@ static void end_label(const struct diagram *d, int node) {
             html_excerpt(b, str_from(x->answer), 14);
         else
             buf_add_str(b, STR("no answer"));
-        buf_printf(b, "%s%s", x->right > 0 ? " ✓" : x->right == 0 ? " ✗" : "", chosen ? " ★" : "");
+        buf_printf(b, "%s%s",
+                   x->right > 0    ? " ✓"
+                   : x->right == 0 ? " ✗"
+                                   : "",
+                   node == t->i_chosen ? " ★" : "");
     } else {
         buf_printf(b, " class=\"un\">%s", r->finish == STORE_FAILED ? "failed" : "");
     }

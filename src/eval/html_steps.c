@@ -40,7 +40,7 @@ static void write_end(struct tree_view *v, int node) {
                    : s->right == 0 ? " ✗"
                                    : "",
                    !s->complete ? ", cut off" : "");
-        if (t->chosen[node] && v->child[node] < 0)
+        if (node == t->i_chosen)
             buf_add_str(b, STR("<span class=\"tag star\">★ chosen</span>"));
     }
     if (r->verdict >= 0)
@@ -52,15 +52,21 @@ static void write_end(struct tree_view *v, int node) {
     }
     if (t->ordered && t->log.dropped[node] && (parent < 0 || t->log.dropped[parent] != t->log.dropped[node]))
         buf_printf(b, "<span class=\"tag cut\">✂ given up at event %d</span>", t->log.dropped[node]);
-    if (r->lead != STORE_LEAD_NONE) buf_printf(b, "<span class=\"tag\">%s</span>", store_lead_name(r->lead));
     buf_add_str(b, STR("<span class=\"meta\">"));
     html_cstr(b, r->path);
     if (t->ordered) buf_printf(b, " · event %d", t->log.written[node]);
     buf_printf(b, " · %d tokens</span>", r->n_tokens);
 }
 
+static const char *const lead_says[] = {[STORE_LEAD_NONE] = "",
+                                        [STORE_LEAD_REVISE] = "asked to revise what stands above",
+                                        [STORE_LEAD_WAIT] = "made to go on",
+                                        [STORE_LEAD_ANSWER] = "made to answer"};
+
 static void write_step(struct tree_view *v, int node, size_t i) {
     struct buf *b = v->b;
+    const enum store_lead lead = v->t->rows->nodes[node].lead;
+    if (i == 0 && lead != STORE_LEAD_NONE) buf_printf(b, "<span class=\"lead\">%s</span>", lead_says[lead]);
     const double reward = tree_reward(v, node, i);
     const struct str text = v->steps[v->first[node] + i];
     if (isnan(reward))

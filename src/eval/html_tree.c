@@ -212,9 +212,10 @@ static void write_votes(struct buf *b, const struct browse_tree *t) {
     for (size_t i = 0; i < MIN(t->n_classes, ROWS_MAX); i++)
         vote_row(b, t, &t->classes[i], votes, reward, has_rewards);
     buf_add_str(b, STR("</tbody></table></div>"));
-    if (t->n_classes > ROWS_MAX || t->n_unanswered > 0)
-        buf_printf(b, "<p class=\"facts\">%zu more answers; %d solutions without one.</p>",
-                   t->n_classes > ROWS_MAX ? t->n_classes - ROWS_MAX : 0, t->n_unanswered);
+    if (t->n_classes > ROWS_MAX)
+        buf_printf(b, "<p class=\"facts\">%zu more answers.</p>", t->n_classes - ROWS_MAX);
+    if (t->n_unanswered > 0)
+        buf_printf(b, "<p class=\"facts\">%d solutions without an answer.</p>", t->n_unanswered);
 }
 
 /* ---- the whole ---- */
