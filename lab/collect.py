@@ -1,11 +1,11 @@
-r"""Steps that the small policy writes after right prefixes of training problems: food for the reward model.
-Brood itself does the writing.
+r"""What the small policy writes on training problems. Wrong steps after right prefixes, and the two steps after them,
+are food for the reward model; whole attempts are food for revisions. Brood itself does the writing.
 
     collect.py draw --problems 4000          work/train.jsonl
     brood bench work/train.jsonl --policy models/small --reward none --strategy sample:n=12,temperature=1 \
         --run work/train.db
     brood report --jsonl work/train.db > work/train-run.jsonl
-    collect.py harvest                       work/steps.json
+    collect.py harvest                       work/steps.json, work/attempts.json
 """
 import argparse
 import json
@@ -24,30 +24,38 @@ def draw(count):
 
 
 def wrong_steps(problem, solutions):
-    """{place: distinct wrong steps written after a right prefix}"""
+    """{place: distinct wrong steps written after a right prefix, each with up to two steps after it}"""
     wrong = {}
     for solution in solutions:
-        for place, (step, right) in enumerate(zip(solution.split("\n\n"), problems.judge(problem, solution))):
+        steps = solution.split("\n\n")
+        for place, right in enumerate(problems.judge(problem, solution)):
             if not right:
-                if place <= len(problem.steps):
-                    wrong.setdefault(place, set()).add(step)
+                if place <= len(problem.blocks()):
+                    wrong.setdefault(place, {})[steps[place]] = steps[place : place + 3]
                 break
-    return {place: sorted(texts) for place, texts in wrong.items()}
+    return {place: list(texts.values()) for place, texts in wrong.items()}
+
+
+def whole(solutions):
+    """Distinct solutions with an answer at their end."""
+    return sorted({s for s in solutions if problems.answer_of(s.split("\n\n")[-1]) is not None})
 
 
 def harvest():
     rows = {row["id"]: row for row in map(json.loads, open("work/train.jsonl"))}
-    records = []
+    records, attempts = [], []
     for line in open("work/train-run.jsonl"):
         run = json.loads(line)
         if "problem" not in run:
             continue
         row = rows[run["problem"]]
         problem = problems.Problem(row["problem"], [tuple(s) for s in row["steps"]], int(row["answer"]), row["level"])
-        wrong = wrong_steps(problem, [s["text"] for s in run["solutions"]])
-        records.append({"problem": vars(problem), "wrong": wrong})
-    with open("work/steps.json", "w") as out:
-        json.dump(records, out)
+        texts = [s["text"] for s in run["solutions"]]
+        records.append({"problem": vars(problem), "wrong": wrong_steps(problem, texts)})
+        attempts.append({"problem": vars(problem), "attempts": whole(texts)})
+    for name, content in (("steps", records), ("attempts", attempts)):
+        with open(f"work/{name}.json", "w") as out:
+            json.dump(content, out)
     print(len(records), "problems", sum(len(t) for r in records for t in r["wrong"].values()), "wrong steps")
 
 

@@ -42,8 +42,12 @@ def wrong_operand(rng, step, problem):
 
 
 def other_number(rng, step, problem):
-    """A number from elsewhere in the story, or from an earlier step."""
+    """A number from elsewhere in the story, or from an earlier step; after a puzzle, mostly its other part."""
     left, op, right, _ = step
+    for place in problems.puzzles(problem):
+        _, _, part, rest = problem.steps[place + 1]
+        if op == "+" and part == right and rng.random() < 0.7:
+            return left, op, rest, left + rest
     told = [int(w.strip(".")) for w in problem.text.split() if w.strip(".").isdigit()]
     right = rng.choice(told + [s[3] for s in problem.steps])
     return left, op, right, compute(left, op, right)
@@ -65,13 +69,32 @@ KINDS = [wrong_result, wrong_operand, other_number, other_operation, other_step]
 WEIGHTS = [10, 3, 2, 1, 2]
 
 
+def wrong_guess(rng, step, puzzle):
+    """Another count, multiplied well."""
+    total, size, other = puzzle
+    count = rng.choice([n for n in range(1, max(4, total // size + 1)) if n != step[0]])
+    return count, "*", size, count * size
+
+
+def misfit(rng, part, puzzle):
+    """The lines after a wrong guess: what is left, and what that is made out to be."""
+    total, _, other = puzzle
+    rest = compute(total, "-", part)
+    count = max(1, rest // other + rng.choice((0, 0, 0, 1)))
+    made = rest if rng.random() < 0.7 and rest != count * other else count * other
+    return f"{total}-{part} = {rest}.\n{problems.step_text((count, '*', other, made), rng)}"
+
+
 def wrong_step(rng, problem, index):
     """Text of a wrong step at that place (the last place is the final sentence)."""
     right = len(problem.steps)
     gold = problems.step_text(problem.steps[index]) if index < right else problems.final_text(problem.answer)
+    puzzles = problems.puzzles(problem)
     while True:
         if index == right or rng.random() < 0.03:
             text = wrong_ending(rng, problem, index)
+        elif index in puzzles and rng.random() < 0.8:
+            text = problems.step_text(wrong_guess(rng, problem.steps[index], puzzles[index]), rng)
         else:
             kind = rng.choices(KINDS, WEIGHTS)[0]
             step = kind(rng, problem.steps[index], problem)
@@ -94,16 +117,42 @@ def wrong_ending(rng, problem, index):
     return problems.step_text((before, op, right, compute(before, op, right)), rng)
 
 
-def continuation(rng, problem, index, wrong):
+def wrong_block(rng, problem, place):
+    """Text of a wrong step at that place of the solution: of a puzzle the guess is wrong, or only the check."""
+    blocks = problem.blocks()
+    if place == len(blocks) or len(blocks[place]) == 1:
+        return wrong_step(rng, problem, blocks[place][0] if place < len(blocks) else len(problem.steps))
+    index, wrong = blocks[place][0], rng.choice((0, 0, 0, 0, 1, 2))
+    if wrong:
+        lines = problems.block_text(problem, blocks[place], rng).split("\n")
+        lines[wrong] = wrong_step(rng, problem, index + wrong)
+        return "\n".join(lines)
+    guess = wrong_step(rng, problem, index)
+    parts = problems.canonical(guess)
+    if not isinstance(parts, tuple):
+        return guess
+    return guess + "\n" + misfit(rng, int(parts[3]), problems.puzzles(problem)[index])
+
+
+def continuation(rng, problem, place, wrong):
     """How a solver would go on after writing `wrong` at that place: one or two steps, consistent with it."""
-    parts = problems.canonical(wrong)
-    if not parts or isinstance(parts, str):
+    parts, blocks = [p for p in problems.content(wrong) if isinstance(p, tuple)], problem.blocks()
+    if not parts or place >= len(blocks):
         return []
-    value, steps = int(parts[3]), []
-    for left, op, right, _ in problem.steps[index + 1 : index + 1 + rng.randint(1, 2)]:
-        result = compute(value, op, right)
-        steps.append(problems.step_text((value, op, right, result), rng))
-        value = result
-    if index + 1 >= len(problem.steps):
+    puzzles, gold, steps = problems.puzzles(problem), problem.steps, []
+    value = part = int(parts[0][3])
+    if blocks[place][0] in puzzles:
+        value = gold[blocks[place][-1] + 1][0]
+    for block in blocks[place + 1 : place + 1 + rng.randint(1, 2)]:
+        index, step = block[0], gold[block[0]]
+        if index in puzzles:
+            part = step[3]
+            steps.append(problems.block_text(problem, block, rng))
+            continue
+        right = part if index - 3 in puzzles else step[2]
+        step = value, step[1], right, compute(value, step[1], right)
+        value = step[3]
+        steps.append(problems.step_text(step, rng))
+    if place + 1 >= len(blocks):
         steps.append(problems.final_text(value))
     return steps

@@ -1,11 +1,14 @@
-"""Tables from recorded runs of Brood: accuracy by level, and how well the reward model tells steps apart.
+"""Tables from recorded runs of Brood: accuracy by level, what it costs, how well the reward model tells steps apart.
 
-    brood bench tasks/story.jsonl --policy models/small --reward none --strategy greedy --run work/greedy-small.db
-    brood bench tasks/story.jsonl --policy models/large --reward none --strategy greedy --run work/greedy-large.db
-    brood bench tasks/story.jsonl --policy models/small --reward models/prm --strategy sample:n=64 --run work/test.db
-    for r in greedy-small greedy-large test; do brood report --jsonl work/$r.db > work/$r.jsonl; done
-    evaluate.py
+    T=tasks/story.jsonl; S="--policy models/small --reward models/prm"
+    brood bench $T --policy models/small --reward none --strategy greedy --run work/greedy-small.db
+    brood bench $T --policy models/large --reward none --strategy greedy --run work/greedy-large.db
+    brood bench $T $S --strategy sample:n=64 --run work/test.db
+    for n in 4 8 16 64; do brood bench $T $S --strategy beam:n=$n,width=4 --run work/beam-$n.db; done
+    for r in work/*.db; do brood report --jsonl $r > ${r%.db}.jsonl; done
+    evaluate.py [--task tasks/story.jsonl] test greedy-small greedy-large [beam-4 ...]
 """
+import argparse
 import json
 from collections import Counter, defaultdict
 from math import comb, prod, sqrt
@@ -15,7 +18,8 @@ import problems
 import task
 
 AGGREGATES = {"last": lambda r: r[-1], "min": min, "prod": prod, "mean": mean}
-SIZES = (1, 4, 16, 64)
+SIZES = (1, 2, 4, 8, 16, 64)
+AGGREGATE = "min"        # of the selections that are compared
 
 
 def interval(successes):
@@ -59,6 +63,8 @@ def rates(problem, solutions, rewards):
     right = [a == problem.answer for a in answers]
     found = {}
     for k in SIZES:
+        if len(answers) < k:
+            continue
         found[f"pass@{k}"], found[f"strict pass@{k}"] = passed(right, k), passed(strict, k)
         parts = groups(len(answers), k)
 
@@ -75,68 +81,111 @@ def rates(problem, solutions, rewards):
     return found
 
 
-def table(columns, levels):
-    """columns: {measure: [rate a problem]}"""
-    lines = ["| measure | " + " | ".join(map(str, range(1, 6))) + " | all |", "|---" * 7 + "|"]
-    for name, values in columns.items():
-        cells = [f"{mean(v for v, at in zip(values, levels) if at == level):.3f}" for level in range(1, 6)]
-        p, half = interval(values)
-        lines.append(f"| {name} | " + " | ".join(cells) + f" | {p:.3f}+-{half:.3f} |")
-    return "\n".join(lines)
+def row(name, values, levels, flop):
+    cells = [f"{mean(v for v, at in zip(values, levels) if at == level):.3f}" for level in range(1, 6)]
+    p, half = interval(values)
+    return f"| {name} | " + " | ".join(cells) + f" | {p:.3f}+-{half:.3f} | {flop / 1e9:.2f} |"
+
+
+def spent(line, samples=None):
+    """FLOP of a problem, policy and reward model; with a number of samples, of so many from independent ones."""
+    prompts = sum((line.get(k) or {"flops": 0})["flops"] for k in ("prompt_cost", "reward_prompt_cost"))
+    parts = [sum((n.get(k) or {"flops": 0})["flops"] for k in ("cost", "reward_cost")) for n in line["nodes"]]
+    return prompts + (mean(parts) * samples if samples else sum(parts))
+
+
+def unread(line, samples):
+    """The same without a reward model."""
+    return line["prompt_cost"]["flops"] + mean(n["cost"]["flops"] for n in line["nodes"]) * samples
 
 
 def pairs(problem, solutions, rewards):
-    """(wins, pairs): right against wrong steps that the policy wrote after the same prefix, word for word."""
-    written = defaultdict(dict)
+    """{kind of step: (wins, pairs)}: right against wrong steps that the policy wrote after the same prefix."""
+    written, blocks, found = defaultdict(dict), problem.blocks(), {}
     for solution, marks in zip(solutions, rewards):
         steps = solution.split("\n\n")
         for i, (step, right) in enumerate(zip(steps, problems.judge(problem, solution))):
             written[tuple(steps[:i])][step] = right, marks[i]
             if not right:
                 break
-    wins = total = 0
-    for steps in written.values():
+    for prefix, steps in written.items():
         good = [m for right, m in steps.values() if right]
         bad = [m for right, m in steps.values() if not right]
-        total += len(good) * len(bad)
-        wins += sum((g > b) + 0.5 * (g == b) for g in good for b in bad)
-    return wins, total
+        wins = sum((g > b) + 0.5 * (g == b) for g in good for b in bad)
+        place = len(prefix)
+        kind = "puzzles" if place < len(blocks) and len(blocks[place]) > 1 else "other steps"
+        old = found.get(kind, (0, 0))
+        found[kind] = old[0] + wins, old[1] + len(good) * len(bad)
+    return found
 
 
 def apart(tasks, written, rewards):
     sums = defaultdict(lambda: [0, 0])
     for (_, problem), solutions, marks in zip(tasks, written, rewards):
-        found = pairs(problem, solutions, marks)
-        for key in (problem.level, "all"):
-            sums[key] = [a + b for a, b in zip(sums[key], found)]
-    return {key: (wins / total, total) for key, (wins, total) in sorted(sums.items(), key=lambda p: str(p[0]))}
+        for kind, found in pairs(problem, solutions, marks).items():
+            for key in (f"level {problem.level}", kind, "all"):
+                sums[key] = [a + b for a, b in zip(sums[key], found)]
+    return {key: (wins / max(total, 1), total) for key, (wins, total) in sorted(sums.items())}
 
 
 def read_run(name):
-    """{problem id: its recorded solutions}"""
+    """{problem id: its record}"""
     lines = map(json.loads, open(f"work/{name}.jsonl"))
-    return {line["problem"]: line["solutions"] for line in lines if "problem" in line}
+    return {line["problem"]: line for line in lines if "problem" in line}
+
+
+def first_errors(name, tasks):
+    """(greedy answers that are wrong, those whose first wrong step is a puzzle)"""
+    run, wrong, puzzles = read_run(name), 0, 0
+    for i, problem in tasks:
+        solution, blocks = run[i]["solutions"][0]["text"], problem.blocks()
+        if problems.answer_of(solution) != problem.answer:
+            place = problems.judge(problem, solution).index(False)
+            wrong, puzzles = wrong + 1, puzzles + (place < len(blocks) and len(blocks[place]) > 1)
+    return wrong, puzzles
+
+
+def whole_run(name, tasks):
+    """(was the choice right, FLOP a problem) of a run that is taken as it ended."""
+    run = read_run(name)
+    right = [run[i]["choices"][-1]["answer"] == str(p.answer) for i, p in tasks]
+    return right, mean(spent(run[i]) for i, _ in tasks)
 
 
 def main():
-    tasks, run, columns = list(task.read("tasks/story.jsonl")), read_run("test"), {}
-    for name in ("small", "large"):
-        greedy = read_run(f"greedy-{name}")
-        columns[f"greedy {name}"] = [problems.answer_of(greedy[i][0]["text"]) == p.answer for i, p in tasks]
-    written = [[s["text"] for s in run[i]] for i, _ in tasks]
-    rewards = [[s["rewards"] for s in run[i]] for i, _ in tasks]
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--task", default="tasks/story.jsonl")
+    options.add_argument("samples")
+    options.add_argument("runs", nargs="*")
+    o = options.parse_args()
+    run = read_run(o.samples)
+    tasks = [(i, p) for i, p in task.read(o.task) if i in run]
+    columns = {name: whole_run(name, tasks) for name in o.runs}
+    written = [[s["text"] for s in run[i]["solutions"]] for i, _ in tasks]
+    rewards = [[s["rewards"] for s in run[i]["solutions"]] for i, _ in tasks]
     found = [rates(p, s, r) for (_, p), s, r in zip(tasks, written, rewards)]
     for measure in found[0]:
-        columns[measure] = [f[measure] for f in found]
+        cost = spent if "@" in measure and measure.startswith(("best", "weighted")) else unread
+        size = int(measure.split("@")[1].split()[0])
+        columns[measure] = [f[measure] for f in found], mean(cost(run[i], size) for i, _ in tasks)
     print(f"{len(tasks)} problems, {len(written[0])} samples\n")
-    print(table(columns, [p.level for _, p in tasks]))
-    for better, worse in (("majority@64", "greedy small"), ("weighted@64 min", "majority@64"),
-                          ("weighted@64 min", "greedy large")):
-        gap, half = difference(columns[better], columns[worse])
-        print(f"{better} - {worse}: {gap:+.3f}+-{half:.3f}")
-    print("\nSame prefix, right against wrong step (AUC, pairs):")
-    for level, (auc, count) in apart(tasks, written, rewards).items():
-        print(f"level {level}: {auc:.3f} ({count})")
+    print("| measure | 1 | 2 | 3 | 4 | 5 | all | GFLOP a problem |\n" + "|---" * 8 + "|")
+    for name, (values, flop) in columns.items():
+        print(row(name, values, [p.level for _, p in tasks], flop))
+    print("\nDifferences on the same problems:")
+    for better in columns:
+        selected = better.startswith(("best@", "weighted@")) and better.endswith(AGGREGATE)
+        if selected or better.startswith("majority@") or better in o.runs and not better.startswith("greedy"):
+            for worse in ("greedy-small", "greedy-large", "majority@64"):
+                if worse in columns:
+                    gap, half = difference(columns[better][0], columns[worse][0])
+                    print(f"{better} - {worse}: {gap:+.3f}+-{half:.3f}")
+    for name in o.runs:
+        if name.startswith("greedy"):
+            print("%s: %d wrong answers, the first wrong step a puzzle in %d" % (name, *first_errors(name, tasks)))
+    print("\nRight against wrong step after the same prefix (AUC, pairs):")
+    for key, (auc, count) in apart(tasks, written, rewards).items():
+        print(f"{key}: {auc:.3f} ({count})")
 
 
 if __name__ == "__main__":

@@ -29,8 +29,8 @@ def greedy(net, prompt):
 
 def corrupted(rng, problem):
     """The gold solution with one wrong step in it, and a consistent end."""
-    steps, place = problem.solution().split("\n\n"), rng.randrange(len(problem.steps))
-    wrong = errors.wrong_step(rng, problem, place)
+    steps, place = problem.solution().split("\n\n"), rng.randrange(len(problem.blocks()))
+    wrong = errors.wrong_block(rng, problem, place)
     return "\n\n".join(steps[:place] + [wrong] + errors.continuation(rng, problem, place, wrong))
 
 

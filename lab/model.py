@@ -29,7 +29,7 @@ class Shape:
 SHAPES = {
     "small": Shape(width=64, layers=4, heads=4, kv_heads=4, head=16, inner=176),
     "large": Shape(width=192, layers=6, heads=6, kv_heads=2, head=32, inner=512),
-    "prm": Shape(width=192, layers=8, heads=6, kv_heads=2, head=32, inner=512, labels=2),
+    "prm": Shape(width=64, layers=6, heads=4, kv_heads=4, head=16, inner=176, labels=2),
 }
 
 

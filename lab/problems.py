@@ -1,8 +1,9 @@
 """The chain story: random word problems whose answer needs one calculation a step.
 
 A person starts with some things; every later sentence changes how many there are, speaks of somebody else
-(a distractor), or gives an amount by reference ("as many as Leo has", "as many as at first").
-Level l needs 2l-1 or 2l calculations. Values lie between 2 and 9999.
+(a distractor), gives an amount by reference ("as many as Leo has", "as many as at first"), or brings a puzzle: so many
+things in bags of 7 and jars of 12, how many are in the bags? A puzzle's answer is hard to find and easy to check.
+Level l needs 2l-1 or 2l calculations; a puzzle counts as three. Values lie between 2 and 9999.
 """
 import hashlib
 import math
@@ -15,6 +16,10 @@ ITEMS = "bags caps cups eggs figs jars keys maps nuts pens".split()
 GAIN = "buys finds gets".split()
 LOSE = "drops loses sells".split()
 PART = {2: "half", 3: "a third", 4: "a quarter", 5: "a fifth"}
+KEPT_IN = "bags cups jars".split()
+SIZES = range(6, 20)     # how much a bag, cup or jar holds
+COUNTS = range(1, 7)     # how many bags, cups or jars there are
+PUZZLES = 0.3            # share of puzzles among the sentences that have room for one
 TOP = 9999
 LEVELS = 5
 
@@ -26,9 +31,17 @@ class Problem:
     answer: int
     level: int
 
+    def blocks(self):
+        """Indices of the calculations that are written as one step: a puzzle's first three, and else one each."""
+        guesses, found = puzzles(self), []
+        for index in range(len(self.steps)):
+            if index - 1 not in guesses and index - 2 not in guesses:
+                found.append([index, index + 1, index + 2] if index in guesses else [index])
+        return found
+
     def solution(self, rng=None):
         """The worked solution; with a generator, sums and products are written in either order."""
-        return "\n\n".join(step_text(s, rng) for s in self.steps) + f"\n\n{final_text(self.answer)}"
+        return "\n\n".join([block_text(self, b, rng) for b in self.blocks()] + [final_text(self.answer)])
 
 
 def step_text(step, rng=None):
@@ -38,10 +51,17 @@ def step_text(step, rng=None):
     return f"{left}{op}{right} = {result}."
 
 
-def forms(step):
-    """Every right way to write this step."""
-    left, op, right, result = step
-    return [step_text(step)] + ([step_text((right, op, left, result))] if op in "+*" else [])
+def block_text(problem, block, rng=None):
+    return "\n".join(step_text(problem.steps[index], rng) for index in block)
+
+
+def forms(problem, block):
+    """Every right way to write these calculations as one step."""
+    ways = [""]
+    for left, op, right, result in (problem.steps[index] for index in block):
+        orders = [(left, right), (right, left)] if op in "+*" else [(left, right)]
+        ways = [w + "\n" * bool(w) + step_text((a, op, b, result)) for w in ways for a, b in orders]
+    return ways
 
 
 def final_text(answer):
@@ -51,8 +71,13 @@ def final_text(answer):
 STEP = re.compile(r"(\d+)([-+*/])(\d+) = (\d+)\.")
 
 
+def content(step):
+    """What a step says, as a value to compare."""
+    return [canonical(line) for line in step.split("\n")]
+
+
 def canonical(step):
-    """What a step says, as a value to compare: sums and products in one order; None when it is no step."""
+    """The same of one line: sums and products in one order; None when it is no calculation."""
     found = STEP.fullmatch(step)
     if not found:
         return step if step.startswith("The answer") else None
@@ -64,10 +89,9 @@ def canonical(step):
 
 def judge(problem, solution):
     """One truth value a step: right means equal in content to the gold step, and all steps before it right."""
-    gold = [canonical(step_text(s)) for s in problem.steps] + [final_text(problem.answer)]
-    verdicts, good = [], True
+    gold, verdicts, good = [content(s) for s in problem.solution().split("\n\n")], [], True
     for i, step in enumerate(solution.split("\n\n")):
-        good = good and i < len(gold) and canonical(step) == gold[i]
+        good = good and i < len(gold) and content(step) == gold[i]
         verdicts.append(good)
     return verdicts
 
@@ -100,6 +124,32 @@ def choose_operation(rng, value):
     return op, rng.choice(parts)
 
 
+def partings(total, size, other):
+    """Every way to make the total of some of this size and some of the other: the part in this size."""
+    return [part for part in range(size, total, size) if (total - part) % other == 0]
+
+
+def draw_puzzle(rng):
+    """(count, size, rest, other size): count * size + rest, the only parts that fit."""
+    while True:
+        size, other = rng.sample(SIZES, 2)
+        count, rest = rng.choice(COUNTS), other * rng.choice(COUNTS)
+        if len(partings(count * size + rest, size, other)) == 1:
+            return count, size, rest, other
+
+
+PUZZLE = re.compile(r" (\d+) \w+ in \w+ of (\d+) and \w+ of (\d+) and keeps")
+
+
+def puzzles(problem):
+    """{index of a puzzle's guess: (total, size, other size)}; what is left, what that is made of, and use follow."""
+    told, places = [tuple(map(int, found)) for found in PUZZLE.findall(problem.text)], {}
+    for place, (guess, check) in enumerate(zip(problem.steps, problem.steps[1:])):
+        if told and guess[1:3] == ("*", told[0][1]) and check[:3] == (told[0][0], "-", guess[3]):
+            places[place] = told.pop(0)
+    return places
+
+
 class Story:
     """Writes one problem sentence by sentence."""
 
@@ -110,11 +160,14 @@ class Story:
         self.item = rng.choice(ITEMS)
         self.facts = []                  # people whose count is told once and never changes: (name, count)
         self.start = self.value = amount(rng, 999, 12)
-        self.sentences, self.steps = [f"{self.hero} has {self.value} {self.item}."], []
-        while len(self.steps) < operations:
+        self.puzzles, self.sentences, self.steps = 0, [f"{self.hero} has {self.value} {self.item}."], []
+        while len(self.steps) - self.puzzles < operations:
             if rng.random() < 0.22:
                 self.distract()
-            self.operate()
+            if operations - len(self.steps) + self.puzzles >= 3 and rng.random() < PUZZLES and self.value < TOP // 2:
+                self.puzzle()
+            else:
+                self.operate()
         self.sentences.append(f"How many {self.item} does {self.hero} have now?")
 
     def distract(self):
@@ -128,6 +181,17 @@ class Story:
             name = self.others[0] if len(self.others) == 1 else self.others.pop()
             self.sentences.append(f"{name} {rng.choice(GAIN + LOSE)} {amount(rng, 999)} {rng.choice(ITEMS)}.")
             self.others = [n for n in self.others if n != name]
+
+    def puzzle(self):
+        rng = self.rng
+        count, size, rest, other = draw_puzzle(rng)
+        part, (kept, left) = count * size, rng.sample([k for k in KEPT_IN if k != self.item], 2)
+        self.sentences.append(f"{self.hero} {rng.choice(GAIN)} {part + rest} {self.item} in {kept} of {size} and "
+                              f"{left} of {other} and keeps the {kept}.")
+        self.steps += [(count, "*", size, part), (part + rest, "-", part, rest), (rest // other, "*", other, rest),
+                       (self.value, "+", part, self.value + part)]
+        self.value += part
+        self.puzzles += 1
 
     def operate(self):
         rng, value = self.rng, self.value

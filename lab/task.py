@@ -2,6 +2,7 @@
 import json
 import os
 import random
+import re
 
 import problems
 
@@ -32,7 +33,7 @@ def read(path):
     """Problems with their ids."""
     for line in open(path):
         row = json.loads(line)
-        steps = [s for s in map(problems.STEP.fullmatch, row["solution"].split("\n\n")) if s]
+        steps = [s for s in map(problems.STEP.fullmatch, re.split("\n+", row["solution"])) if s]
         steps = [(int(s[1]), s[2], int(s[3]), int(s[4])) for s in steps]
         yield row["id"], problems.Problem(row["problem"], steps, int(row["answer"]), row["level"])
 

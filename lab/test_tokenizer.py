@@ -37,7 +37,7 @@ def main():
         ids = tokenizer.encode(text)
         assert tokenizer.decode(ids) == text
         assert ids == by_file(content, text, True) == by_file(content, text, False)
-        assert ids.count(tokenizer.BREAK_ID) == len(problem.steps) + 1
+        assert ids.count(tokenizer.BREAK_ID) == len(problem.blocks()) + 1
         parts = tokenizer.encode(tokenizer.prompt(problem.text))
         for step in problem.solution(rng).split("\n\n"):
             parts += tokenizer.encode(step) + [tokenizer.BREAK_ID]

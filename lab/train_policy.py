@@ -1,8 +1,12 @@
 """Trains a policy on freshly drawn problems: next-token loss on the solutions and on bare calculation drills.
 
     train_policy.py NAME --steps N [--seed S]     resumes from work/NAME.pt when that exists
+
+With --attempts work/attempts.json (collect.py) some texts are revisions: one to three earlier attempts that the small
+policy wrote itself, mostly wrong ones, stand before the solution.
 """
 import argparse
+import json
 import os
 import random
 import time
@@ -16,6 +20,9 @@ import problems
 import tokenizer
 
 DRILLS = 0.15           # share of texts that are calculations without a story
+REVISIONS = 0.12        # share of texts with earlier attempts, where there are any
+AGAIN = "\n\nTry again.\n"
+LONGEST = 500           # tokens of such a text
 PARTS = 3               # micro-batches a step, one for short, one for middling, one for long texts
 
 
@@ -31,8 +38,23 @@ def drill(rng):
     return "\n\n".join(lines)
 
 
-def text(rng):
+def revision(rng, records):
+    """(ids, index of the first token that is learnt) of a solution after earlier attempts."""
+    while True:
+        record = rng.choice(records)
+        problem = problems.Problem(**record["problem"])
+        past = [a for a in record["attempts"] if problems.answer_of(a) != problem.answer or rng.random() < 0.2]
+        past = rng.sample(past, min(len(past), rng.choice((1, 1, 2, 3))))
+        start = tokenizer.encode(tokenizer.prompt(problem.text) + "".join(a + AGAIN for a in past))
+        ids = start + tokenizer.encode(problem.solution(rng)) + [tokenizer.END_ID]
+        if past and len(ids) <= LONGEST:
+            return ids, len(start)
+
+
+def text(rng, records):
     """(ids, index of the first token that is learnt)"""
+    if records and rng.random() < REVISIONS:
+        return revision(rng, records)
     if rng.random() < DRILLS:
         ids = tokenizer.encode(drill(rng))
         return ids, 1
@@ -41,11 +63,11 @@ def text(rng):
     return start + tokenizer.encode(problem.solution(rng)) + [tokenizer.END_ID], len(start)
 
 
-def batch(rng, tokens):
+def batch(rng, tokens, records):
     """PARTS micro-batches of (ids [B, T], flat positions that predict, targets), sorted by length."""
     texts, size = [], 0
     while size < tokens:
-        texts.append(text(rng))
+        texts.append(text(rng, records))
         size += len(texts[-1][0])
     texts.sort(key=lambda t: len(t[0]))
     parts, part, filled = [], [], 0
@@ -89,11 +111,14 @@ def main():
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("name")
     options.add_argument("--steps", type=int, required=True)
+    options.add_argument("--span", type=int, help="so many last steps for the rate to fall in (default all)")
     options.add_argument("--tokens", type=int, default=8192)
     options.add_argument("--muon", type=float, default=0.02)
     options.add_argument("--adam", type=float, default=3e-3)
     options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--attempts")
     o = options.parse_args()
+    records = json.load(open(o.attempts)) if o.attempts else None
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     torch.manual_seed(o.seed)
@@ -111,9 +136,9 @@ def main():
     print(o.name, model.count(net), "from step", done, flush=True)
     began, recent, read = time.time() - seconds, [], 0
     for step in range(done, o.steps):
-        optimiser.set_rate(optimisers, min((step + 1) / 100, (o.steps - step) / o.steps, 1))
+        optimiser.set_rate(optimisers, min((step + 1) / 100, (o.steps - step) / (o.span or o.steps), 1))
         net.zero_grad(set_to_none=True)
-        parts = batch(rng, o.tokens)
+        parts = batch(rng, o.tokens, records)
         recent.append(learn(net, parts))
         for opt in optimisers:
             opt.step()
