@@ -21,6 +21,7 @@ struct script {
     uint64_t seed;
     bool drops_solutions; /* the strategy may give up what ended */
     bool no_reward;       /* there is no reward model */
+    bool in_turns;
     int end_percent, cut_percent, fail_percent, unscored_percent;
     int verified_percent; /* of what ended; 0: there is no verifier */
     int n_values;         /* rewards are i / n_values: few values make many ties */
@@ -76,7 +77,8 @@ struct script_run {
     int n_expands, n_scores, n_drops, n_told;
     int n_twins; /* SCOREs of which nothing is to be computed; not among n_scores */
     int n_solutions;
-    struct buf dump; /* all nodes in path order, a line each, then the drops in path order */
+    struct buf expands; /* with in_turns: what was expanded, in that order */
+    struct buf dump;    /* all nodes in path order, a line each, then the drops in path order */
 };
 
 /* A parsed strategy with what a policy and a reward model would recommend. */
@@ -98,6 +100,7 @@ static struct search *script_search_for(const char *text, const struct script *c
     struct search_context context = {.problem_key = SCRIPT_PROBLEM_KEY,
                                      .has_reward = !c->no_reward,
                                      .has_verifier = c->verified_percent > 0,
+                                     .in_turns = c->in_turns,
                                      .n_tokens_answer_max = SCRIPT_TOKENS_MAX};
     struct err e;
     struct search *s = search_new(&spec, &context, &e);
@@ -225,6 +228,11 @@ static inline void script_run(const char *text, const struct script *c, uint64_t
                 continue;
             }
             *(ask.op == SEARCH_EXPAND ? &run->n_expands : ask.twin < 0 ? &run->n_scores : &run->n_twins) += 1;
+            if (ask.op == SEARCH_EXPAND && c->in_turns) {
+                char path[400];
+                tree_path(t, ask.node, path, sizeof path);
+                buf_printf(&run->expands, "%s\n", path);
+            }
             MEM_GROW(open, cap_open, (size_t)n_open + 1);
             open[n_open++] = ask;
         }

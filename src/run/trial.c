@@ -169,6 +169,7 @@ struct trial *trial_new(struct coordinator *owner, uint64_t slot, const struct c
     const struct search_context context = {
         .problem_key = p->key,
         .has_reward = coordinator_reward(owner) != NULL,
+        .in_turns = p->budget.samples > 0 || p->budget.tokens > 0 || p->budget.flops > 0 || p->budget.usd > 0,
         .n_tokens_answer_max = p->n_tokens_max,
     };
     t->search = search_new(p->spec, &context, e);

@@ -66,6 +66,7 @@ void search_free(struct search *s) {
     if (s->ops->fini) s->ops->fini(s);
     tree_fini(&s->tree);
     free(s->queue);
+    free(s->turns);
     free(s->faces);
     map_free(s->face_of);
     free(s);
@@ -78,8 +79,12 @@ const struct tree *search_tree(const struct search *s) {
 /* ---- the queue ---- */
 static struct search_ask *push(struct search *s, enum search_op op, int node) {
     ASSERT(!s->stopped);
-    MEM_GROW(s->queue, s->cap_queue, s->n_queue + 1);
-    struct search_ask *ask = &s->queue[s->n_queue++];
+    if (op == SEARCH_EXPAND && s->context.in_turns)
+        MEM_GROW(s->turns, s->cap_turns, s->n_turns + 1);
+    else
+        MEM_GROW(s->queue, s->cap_queue, s->n_queue + 1);
+    struct search_ask *ask =
+        op == SEARCH_EXPAND && s->context.in_turns ? &s->turns[s->n_turns++] : &s->queue[s->n_queue++];
     *ask =
         (struct search_ask){.op = op, .node = node, .parent = tree_get(&s->tree, node)->parent, .twin = -1};
     return ask;
@@ -104,20 +109,28 @@ int search_want_expand(struct search *s, int parent, bool until_end) {
     return search_want_lead(s, parent, until_end, TREE_LEAD_NONE);
 }
 
+static struct search_ask *last_expand(struct search *s) {
+    const bool in_turns = s->context.in_turns;
+    const size_t n = in_turns ? s->n_turns : s->n_queue;
+    ASSERT(n > 0);
+    struct search_ask *ask = in_turns ? &s->turns[n - 1] : &s->queue[n - 1];
+    ASSERT(ask->op == SEARCH_EXPAND);
+    return ask;
+}
+
 void search_want_confidences(struct search *s, int n_top) {
-    ASSERT(s->n_queue > 0 && s->queue[s->n_queue - 1].op == SEARCH_EXPAND);
-    s->queue[s->n_queue - 1].n_top = n_top;
+    last_expand(s)->n_top = n_top;
 }
 
 void search_want_tokens(struct search *s, int n_max) {
-    ASSERT(s->n_queue > 0 && s->queue[s->n_queue - 1].op == SEARCH_EXPAND && n_max > 0);
-    struct search_ask *ask = &s->queue[s->n_queue - 1];
+    ASSERT(n_max > 0);
+    struct search_ask *ask = last_expand(s);
     ask->n_tokens_max = MIN(ask->n_tokens_max, n_max);
 }
 
 int search_want_greedy(struct search *s, int parent, bool until_end) {
     int node = search_want_expand(s, parent, until_end);
-    s->queue[s->n_queue - 1].temperature = 0;
+    last_expand(s)->temperature = 0;
     return node;
 }
 
@@ -240,12 +253,31 @@ static void close_asks(struct search *s, int node) {
     }
 }
 
+static int compare_asks(const void *a, const void *b, void *tree) {
+    return tree_compare(tree, ((const struct search_ask *)a)->node, ((const struct search_ask *)b)->node);
+}
+
+/* The next that may be handed out; false: there is none now. */
+static bool take(struct search *s, struct search_ask *out) {
+    if (s->i_queue < s->n_queue) {
+        *out = s->queue[s->i_queue++];
+        if (s->i_queue == s->n_queue) s->i_queue = s->n_queue = 0;
+        return true;
+    }
+    if (s->i_turn == s->n_turn && s->n_turn < s->n_turns && s->n_open == 0) { /* all is told: a turn begins */
+        qsort_r(s->turns + s->n_turn, s->n_turns - s->n_turn, sizeof *s->turns, compare_asks, &s->tree);
+        s->n_turn = s->n_turns;
+    }
+    if (s->i_turn == s->n_turn) return false;
+    *out = s->turns[s->i_turn++];
+    if (s->i_turn == s->n_turns) s->i_turn = s->n_turn = s->n_turns = 0;
+    return true;
+}
+
 bool search_ask(struct search *s, struct search_ask *out) {
     if (s->stopped) return false;
     if (s->i_queue == s->n_queue && s->ops->idle) s->ops->idle(s);
-    while (s->i_queue < s->n_queue) {
-        *out = s->queue[s->i_queue++];
-        if (s->i_queue == s->n_queue) s->i_queue = s->n_queue = 0;
+    while (take(s, out)) {
         struct tree_node *v = tree_get(&s->tree, out->node);
         if (out->op == SEARCH_DROP) {
             if (v->state == TREE_ASKED && !v->writing) continue; /* nobody ever heard of it */
@@ -321,5 +353,5 @@ void search_stop(struct search *s) {
 }
 
 bool search_done(const struct search *s) {
-    return s->stopped || (s->i_queue == s->n_queue && s->n_open == 0);
+    return s->stopped || (s->i_queue == s->n_queue && s->i_turn == s->n_turns && s->n_open == 0);
 }

@@ -134,6 +134,10 @@ struct search_told {
 struct search_context {
     uint64_t problem_key;
     bool has_reward, has_verifier;
+    /* Expansions are handed out in an order that does not depend on that of the telling either, for budgets
+     * that are granted in that order: in turns, each sorted by path, the next when all of one is told and
+     * scored. Without it parts of a search that know nothing of each other need not wait for each other. */
+    bool in_turns;
     const char *plan;        /* the text of a plan (plan.h), for the strategy `adaptive`; NULL: none */
     int n_tokens_answer_max; /* the longest solution, > 0 */
 };
@@ -175,8 +179,10 @@ struct search { /* first member of every strategy's own struct */
     struct tree tree;
     struct search_ask *queue; /* [n_queue] wanted; handed out up to i_queue */
     size_t i_queue, n_queue, cap_queue;
-    struct search_ask sampling; /* what every EXPAND has in common */
-    int n_open;                 /* asks handed out and not told */
+    struct search_ask *turns; /* [n_turns] with in_turns, expansions: handed out up to i_turn */
+    size_t i_turn, n_turn, n_turns, cap_turns; /* n_turn: the end of those whose turn it is */
+    struct search_ask sampling;                /* what every EXPAND has in common */
+    int n_open;                                /* asks handed out and not told */
     bool stopped;
     struct map *face_of;       /* parent and text to a number in faces; NULL while there is none */
     struct search_face *faces; /* [n_faces] texts below one parent that are scored */
