@@ -29,6 +29,7 @@ struct script {
     int n_meanings;       /* what texts may come to, 0 included: nothing */
     bool hides_texts;     /* the search does not hear of them */
     int n_tokens;         /* of a step, at most */
+    int shift;            /* child shift + i of the root gets what child i would */
 };
 
 struct script_result {
@@ -95,12 +96,15 @@ static struct search_spec script_spec(const char *text) {
     return spec;
 }
 
+static const char *script_plan; /* of the searches that follow */
+
 static struct search *script_search_for(const char *text, const struct script *c) {
     struct search_spec spec = script_spec(text);
     struct search_context context = {.problem_key = SCRIPT_PROBLEM_KEY,
                                      .has_reward = !c->no_reward,
                                      .has_verifier = c->verified_percent > 0,
                                      .in_turns = c->in_turns,
+                                     .plan = script_plan,
                                      .n_tokens_answer_max = SCRIPT_TOKENS_MAX};
     struct err e;
     struct search *s = search_new(&spec, &context, &e);
@@ -175,14 +179,23 @@ static inline void script_dump(const struct tree *t, const struct script_node *d
     free(nodes);
 }
 
+static inline int script_index(const struct script *c, const struct tree_node *v) {
+    return v->parent == 0 && c->shift ? (v->index + 100000 - c->shift) % 100000 : v->index;
+}
+
+static inline uint64_t script_key(const struct script *c, const struct tree *t, int node) {
+    const struct tree_node *v = &t->nodes[node];
+    return node == 0 ? v->key : rng_child(script_key(c, t, v->parent), (uint64_t)script_index(c, v));
+}
+
 /* Tells the open ask number i and takes it out of the list. */
 static inline void script_tell(struct search *s, const struct script *c, struct search_ask *open, int *n_open,
                                int i) {
     struct search_ask ask = open[i];
     const struct tree_node *v = &search_tree(s)->nodes[ask.node];
     int n_tokens_left = script_tokens_left(search_tree(s), ask.node);
-    struct script_result r =
-        script_result(c, search_tree(s)->nodes[ask.parent].key, v->index, v->until_end, n_tokens_left);
+    struct script_result r = script_result(c, script_key(c, search_tree(s), ask.parent), script_index(c, v),
+                                           v->until_end, n_tokens_left);
     open[i] = open[--*n_open];
     if (ask.op == SEARCH_EXPAND)
         search_tell_node(s, ask.node, &r.told);

@@ -22,36 +22,39 @@ static bool stops_if_verified(const struct search_spec *spec) {
     return false;
 }
 
+bool search_check(const struct search_spec *spec, const struct search_context *c, struct err *e) {
+    const struct search_strategy *strategy = spec->strategy;
+    if (strategy->needs_reward && !c->has_reward)
+        return err_set(e, ERR_INPUT, "strategy '%s' needs a reward model: give one with --reward",
+                       strategy->name);
+    if (strategy->needs_scores && !c->has_reward && !c->has_verifier)
+        return err_set(e, ERR_INPUT,
+                       "strategy '%s' needs a reward model, or a verifier: give one with --reward",
+                       strategy->name);
+    if (stops_if_verified(spec) && !c->has_verifier)
+        return err_set(e, ERR_INPUT,
+                       "strategy '%s': stop=verified needs a verifier, and there is none; leave it out",
+                       strategy->name);
+    for (int i = 0; i < strategy->n_params; i++) {
+        if (isnan(spec->values[i]))
+            return err_set(e, ERR_INPUT,
+                           "strategy '%s': %s is not set and nothing recommends a value; give %s=...",
+                           strategy->name, strategy->params[i].name, strategy->params[i].name);
+    }
+    return !strategy->ops->check || strategy->ops->check(spec, c, e);
+}
+
 struct search *search_new(const struct search_spec *spec, const struct search_context *c, struct err *e) {
     const struct search_strategy *strategy = spec->strategy;
     ASSERT(c->n_tokens_answer_max > 0);
-    if (strategy->needs_reward && !c->has_reward) {
-        err_set(e, ERR_INPUT, "strategy '%s' needs a reward model: give one with --reward", strategy->name);
-        return NULL;
-    }
-    if (strategy->needs_scores && !c->has_reward && !c->has_verifier) {
-        err_set(e, ERR_INPUT, "strategy '%s' needs a reward model, or a verifier: give one with --reward",
-                strategy->name);
-        return NULL;
-    }
-    if (stops_if_verified(spec) && !c->has_verifier) {
-        err_set(e, ERR_INPUT,
-                "strategy '%s': stop=verified needs a verifier, and there is none; leave it out",
-                strategy->name);
-        return NULL;
-    }
-    for (int i = 0; i < strategy->n_params; i++) {
-        if (isnan(spec->values[i])) {
-            err_set(e, ERR_INPUT, "strategy '%s': %s is not set and nothing recommends a value; give %s=...",
-                    strategy->name, strategy->params[i].name, strategy->params[i].name);
-            return NULL;
-        }
-    }
+    if (!search_check(spec, c, e)) return NULL;
     ASSERT(strategy->ops->size >= sizeof(struct search));
     struct search *s = mem_zalloc(1, strategy->ops->size);
     s->ops = strategy->ops;
     s->spec = *spec;
     s->context = *c;
+    s->advice.aggregate = AGGREGATES;
+    s->revises = strategy->revises;
     s->sampling = (struct search_ask){.temperature = (float)param_or(s, "temperature", 0),
                                       .top_p = (float)param_or(s, "top_p", 1),
                                       .min_p = (float)param_or(s, "min_p", 0),
@@ -74,6 +77,14 @@ void search_free(struct search *s) {
 
 const struct tree *search_tree(const struct search *s) {
     return &s->tree;
+}
+
+struct search_advice search_advice(const struct search *s) {
+    return s->advice;
+}
+
+bool search_revises(const struct search *s) {
+    return s->revises;
 }
 
 /* ---- the queue ---- */
@@ -116,6 +127,17 @@ static struct search_ask *last_expand(struct search *s) {
     struct search_ask *ask = in_turns ? &s->turns[n - 1] : &s->queue[n - 1];
     ASSERT(ask->op == SEARCH_EXPAND);
     return ask;
+}
+
+int search_want_as(struct search *s, int parent, const struct search_ask *ask) {
+    int node = search_want_lead(s, parent, ask->until_end, ask->lead);
+    struct search_ask *mine = last_expand(s);
+    ASSERT(ask->n_tokens_max <= mine->n_tokens_max);
+    const struct search_ask name = *mine;
+    *mine = *ask;
+    mine->node = name.node;
+    mine->parent = name.parent;
+    return node;
 }
 
 void search_want_confidences(struct search *s, int n_top) {
