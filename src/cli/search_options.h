@@ -19,7 +19,7 @@ struct search_values {
     { .temperature = NAN, .top_p = NAN }
 
 /* The shared rows of a command whose values begin with a struct search_values. */
-enum { SEARCH_OPTIONS = 20 };
+enum { SEARCH_OPTIONS = 21 };
 extern const struct option search_options[SEARCH_OPTIONS];
 
 /* The text of the plan that was asked for, owned; *out NULL where none was. */
