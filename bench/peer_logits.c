@@ -75,6 +75,11 @@ static int compute(struct llama_model *m, int n_marks, int n_greedy, const char 
     p.flash_attn = false;
 #endif
     struct llama_context *ctx = llama_init_from_model(m, p);
+    if (!ctx) { /* some take F16 values only */
+        fputs("peer_logits: values are kept as F16: differences of 1e-4 are the peer's own\n", stderr);
+        p.type_v = GGML_TYPE_F16;
+        ctx = llama_init_from_model(m, p);
+    }
     FILE *out = fopen(path, "wb");
     if (!ctx || !out || n_marks > n || decode(ctx, ids, n, 0, n_marks))
         return fail("cannot decode the prompt");

@@ -13,6 +13,7 @@
 #include "base/rng.h"
 #include "run/coordinator.h"
 #include "run/run.h"
+#include "search/plan.h"
 
 #ifndef BROOD_VERSION
 #define BROOD_VERSION "0"
@@ -34,7 +35,8 @@ struct solving {
     enum aggregate aggregate;
     struct select_confidence confidence;
     struct prices prices;
-    struct brood_answer *answer; /* set when the search has ended */
+    bool select_is_free, aggregate_is_free; /* the search may advise others */
+    struct brood_answer *answer;            /* set when the search has ended */
 };
 
 static void set_error(struct brood_error *error, const struct err *e) {
@@ -173,6 +175,14 @@ static void list_solutions(struct brood_answer *a, const struct solving *v, cons
     }
 }
 
+static void follow(struct solving *v, const struct search_advice *advice) {
+    enum select_rule rule = v->select_is_free ? SELECT_RULES : v->select;
+    enum aggregate aggregate = v->aggregate_is_free ? AGGREGATES : v->aggregate;
+    solutions_follow(advice, &rule, &aggregate);
+    if (rule != SELECT_RULES) v->select = rule;
+    if (aggregate != AGGREGATES) v->aggregate = aggregate;
+}
+
 static const char *const why_names[] = {[RUN_FINISHED] = "finished",
                                         [RUN_BUDGET] = "budget",
                                         [RUN_DEADLINE] = "deadline",
@@ -184,9 +194,10 @@ static struct brood_work work_of(const struct cost *a, const struct cost *b) {
                                a->flops + b->flops};
 }
 
-static struct brood_answer *make_answer(const struct solving *v, const struct run_event *event) {
+static struct brood_answer *make_answer(struct solving *v, const struct run_event *event) {
     const struct solutions *s = event->solutions;
     const struct run_cost *cost = event->cost;
+    follow(v, &event->advice);
     const struct select_choice c = solutions_choose(s, v->select, v->aggregate);
     struct brood_answer *a = mem_zalloc(1, sizeof *a);
     *a = (struct brood_answer){
@@ -285,6 +296,8 @@ static bool choose_rules(struct solving *v, struct search_spec *spec, struct err
     const char *aggregate = q->aggregate                 ? q->aggregate
                             : info && info->aggregate[0] ? info->aggregate
                                                          : "last";
+    v->select_is_free = !q->select;
+    v->aggregate_is_free = !q->aggregate;
     if (!select_rule_parse(rule, &v->select, e) || !aggregate_parse(aggregate, &v->aggregate, e))
         return false;
     if (select_needs_rewards(v->select) && !info) {
@@ -315,6 +328,9 @@ static bool prepare(struct solving *v, struct search_spec *spec, struct coordina
     if (spec->strategy->needs_reward && !v->brood->reward) {
         return err_set(e, ERR_INPUT, "strategy %s needs a reward model", spec->strategy->name);
     }
+    if (q->plan && strcmp(spec->strategy->name, "adaptive") != 0)
+        return err_set(e, ERR_INPUT, "a plan is for the strategy adaptive, not for %s", spec->strategy->name);
+    if (q->plan && !plan_recommend(q->plan, "plan", spec, e)) return false;
     run_fill_spec(spec, info, v->aggregate);
     if (q->budget_samples > 0 && search_spec_has(spec, "n") &&
         search_spec_get(spec, "n") > q->budget_samples &&
@@ -330,6 +346,7 @@ static bool prepare(struct solving *v, struct search_spec *spec, struct coordina
         .id = q->problem_id ? q->problem_id : "problem",
         .text = q->problem,
         .spec = spec,
+        .plan = q->plan,
         .budget = {.samples = q->budget_samples,
                    .tokens = q->budget_tokens,
                    .flops = q->budget_flops,

@@ -90,6 +90,7 @@ struct brood_request {
     const char *problem;
     const char *problem_id; /* keys the random numbers, finds recorded samples; NULL: "problem" */
     const char *strategy;   /* "sample:n=16,temperature=0.8"; NULL: sample */
+    const char *plan; /* for the strategy adaptive: the JSON text of a plan (docs/plan.md); NULL: built in */
     /* majority, best, weighted, confident, confident-low, confident-high; NULL: confident where the strategy
      * goes by it (deepconf), weighted with a reward model, else majority */
     const char *select;

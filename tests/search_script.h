@@ -21,6 +21,7 @@ struct script {
     uint64_t seed;
     bool drops_solutions; /* the strategy may give up what ended */
     bool no_reward;       /* there is no reward model */
+    bool in_turns;
     int end_percent, cut_percent, fail_percent, unscored_percent;
     int verified_percent; /* of what ended; 0: there is no verifier */
     int n_values;         /* rewards are i / n_values: few values make many ties */
@@ -28,6 +29,7 @@ struct script {
     int n_meanings;       /* what texts may come to, 0 included: nothing */
     bool hides_texts;     /* the search does not hear of them */
     int n_tokens;         /* of a step, at most */
+    int shift;            /* child shift + i of the root gets what child i would */
 };
 
 struct script_result {
@@ -76,7 +78,8 @@ struct script_run {
     int n_expands, n_scores, n_drops, n_told;
     int n_twins; /* SCOREs of which nothing is to be computed; not among n_scores */
     int n_solutions;
-    struct buf dump; /* all nodes in path order, a line each, then the drops in path order */
+    struct buf expands; /* with in_turns: what was expanded, in that order */
+    struct buf dump;    /* all nodes in path order, a line each, then the drops in path order */
 };
 
 /* A parsed strategy with what a policy and a reward model would recommend. */
@@ -93,11 +96,15 @@ static struct search_spec script_spec(const char *text) {
     return spec;
 }
 
+static const char *script_plan; /* of the searches that follow */
+
 static struct search *script_search_for(const char *text, const struct script *c) {
     struct search_spec spec = script_spec(text);
     struct search_context context = {.problem_key = SCRIPT_PROBLEM_KEY,
                                      .has_reward = !c->no_reward,
                                      .has_verifier = c->verified_percent > 0,
+                                     .in_turns = c->in_turns,
+                                     .plan = script_plan,
                                      .n_tokens_answer_max = SCRIPT_TOKENS_MAX};
     struct err e;
     struct search *s = search_new(&spec, &context, &e);
@@ -172,14 +179,23 @@ static inline void script_dump(const struct tree *t, const struct script_node *d
     free(nodes);
 }
 
+static inline int script_index(const struct script *c, const struct tree_node *v) {
+    return v->parent == 0 && c->shift ? (v->index + 100000 - c->shift) % 100000 : v->index;
+}
+
+static inline uint64_t script_key(const struct script *c, const struct tree *t, int node) {
+    const struct tree_node *v = &t->nodes[node];
+    return node == 0 ? v->key : rng_child(script_key(c, t, v->parent), (uint64_t)script_index(c, v));
+}
+
 /* Tells the open ask number i and takes it out of the list. */
 static inline void script_tell(struct search *s, const struct script *c, struct search_ask *open, int *n_open,
                                int i) {
     struct search_ask ask = open[i];
     const struct tree_node *v = &search_tree(s)->nodes[ask.node];
     int n_tokens_left = script_tokens_left(search_tree(s), ask.node);
-    struct script_result r =
-        script_result(c, search_tree(s)->nodes[ask.parent].key, v->index, v->until_end, n_tokens_left);
+    struct script_result r = script_result(c, script_key(c, search_tree(s), ask.parent), script_index(c, v),
+                                           v->until_end, n_tokens_left);
     open[i] = open[--*n_open];
     if (ask.op == SEARCH_EXPAND)
         search_tell_node(s, ask.node, &r.told);
@@ -225,6 +241,11 @@ static inline void script_run(const char *text, const struct script *c, uint64_t
                 continue;
             }
             *(ask.op == SEARCH_EXPAND ? &run->n_expands : ask.twin < 0 ? &run->n_scores : &run->n_twins) += 1;
+            if (ask.op == SEARCH_EXPAND && c->in_turns) {
+                char path[400];
+                tree_path(t, ask.node, path, sizeof path);
+                buf_printf(&run->expands, "%s\n", path);
+            }
             MEM_GROW(open, cap_open, (size_t)n_open + 1);
             open[n_open++] = ask;
         }

@@ -32,11 +32,18 @@ static const char *const strategies[] = {
     "mcts:n=6,width=3",
     "sal-beam:n=4,width=2",
     "its-pf:n=4",
+    "beam:n=6,allocation=ets,softmax=0.3",
+    "revise:n=8,length=3",
+    "revise:n=8,length=4,versions=best",
+    "ab-mcts:n=10,width=3",
+    "ab-mcts:n=10,width=1,prior=beta",
     "sample:n=12,stop=certain,window=3",
     "sample:n=12,stop=beta,window=1,threshold=0.8",
     "sample:n=12,stop=window,window=3",
     "deepconf:n=12,warmup=4,width=3,keep=0.5,window=2,top=3",
     "budget-forcing:n=4,waits=2,max=3,answer=1",
+    "adaptive:n=12",
+    "adaptive:n=20,pilot=6",
 };
 
 static void test_order_of_arrival_changes_nothing(void **state) {
@@ -96,6 +103,95 @@ static void test_another_configuration_is_refused(void **state) {
     o = options_for(task, store, "sample:n=4");
     assert_null(run_open(&o, &e));
     assert_non_null(strstr(e.msg, "another task"));
+    free(task);
+    free(store);
+}
+
+/* Two samples by votes alone; then nothing more, or four scored samples in all and the best of them. */
+static const char small_plan[] =
+    "{\"brood_plan\":1,\"unit\":\"samples\",\"prompt\":0,\"sample\":1,\"pilots\":[{\"samples\":2,\"bias\":0,"
+    "\"weights\":{\"agreement\":1},\"calibration\":[[0,0],[1,1]],\"edges\":[0.75]}],\"levels\":[{\"budget\":"
+    "1,"
+    "\"pilot\":0,\"bins\":[{\"strategy\":\"sample:n=4\",\"select\":\"best\",\"aggregate\":\"min\"},"
+    "{\"strategy\":\"sample:n=2,score=0\",\"select\":\"majority\"}]}]}";
+
+struct plan_seen {
+    int n_nodes, n_scores;
+    struct cost reward_root;
+    const char *rule, *aggregate;
+};
+
+static bool count_node(void *ctx, const struct store_node *n) {
+    UNUSED(n);
+    ((struct plan_seen *)ctx)->n_nodes++;
+    return true;
+}
+
+static bool count_score(void *ctx, const struct store_score *c) {
+    UNUSED(c);
+    ((struct plan_seen *)ctx)->n_scores++;
+    return true;
+}
+
+static bool note_choice(void *ctx, const struct store_choice *c) {
+    struct plan_seen *s = ctx;
+    s->rule = strcmp(c->rule, "best") == 0       ? "best"
+              : strcmp(c->rule, "majority") == 0 ? "majority"
+                                                 : "another";
+    s->aggregate = strcmp(c->aggregate, "min") == 0 ? "min" : "last";
+    return true;
+}
+
+static bool note_root(void *ctx, const struct store_problem *p) {
+    ((struct plan_seen *)ctx)[p->ordinal].reward_root = p->reward_root;
+    return true;
+}
+
+static void test_a_plan_decides_strategy_and_selection(void **state) {
+    UNUSED(state);
+    char *task = write_task(20), *store = path_of("plan.brood");
+    struct run_options o = options_for(task, store, "adaptive");
+    struct run_progress p;
+    struct err e = {0};
+    int n_more = 0;
+    o.plan = small_plan;
+    o.select = SELECT_RULES;
+    o.aggregate = AGGREGATES;
+    char *whole = run_whole(&o, &p);
+    assert_non_null(strstr(whole, "\"select\":\"plan\""));
+    struct plan_seen seen[20] = {{0}};
+    struct store *s = store_open(store, STORE_READ, &e);
+    assert_true(store_each_problem(s, note_root, seen, &e));
+    for (int i = 0; i < 20; i++) {
+        assert_true(store_each_node(s, i, count_node, &seen[i], &e) &&
+                    store_each_score(s, i, count_score, &seen[i], &e) &&
+                    store_each_choice(s, i, note_choice, &seen[i], &e));
+        bool more = seen[i].n_nodes == 4;
+        assert_int_equal(seen[i].n_nodes, more ? 4 : 2);
+        assert_int_equal(seen[i].n_scores, more ? 4 : 0);
+        assert_true((seen[i].reward_root.tokens_read > 0) == more); /* what is not scored is not read */
+        assert_string_equal(seen[i].rule, more ? "best" : "majority");
+        assert_string_equal(seen[i].aggregate, more ? "min" : "last");
+        n_more += more;
+    }
+    assert_true(n_more > 2 && n_more < 18);
+    assert_true(store_close(s, &e));
+    o.plan = NULL; /* the built-in plan is another configuration */
+    assert_null(run_open(&o, &e));
+    assert_non_null(strstr(e.msg, "another plan"));
+    o.plan = small_plan;
+    o.select = SELECT_MAJORITY; /* and so is a selection that was asked for */
+    assert_null(run_open(&o, &e));
+    assert_non_null(strstr(e.msg, "another select"));
+    o = options_for(task, ":memory:", "sample:n=4");
+    o.plan = small_plan;
+    assert_null(run_open(&o, &e));
+    assert_non_null(strstr(e.msg, "adaptive"));
+    o = options_for(task, ":memory:", "adaptive");
+    o.plan = "{}";
+    assert_null(run_open(&o, &e));
+    assert_int_equal(e.code, ERR_INPUT);
+    free(whole);
     free(task);
     free(store);
 }
@@ -229,6 +325,18 @@ static void test_library_solves_and_tells(void **state) {
     assert_string_equal(a->solution, again->solution);
     brood_answer_free(a);
     brood_answer_free(again);
+    struct brood_request planned = {
+        .problem = "a chain", .strategy = "adaptive", .plan = small_plan, .seed = 5};
+    for (planned.seed = 0; planned.seed < 8; planned.seed++) {
+        a = brood_solve(b, &planned, &error);
+        if (!a) fail_msg("%s", error.message);
+        assert_int_equal(a->n_found, strcmp(a->select, "best") == 0 ? 4 : 2);
+        brood_answer_free(a);
+    }
+    planned.select = "weighted"; /* what is asked for holds */
+    a = brood_solve(b, &planned, &error);
+    assert_string_equal(a->select, "weighted");
+    brood_answer_free(a);
     brood_close(b);
 }
 
@@ -310,6 +418,7 @@ int main(void) {
         cmocka_unit_test(test_order_of_arrival_changes_nothing),
         cmocka_unit_test(test_killed_runs_arrive_at_the_same_records),
         cmocka_unit_test(test_another_configuration_is_refused),
+        cmocka_unit_test(test_a_plan_decides_strategy_and_selection),
         cmocka_unit_test(test_a_stopped_run_keeps_what_it_has),
         cmocka_unit_test(test_failures_are_counted_and_do_not_end_the_run),
         cmocka_unit_test(test_tasks_say_what_is_wrong_and_where),

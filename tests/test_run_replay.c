@@ -34,6 +34,7 @@ static const char *const strategies[] = {
     "ab-mcts:n=8",
     "deepconf:n=12,warmup=4,keep=0.3",
     "budget-forcing:n=4",
+    "adaptive:n=16",
 };
 enum { N_PROBLEMS = 6, SEED = 7, TOKENS_MAX = 60 };
 

@@ -59,7 +59,7 @@ static void unknown_names_and_bad_values_are_refused_helpfully(void **state) {
         {"best-of-n", "unknown strategy 'best-of-n'; known: "},
         {"greedy:n=2", "strategy 'greedy' has no parameter 'n'; known: none"},
         {"sample:m=2", "strategy 'sample' has no parameter 'm'; known: n, stop, threshold, window, "
-                       "vote, top, temperature, top_p, min_p, top_k"},
+                       "vote, top, score, temperature, top_p, min_p, top_k"},
         {"sample:n=0", "strategy 'sample': n=0 must be from 1 to 100000"},
         {"sample:n=2.5", "strategy 'sample': n=2.5 must be a whole number"},
         {"sample:n=", "strategy 'sample': n='' is not a number"},

@@ -91,8 +91,10 @@ static void judge(const struct tree *t, struct outcome *out) {
 }
 
 static struct outcome play(const struct search_spec *spec, uint64_t seed) {
-    const struct search_context context = {
-        .problem_key = rng_child(1234, seed), .has_reward = true, .n_tokens_answer_max = 1000};
+    const struct search_context context = {.problem_key = rng_child(1234, seed),
+                                           .has_reward = true,
+                                           .plan = script_plan,
+                                           .n_tokens_answer_max = 1000};
     struct place places[NODES_MAX] = {{0}};
     struct outcome out = {0};
     struct search_ask ask;
@@ -485,6 +487,49 @@ static void descents_find_as_computed(void **state) {
     }
 }
 
+#define PLAN_OF(pilot, bins)                                                                                 \
+    "{\"brood_plan\":1,\"unit\":\"samples\",\"prompt\":0,\"sample\":1,\"pilots\":[{\"bias\":0," pilot        \
+    ",\"calibration\":[[0,0],[1,1]]}],\"levels\":[{\"budget\":1,\"pilot\":0,\"bins\":[" bins "]}]}"
+
+/* Two samples that agree are enough; else four more. Of two answers the wrong ones agree, too. */
+static void agreement_decides_as_computed(void **state) {
+    UNUSED(state);
+    set_chain(6, 2, 0.7, 0.1);
+    double right = value(0, true), wrong = 1 - right, majority = right * right;
+    script_plan = PLAN_OF("\"samples\":2,\"weights\":{\"agreement\":1},\"edges\":[0.75]",
+                          "{\"strategy\":\"sample:n=6\"},{\"strategy\":\"sample:n=2\"}");
+    struct frequency f = play_many("adaptive", 6000);
+    script_plan = NULL;
+    for (int k = 0; k <= 4;
+         k++) { /* one each; k of the other four are right; at 3 to 3 the first sample wins */
+        double split = 2 * right * wrong * binomial(4, k, right);
+        majority += k > 2 ? split : k == 2 ? split / 2 : 0;
+    }
+    assert_probability("adaptive", "coverage", f.found, 1 - wrong * wrong, f.n);
+    assert_probability("adaptive", "majority", f.majority, majority, f.n);
+    double more = 4 * 2 * right * wrong, error = sqrt(4 * more - more * more) / sqrt(f.n);
+    assert_true(fabs(f.n_nodes - 2 - more) <= 4 * error);
+}
+
+/* Where no sample of the pilot is right, which exact rewards show, a beam goes on; else the pilot is enough.
+ */
+static void rewards_send_hard_problems_to_a_beam_as_computed(void **state) {
+    UNUSED(state);
+    for (size_t i = 0; i < ARRAY_LEN(chains); i++) {
+        set_chain(chains[i].depth, chains[i].branch, chains[i].p, chains[i].q);
+        double none = pow(1 - value(0, true), 3), beam = found_by_counts(8, share_topk, 2);
+        script_plan =
+            PLAN_OF("\"samples\":3,\"scored\":true,\"aggregate\":\"last\","
+                    "\"weights\":{\"reward_best\":1},\"edges\":[0.5]",
+                    "{\"strategy\":\"beam:n=8,width=2,aggregate=last\"},{\"strategy\":\"sample:n=1\"}");
+        struct frequency f = play_many("adaptive:aggregate=last", 5000);
+        script_plan = NULL;
+        assert_probability("adaptive", "found", f.found, 1 - none * (1 - beam), f.n);
+        double nodes = 8 * chain.params.depth, error = nodes * sqrt(none * (1 - none) / f.n);
+        assert_true(fabs(f.n_nodes - 3 - none * nodes) <= 4 * error);
+    }
+}
+
 /* Looking ahead writes min(k, levels left) more below every step. */
 static void lookahead_writes_as_computed(void **state) {
     UNUSED(state);
@@ -523,6 +568,8 @@ int main(void) {
         cmocka_unit_test(particles_find_as_computed),
         cmocka_unit_test(drawn_particles_find_as_computed),
         cmocka_unit_test(descents_find_as_computed),
+        cmocka_unit_test(agreement_decides_as_computed),
+        cmocka_unit_test(rewards_send_hard_problems_to_a_beam_as_computed),
         cmocka_unit_test(lookahead_writes_as_computed),
         cmocka_unit_test(exact_values_make_search_better),
     };

@@ -24,6 +24,9 @@ static const char *const variants[] = {
     "mcts:n=10,width=5",
     "sal-beam:n=8,width=2",
     "its-pf:n=6",
+    "beam:n=6,allocation=ets,softmax=0.3",
+    "revise:n=8,length=3",
+    "ab-mcts:n=8,width=3",
     "sample:n=8",
 };
 

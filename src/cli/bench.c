@@ -173,7 +173,8 @@ static bool read_run_budget(const struct bench_values *v, struct run_options *o,
                    o->run_budget.usd);
 }
 
-static bool read_options(const struct command_line *line, struct run_options *o, struct err *e) {
+/* *plan is what they borrow; free it in any case. */
+static bool read_options(const struct command_line *line, struct run_options *o, char **plan, struct err *e) {
     const struct bench_values *v = line->values;
     o->select = SELECT_RULES;
     o->aggregate = AGGREGATES;
@@ -202,6 +203,8 @@ static bool read_options(const struct command_line *line, struct run_options *o,
     o->lead_wait = v->search.lead_wait;
     o->lead_answer = v->search.lead_answer;
     search_options_models(&v->search, &o->policy, &o->reward);
+    if (!search_options_plan(&v->search, plan, e)) return false;
+    o->plan = *plan;
     if (v->search.select && !select_rule_parse(v->search.select, &o->select, e))
         return err_wrap(e, "--select");
     if (v->search.aggregate && !aggregate_parse(v->search.aggregate, &o->aggregate, e))
@@ -220,7 +223,11 @@ static bool read_options(const struct command_line *line, struct run_options *o,
 static int bench_run(const struct command_line *line, struct err *e) {
     const struct bench_values *v = line->values;
     struct run_options options = {0};
-    if (!read_options(line, &options, e)) return -1;
+    char *plan = NULL; /* what options.plan borrows */
+    if (!read_options(line, &options, &plan, e)) {
+        free(plan);
+        return -1;
+    }
     char *path = v->signature ? NULL : v->run ? NULL : default_path(v, &options);
     if (!v->signature) options.store = path ? path : v->run;
     struct run *r = run_open(&options, e);
@@ -232,6 +239,7 @@ static int bench_run(const struct command_line *line, struct err *e) {
     if (!run_close(r, ok ? e : &closing)) ok = false;
     answer_thread_end();
     free(path);
+    free(plan);
     if (ok) return 0;
     if (was_open && !v->signature && e->code != ERR_INPUT) {
         fprintf(stderr, "brood: %s\n", e->msg);
@@ -265,6 +273,8 @@ static const char *const bench_examples[] = {
     "what the larger policy answers at once",
     "brood bench math500.jsonl --policy models/Llama-3.2-1B-Instruct -n 16 --select majority",
     "a task and a model of your own",
+    "brood bench lab:story --plan plan.json -n 64",
+    "64 samples' worth of compute a problem, spent as a plan says that 'brood plan' has fitted",
     NULL,
 };
 

@@ -4,6 +4,11 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/file.h"
+#include "search/plan.h"
+
+enum { PLAN_BYTES_MAX = 1 << 22 };
+
 #define FIELD(name) offsetof(struct search_values, name)
 
 const struct option search_options[SEARCH_OPTIONS] = {
@@ -11,7 +16,9 @@ const struct option search_options[SEARCH_OPTIONS] = {
     {"reward", 0, OPTION_TEXT, FIELD(reward), "SPEC",
      "who scores their steps, or none (default lab:prm with the default policy, else none)", 0, 0},
     {"strategy", 0, OPTION_TEXT, FIELD(strategy), "STRATEGY",
-     "how the search goes (default sample): see strategies", 0, 0},
+     "how the search goes (default sample, with --plan adaptive): see strategies", 0, 0},
+    {"plan", 0, OPTION_TEXT, FIELD(plan), "FILE",
+     "what the strategy adaptive goes by, as 'brood plan' writes it (default a built-in one)", 0, 0},
     {"samples", 'n', OPTION_COUNT, FIELD(n), "N", "the strategy's n: how many solutions", 1, 100000},
     {"select", 0, OPTION_TEXT, FIELD(select), "RULE",
      "what chooses the answer: majority, best, weighted, confident, confident-low, confident-high (default "
@@ -56,10 +63,23 @@ static bool set(struct search_spec *spec, const char *option, const char *key, d
 }
 
 bool search_options_spec(const struct search_values *v, struct search_spec *spec, struct err *e) {
-    if (!search_spec_parse(spec, v->strategy ? v->strategy : "sample", e)) return err_wrap(e, "--strategy");
+    const char *strategy = v->strategy ? v->strategy : v->plan ? "adaptive" : "sample";
+    if (!search_spec_parse(spec, strategy, e)) return err_wrap(e, "--strategy");
     return (v->n == 0 || set(spec, "-n", "n", (double)v->n, e)) &&
            (isnan(v->temperature) || set(spec, "--temperature", "temperature", v->temperature, e)) &&
            (isnan(v->top_p) || set(spec, "--top-p", "top_p", v->top_p, e));
+}
+
+bool search_options_plan(const struct search_values *v, char **out, struct err *e) {
+    struct buf text = {0};
+    *out = NULL;
+    if (!v->plan) return true;
+    struct plan *p = NULL;
+    if (file_read(v->plan, PLAN_BYTES_MAX, &text, e)) p = plan_parse(buf_cstr(&text), v->plan, e);
+    if (p) *out = buf_take(&text);
+    plan_free(p);
+    buf_free(&text);
+    return *out != NULL || err_wrap(e, "--plan");
 }
 
 bool search_options_budget(const struct search_values *v, struct budget *b, struct prices *p, struct err *e) {

@@ -8,7 +8,8 @@
 #include "search/search.h"
 
 struct search_values {
-    const char *policy, *reward, *strategy, *select, *aggregate, *budget, *prices, *speculate, *system, *chat;
+    const char *policy, *reward, *strategy, *plan, *select, *aggregate, *budget, *prices, *speculate, *system,
+        *chat;
     const char *confidence, *lead_revise, *lead_wait, *lead_answer;
     uint64_t n, seed, n_threads, n_tokens_max;
     double temperature, top_p; /* NAN: not given */
@@ -18,9 +19,11 @@ struct search_values {
     { .temperature = NAN, .top_p = NAN }
 
 /* The shared rows of a command whose values begin with a struct search_values. */
-enum { SEARCH_OPTIONS = 20 };
+enum { SEARCH_OPTIONS = 21 };
 extern const struct option search_options[SEARCH_OPTIONS];
 
+/* The text of the plan that was asked for, owned; *out NULL where none was. */
+MUST bool search_options_plan(const struct search_values *v, char **out, struct err *e);
 /* The strategy with its -n, --temperature and --top-p. */
 MUST bool search_options_spec(const struct search_values *v, struct search_spec *spec, struct err *e);
 MUST bool search_options_budget(const struct search_values *v, struct budget *b, struct prices *p,

@@ -335,9 +335,10 @@ static int solve_run(const struct command_line *line, struct err *e) {
     struct brood_request request;
     struct buf strategy = {0};
     int status = -1;
-    char *problem = read_problem(line, v, e);
-    if (problem && read_request(v, &strategy, &request, e)) {
+    char *problem = read_problem(line, v, e), *plan = NULL;
+    if (problem && search_options_plan(&v->search, &plan, e) && read_request(v, &strategy, &request, e)) {
         request.problem = problem;
+        request.plan = plan;
         struct brood_answer *a = search(v, &request, e);
         if (a && v->json)
             print_json(a, problem, buf_cstr(&strategy));
@@ -348,6 +349,7 @@ static int solve_run(const struct command_line *line, struct err *e) {
     }
     buf_free(&strategy);
     free(problem);
+    free(plan);
     return status;
 }
 
@@ -370,6 +372,8 @@ static const char *const solve_examples[] = {
     "one solution by the larger policy",
     "brood solve --budget seconds=2,tokens=20000 -n 256 --file problem.txt",
     "as many of 256 samples as the budget allows",
+    "brood solve --strategy adaptive:n=64 --file problem.txt",
+    "looks at four samples first: easy problems end there, hard ones go on with a search over steps",
     NULL,
 };
 

@@ -32,6 +32,7 @@ struct coordinator_problem {
     const char *id, *text;
     uint64_t key; /* of the problem: rng_child_named(seed, id) */
     const struct search_spec *spec;
+    const char *plan; /* of the strategy adaptive, as text; NULL: the built-in one */
     struct budget budget;
     struct prices prices;                /* what a budget in money goes by */
     int n_tokens_max;                    /* longest solution, > 0 */
@@ -70,6 +71,7 @@ struct run_event {
     /* RUN_ENDED */
     enum run_why why;
     enum budget_unit ran_out;          /* RUN_BUDGET: of what there was too little */
+    struct search_advice advice;       /* names live as long as the call */
     const struct solutions *solutions; /* valid during the call */
     const struct run_cost *cost;
     int n_failed;        /* expansions or scores that a service could not do */

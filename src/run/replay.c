@@ -12,7 +12,7 @@
 #include "select/select.h"
 
 struct replay {
-    char *where;
+    char *where, *plan;
     struct search_spec spec;
     uint64_t seed;
     int n_tokens_max;
@@ -22,6 +22,7 @@ struct replay {
 void replay_close(struct replay *r) {
     if (!r) return;
     free(r->where);
+    free(r->plan);
     free(r);
 }
 
@@ -38,6 +39,8 @@ struct replay *replay_open(const char *config, const char *where, struct err *e)
     if (ok) {
         r->seed = strtoull(seed, NULL, 16);
         r->n_tokens_max = (int)n_tokens_max;
+        const char *plan = json_string_value(json_object_get(json_object_get(o, "plan"), "text"));
+        r->plan = plan ? mem_strdup(plan) : NULL;
         r->has_reward = json_is_object(json_object_get(o, "reward"));
         r->has_verifier = json_is_object(json_object_get(o, "verifier"));
     }
@@ -178,6 +181,7 @@ bool replay_problem(struct replay *r, const struct store_problem *p, const struc
     const struct search_context context = {.problem_key = rng_child_named(r->seed, p->id),
                                            .has_reward = r->has_reward,
                                            .has_verifier = r->has_verifier || has_verdicts(rows),
+                                           .plan = r->plan,
                                            .n_tokens_answer_max = r->n_tokens_max};
     struct telling t = {.rows = rows, .log = out, .search = search_new(&r->spec, &context, e)};
     if (!t.search) {

@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "run/shares.h"
+#include "search/plan.h"
 #include "store/rows.h"
 #include "store/store.h"
 
@@ -22,6 +23,8 @@ static const double flush_seconds = 0.25;
 
 struct run {
     struct run_options options;
+    enum select_rule said_select; /* as asked for; the options hold what became of it */
+    enum aggregate said_aggregate;
     int n_tokens_max;
     struct task *task;
     struct policy *policy;
@@ -82,6 +85,10 @@ static char *hex(uint64_t x) {
     return buf_take(&b);
 }
 
+static bool is_adaptive(const struct run *r) {
+    return strcmp(r->options.spec.strategy->name, "adaptive") == 0;
+}
+
 static json_t *configuration(const struct run *r) {
     const struct run_options *o = &r->options;
     const struct policy_info *p = policy_info(r->policy);
@@ -97,7 +104,15 @@ static json_t *configuration(const struct run *r) {
     json_object_set_new(c, "reward",
                         w ? service_json(w->name, w->kind, w->identity, w->n_parameters) : json_null());
     json_object_set_new(c, "strategy", json_string(buf_cstr(&strategy)));
-    json_object_set_new(c, "select", json_string(select_rule_name(o->select)));
+    if (is_adaptive(r)) {
+        const char *plan = o->plan ? o->plan : plan_default(r->reward != NULL);
+        char *identity = hex(rng_hash(0, plan, strlen(plan)));
+        json_object_set_new(c, "plan",
+                            json_pack("{s:s,s:o}", "identity", identity, "text", json_text(str_from(plan))));
+        free(identity);
+    }
+    const bool by_plan = is_adaptive(r) && r->said_select == SELECT_RULES;
+    json_object_set_new(c, "select", json_string(by_plan ? "plan" : select_rule_name(o->select)));
     json_object_set_new(c, "aggregate", json_string(aggregate_names[o->aggregate]));
     json_object_set_new(c, "budget", budget_json(&o->budget, &o->prices));
     if (r->has_shares || o->run_budget.seconds > 0)
@@ -159,7 +174,8 @@ static bool same_configuration(const struct run *r, const json_t *now, const jso
             a = json_object_get(value, "hash");
             b = json_object_get(old, "hash");
         }
-        if (!json_equal(a, b)) return other_configuration(r, key, old, value, e);
+        const bool is_long = strcmp(key, "plan") == 0; /* its hash says enough */
+        if (!json_equal(a, b)) return other_configuration(r, key, is_long ? b : old, is_long ? a : value, e);
     }
     return true;
 }
@@ -253,6 +269,8 @@ static bool on_event(void *ctx, const struct run_event *event, struct err *e);
 /* What the options leave to the reward model. */
 static bool choose_rules(struct run *r, struct err *e) {
     struct run_options *o = &r->options;
+    r->said_select = o->select;
+    r->said_aggregate = o->aggregate;
     const char *suits = r->reward ? reward_info(r->reward)->aggregate : "";
     if (o->select == SELECT_RULES) o->select = coordinator_select(&o->spec, r->reward != NULL);
     return o->aggregate != AGGREGATES || aggregate_parse(suits[0] ? suits : "last", &o->aggregate, e);
@@ -299,6 +317,10 @@ static bool open_services(struct run *r, struct err *e) {
     const int n_context = policy_info(r->policy)->n_context;
     r->n_tokens_max = o->n_tokens_max > 0 ? o->n_tokens_max : RUN_TOKENS_DEFAULT;
     if (n_context > 0) r->n_tokens_max = MIN(r->n_tokens_max, n_context);
+    if (o->plan && !is_adaptive(r))
+        return err_set(e, ERR_INPUT, "a plan is for the strategy adaptive, not for %s",
+                       o->spec.strategy->name);
+    if (o->plan && !plan_recommend(o->plan, "plan", &r->options.spec, e)) return false;
     run_fill_spec(&r->options.spec, policy_info(r->policy), o->aggregate);
     return true;
 }
@@ -414,12 +436,12 @@ static bool put_solutions(struct run *r, int ordinal, const struct solutions *s,
 }
 
 static bool put_choice(struct run *r, int ordinal, const struct solutions *s, const struct select_choice *c,
-                       struct err *e) {
+                       enum select_rule rule, enum aggregate aggregate, struct err *e) {
     const struct solution *x = c->solution >= 0 ? &s->items[c->solution] : NULL;
     const struct store_choice row = {
         .problem = ordinal,
-        .rule = select_rule_name(r->options.select),
-        .aggregate = aggregate_names[r->options.aggregate],
+        .rule = select_rule_name(rule),
+        .aggregate = aggregate_names[aggregate],
         .path = x ? x->path : NULL,
         .answer = x ? x->answer : NULL,
         .n_solutions = c->n_solutions,
@@ -438,11 +460,15 @@ static bool on_ended(struct run *r, const struct run_event *event, struct err *e
     if (event->failure && !r->failure) r->failure = mem_strdup(event->failure);
     r->progress.n_failed += event->n_failed;
     if (event->why == RUN_STOPPED) return true; /* to be resumed */
-    const struct select_choice c =
-        solutions_choose(event->solutions, r->options.select, r->options.aggregate);
+    enum select_rule rule = r->said_select;
+    enum aggregate aggregate = r->said_aggregate;
+    solutions_follow(&event->advice, &rule, &aggregate);
+    if (rule == SELECT_RULES) rule = r->options.select;
+    if (aggregate == AGGREGATES) aggregate = r->options.aggregate;
+    const struct select_choice c = solutions_choose(event->solutions, rule, aggregate);
     int right;
     if (!put_solutions(r, i, event->solutions, c.solution, &right, e) ||
-        !put_choice(r, i, event->solutions, &c, e) ||
+        !put_choice(r, i, event->solutions, &c, rule, aggregate, e) ||
         !store_put_root_costs(r->store, i, &event->cost->policy_root, &event->cost->reward_root, e) ||
         !store_put_done(r->store, i, e) ||
         !count_spending(r, i, &event->cost->policy_root, &event->cost->reward_root, e)) {
@@ -486,6 +512,7 @@ static bool feed(struct run *r, int *n_active, struct err *e) {
             .text = p->prompt,
             .key = rng_child_named(r->options.seed, p->id),
             .spec = &r->options.spec,
+            .plan = r->options.plan,
             .budget = budget,
             .prices = r->options.prices,
             .n_tokens_max = r->n_tokens_max,

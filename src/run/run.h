@@ -27,8 +27,10 @@ struct run_options {
     const char *reward; /* SPEC or NULL */
     const char *store;  /* path of the run; ":memory:" keeps nothing */
     struct search_spec spec;
-    /* For the recorded choice. SELECT_RULES: coordinator_select. AGGREGATES: what
-     * suits the reward model, else last. */
+    /* For the strategy adaptive: the text of a plan (search/plan.h); NULL: the built-in one. */
+    const char *plan;
+    /* For the recorded choice. SELECT_RULES: coordinator_select. AGGREGATES: what suits the reward model,
+     * else last. Both: where the search advises one, that (the strategy adaptive). */
     enum select_rule select;
     enum aggregate aggregate;
     struct select_confidence confidence;    /* of a solution, where the selection is by confidence */

@@ -68,6 +68,13 @@ void solutions_weigh(struct solutions *s, const struct select_confidence *how) {
     free(tokens);
 }
 
+void solutions_follow(const struct search_advice *a, enum select_rule *rule, enum aggregate *aggregate) {
+    struct err e;
+    enum select_rule advised;
+    if (*rule == SELECT_RULES && a->select && select_rule_parse(a->select, &advised, &e)) *rule = advised;
+    if (*aggregate == AGGREGATES) *aggregate = a->aggregate;
+}
+
 struct select_choice solutions_choose(const struct solutions *s, enum select_rule rule,
                                       enum aggregate aggregate) {
     return select_choose(rule, aggregate, s->view, NULL, (int)s->n);

@@ -9,6 +9,7 @@
 
 #include "base/cost.h"
 #include "base/str.h"
+#include "search/search.h"
 #include "select/select.h"
 
 struct solution {
@@ -41,6 +42,8 @@ void solutions_add_confidences(struct solutions *s, float *confidences, int n);
 /* Sets the confidence of each in the view. */
 void solutions_weigh(struct solutions *s, const struct select_confidence *how);
 
+/* What a search advises, where the rule (SELECT_RULES) or the aggregate (AGGREGATES) is left to it. */
+void solutions_follow(const struct search_advice *a, enum select_rule *rule, enum aggregate *aggregate);
 /* The rule with its aggregate over all of them. */
 struct select_choice solutions_choose(const struct solutions *s, enum select_rule rule,
                                       enum aggregate aggregate);

@@ -151,10 +151,10 @@ static bool open_prompts(struct trial *t, struct err *e) {
     if (coordinator_reward(t->owner)) {
         struct reward_prefix *read = reward_prefix_of(t, 0, e);
         if (!read) return false;
-        t->cost.reward_root = reward_root_cost(coordinator_reward(t->owner), read);
+        t->reward_root = reward_root_cost(coordinator_reward(t->owner), read);
     }
-    const struct spending prompts =
-        spending_of(&t->problem.prices, &t->cost.policy_root, &t->cost.reward_root);
+    const struct spending prompts = spending_of(&t->problem.prices, &t->cost.policy_root, &t->reward_root);
+    /* At once, that grants do not depend on when it is read for a reward. */
     ledger_charge(&t->ledger, &prompts);
     return true;
 }
@@ -169,6 +169,8 @@ struct trial *trial_new(struct coordinator *owner, uint64_t slot, const struct c
     const struct search_context context = {
         .problem_key = p->key,
         .has_reward = coordinator_reward(owner) != NULL,
+        .in_turns = p->budget.samples > 0 || p->budget.tokens > 0 || p->budget.flops > 0 || p->budget.usd > 0,
+        .plan = p->plan,
         .n_tokens_answer_max = p->n_tokens_max,
     };
     t->search = search_new(p->spec, &context, e);
@@ -246,6 +248,7 @@ static bool tell_score(struct trial *t, int node, const struct store_score *row,
                        struct err *e) {
     struct trial_node *x = trial_node(t, node);
     x->scored = row->cost;
+    t->cost.reward_root = t->reward_root;
     cost_add(&t->cost.reward, &row->cost);
     settle(t, x, &row->cost);
     const struct run_event event = {.what = RUN_SCORE,
@@ -273,7 +276,7 @@ _Static_assert((int)TREE_LEAD_REVISE == (int)STORE_LEAD_REVISE &&
 /* Whether a node that was told is continued no more. */
 static bool is_over(const struct trial *t, int node) {
     const enum tree_state state = tree_node(t, node)->state;
-    return state == TREE_FAILED || (state != TREE_OPEN && !t->problem.spec->strategy->revises);
+    return state == TREE_FAILED || (state != TREE_OPEN && !search_revises(t->search));
 }
 
 bool trial_policy_result(struct trial *t, int node, const struct policy_result *r, struct err *e) {
@@ -621,6 +624,7 @@ bool trial_end(struct trial *t, struct err *e) {
         .ordinal = t->problem.ordinal,
         .why = t->why,
         .ran_out = t->ledger.ran_out,
+        .advice = search_advice(t->search),
         .solutions = s,
         .cost = &t->cost,
         .n_failed = t->n_failed,

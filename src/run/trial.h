@@ -43,6 +43,8 @@ struct trial {
     int n_writing, n_writing_max; /* of these, expansions: now, and at most */
     struct guesses guesses;
     struct run_cost cost;
+    struct cost
+        reward_root; /* what reading the prompt for the reward model costs, where anything is scored */
     int n_failed;
     char *failure;
 };

@@ -39,6 +39,10 @@ static double param(const struct sample *x, const char *key) {
     return search_spec_get(&x->search.spec, key);
 }
 
+static bool scores(const struct sample *x) {
+    return x->search.context.has_reward && param(x, "score") > 0;
+}
+
 static void ask_more(struct sample *x) {
     int n_left = (int)param(x, "n") - x->n_asked;
     int n = param(x, "stop") == STOP_NONE ? n_left : MIN(n_left, (int)param(x, "window"));
@@ -63,7 +67,7 @@ static double worth(const struct tree_node *v, int aggregate) {
 static bool is_certain(struct sample *x, const int *classes) {
     int n = x->n_asked, n_left = (int)param(x, "n") - n, vote = (int)param(x, "vote");
     if (vote <= VOTE_MAJORITY && !stop_certain(classes, NULL, n, n_left)) return false;
-    if (vote == VOTE_MAJORITY || !x->search.context.has_reward) return true;
+    if (vote == VOTE_MAJORITY || !scores(x)) return true;
     double *worths = mem_zalloc((size_t)n, sizeof *worths);
     bool certain = true;
     for (int a = 0; certain && a < AGGREGATES; a++) {
@@ -107,7 +111,7 @@ static void one_less(struct sample *x) {
 }
 
 static void told_node(struct search *s, int node) {
-    if (s->context.has_reward && tree_get(&s->tree, node)->state == TREE_SOLUTION)
+    if (scores((struct sample *)s) && tree_get(&s->tree, node)->state == TREE_SOLUTION)
         search_want_score(s, node);
     else
         one_less((struct sample *)s);
@@ -131,6 +135,7 @@ static const struct search_param params[] = {
      "stop=certain: the vote meant; or weighted by this aggregate", true},
     {"top", SEARCH_PARAM_INT, 0, 0, 1000, NULL,
      "tells confidences, over so many likeliest tokens, to choose by; 0: none", true},
+    {"score", SEARCH_PARAM_INT, 1, 0, 1, NULL, "0: the reward model is not asked, for majority votes", true},
     SEARCH_SAMPLING_PARAMS,
 };
 

@@ -22,36 +22,39 @@ static bool stops_if_verified(const struct search_spec *spec) {
     return false;
 }
 
+bool search_check(const struct search_spec *spec, const struct search_context *c, struct err *e) {
+    const struct search_strategy *strategy = spec->strategy;
+    if (strategy->needs_reward && !c->has_reward)
+        return err_set(e, ERR_INPUT, "strategy '%s' needs a reward model: give one with --reward",
+                       strategy->name);
+    if (strategy->needs_scores && !c->has_reward && !c->has_verifier)
+        return err_set(e, ERR_INPUT,
+                       "strategy '%s' needs a reward model, or a verifier: give one with --reward",
+                       strategy->name);
+    if (stops_if_verified(spec) && !c->has_verifier)
+        return err_set(e, ERR_INPUT,
+                       "strategy '%s': stop=verified needs a verifier, and there is none; leave it out",
+                       strategy->name);
+    for (int i = 0; i < strategy->n_params; i++) {
+        if (isnan(spec->values[i]))
+            return err_set(e, ERR_INPUT,
+                           "strategy '%s': %s is not set and nothing recommends a value; give %s=...",
+                           strategy->name, strategy->params[i].name, strategy->params[i].name);
+    }
+    return !strategy->ops->check || strategy->ops->check(spec, c, e);
+}
+
 struct search *search_new(const struct search_spec *spec, const struct search_context *c, struct err *e) {
     const struct search_strategy *strategy = spec->strategy;
     ASSERT(c->n_tokens_answer_max > 0);
-    if (strategy->needs_reward && !c->has_reward) {
-        err_set(e, ERR_INPUT, "strategy '%s' needs a reward model: give one with --reward", strategy->name);
-        return NULL;
-    }
-    if (strategy->needs_scores && !c->has_reward && !c->has_verifier) {
-        err_set(e, ERR_INPUT, "strategy '%s' needs a reward model, or a verifier: give one with --reward",
-                strategy->name);
-        return NULL;
-    }
-    if (stops_if_verified(spec) && !c->has_verifier) {
-        err_set(e, ERR_INPUT,
-                "strategy '%s': stop=verified needs a verifier, and there is none; leave it out",
-                strategy->name);
-        return NULL;
-    }
-    for (int i = 0; i < strategy->n_params; i++) {
-        if (isnan(spec->values[i])) {
-            err_set(e, ERR_INPUT, "strategy '%s': %s is not set and nothing recommends a value; give %s=...",
-                    strategy->name, strategy->params[i].name, strategy->params[i].name);
-            return NULL;
-        }
-    }
+    if (!search_check(spec, c, e)) return NULL;
     ASSERT(strategy->ops->size >= sizeof(struct search));
     struct search *s = mem_zalloc(1, strategy->ops->size);
     s->ops = strategy->ops;
     s->spec = *spec;
     s->context = *c;
+    s->advice.aggregate = AGGREGATES;
+    s->revises = strategy->revises;
     s->sampling = (struct search_ask){.temperature = (float)param_or(s, "temperature", 0),
                                       .top_p = (float)param_or(s, "top_p", 1),
                                       .min_p = (float)param_or(s, "min_p", 0),
@@ -66,6 +69,7 @@ void search_free(struct search *s) {
     if (s->ops->fini) s->ops->fini(s);
     tree_fini(&s->tree);
     free(s->queue);
+    free(s->turns);
     free(s->faces);
     map_free(s->face_of);
     free(s);
@@ -75,11 +79,23 @@ const struct tree *search_tree(const struct search *s) {
     return &s->tree;
 }
 
+struct search_advice search_advice(const struct search *s) {
+    return s->advice;
+}
+
+bool search_revises(const struct search *s) {
+    return s->revises;
+}
+
 /* ---- the queue ---- */
 static struct search_ask *push(struct search *s, enum search_op op, int node) {
     ASSERT(!s->stopped);
-    MEM_GROW(s->queue, s->cap_queue, s->n_queue + 1);
-    struct search_ask *ask = &s->queue[s->n_queue++];
+    if (op == SEARCH_EXPAND && s->context.in_turns)
+        MEM_GROW(s->turns, s->cap_turns, s->n_turns + 1);
+    else
+        MEM_GROW(s->queue, s->cap_queue, s->n_queue + 1);
+    struct search_ask *ask =
+        op == SEARCH_EXPAND && s->context.in_turns ? &s->turns[s->n_turns++] : &s->queue[s->n_queue++];
     *ask =
         (struct search_ask){.op = op, .node = node, .parent = tree_get(&s->tree, node)->parent, .twin = -1};
     return ask;
@@ -104,20 +120,39 @@ int search_want_expand(struct search *s, int parent, bool until_end) {
     return search_want_lead(s, parent, until_end, TREE_LEAD_NONE);
 }
 
+static struct search_ask *last_expand(struct search *s) {
+    const bool in_turns = s->context.in_turns;
+    const size_t n = in_turns ? s->n_turns : s->n_queue;
+    ASSERT(n > 0);
+    struct search_ask *ask = in_turns ? &s->turns[n - 1] : &s->queue[n - 1];
+    ASSERT(ask->op == SEARCH_EXPAND);
+    return ask;
+}
+
+int search_want_as(struct search *s, int parent, const struct search_ask *ask) {
+    int node = search_want_lead(s, parent, ask->until_end, ask->lead);
+    struct search_ask *mine = last_expand(s);
+    ASSERT(ask->n_tokens_max <= mine->n_tokens_max);
+    const struct search_ask name = *mine;
+    *mine = *ask;
+    mine->node = name.node;
+    mine->parent = name.parent;
+    return node;
+}
+
 void search_want_confidences(struct search *s, int n_top) {
-    ASSERT(s->n_queue > 0 && s->queue[s->n_queue - 1].op == SEARCH_EXPAND);
-    s->queue[s->n_queue - 1].n_top = n_top;
+    last_expand(s)->n_top = n_top;
 }
 
 void search_want_tokens(struct search *s, int n_max) {
-    ASSERT(s->n_queue > 0 && s->queue[s->n_queue - 1].op == SEARCH_EXPAND && n_max > 0);
-    struct search_ask *ask = &s->queue[s->n_queue - 1];
+    ASSERT(n_max > 0);
+    struct search_ask *ask = last_expand(s);
     ask->n_tokens_max = MIN(ask->n_tokens_max, n_max);
 }
 
 int search_want_greedy(struct search *s, int parent, bool until_end) {
     int node = search_want_expand(s, parent, until_end);
-    s->queue[s->n_queue - 1].temperature = 0;
+    last_expand(s)->temperature = 0;
     return node;
 }
 
@@ -240,12 +275,31 @@ static void close_asks(struct search *s, int node) {
     }
 }
 
+static int compare_asks(const void *a, const void *b, void *tree) {
+    return tree_compare(tree, ((const struct search_ask *)a)->node, ((const struct search_ask *)b)->node);
+}
+
+/* The next that may be handed out; false: there is none now. */
+static bool take(struct search *s, struct search_ask *out) {
+    if (s->i_queue < s->n_queue) {
+        *out = s->queue[s->i_queue++];
+        if (s->i_queue == s->n_queue) s->i_queue = s->n_queue = 0;
+        return true;
+    }
+    if (s->i_turn == s->n_turn && s->n_turn < s->n_turns && s->n_open == 0) { /* all is told: a turn begins */
+        qsort_r(s->turns + s->n_turn, s->n_turns - s->n_turn, sizeof *s->turns, compare_asks, &s->tree);
+        s->n_turn = s->n_turns;
+    }
+    if (s->i_turn == s->n_turn) return false;
+    *out = s->turns[s->i_turn++];
+    if (s->i_turn == s->n_turns) s->i_turn = s->n_turn = s->n_turns = 0;
+    return true;
+}
+
 bool search_ask(struct search *s, struct search_ask *out) {
     if (s->stopped) return false;
     if (s->i_queue == s->n_queue && s->ops->idle) s->ops->idle(s);
-    while (s->i_queue < s->n_queue) {
-        *out = s->queue[s->i_queue++];
-        if (s->i_queue == s->n_queue) s->i_queue = s->n_queue = 0;
+    while (take(s, out)) {
         struct tree_node *v = tree_get(&s->tree, out->node);
         if (out->op == SEARCH_DROP) {
             if (v->state == TREE_ASKED && !v->writing) continue; /* nobody ever heard of it */
@@ -321,5 +375,5 @@ void search_stop(struct search *s) {
 }
 
 bool search_done(const struct search *s) {
-    return s->stopped || (s->i_queue == s->n_queue && s->n_open == 0);
+    return s->stopped || (s->i_queue == s->n_queue && s->i_turn == s->n_turns && s->n_open == 0);
 }

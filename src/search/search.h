@@ -134,11 +134,17 @@ struct search_told {
 struct search_context {
     uint64_t problem_key;
     bool has_reward, has_verifier;
+    /* Expansions are handed out in an order that does not depend on that of the telling either, for budgets
+     * that are granted in that order: in turns, each sorted by path, the next when all of one is told and
+     * scored. Without it parts of a search that know nothing of each other need not wait for each other. */
+    bool in_turns;
     const char *plan;        /* the text of a plan (plan.h), for the strategy `adaptive`; NULL: none */
     int n_tokens_answer_max; /* the longest solution, > 0 */
 };
 
 struct search;
+/* Whether search_new would begin it. */
+MUST bool search_check(const struct search_spec *spec, const struct search_context *c, struct err *e);
 MUST struct search *search_new(const struct search_spec *spec, const struct search_context *c, struct err *e);
 void search_free(struct search *s);
 bool search_ask(struct search *s, struct search_ask *out);
@@ -150,9 +156,19 @@ void search_stop(struct search *s);
 bool search_done(const struct search *s);
 const struct tree *search_tree(const struct search *s);
 
+/* The selection that the strategy would have, where nobody has said one. */
+struct search_advice {
+    const char *select;       /* as select_rule_parse reads it, lives as long as the search; NULL: any */
+    enum aggregate aggregate; /* AGGREGATES: any */
+};
+struct search_advice search_advice(const struct search *s);
+bool search_revises(const struct search *s); /* from now on, as struct search_strategy says */
+
 /* ---- what a strategy implements, and what it may use ---- */
 struct search_ops {
-    size_t size;                    /* of the strategy's struct */
+    size_t size; /* of the strategy's struct */
+    /* May be NULL. What search_new refuses beyond needs_reward and parameters without a value. */
+    bool (*check)(const struct search_spec *spec, const struct search_context *c, struct err *e);
     void (*init)(struct search *s); /* after the base is filled: want the first things */
     void (*fini)(struct search *s); /* may be NULL */
     /* The tree holds it already. Not called for dropped nodes. */
@@ -175,8 +191,12 @@ struct search { /* first member of every strategy's own struct */
     struct tree tree;
     struct search_ask *queue; /* [n_queue] wanted; handed out up to i_queue */
     size_t i_queue, n_queue, cap_queue;
-    struct search_ask sampling; /* what every EXPAND has in common */
-    int n_open;                 /* asks handed out and not told */
+    struct search_ask *turns; /* [n_turns] with in_turns, expansions: handed out up to i_turn */
+    size_t i_turn, n_turn, n_turns, cap_turns; /* n_turn: the end of those whose turn it is */
+    struct search_ask sampling;                /* what every EXPAND has in common */
+    int n_open;                                /* asks handed out and not told */
+    struct search_advice advice;
+    bool revises; /* as its strategy says, or the one it has delegated to */
     bool stopped;
     struct map *face_of;       /* parent and text to a number in faces; NULL while there is none */
     struct search_face *faces; /* [n_faces] texts below one parent that are scored */
@@ -190,6 +210,8 @@ int search_want_expand(struct search *s, int parent, bool until_end);
 int search_want_greedy(struct search *s, int parent, bool until_end); /* the same at temperature 0 */
 /* With a lead, below an ended node too (the strategy `revises`). */
 int search_want_lead(struct search *s, int parent, bool until_end, enum tree_lead lead);
+/* As another search's EXPAND says. */
+int search_want_as(struct search *s, int parent, const struct search_ask *ask);
 void search_want_confidences(struct search *s,
                              int n_top); /* of the node whose expansion was wanted last; 0: none */
 void search_want_tokens(struct search *s, int n_max); /* likewise: that it have no more than these, > 0 */

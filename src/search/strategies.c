@@ -2,7 +2,17 @@
 #include "search/strategies.h"
 
 const struct search_strategy *const search_strategies[] = {
-    &search_greedy,         &search_sample,   &search_beam,    &search_dvts,
-    &search_mcts,           &search_revise,   &search_ab_mcts, &search_deepconf,
-    &search_budget_forcing, &search_sal_beam, &search_its_pf,  NULL,
+    &search_greedy,
+    &search_sample,
+    &search_beam,
+    &search_dvts,
+    &search_mcts,
+    &search_revise,
+    &search_ab_mcts,
+    &search_deepconf,
+    &search_budget_forcing,
+    &search_sal_beam,
+    &search_its_pf,
+    &search_adaptive,
+    NULL,
 };
