@@ -29,13 +29,14 @@ static void tinker_init(struct search *s) {
 static void tinker_more(struct search *s, int node) {
     const struct tree_node v = *tree_get(&s->tree, node);
     if (v.depth == TINKER_DEPTH) return;
+    const bool has_room = v.n_tokens_solution < s->context.n_tokens_answer_max;
     if (v.state == TREE_SOLUTION) {
         search_want_lead(s, node, true, TREE_LEAD_REVISE);
         search_want_confidences(s, TINKER_TOP);
-        if (v.index % 2 == 0) search_want_lead(s, node, v.depth % 2 == 0, TREE_LEAD_WAIT);
+        if (v.index % 2 == 0 && has_room) search_want_lead(s, node, v.depth % 2 == 0, TREE_LEAD_WAIT);
     }
     if (v.state == TREE_CUT) {
-        search_want_lead(s, node, true, TREE_LEAD_ANSWER);
+        if (has_room) search_want_lead(s, node, true, TREE_LEAD_ANSWER);
         search_want_lead(s, node, false, TREE_LEAD_REVISE);
     }
     if (v.state == TREE_OPEN) {
