@@ -227,30 +227,157 @@ static void text_is_encoded_across_parts(void **state) {
 }
 
 static void unknown_templates_show_the_way_out(void **state) {
-    static const char *const templates[] = {
-        "It's text." CHATML_TEMPLATE,
-        CHATML_TEMPLATE " .",
-        CHATML_TEMPLATE "\n\n\n",
-        "{{ x }}\n" CHATML_TEMPLATE,
-        "{{ x }} " CHATML_TEMPLATE,
-        "{% if x %}  \n\n{% endif %}" CHATML_TEMPLATE,
-        "{{ bos_token }}{% for m in messages %}{{ m.content }}{% endfor %} and something more that need not "
-        "be shown",
-        "{{ '<think>' }}" CHATML_TEMPLATE,
-        "{% if strftime_now %}{% endif %}" CHATML_TEMPLATE,
-        "",
-        "{['<|im_start|>",
-        "{['{['{['",
-        "{{ x['] }}",
-        "{{ x[''] }}",
+    static const char *const templates[][2] = {
+        {"{% include 'x' %} and something more that need not be shown", "line 1: the tag \"include\""},
+        {"\n{{ messages|groupby('x') }}", "line 2: the filter \"groupby\""},
+        {"{{ raise_exception('never') }}", "refuses this conversation: never"},
+        {"", "does not write what the user says"},
+        {"It is what it is.", "does not write what the user says"},
+        {"{['<|im_start|>", "does not write"},
+        {"{{['{['{['", "closing quote"},
+        {"{{ x['] }}", "closing quote"},
+        {"{{ x[''] }}", "not defined"},
     };
     UNUSED(state);
     for (size_t i = 0; i < ARRAY_LEN(templates); i++) {
         struct err e = {0};
-        assert_null(chat_open(templates[i], tokenizer, "here", &e));
+        assert_null(chat_open(templates[i][0], tokenizer, "here", &e));
+        if (!strstr(e.msg, templates[i][1])) fail_msg("%s", e.msg);
+        assert_non_null(strstr(e.msg, "here: chat template"));
         assert_non_null(strstr(e.msg, "--chat lab, plain, chatml"));
         assert_null(strstr(e.msg, "need not be shown"));
     }
+}
+
+/* What no format here writes is interpreted; so is what a format would write otherwise. */
+static void other_templates_are_interpreted(void **state) {
+    static const struct {
+        const char *template_text, *roles;
+        const char *contents[3];
+        enum ending ending;
+        const char *wanted;
+    } cases[] = {
+        {"It's text." CHATML_TEMPLATE, "u", {"x"}, CLOSED, "It's text.<|im_start|>user\nx<|im_end|>\n"},
+        {CHATML_TEMPLATE " .",
+         "u",
+         {"x"},
+         OPEN_ANSWER,
+         "<|im_start|>user\nx<|im_end|>\n<|im_start|>assistant\n ."},
+        {"{{ '<think>' }}" CHATML_TEMPLATE, "u", {"x"}, CLOSED, "<think><|im_start|>user\nx<|im_end|>\n"},
+        {"{# <|im_start|>system\\nY<|im_end|> #}{% if messages[0].role != 'system' %}"
+         "{{ '<|im_start|>system\\nX<|im_end|>\\n' }}{% endif %}" CHATML_TEMPLATE,
+         "u",
+         {"x"},
+         CLOSED,
+         "<|im_start|>system\nX<|im_end|>\n<|im_start|>user\nx<|im_end|>\n"},
+        {"{% for m in messages %}{{ m.role|upper }}: {{ m.content }}<|end|>{% endfor %}A:",
+         "sua",
+         {"s", "u", "half "},
+         CONTINUED,
+         "SYSTEM: s<|end|>USER: u<|end|>A:half "},
+        {"{% for m in messages %}{{ m.content.split('</think>')[-1] }}<|end|>{% endfor %}{{ '<think>\n' if "
+         "add_generation_prompt }}",
+         "uau",
+         {"u", "t</think>a", "v"},
+         OPEN_ANSWER,
+         "u<|end|>a<|end|>v<|end|><think>\n"},
+    };
+    UNUSED(state);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct chat_format *f = open_ok(cases[i].template_text, "template");
+        char *text = render(f, cases[i].roles, cases[i].contents, cases[i].ending);
+        assert_string_equal(text, cases[i].wanted);
+        assert_null(chat_date(f));
+        free(text);
+        chat_close(f);
+    }
+}
+
+static int count_special(const struct chat_format *f, const struct chat_message *messages, size_t n) {
+    struct tokens ids = {0};
+    struct err e = {0};
+    int n_special = 0;
+    assert_true(chat_render(f, tokenizer, messages, n, true, false, &ids, &e));
+    for (size_t i = 0; i < ids.len; i++) n_special += tokenizer_is_special(tokenizer, ids.ptr[i]);
+    tokens_free(&ids);
+    return n_special;
+}
+
+/* Whatever a template does with contents: they neither make special tokens, nor help to, nor hide one. */
+static void interpreted_contents_never_become_special(void **state) {
+    static const char *const templates[] = {
+        "{% for m in messages %}{{ '<|im_' ~ 'start|>' }}{{ m.content }}<|im_end|>{% endfor %}",
+        "{% for m in messages %}<|im_start|>{{ m.content|upper|lower|trim }}{{ ['<|im_', 'end|>']|join }}{% "
+        "endfor %}",
+        "{% for m in messages %}<|im_start|>{{ m.content|replace('q', '')|tojson }}<|im_end|>{% endfor %}",
+        "{% for m in messages %}<|im_start|>{{ m.content[::-1][::-1] }}{% set e %}<|im_end|>{% endset %}{{ e "
+        "}}{% endfor %}",
+        "{% for m in messages %}{{ ('<|im_start|>' + m.content + '<|im_end|>').split('zz')|join('zz') }}{% "
+        "endfor %}",
+    };
+    static const char *const contents[] = {"<|im_end|>",
+                                           "start|><|im_start|>",
+                                           "<|im_end|",
+                                           "<|im_",
+                                           "<|im_enxd|>",
+                                           "<<|im_end|>>",
+                                           "end|>",
+                                           "<|",
+                                           "x"};
+    UNUSED(state);
+    for (size_t i = 0; i < ARRAY_LEN(templates); i++) {
+        struct chat_format *f = open_ok(templates[i], "template");
+        for (size_t k = 0; k < ARRAY_LEN(contents); k++) {
+            const struct chat_message messages[] = {
+                {CHAT_USER, str_from(contents[k])},
+                {CHAT_ASSISTANT, str_from(contents[(k + 1) % ARRAY_LEN(contents)])}};
+            assert_int_equal(count_special(f, messages, 2), 4);
+        }
+        chat_close(f);
+    }
+}
+
+static void a_conversation_goes_on(void **state) {
+    static const struct {
+        const char *template_text, *wanted;
+    } cases[] = {
+        {CHATML_TEMPLATE, "<|im_end|>\n<|im_start|>user\nhe x<|im_end|>\n<|im_start|>assistant\n"},
+        {CHATML_TEMPLATE " .", "<|im_end|>\n<|im_start|>user\nhe x<|im_end|>\n<|im_start|>assistant\n ."},
+        {"{% for m in messages %}{{ m.content.split('</t>')[-1] }}<|end|>{% endfor %}", "<|end|>he x<|end|>"},
+    };
+    UNUSED(state);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct err e = {0};
+        struct chat_format *f = chat_open(cases[i].template_text, tokenizer, "test", &e);
+        struct tokens ids = {0};
+        struct buf text = {0};
+        assert_true(chat_has_turns(f));
+        assert_true(chat_render_next(f, tokenizer, STR("he x"), &ids, &e));
+        tokenizer_decode(tokenizer, ids.ptr, ids.len, false, &text);
+        assert_string_equal(buf_cstr(&text), cases[i].wanted);
+        tokens_free(&ids);
+        buf_free(&text);
+        chat_close(f);
+    }
+    struct err e = {0};
+    struct chat_format *f = chat_open("{{ messages[0].content }}<|end|>", tokenizer, "test", &e);
+    assert_false(chat_has_turns(f));
+    chat_close(f);
+}
+
+static void dates_are_frozen_and_told(void **state) {
+    static const char *const contents[] = {"u"};
+    struct err e = {0};
+    UNUSED(state);
+    struct chat_format *f = open_ok("{{ strftime_now('%d %b %Y') }}: {{ messages[0].content }}", "template");
+    char *text = render(f, "u", contents, OPEN_ANSWER);
+    assert_string_equal(text, CHAT_DATE ": u");
+    assert_string_equal(chat_date(f), CHAT_DATE);
+    free(text);
+    chat_close(f);
+    f = chat_open_named("llama-3.1", tokenizer, "test", &e);
+    assert_string_equal(chat_date(f), CHAT_DATE);
+    chat_close(f);
 }
 
 static void templates_may_be_laid_out(void **state) {
@@ -298,17 +425,87 @@ static void formats_need_their_tokens(void **state) {
     files_free_dir(dir);
 }
 
+/* The tokenizer of this test with Mistral's tokens besides, and <s> and </s> around a text. */
+static struct tokenizer *open_mistral(void) {
+    static const char *const specials[] = {"<s>", "</s>", "[INST]", "[/INST]"};
+    char *dir = files_new_dir();
+    json_t *root = files_chat_tokenizer();
+    struct err e;
+    for (int i = 0; i < 4; i++)
+        json_array_append_new(json_object_get(root, "added_tokens"),
+                              files_added(FILES_CHAT_IDS + i, specials[i], true, false));
+    files_put_json(dir, "tokenizer.json", root);
+    files_put(dir, "tokenizer_config.json", STR("{\"bos_token\": \"<s>\", \"eos_token\": \"</s>\"}"));
+    struct tokenizer *t = tokenizer_open(dir, &e);
+    assert_non_null(t);
+    json_decref(root);
+    files_free_dir(dir);
+    return t;
+}
+
 static void formats_can_be_named(void **state) {
     UNUSED(state);
     char *list = mem_strdup(chat_names()), *rest = list;
+    struct tokenizer *t = open_mistral();
     for (char *name; (name = strsep(&rest, ","));) {
         struct err e = {0};
-        struct chat_format *f = chat_open_named(name + (name[0] == ' '), tokenizer, "here", &e);
-        assert_non_null(f);
+        struct chat_format *f = chat_open_named(name + (name[0] == ' '), t, "here", &e);
+        if (!f) fail_msg("%s", e.msg);
         assert_string_equal(chat_name(f), name + (name[0] == ' '));
         chat_close(f);
     }
+    tokenizer_close(t);
     free(list);
+}
+
+static void named_formats_write_what_their_families_do(void **state) {
+    static const struct {
+        const char *name, *roles;
+        const char *contents[4];
+        const char *wanted; /* NULL: refused */
+    } cases[] = {
+        {"llama-2",
+         "suau",
+         {"s", " u ", " a ", "v"},
+         "<s>[INST] <<SYS>>\ns\n<</SYS>>\n\n u [/INST] a </s><s>[INST] v [/INST]"},
+        {"llama-2", "u", {" u "}, "<s>[INST] u [/INST]"},
+        {"mistral-v1", "uau", {"u", "a", "v"}, "<s>[INST] u [/INST]a</s>[INST] v [/INST]"},
+        {"mistral-v1", "su", {"s", "u"}, NULL},
+        {"mistral-v1", "uu", {"s", "u"}, NULL},
+        {"mistral-v3", "suau", {"s", "u", " a ", "v"}, "<s>[INST] u[/INST] a</s>[INST] s\n\nv[/INST]"},
+        {"mistral-tekken", "suau", {"s", "u", "a", "v"}, "<s>[INST]u[/INST]a</s>[INST]s\n\nv[/INST]"},
+        {"qwen3-direct",
+         "suau",
+         {"s", "u", "<think>t</think>\n\na", "v"},
+         "<|im_start|>system\ns<|im_end|>\n<|im_start|>user\nu<|im_end|>\n<|im_start|>assistant\na<|im_end|>"
+         "\n"
+         "<|im_start|>user\nv<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"},
+    };
+    struct tokenizer *t = open_mistral();
+    UNUSED(state);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct err e = {0};
+        struct chat_format *f = chat_open_named(cases[i].name, t, "here", &e);
+        struct chat_message messages[4];
+        struct tokens ids = {0};
+        struct buf text = {0};
+        size_t n = strlen(cases[i].roles);
+        for (size_t k = 0; k < n; k++) {
+            char role = cases[i].roles[k];
+            messages[k].role = role == 's' ? CHAT_SYSTEM : role == 'u' ? CHAT_USER : CHAT_ASSISTANT;
+            messages[k].content = str_from(cases[i].contents[k]);
+        }
+        assert_non_null(f);
+        bool done = chat_render(f, t, messages, n, true, false, &ids, &e);
+        assert_int_equal(done, cases[i].wanted != NULL);
+        tokenizer_decode(t, ids.ptr, ids.len, false, &text);
+        if (done) assert_string_equal(buf_cstr(&text), cases[i].wanted);
+        if (!done) assert_non_null(strstr(e.msg, "refuses this conversation"));
+        tokens_free(&ids);
+        buf_free(&text);
+        chat_close(f);
+    }
+    tokenizer_close(t);
 }
 
 static void impossible_conversations_are_refused(void **state) {
@@ -339,10 +536,15 @@ int main(void) {
         cmocka_unit_test(contents_never_become_special),
         cmocka_unit_test(text_is_encoded_across_parts),
         cmocka_unit_test(unknown_templates_show_the_way_out),
+        cmocka_unit_test(other_templates_are_interpreted),
+        cmocka_unit_test(interpreted_contents_never_become_special),
+        cmocka_unit_test(a_conversation_goes_on),
+        cmocka_unit_test(dates_are_frozen_and_told),
         cmocka_unit_test(templates_may_be_laid_out),
         cmocka_unit_test(a_huge_template_is_refused),
         cmocka_unit_test(formats_need_their_tokens),
         cmocka_unit_test(formats_can_be_named),
+        cmocka_unit_test(named_formats_write_what_their_families_do),
         cmocka_unit_test(impossible_conversations_are_refused),
     };
     return cmocka_run_group_tests(tests, open_tokenizer, close_tokenizer);

@@ -119,7 +119,8 @@ static void print_text(const struct model *m, const struct numbers *n, const str
     print_types(m);
     print_memory(n, p);
     printf("tokenizer    %s, %d tokens\n", tokenizer_kind(m->tokenizer), tokenizer_count(m->tokenizer));
-    printf("chat format  %s\n", chat_name(m->chat));
+    const char *date = chat_date(m->chat);
+    printf("chat format  %s%s%s\n", chat_name(m->chat), date ? ", dated " : "", date ? date : "");
     printf("ends with    ");
     for (int i = 0; i < m->n_end_tokens; i++) {
         printf("%s", i ? ", " : "");
@@ -190,6 +191,8 @@ static void print_json(const struct model *m, const struct numbers *n, const str
                         json_pack("{s:s,s:i}", "kind", tokenizer_kind(m->tokenizer), "tokens",
                                   tokenizer_count(m->tokenizer)));
     json_object_set_new(o, "chat", json_string(chat_name(m->chat)));
+    const char *date = chat_date(m->chat);
+    json_object_set_new(o, "chat_date", date ? json_string(date) : json_null());
     json_object_set_new(o, "end_tokens", ends);
     json_object_set_new(o, "sampling",
                         json_pack("{s:f,s:f,s:f,s:i}", "temperature", (double)m->sampling.temperature,

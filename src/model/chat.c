@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "model/chat_interpreted.h"
 #include "model/chat_template.h"
+#include "model/white.h"
 
 enum { SPECIALS_MAX = 4, TEMPLATE_BYTES_MAX = 1 << 20 };
 
@@ -12,6 +14,7 @@ struct writer {
     const struct tokenizer *t;
     struct tokens *out;
     struct buf text; /* what has not been encoded yet: text between special tokens is encoded as one */
+    enum tokenizer_place place;
     struct err *e;
     bool failed;
 };
@@ -22,17 +25,20 @@ struct turns {
     bool open_answer, continue_last;
 };
 
-/* A format is one row here and one function. */
+/* A format is one row here, and one function or the template that writes it. */
 struct row {
     const char *name;
     bool (*recognise)(const struct chat_template *t);
     void (*render)(const struct chat_format *f, struct writer *w, const struct turns *turns);
-    bool needs_bos, has_turns;
+    bool needs_bos, has_turns, has_date;
     const char *specials[SPECIALS_MAX]; /* tokens it puts, by index */
+    const char *source;                 /* of a row without a function: it is interpreted */
 };
 
 struct chat_format {
     const struct row *row;
+    const struct tokenizer *tokenizer;
+    struct interpreted *interpreted; /* where a template writes it */
     int specials[SPECIALS_MAX];
     int bos;
     char
@@ -42,7 +48,8 @@ struct chat_format {
 /* ---- writing ---- */
 
 static void flush(struct writer *w) {
-    if (!w->failed && w->text.len) w->failed = !tokenizer_encode(w->t, buf_str(&w->text), w->out, w->e);
+    if (!w->failed && w->text.len)
+        w->failed = !tokenizer_encode_part(w->t, buf_str(&w->text), w->place, w->out, w->e);
     buf_clear(&w->text);
 }
 
@@ -53,6 +60,7 @@ static void put(struct writer *w, const char *text) {
 static void put_token(struct writer *w, int id) {
     flush(w);
     tokens_add(w->out, id);
+    w->place = TOKENIZER_AFTER_SPECIAL;
 }
 
 static const char *role_name(enum chat_role role) {
@@ -66,28 +74,8 @@ static bool is_open(const struct turns *turns, size_t i) {
     return turns->continue_last && i + 1 == turns->n;
 }
 
-/* Python's str.strip(): the white space of str.isspace(). */
-static bool is_python_space(uint32_t c) {
-    return (c >= 0x09 && c <= 0x0d) || (c >= 0x1c && c <= 0x20) || c == 0x85 || c == 0xa0 || c == 0x1680 ||
-           (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f ||
-           c == 0x3000;
-}
-
 static struct str strip(struct str s) {
-    uint32_t c;
-    int n;
-    while (s.len && (n = str_utf8(s, 0, &c)) > 0 && is_python_space(c)) {
-        s.ptr += n;
-        s.len -= (size_t)n;
-    }
-    while (s.len) {
-        size_t back = 1;
-        while (back < s.len && back < 4 && ((unsigned char)s.ptr[s.len - back] & 0xc0) == 0x80) back++;
-        n = str_utf8(s, s.len - back, &c);
-        if (n != (int)back || !is_python_space(c)) break;
-        s.len -= back;
-    }
-    return s;
+    return white_strip(s, true, true);
 }
 
 /* ---- lab: the bundled models ---- */
@@ -119,6 +107,7 @@ static void render_lab(const struct chat_format *f, struct writer *w, const stru
 static void render_plain(const struct chat_format *f, struct writer *w, const struct turns *turns) {
     UNUSED(f);
     if (tokenizer_bos(w->t) >= 0) put_token(w, tokenizer_bos(w->t));
+    w->place = TOKENIZER_START;
     for (size_t i = 0; i < turns->n; i++) buf_add_str(&w->text, turns->messages[i].content);
 }
 
@@ -222,17 +211,62 @@ static void render_llama31(const struct chat_format *f, struct writer *w, const 
     put_llama3_turns(f, w, turns, has_system);
 }
 
+/* ---- formats that templates write: for models that come without theirs ---- */
+
+static const char llama2_source[] =
+    "{% set first = messages[0].role == 'system' %}"
+    "{% for message in (messages[1:] if first else messages) %}"
+    "{% if message.role == 'user' %}"
+    "{% set system = '<<SYS>>\n' + messages[0].content + '\n<</SYS>>\n\n' if first and loop.first else '' %}"
+    "{{ bos_token + '[INST] ' + (system + message.content).strip() + ' [/INST]' }}"
+    "{% elif message.role == 'assistant' %}{{ ' ' + message.content.strip() + ' ' + eos_token }}"
+    "{% else %}{{ raise_exception('a system message stands first, or nowhere') }}{% endif %}{% endfor %}";
+
+/* Version 3 takes a system message before the last of the user's; version 1 knows none. */
+#define MISTRAL_SOURCE(system, before, between, after)                                                       \
+    "{{ bos_token }}{% set first = messages[0].role == 'system' %}" system                                   \
+    "{% for message in (messages[1:] if first else messages) %}"                                             \
+    "{% if (message.role == 'user') != (loop.index0 % 2 == 0) %}"                                            \
+    "{{ raise_exception('user and assistant take turns') }}{% endif %}"                                      \
+    "{% if message.role == 'user' %}{{ '[INST]" before "' }}"                                                \
+    "{% if first and loop.last %}{{ messages[0].content + '\n\n' }}{% endif %}"                              \
+    "{{ message.content + '" between "[/INST]' }}"                                                           \
+    "{% elif message.role == 'assistant' %}{{ " after " + eos_token }}"                                      \
+    "{% else %}{{ raise_exception('a system message stands first, or nowhere') }}{% endif %}{% endfor %}"
+#define NO_SYSTEM "{% if first %}{{ raise_exception('there is no place for a system message') }}{% endif %}"
+
+static const char mistral1_source[] = MISTRAL_SOURCE(NO_SYSTEM, " ", " ", "message.content");
+static const char mistral3_source[] = MISTRAL_SOURCE("", " ", "", "' ' + message.content.strip()");
+static const char tekken_source[] = MISTRAL_SOURCE("", "", "", "message.content");
+
+/* Qwen3 without thinking: what it thought is left out of answers that are over, and the new one begins with
+ * an empty thought. */
+static const char qwen3_source[] =
+    "{% for message in messages %}{{ '<|im_start|>' + message.role + '\n' }}"
+    "{{ message.content if message.role != 'assistant' else "
+    "message.content.split('</think>')[-1].lstrip('\n') }}{{ '<|im_end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n<think>\n\n</think>\n\n' }}{% endif %}";
+
 /* ---- the table ---- */
 
 #define LLAMA3_TOKENS "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"
+#define MISTRAL_ROW(name, source)                                                                            \
+    { name, NULL, NULL, true, true, false, {"[INST]", "[/INST]"}, source }
 
 static const struct row rows[] = {
-    {"lab", recognise_lab, render_lab, false, false, {"<|end|>"}},
-    {"plain", NULL, render_plain, false, false, {0}},
-    {"chatml", recognise_chatml, render_chatml, false, true, {"<|im_start|>", "<|im_end|>"}},
-    {"llama-3", recognise_llama3, render_llama3, true, true, {LLAMA3_TOKENS}},
-    {"llama-3.1", recognise_llama31, render_llama31, true, true, {LLAMA3_TOKENS}},
+    {"lab", recognise_lab, render_lab, false, false, false, {"<|end|>"}, NULL},
+    {"plain", NULL, render_plain, false, false, false, {0}, NULL},
+    {"chatml", recognise_chatml, render_chatml, false, true, false, {"<|im_start|>", "<|im_end|>"}, NULL},
+    {"llama-3", recognise_llama3, render_llama3, true, true, false, {LLAMA3_TOKENS}, NULL},
+    {"llama-3.1", recognise_llama31, render_llama31, true, true, true, {LLAMA3_TOKENS}, NULL},
+    {"qwen3-direct", NULL, NULL, false, true, false, {"<|im_start|>", "<|im_end|>"}, qwen3_source},
+    {"llama-2", NULL, NULL, true, true, false, {0}, llama2_source},
+    {"mistral-v1", NULL, NULL, true, true, false, {0}, mistral1_source},
+    MISTRAL_ROW("mistral-v3", mistral3_source),
+    MISTRAL_ROW("mistral-tekken", tekken_source),
 };
+
+static const struct row interpreted_row = {.name = "template"};
 
 static bool find_tokens(struct chat_format *f, const struct tokenizer *t, const char *where, struct err *e) {
     const struct row *row = f->row;
@@ -250,13 +284,63 @@ static bool find_tokens(struct chat_format *f, const struct tokenizer *t, const 
     return true;
 }
 
-static struct chat_format *open_row(const struct row *row, const struct tokenizer *t, const char *where,
-                                    struct err *e) {
+static struct chat_format *open_row(const struct row *row, const char *source, const struct tokenizer *t,
+                                    const char *where, struct err *e) {
     struct chat_format *f = mem_zalloc(1, sizeof *f);
     f->row = row;
-    if (find_tokens(f, t, where, e)) return f;
+    f->tokenizer = t;
+    if (source) f->interpreted = interpreted_open(source, t, e);
+    if (source && !f->interpreted) err_wrap(e, "%s", where);
+    if ((f->interpreted || !source) && find_tokens(f, t, where, e)) return f;
     chat_close(f);
     return NULL;
+}
+
+static struct chat_format *open_interpreted(const char *source, const struct tokenizer *t, const char *where,
+                                            struct err *e) {
+    struct chat_format *f = open_row(&interpreted_row, source, t, where, e);
+    if (f) return f;
+    char why[sizeof e->msg];
+    memcpy(why, e->msg, sizeof why);
+    err_set(e, ERR_INPUT, "%.300s; name the format that the model was trained with: --chat %s", why,
+            chat_names());
+    return NULL;
+}
+
+/* ---- whether a format is what the template says ---- */
+
+/* Whether two formats write the same, or both refuse. */
+static bool writes_same(const struct chat_format *a, const struct chat_format *b,
+                        const struct chat_message *messages, size_t n, bool open_answer) {
+    struct tokens x = {0}, y = {0};
+    struct err e;
+    bool done = chat_render(a, a->tokenizer, messages, n, open_answer, false, &x, &e);
+    bool same = chat_render(b, b->tokenizer, messages, n, open_answer, false, &y, &e) == done &&
+                x.len == y.len && (x.len == 0 || memcmp(x.ptr, y.ptr, x.len * sizeof *x.ptr) == 0);
+    tokens_free(&x);
+    tokens_free(&y);
+    return same;
+}
+
+/* A built-in format that writes something else than the template does gives way to the template, if that can
+ * be interpreted. */
+static struct chat_format *check_against(struct chat_format *f, const char *source, const char *where) {
+    static const struct chat_message messages[] = {{CHAT_SYSTEM, {" s\n", 3}},
+                                                   {CHAT_USER, {"u 1 ", 4}},
+                                                   {CHAT_ASSISTANT, {" a\n\n", 4}},
+                                                   {CHAT_USER, {"\n<u>", 4}}};
+    struct err ignored;
+    struct chat_format *g = open_row(&interpreted_row, source, f->tokenizer, where, &ignored);
+    bool same = true;
+    for (size_t first = 0; g && first < 2; first++) {
+        for (size_t n = 1; n <= ARRAY_LEN(messages) - first; n++) {
+            if (first + n < 2) continue; /* a system message alone is no conversation */
+            same = same && writes_same(f, g, messages + first, n, true) &&
+                   writes_same(f, g, messages + first, n, false);
+        }
+    }
+    chat_close(same ? g : f);
+    return same ? f : g;
 }
 
 struct chat_format *chat_open(const char *template_text, const struct tokenizer *t, const char *where,
@@ -273,24 +357,18 @@ struct chat_format *chat_open(const char *template_text, const struct tokenizer 
     for (size_t i = 0; i < ARRAY_LEN(rows) && !found; i++) {
         if (rows[i].recognise && rows[i].recognise(&text)) found = &rows[i];
     }
-    if (found)
-        f = open_row(found, t, where, e);
-    else
-        err_set(e, ERR_INPUT,
-                "%s: chat template \"%.60s\" is not known; name the format that the model was trained with: "
-                "--chat %s",
-                where, template_text, chat_names());
+    f = found ? open_row(found, NULL, t, where, e) : open_interpreted(template_text, t, where, e);
     /* Qwen's '<|im_start|>system\nYou are ...<|im_end|>\n' for conversations without a system message. */
-    if (f && found->render == render_chatml)
+    if (f && found && found->render == render_chatml)
         f->system_default = chat_template_literal(&text, "<|im_start|>system\\n", "<|im_end|>");
     chat_template_fini(&text);
-    return f;
+    return f && found ? check_against(f, template_text, where) : f;
 }
 
 struct chat_format *chat_open_named(const char *name, const struct tokenizer *t, const char *where,
                                     struct err *e) {
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        if (strcmp(rows[i].name, name) == 0) return open_row(&rows[i], t, where, e);
+        if (strcmp(rows[i].name, name) == 0) return open_row(&rows[i], rows[i].source, t, where, e);
     }
     err_set(e, ERR_INPUT, "chat format %.40s is not known; these are: %s", name, chat_names());
     return NULL;
@@ -298,6 +376,7 @@ struct chat_format *chat_open_named(const char *name, const struct tokenizer *t,
 
 void chat_close(struct chat_format *f) {
     if (!f) return;
+    interpreted_close(f->interpreted);
     free(f->system_default);
     free(f);
 }
@@ -307,16 +386,22 @@ const char *chat_name(const struct chat_format *f) {
 }
 
 const char *chat_names(void) {
-    return "lab, plain, chatml, llama-3, llama-3.1";
+    return "lab, plain, chatml, llama-3, llama-3.1, qwen3-direct, llama-2, mistral-v1, mistral-v3, "
+           "mistral-tekken";
+}
+
+const char *chat_date(const struct chat_format *f) {
+    return f->row->has_date || (f->interpreted && interpreted_has_date(f->interpreted)) ? CHAT_DATE : NULL;
 }
 
 bool chat_has_turns(const struct chat_format *f) {
-    return f->row->has_turns;
+    return f->interpreted ? interpreted_has_turns(f->interpreted) : f->row->has_turns;
 }
 
 bool chat_render_next(const struct chat_format *f, const struct tokenizer *t, struct str user,
                       struct tokens *out, struct err *e) {
-    ASSERT(f->row->has_turns);
+    ASSERT(chat_has_turns(f));
+    if (f->interpreted) return interpreted_render_next(f->interpreted, user, out, e);
     const struct chat_message messages[] = {
         {CHAT_USER, STR("x")}, {CHAT_ASSISTANT, STR("x")}, {CHAT_USER, user}};
     struct tokens before = {0}, all = {0};
@@ -333,12 +418,14 @@ bool chat_render_next(const struct chat_format *f, const struct tokenizer *t, st
 
 bool chat_render(const struct chat_format *f, const struct tokenizer *t, const struct chat_message *messages,
                  size_t n_messages, bool open_answer, bool continue_last, struct tokens *out, struct err *e) {
-    struct writer w = {.t = t, .out = out, .e = e};
+    struct writer w = {.t = t, .out = out, .place = TOKENIZER_START, .e = e};
     const struct turns turns = {messages, n_messages, open_answer, continue_last};
     size_t n_before = out->len;
     if (n_messages == 0) return err_set(e, ERR_INPUT, "a conversation without messages");
     if (continue_last && (open_answer || messages[n_messages - 1].role != CHAT_ASSISTANT))
         return err_set(e, ERR_INPUT, "only an assistant's message at the end can be continued");
+    if (f->interpreted)
+        return interpreted_render(f->interpreted, messages, n_messages, open_answer, continue_last, out, e);
     f->row->render(f, &w, &turns);
     flush(&w);
     buf_free(&w.text);

@@ -1,9 +1,10 @@
 /* chat.h - conversations to token ids, exactly as the model was trained.
  *
  * A chat format is recognised from the model's chat_template (chat.c has the table; a format is one row and
- * one function); a template that is not recognised is refused with its first line and the way out (--chat
- * NAME). A model without a template gets "plain": the text as it is. Special tokens are put by id; what users
- * and models write can never become one.
+ * one function); any other template is interpreted (template.h), and so is one whose format writes something
+ * else. What cannot be interpreted is refused by the construct, its line and the way out (--chat NAME). A
+ * model without a template gets "plain": the text as it is. Special tokens are put by id; what users and
+ * models write can never become one.
  */
 #ifndef BROOD_CHAT_H
 #define BROOD_CHAT_H
@@ -20,7 +21,7 @@ struct chat_message {
 
 struct chat_format; /* owned by the model */
 
-/* NULL template_text: plain. */
+/* NULL template_text: plain. The tokenizer must outlive the format, and is the one to render with. */
 MUST struct chat_format *chat_open(const char *template_text, const struct tokenizer *t, const char *where,
                                    struct err *e);
 /* The format of this name, whatever the template says. */
@@ -28,7 +29,8 @@ MUST struct chat_format *chat_open_named(const char *name, const struct tokenize
                                          struct err *e);
 void chat_close(struct chat_format *f);
 const char *chat_name(const struct chat_format *f);
-const char *chat_names(void); /* "lab, plain, ...", static */
+const char *chat_names(void);                       /* "lab, plain, ...", static */
+const char *chat_date(const struct chat_format *f); /* CHAT_DATE, if the format writes a date; else NULL */
 
 bool chat_has_turns(const struct chat_format *f); /* a conversation goes on behind an answer */
 

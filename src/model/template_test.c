@@ -28,7 +28,7 @@ static bool is_kind(const struct value *v, const char *name) {
     if (strcmp(name, "number") == 0) return value_is_number(v);
     if (strcmp(name, "iterable") == 0) return is_iterable(v);
     if (strcmp(name, "sequence") == 0) return is_sequence(v);
-    return v->kind == VALUE_MACRO || v->kind == VALUE_FUNCTION || v->kind == VALUE_METHOD; /* callable */
+    return v->kind == VALUE_UNDEFINED || v->kind >= VALUE_MACRO; /* callable; calling the former fails */
 }
 
 static bool is_divisible(struct run *r, const struct value *v, int64_t by) {

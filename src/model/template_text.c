@@ -96,9 +96,11 @@ struct text text_reverse(struct run *r, struct text t) {
 
 /* The bytes of the character that ends at `end`. */
 static size_t char_before(struct text t, size_t end) {
-    size_t n = 1;
-    while (n < 4 && n < end && text_char(t, end - n) != n) n++;
-    return text_char(t, end - n) == n ? n : 1;
+    uint32_t c;
+    for (size_t n = 1; n <= MIN(end, 4u); n++) {
+        if (str_utf8(text_str(t), end - n, &c) == (int)n) return n;
+    }
+    return 1;
 }
 
 static bool is_among(struct text t, size_t at, size_t n, struct text chars) {

@@ -202,7 +202,7 @@ const char *value_type(const struct value *v) {
                                         [VALUE_DICT] = "an object",      [VALUE_NAMESPACE] = "a namespace",
                                         [VALUE_LOOP] = "a loop",         [VALUE_MACRO] = "a macro",
                                         [VALUE_FUNCTION] = "a function", [VALUE_METHOD] = "a method"};
-    return names[v->kind];
+    return v->kind == VALUE_TEXT && v->flag ? "a text marked as safe" : names[v->kind];
 }
 
 static const struct value *chars_of(struct run *r, struct text t) {

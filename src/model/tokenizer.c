@@ -34,6 +34,8 @@ static bool apply_config(struct tokenizer *t, const struct tokenizer_config *c, 
                          struct err *e) {
     if (c->bos_token) t->bos_token = tokenizer_special(t, c->bos_token);
     if (c->eos_token) t->eos_token = tokenizer_special(t, c->eos_token);
+    if (c->unk_token) t->unk_token = tokenizer_special(t, c->unk_token);
+    if (c->pad_token) t->pad_token = tokenizer_special(t, c->pad_token);
     if (c->add_bos == 1 && t->bos < 0) {
         if (t->bos_token < 0)
             return err_set(e, ERR_INPUT, "%s/tokenizer_config.json: add_bos_token without a known bos_token",
@@ -309,6 +311,14 @@ int tokenizer_bos_token(const struct tokenizer *t) {
 
 int tokenizer_eos_token(const struct tokenizer *t) {
     return t->eos_token;
+}
+
+int tokenizer_unk_token(const struct tokenizer *t) {
+    return t->unk_token;
+}
+
+int tokenizer_pad_token(const struct tokenizer *t) {
+    return t->pad_token;
 }
 
 uint64_t tokenizer_hash(const struct tokenizer *t) {

@@ -78,6 +78,8 @@ int tokenizer_bos(const struct tokenizer
 int tokenizer_bos_token(
     const struct tokenizer *t); /* bos_token of tokenizer_config.json, which chat templates may name, or -1 */
 int tokenizer_eos_token(const struct tokenizer *t); /* its eos_token, or -1 */
+int tokenizer_unk_token(const struct tokenizer *t); /* its unk_token, or -1 */
+int tokenizer_pad_token(const struct tokenizer *t); /* its pad_token, or -1 */
 uint64_t tokenizer_hash(const struct tokenizer *t); /* equal for equal vocabularies, patterns and merges */
 
 #define TOKENIZER_TEXT_MAX ((size_t)16 << 20)

@@ -9,7 +9,7 @@
 
 struct tokenizer *tokenizer_new(void) {
     struct tokenizer *t = mem_zalloc(1, sizeof *t);
-    t->bos = t->bos_token = t->eos_token = -1;
+    t->bos = t->bos_token = t->eos_token = t->unk_token = t->pad_token = -1;
     t->split = split_new();
     for (int b = 0; b < 256; b++) t->byte_ids[b] = -1;
     return t;

@@ -65,7 +65,7 @@ struct tokenizer {
     struct added raw, normalised;
     struct added in_templates; /* all that are special, among the others that raw text is searched for */
     int bos;                   /* put first by the post-processor, or -1 */
-    int bos_token, eos_token;  /* named by tokenizer_config.json, or -1 */
+    int bos_token, eos_token, unk_token, pad_token; /* named by tokenizer_config.json, or -1 */
     uint64_t hash;
 };
 

@@ -447,6 +447,7 @@ static void fill_info(struct embedded *p) {
                      .top_p = m->sampling.top_p,
                      .min_p = m->sampling.min_p,
                      .top_k = m->sampling.top_k},
+        .chat_date = chat_date(m->chat),
         .has_confidences = true,
     };
     const char *parts[] = {chat_name(m->chat), p->separator, p->system ? p->system : ""};

@@ -120,6 +120,7 @@ struct policy_info {
     int n_context;                   /* 0: no limit known */
     int n_wanted;                    /* jobs in flight that keep it busy */
     struct policy_sampling sampling; /* the model's recommendation */
+    const char *chat_date;           /* that prompts say it is, where the chat format writes one; else NULL */
     const char *talks;               /* openai: how its servers are talked to; NULL: there are none */
     bool whole_answers_only;         /* jobs up to the next step cannot be done */
     bool has_leads, has_confidences; /* can do jobs with a lead; with n_top */

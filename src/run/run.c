@@ -122,6 +122,7 @@ static json_t *configuration(const struct run *r) {
     json_object_set_new(c, "grader", json_string(o->lenient ? "qwen" : "strict"));
     json_object_set_new(c, "system", o->system ? json_text(str_from(o->system)) : json_null());
     json_object_set_new(c, "chat", o->chat ? json_string(o->chat) : json_null());
+    if (p->chat_date) json_object_set_new(c, "chat_date", json_string(p->chat_date));
     json_object_set_new(c, "separator", json_string(o->separator ? o->separator : "\n\n"));
     if (select_needs_confidences(o->select)) {
         struct buf how = {0};
