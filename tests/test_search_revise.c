@@ -248,9 +248,65 @@ static void samples_stop_at_the_window_of_the_first_that_is_verified(void **stat
     assert_in_range(n_early, 50, 100);
 }
 
+/* The least depth of a verified node, and the greatest of all; 0 where there is none. */
+static void measure(const char *dump, int *verified, int *deepest) {
+    *verified = *deepest = 0;
+    for (const char *line = strchr(dump, '\n') + 1; *line && *line != 'd'; line = strchr(line, '\n') + 1) {
+        int depth = 1;
+        for (const char *c = line; *c != ' '; c++) depth += *c == '.';
+        *deepest = MAX(*deepest, depth);
+        const char *found = strstr(line, " verified");
+        if (found && found < strchr(line, '\n')) *verified = *verified ? MIN(*verified, depth) : depth;
+    }
+}
+
+/* No level is begun below the first that has a verified solution; no round after it. */
+static void searches_stop_where_one_is_verified(void **state) {
+    UNUSED(state);
+    const char *const texts[] = {"beam:n=12,width=3",
+                                 "beam:n=12,allocation=rebase",
+                                 "beam:n=12,allocation=ets",
+                                 "beam:n=12,allocation=particle",
+                                 "beam:n=6,width=2,lookahead=2",
+                                 "mcts:n=24,width=4",
+                                 "ab-mcts:n=24,width=4"};
+    int n_early = 0;
+    for (int i = 0; i < 20 * (int)ARRAY_LEN(texts); i++) {
+        const struct script script = {.drops_solutions = true,
+                                      .seed = (uint64_t)i,
+                                      .end_percent = 25,
+                                      .verified_percent = 12,
+                                      .n_values = 20,
+                                      .n_tokens = 4};
+        const char *text = texts[i % (int)ARRAY_LEN(texts)];
+        char stopping[80];
+        struct script_run whole = {0}, first = {0};
+        int verified, deepest, verified_whole, deepest_whole;
+        script_run(text, &script, 0, &whole);
+        snprintf(stopping, sizeof stopping, "%s,stop=verified", text);
+        script_run(stopping, &script, 1, &first);
+        for (uint64_t order = 2; order < 5; order++) {
+            struct script_run run = {0};
+            script_run(stopping, &script, order, &run);
+            assert_string_equal(buf_cstr(&run.dump), buf_cstr(&first.dump));
+            buf_free(&run.dump);
+        }
+        measure(buf_cstr(&first.dump), &verified, &deepest);
+        measure(buf_cstr(&whole.dump), &verified_whole, &deepest_whole);
+        assert_int_equal(verified > 0, verified_whole > 0);
+        if (!verified) assert_string_equal(buf_cstr(&first.dump), buf_cstr(&whole.dump));
+        if (verified && *text == 'b' && !strstr(text, "lookahead")) assert_int_equal(deepest, verified);
+        assert_true(first.n_expands <= whole.n_expands);
+        n_early += first.n_expands < whole.n_expands;
+        buf_free(&whole.dump);
+        buf_free(&first.dump);
+    }
+    assert_true(n_early > 50);
+}
+
 static void without_a_verifier_that_is_refused(void **state) {
     UNUSED(state);
-    const char *const names[] = {"sample", "revise"};
+    const char *const names[] = {"sample", "revise", "beam", "mcts", "ab-mcts"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         char text[60], message[200];
         struct err e = {0};
@@ -273,6 +329,7 @@ int main(void) {
         cmocka_unit_test(short_chains_are_samples),
         cmocka_unit_test(it_can_be_stopped_at_any_time),
         cmocka_unit_test(samples_stop_at_the_window_of_the_first_that_is_verified),
+        cmocka_unit_test(searches_stop_where_one_is_verified),
         cmocka_unit_test(without_a_verifier_that_is_refused),
     };
     return cmocka_run_group_tests_name("search_revise", tests, NULL, NULL);

@@ -34,10 +34,8 @@
 
 enum { TAG_DECISION = 0x61626d63 };
 enum { PRIOR_GAUSSIAN, PRIOR_BETA };
-enum { STOP_NONE, STOP_VERIFIED };
 
 static const char *const priors[] = {"gaussian", "beta", NULL};
-static const char *const stops[] = {"none", "verified", NULL};
 
 struct arms { /* of a node */
     struct posterior itself, gen, cont;
@@ -139,7 +137,7 @@ static void next_round(struct ab *x) {
     int n_left = (int)param(x, "n") - x->n_decisions;
     for (int i = 0; i < x->n_round; i++) learn(x, x->round[i]);
     x->n_round = 0;
-    if (param(x, "stop") == STOP_VERIFIED && search_is_verified(&x->search)) return;
+    if (search_may_stop(&x->search)) return;
     for (int i = 0; i < MIN(n_left, (int)param(x, "width")); i++) {
         int node = decide(x);
         x->round[x->n_round++] = node ? search_want_lead(&x->search, node, true, TREE_LEAD_REVISE)
@@ -201,8 +199,7 @@ static const struct search_param params[] = {
     {"b", SEARCH_PARAM_REAL, 0.5, 1e-3, 1e6, NULL, "prior=beta: failures seen before", true},
     {"aggregate", SEARCH_PARAM_CHOICE, NAN, 0, AGGREGATES - 1, aggregate_names, "of a solution's rewards",
      false},
-    {"stop", SEARCH_PARAM_CHOICE, STOP_NONE, 0, STOP_VERIFIED, stops,
-     "after the decisions of which one brought a verified solution", true},
+    SEARCH_PARAM_STOP,
     SEARCH_SAMPLING_PARAMS,
 };
 

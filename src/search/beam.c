@@ -167,7 +167,8 @@ static void decide(struct beam *b, int i_group) {
     struct beam_group *g = &b->groups[i_group];
     struct candidate *c = mem_zalloc(MAX(g->n_level, 1), sizeof *c);
     size_t n = collect(b, g, c);
-    allocate(b, g, c, n);
+    bool is_enough = search_spec_has(&b->search.spec, "stop") && search_may_stop(&b->search);
+    if (!is_enough) allocate(b, g, c, n);
     g->n_level = 0;
     for (size_t i = 0; i < n; i++)
         if (c[i].is_open && c[i].n_children == 0) search_want_prune(&b->search, c[i].node);
@@ -251,6 +252,7 @@ static const struct search_param params[] = {
      true},
     {"cluster", SEARCH_PARAM_CHOICE, CLUSTER_VALUE, 0, CLUSTER_TEXT, clusters,
      "allocation=ets: steps are of a kind that come to the same value, or have the same text", true},
+    SEARCH_PARAM_STOP,
     SEARCH_SAMPLING_PARAMS,
 };
 

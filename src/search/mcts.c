@@ -132,6 +132,7 @@ static void next_round(struct mcts *m) {
         struct descent *d = &m->descents[i];
         if (d->live && tree_get(t, d->node)->state != TREE_OPEN) count(m, d);
     }
+    if (search_may_stop(&m->search)) return;
     for (int i = 0; i < m->width; i++) {
         struct descent *d = &m->descents[i];
         if (!d->live) {
@@ -193,6 +194,7 @@ static const struct search_param params[] = {
      false},
     {"depth", SEARCH_PARAM_INT, 40, 1, 1000, NULL, "steps at most; the last goes to the end", false},
     {"aggregate", SEARCH_PARAM_CHOICE, NAN, 0, AGGREGATES - 1, aggregate_names, "of a path's rewards", false},
+    SEARCH_PARAM_STOP,
     SEARCH_SAMPLING_PARAMS,
 };
 

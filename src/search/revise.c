@@ -32,10 +32,8 @@
 #include "search/strategies.h"
 
 enum { VERSIONS_ALL, VERSIONS_BEST };
-enum { STOP_NONE, STOP_VERIFIED };
 
 static const char *const versions[] = {"all", "best", NULL};
-static const char *const stops[] = {"none", "verified", NULL};
 
 struct version {
     int node, answer_class; /* -1: has none, or did not end */
@@ -128,7 +126,7 @@ static void choose_version(struct revise *x, struct chain *c) {
 
 /* ---- going on ---- */
 static void next_in_step(struct revise *x) {
-    if (search_is_verified(&x->search)) return;
+    if (search_may_stop(&x->search)) return;
     for (int i = 0; i < x->n_chains; i++)
         if (!x->chains[i].is_over) write_version(x, i);
 }
@@ -160,7 +158,7 @@ static void told_score(struct search *s, int node) {
 static void init(struct search *s) {
     struct revise *x = (struct revise *)s;
     int n = param(x, "n");
-    x->in_step = param(x, "stop") == STOP_VERIFIED;
+    x->in_step = param(x, "stop") == SEARCH_STOP_VERIFIED;
     x->n_chains = MAX(1, n / param(x, "length"));
     x->chains = mem_zalloc((size_t)x->n_chains, sizeof *x->chains);
     for (int i = 0; i < x->n_chains; i++) {
@@ -192,8 +190,7 @@ static const struct search_param params[] = {
      "which vote: all, or of each chain the best of its most rewarded answer", true},
     {"aggregate", SEARCH_PARAM_CHOICE, NAN, 0, AGGREGATES - 1, aggregate_names,
      "versions=best: of a version's rewards", false},
-    {"stop", SEARCH_PARAM_CHOICE, STOP_NONE, 0, STOP_VERIFIED, stops,
-     "chains go in step until a version is verified", true},
+    SEARCH_PARAM_STOP,
     SEARCH_SAMPLING_PARAMS,
 };
 

@@ -250,6 +250,12 @@ bool search_is_verified(const struct search *s) {
     return false;
 }
 
+const char *const search_stops[] = {"none", "verified", NULL};
+
+bool search_may_stop(const struct search *s) {
+    return search_spec_get(&s->spec, "stop") == SEARCH_STOP_VERIFIED && search_is_verified(s);
+}
+
 double search_path_reward(const struct search *s, int node, enum aggregate a) {
     if (s->tree.nodes[node].n_rewards < 0) return NAN;
     int n = tree_path_rewards(&s->tree, node, NULL, 0);

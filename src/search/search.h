@@ -225,6 +225,18 @@ bool search_is_verified(const struct search *s);
 /* Of the rewards along the path; NAN if the node could not be scored. */
 double search_path_reward(const struct search *s, int node, enum aggregate a);
 
+/* stop=verified of strategies that have nothing else to stop for: a row of their tables, refused without a
+ * verifier (search_new). */
+extern const char *const search_stops[];
+enum { SEARCH_STOP_NONE, SEARCH_STOP_VERIFIED };
+#define SEARCH_PARAM_STOP                                                                                    \
+    {                                                                                                        \
+        "stop", SEARCH_PARAM_CHOICE, SEARCH_STOP_NONE, 0, SEARCH_STOP_VERIFIED, search_stops,                \
+            "go on to the end, or not beyond the round in which a solution is verified", true                \
+    }
+/* Whether that parameter says that it is enough. */
+bool search_may_stop(const struct search *s);
+
 /* The parameters that every sampling strategy has: rows of its table. */
 #define SEARCH_PARAM_TEMPERATURE                                                                             \
     {                                                                                                        \
