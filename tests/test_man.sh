@@ -15,4 +15,15 @@ for command in '' $(cat names); do
         [ -z "$complaints" ] && good || bad "man complains of the page of brood $command" "$complaints"
     fi
 done
+# Every name that --strategy takes is in the help and in the pages of both commands that have it.
+known=$("$BROOD" solve --strategy no-such-name x 2>&1 | sed 's/.*known: //; s/,//g')
+for command in solve bench; do
+    "$BROOD" help $command >help
+    "$BROOD" help --man $command | sed 's/\\-/-/g' >page.1
+    for name in $known; do
+        grep -q "^  $name\( \|$\)" help && good || bad "help $command does not list $name"
+        grep -q "^\.B $name$" page.1 && good || bad "the page of brood $command does not list $name"
+    done
+done
+[ "$(echo "$known" | wc -w)" -ge 20 ] && good || bad "the names of strategies" "$known"
 finish

@@ -69,13 +69,20 @@ static void param_text(const struct search_param *p, struct buf *b) {
     }
 }
 
+/* What a strategy asks for besides a policy. */
+static const char *needs_text(const struct search_strategy *s) {
+    return s->needs_reward   ? "; needs a reward model"
+           : s->needs_scores ? "; needs a reward model or a verifier"
+                             : "";
+}
+
 static void strategies_text(FILE *out) {
     fprintf(out, "\nstrategies (--strategy NAME[:key=value,...]):\n");
     for (int i = 0; search_strategies[i]; i++) {
         const struct search_strategy *s = search_strategies[i];
         struct buf b = {0};
-        buf_printf(&b, "%s%s\nfor example: --strategy %s\nfrom: %s", s->summary,
-                   s->needs_reward ? "; needs a reward model" : "", s->example, s->source);
+        buf_printf(&b, "%s%s\nfor example: --strategy %s\nfrom: %s", s->summary, needs_text(s), s->example,
+                   s->source);
         list_item(out, s->name, buf_cstr(&b));
         for (int j = 0; j < s->n_params; j++) {
             struct buf heading = {0};
@@ -85,6 +92,27 @@ static void strategies_text(FILE *out) {
             list_item(out, buf_cstr(&heading), buf_cstr(&b));
             buf_free(&heading);
         }
+        buf_free(&b);
+    }
+}
+
+/* "a,b" as "a, b": it may be wrapped. */
+static void add_spaced(struct buf *b, const char *spec) {
+    for (; *spec; spec++) {
+        buf_add_char(b, *spec);
+        if (*spec == ',') buf_add_char(b, ' ');
+    }
+}
+
+static void presets_text(FILE *out) {
+    fprintf(out, "\nstrategies under the names that others use (parameters can be changed likewise):\n");
+    for (int i = 0; search_presets[i].name; i++) {
+        const struct search_preset *p = &search_presets[i];
+        struct buf b = {0};
+        buf_printf(&b, "%s\nis: ", p->summary);
+        add_spaced(&b, p->spec);
+        buf_printf(&b, "\nfrom: %s", p->source);
+        list_item(out, p->name, buf_cstr(&b));
         buf_free(&b);
     }
 }
@@ -115,6 +143,7 @@ void help_command(const struct command *c, FILE *out) {
     }
     if (c->lists_strategies) {
         strategies_text(out);
+        presets_text(out);
         fprintf(out, "\nmodels:\n  ");
         wrap(out, specs, 2, 2);
     }
@@ -163,13 +192,28 @@ static void man_strategies(FILE *out) {
         fprintf(out, ".TP\n");
         roff_line(out, ".B", s->name);
         struct buf b = {0};
-        buf_printf(&b, "%s%s. For example: --strategy %s. From: %s.", s->summary,
-                   s->needs_reward ? "; needs a reward model" : "", s->example, s->source);
+        buf_printf(&b, "%s%s. For example: --strategy %s. From: %s.", s->summary, needs_text(s), s->example,
+                   s->source);
         for (int j = 0; j < s->n_params; j++) {
             buf_printf(&b, " %s: ", s->params[j].name);
             param_text(&s->params[j], &b);
             buf_add_char(&b, '.');
         }
+        roff(out, buf_cstr(&b));
+        buf_free(&b);
+    }
+}
+
+static void man_presets(FILE *out) {
+    fprintf(out, ".SH STRATEGIES UNDER THE NAMES THAT OTHERS USE\n");
+    for (int i = 0; search_presets[i].name; i++) {
+        const struct search_preset *p = &search_presets[i];
+        fprintf(out, ".TP\n");
+        roff_line(out, ".B", p->name);
+        struct buf b = {0};
+        buf_printf(&b, "%s. Is: ", p->summary);
+        add_spaced(&b, p->spec);
+        buf_printf(&b, ". From: %s.", p->source);
         roff(out, buf_cstr(&b));
         buf_free(&b);
     }
@@ -219,6 +263,7 @@ void help_man(const struct command *c, FILE *out) {
     }
     if (c->lists_strategies) {
         man_strategies(out);
+        man_presets(out);
         fprintf(out, ".SH MODELS\n");
         roff(out, specs);
     }
