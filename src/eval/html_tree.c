@@ -59,13 +59,15 @@ static bool answers(const struct tree_view *v, size_t node, const char *answer) 
     return own && strcmp(own, answer) == 0;
 }
 
+enum { ANSWERS_MAX = 64 }; /* of which one solution each is shown before others */
+
 static void keep_some(struct tree_view *v) {
     const struct browse_tree *t = v->t;
     const size_t n = t->rows->n_nodes;
     v->kept = mem_zalloc(MAX(n, 1), sizeof *v->kept);
     for (size_t i = 0; i < n; i++)
         if (t->chosen[i]) keep(v, (int)i);
-    for (size_t c = 0; c < t->n_classes; c++) {
+    for (size_t c = 0; c < MIN(t->n_classes, ANSWERS_MAX); c++) {
         size_t i = 0;
         while (i < n && !answers(v, i, t->classes[c].answer)) i++;
         if (i < n) keep(v, (int)i);

@@ -151,17 +151,14 @@ void html_td_points(struct buf *b, struct interval v, bool signs) {
 
 /* ---- measures ---- */
 
-_Static_assert((int)CURVES_MEASURES < (int)HTML_STYLES, "every measure has a style of its own, and one sample too");
+_Static_assert((int)CURVES_MEASURES < (int)HTML_STYLES,
+               "every measure has a style of its own, and one sample too");
 
 int html_measure_style(int measure) {
-    static const int styles[CURVES_MEASURES] = {[CURVES_MAJORITY] = 0,
-                                                [CURVES_BEST] = 1,
-                                                [CURVES_WEIGHTED] = 2,
-                                                [CURVES_FIRST_VERIFIED] = 3,
-                                                [CURVES_COVERAGE] = 4,
-                                                [CURVES_CONFIDENT] = 5,
-                                                [CURVES_CONFIDENT_LOW] = 6,
-                                                [CURVES_CONFIDENT_HIGH] = 7};
+    static const int styles[CURVES_MEASURES] = {
+        [CURVES_MAJORITY] = 0,       [CURVES_BEST] = 1,          [CURVES_WEIGHTED] = 2,
+        [CURVES_FIRST_VERIFIED] = 3, [CURVES_COVERAGE] = 4,      [CURVES_CONFIDENT] = 5,
+        [CURVES_CONFIDENT_LOW] = 6,  [CURVES_CONFIDENT_HIGH] = 7};
     return styles[measure];
 }
 
