@@ -298,7 +298,7 @@ static void test_a_model_goes_on_from_leads_after_kills(void **state) {
     assert_int_equal(p.n_failed, 0);
     o.store = store;
     int n_kills = 0;
-    while (!run_until_killed(&o, 5 + (unsigned)rng_below(2, (uint64_t)n_kills, 40)))
+    while (!run_until_killed(&o, 5 + (unsigned)rng_below(2, (uint64_t)n_kills, 120)))
         assert_true(++n_kills < 400);
     assert_true(n_kills > 1);
     char *resumed = run_whole(&o, &p);
