@@ -104,7 +104,7 @@ static char *with_profile(const char *dir, const char *json) {
     struct buf spec = {0};
     tiny_file(dir, "profile.json", str_from(json));
     buf_printf(&spec, "%s,profile=%s/profile.json", dir, dir);
-    return mem_strdup(buf_cstr(&spec));
+    return buf_take(&spec);
 }
 
 static void drop_profile(const char *dir, char *spec) {

@@ -380,6 +380,19 @@ static const struct reward_ops embedded_ops = {
     .waste = embedded_waste,
 };
 
+/* Tokens of a profile's own that come with a step. */
+static int count_step_tokens(const struct model *m) {
+    struct err e;
+    struct tokens ids = {0}, closing = {0};
+    size_t most = 1;
+    for (int first = 0; first < 2; first++, ids.len = closing.len = 0)
+        if (prm_profile_step(m, &m->prm, STR("."), first, &ids, &closing, &e))
+            most = MAX(most, ids.len + closing.len);
+    tokens_free(&ids);
+    tokens_free(&closing);
+    return (int)MAX(most, (size_t)2) - 1;
+}
+
 static void fill_info(struct embedded *p) {
     const struct model *m = p->model;
     double at_start = model_flops_per_token(&m->config, 1, 0);
@@ -390,6 +403,7 @@ static void fill_info(struct embedded *p) {
         .flops_per_position = model_flops_per_token(&m->config, 2, 0) - at_start,
         .n_context = m->config.n_context,
         .n_wanted = engine_wanted(p->engine),
+        .n_tokens_step = count_step_tokens(m),
     };
     memcpy(p->base.info.aggregate, m->prm.aggregate, sizeof p->base.info.aggregate);
     const char *parts[] = {m->prm.name,    m->prm.opening,     m->prm.first, m->prm.next,
