@@ -235,9 +235,9 @@ static void a_token_classifier_scores_steps(void **state) {
         struct model *m = open_ok(dir);
         assert_int_equal(m->config.head, MODEL_HEAD_CLASS);
         assert_int_equal(m->config.n_head_outputs, n);
-        assert_int_equal(m->prm.kind, PRM_MARKER);
+        assert_int_equal(m->prm.kind, PRM_STEPS);
         assert_string_equal(m->prm.name, "token-classification");
-        assert_int_equal(m->prm.marker, 256); /* "\n\n" */
+        assert_string_equal(m->prm.closing, "{one:\n\n}");
         assert_int_equal(m->prm.n_outputs, n);
         assert_int_equal(m->prm.outputs[0], n - 1);
         const float outputs[] = {1.5f, -0.5f};
@@ -246,7 +246,10 @@ static void a_token_classifier_scores_steps(void **state) {
         model_close(m);
     }
     make_classifier(dir, 3, true);
-    assert_refused(dir, "3 classes");
+    struct model *m = open_ok(dir);
+    assert_int_equal(m->prm.kind, PRM_NONE);
+    assert_non_null(strstr(m->prm.why, "3 classes"));
+    model_close(m);
     files_free_dir(dir);
 }
 
@@ -254,7 +257,7 @@ static void scores_of_extreme_outputs_are_numbers(void **state) {
     static const float outputs[][2] = {{1e30f, -1e30f}, {-1e30f, 1e30f}, {0, 0}};
     static const double wanted[] = {1, 0, 0.5};
     UNUSED(state);
-    struct prm_profile p = {.kind = PRM_MARKER, .n_outputs = 2, .readout = PRM_SOFTMAX_GOOD};
+    struct prm_profile p = {.kind = PRM_STEPS, .n_outputs = 2, .readout = PRM_SOFTMAX_GOOD};
     for (size_t i = 0; i < ARRAY_LEN(wanted); i++)
         assert_true(prm_profile_score(&p, outputs[i]) == wanted[i]);
     p.readout = PRM_SIGMOID;

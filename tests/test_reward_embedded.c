@@ -308,8 +308,8 @@ static void models_without_a_scoring_head_are_refused(void **state) {
     assert_non_null(strstr(e.msg, "config.json"));
     tiny_model_write(policy, 1, false);
     assert_null(reward_open(policy, NULL, &e));
-    assert_non_null(strstr(e.msg, "no head that scores steps"));
-    assert_non_null(strstr(e.msg, "--policy"));
+    assert_non_null(strstr(e.msg, "nothing here says that this model scores steps"));
+    assert_non_null(strstr(e.msg, "PATH,profile=NAME"));
     tiny_model_remove(policy);
 }
 

@@ -109,7 +109,34 @@ static inline double tiny_head_bias(int id) {
     return (id >= 'a' && id <= 'z') || id == ' ' || id == '.' ? 0.6 : -0.3;
 }
 
-static inline void tiny_weights(const char *dir, uint64_t seed, bool reward) {
+/* The tensors of the head that an architecture has; identity: a language model whose first outputs are the
+ * final state itself. */
+static inline double tiny_identity(int row, int column) {
+    return row == column;
+}
+
+static inline void tiny_head(struct tiny_writer *w, const char *architecture, bool identity) {
+    if (strstr(architecture, "TokenClassification")) {
+        tiny_tensor(w, "score.weight", 2, TINY_WIDTH, 0.5, NULL);
+    } else if (strstr(architecture, "SequenceClassification")) {
+        tiny_tensor(w, "score.weight", 1, TINY_WIDTH, 0.5, NULL);
+    } else if (strstr(architecture, "ProcessReward")) {
+        tiny_tensor(w, "score.0.weight", TINY_WIDTH, TINY_WIDTH, 0.5, NULL);
+        tiny_tensor(w, "score.0.bias", TINY_WIDTH, 0, 0.5, NULL);
+        tiny_tensor(w, "score.2.weight", 2, TINY_WIDTH, 0.5, NULL);
+        tiny_tensor(w, "score.2.bias", 2, 0, 0.5, NULL);
+    } else if (strstr(architecture, "PrmModel")) {
+        tiny_tensor(w, "v_head.summary.weight", 1, TINY_WIDTH, 0.5, NULL);
+        tiny_tensor(w, "v_head.summary.bias", 1, 0, 0.5, NULL);
+    } else {
+        tiny_tensor(w, "lm_head.weight", TINY_VOCAB, TINY_WIDTH, 0.3, tiny_head_bias);
+        float *head = (float *)(void *)(w->data.ptr + w->data.len) - TINY_VOCAB * TINY_WIDTH;
+        for (int i = 0; identity && i < TINY_VOCAB * TINY_WIDTH; i++)
+            head[i] = (float)tiny_identity(i / TINY_WIDTH, i % TINY_WIDTH);
+    }
+}
+
+static inline void tiny_weights(const char *dir, uint64_t seed, const char *architecture, bool identity) {
     struct tiny_writer w = {.dir = dir, .key = rng_child(seed, 77)};
     buf_add_char(&w.header, '{');
     tiny_tensor(&w, "model.embed_tokens.weight", TINY_VOCAB, TINY_WIDTH, 1, tiny_constant);
@@ -129,13 +156,13 @@ static inline void tiny_weights(const char *dir, uint64_t seed, bool reward) {
             char name[80];
             snprintf(name, sizeof name, "model.layers.%d.%s.weight", layer, parts[i].name);
             tiny_tensor(&w, name, parts[i].n_rows, parts[i].n_columns, parts[i].scale, NULL);
+            if (strncmp(architecture, "Qwen2", 5) != 0 || i < 1 || i > 3) continue;
+            snprintf(name, sizeof name, "model.layers.%d.%s.bias", layer, parts[i].name);
+            tiny_tensor(&w, name, parts[i].n_rows, 0, 0.2, NULL);
         }
     }
     tiny_tensor(&w, "model.norm.weight", TINY_WIDTH, 0, 0.1, NULL);
-    if (reward)
-        tiny_tensor(&w, "score.weight", 2, TINY_WIDTH, 0.5, NULL);
-    else
-        tiny_tensor(&w, "lm_head.weight", TINY_VOCAB, TINY_WIDTH, 0.3, tiny_head_bias);
+    tiny_head(&w, architecture, identity);
     buf_add_char(&w.header, '}');
     while (w.header.len % 8) buf_add_char(&w.header, ' ');
     struct buf file = {0};
@@ -149,7 +176,9 @@ static inline void tiny_weights(const char *dir, uint64_t seed, bool reward) {
 }
 
 /* Writes the model into a directory that exists. */
-static inline void tiny_model_write(const char *dir, uint64_t seed, bool reward) {
+static inline void tiny_model_write_as(const char *dir, uint64_t seed, const char *architecture,
+                                       bool identity) {
+    const int n_labels = strstr(architecture, "Sequence") ? 1 : 2;
     struct buf config = {0};
     buf_printf(
         &config,
@@ -158,12 +187,16 @@ static inline void tiny_model_write(const char *dir, uint64_t seed, bool reward)
         "\"num_key_value_heads\": 2, \"head_dim\": 8, \"hidden_act\": \"silu\", "
         "\"max_position_embeddings\": %d, \"rms_norm_eps\": 1e-05, \"rope_theta\": 10000.0, "
         "\"tie_word_embeddings\": false, \"eos_token_id\": %d, \"torch_dtype\": \"float32\"%s}",
-        reward ? "LlamaForTokenClassification" : "LlamaForCausalLM", TINY_VOCAB, TINY_WIDTH, TINY_CONTEXT,
-        TINY_END, reward ? ", \"num_labels\": 2" : "");
+        architecture, TINY_VOCAB, TINY_WIDTH, TINY_CONTEXT, TINY_END,
+        n_labels == 1 ? ", \"num_labels\": 1" : ", \"num_labels\": 2");
     tiny_file(dir, "config.json", buf_str(&config));
     buf_free(&config);
     tiny_tokenizer(dir);
-    tiny_weights(dir, seed, reward);
+    tiny_weights(dir, seed, architecture, identity);
+}
+
+static inline void tiny_model_write(const char *dir, uint64_t seed, bool reward) {
+    tiny_model_write_as(dir, seed, reward ? "LlamaForTokenClassification" : "LlamaForCausalLM", false);
 }
 
 static inline void tiny_model_remove(const char *dir) {

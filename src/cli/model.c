@@ -52,6 +52,26 @@ static const char *const rope_names[] = {[ROPE_DEFAULT] = "default",
 /* ---- as text ---- */
 
 /* A token's text, quoted as in C. */
+/* A profile's text on one line. */
+static void print_part(const char *name, const char *text) {
+    if (!text[0]) return;
+    printf("%13s%s ", "", name);
+    for (; *text; text++) {
+        if (*text == '\n')
+            printf("\\n");
+        else
+            putchar(*text);
+    }
+    putchar('\n');
+}
+
+static void print_profile(const struct prm_profile *p) {
+    print_part("reads  ", p->opening);
+    print_part("first  ", p->first);
+    print_part("next   ", p->next);
+    print_part(p->aside ? "aside  " : "closing", p->closing);
+}
+
 static void print_token(const struct model *m, int token) {
     const struct str s = tokenizer_bytes(m->tokenizer, token);
     printf("%d \"", token);
@@ -131,21 +151,27 @@ static void print_text(const struct model *m, const struct numbers *n, const str
            (double)m->sampling.temperature, (double)m->sampling.top_p, (double)m->sampling.min_p,
            m->sampling.top_k);
     if (m->prm.kind == PRM_NONE) {
-        printf("step reward  none: it is a policy\n");
+        printf("step reward  none: %s\n", m->prm.why[0] ? m->prm.why : "it is a policy");
         return;
     }
-    printf("step reward  %s: %s at ", m->prm.name, readout_names[m->prm.readout]);
-    print_token(m, m->prm.marker);
-    printf(" after each step; best used with %s\n", m->prm.aggregate);
+    printf("step reward  %s: %s of output%s ", m->prm.name, readout_names[m->prm.readout],
+           m->prm.n_outputs > 1 ? "s" : "");
+    for (int i = 0; i < m->prm.n_outputs; i++) printf("%s%d", i ? " and " : "", m->prm.outputs[i]);
+    printf("; best used with %s\n", m->prm.aggregate);
+    print_profile(&m->prm);
 }
 
 /* ---- as JSON ---- */
 
 static json_t *prm_json(const struct model *m) {
     if (m->prm.kind == PRM_NONE) return json_null();
-    return json_pack("{s:s,s:s,s:i,s:o,s:s}", "profile", m->prm.name, "readout",
-                     readout_names[m->prm.readout], "marker", m->prm.marker, "marker_text",
-                     json_text(tokenizer_bytes(m->tokenizer, m->prm.marker)), "aggregate", m->prm.aggregate);
+    json_t *outputs = json_array();
+    for (int i = 0; i < m->prm.n_outputs; i++)
+        json_array_append_new(outputs, json_integer(m->prm.outputs[i]));
+    return json_pack("{s:s,s:s,s:o,s:s,s:s,s:s,s:s,s:b,s:b,s:s}", "profile", m->prm.name, "readout",
+                     readout_names[m->prm.readout], "outputs", outputs, "opening", m->prm.opening, "first",
+                     m->prm.first, "next", m->prm.next, "closing", m->prm.closing, "aside", m->prm.aside,
+                     "one_line", m->prm.one_line, "aggregate", m->prm.aggregate);
 }
 
 static json_t *shape_json(const struct model_config *c) {

@@ -1,5 +1,6 @@
 #include "engine/heads.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -25,6 +26,7 @@ size_t heads_bytes(const struct model_config *c, int n_rows_max, int n_workers) 
 void heads_init(struct heads *h, const struct forward *f, struct pool *pool, int n_rows_max, int n_allowed) {
     const struct model_config *c = &f->t->config;
     *h = (struct heads){.f = f, .pool = pool, .n_allowed = n_allowed};
+    if (f->t->head_in.panels) h->inner = mem_alloc_aligned(64, f->x_stride * sizeof *h->inner);
     if (c->head != MODEL_HEAD_LM) return;
     h->stride = (size_t)transformer_padded(c->n_vocab);
     h->n_chunk = chunk_rows(c, n_rows_max);
@@ -37,6 +39,7 @@ void heads_fini(struct heads *h) {
     for (int i = 0; h->samplers && i < pool_size(h->pool); i++) sampler_fini(&h->samplers[i]);
     free(h->samplers);
     free(h->logits);
+    free(h->inner);
     *h = (struct heads){0};
 }
 
@@ -103,15 +106,26 @@ void heads_draw(struct heads *h, struct head_draw *draws, int n_draws, int n_dra
     }
 }
 
+/* What the head is multiplied with: the state, or what the layer before the head makes of it. */
+static const float *head_input(const struct heads *h, const float *state) {
+    const struct forward *f = h->f;
+    const struct matrix *m = &f->t->head_in;
+    if (!m->panels) return state;
+    kernels_multiply(f->k, h->inner, f->x_stride, state, f->x_stride, 1, m, 0, matrix_panels(m),
+                     forward_scratch(f, 0));
+    for (int i = 0; i < m->n_out; i++) h->inner[i] = fmaxf(h->inner[i] + f->t->head_in_bias[i], 0);
+    return h->inner;
+}
+
 void heads_read(const struct heads *h, const struct head_read *r) {
     const struct forward *f = h->f;
     const struct matrix *m = &f->t->head;
+    const float *x = head_input(h, f->hidden + (size_t)r->i_head * f->x_stride);
     for (int i = 0; i < r->n_outputs; i++) {
         float y[MATRIX_PANEL];
         int output = r->outputs[i];
         const struct matrix panel = matrix_panel(m, output / MATRIX_PANEL);
-        kernels_multiply(f->k, y, MATRIX_PANEL, f->hidden + (size_t)r->i_head * f->x_stride, f->x_stride, 1,
-                         &panel, 0, 1, forward_scratch(f, 0));
+        kernels_multiply(f->k, y, MATRIX_PANEL, x, f->x_stride, 1, &panel, 0, 1, forward_scratch(f, 0));
         r->out[i] = y[output % MATRIX_PANEL] + (f->t->head_bias ? f->t->head_bias[output] : 0);
     }
 }

@@ -37,6 +37,7 @@ struct heads {
     size_t stride;
     float *logits;            /* [n_chunk][stride] */
     struct sampler *samplers; /* [workers] */
+    float *inner;             /* [x_stride] what comes before the head, where there is something */
     /* the chunk that runs */
     struct head_draw *draws;
     int n_draws, first, end;

@@ -176,19 +176,36 @@ static bool bind_layer(const struct binder *b, const struct transformer *t, stru
     return bind_matrix(b, &l->down, c->d_model, c->d_ffn, &(struct block){name, 0, c->d_model});
 }
 
+/* Where the head's tensors stand; in_weight: what comes before it, or NULL. */
+static const struct head_names {
+    const char *weight, *bias, *in_weight, *in_bias;
+} head_names[] = {
+    [MODEL_HEAD_LM] = {"lm_head.weight", NULL, NULL, NULL},
+    [MODEL_HEAD_CLASS] = {"score.weight", "score.bias", NULL, NULL},
+    [MODEL_HEAD_SEQUENCE] = {"score.weight", "score.bias", NULL, NULL},
+    [MODEL_HEAD_MLP] = {"score.2.weight", "score.2.bias", "score.0.weight", "score.0.bias"},
+    [MODEL_HEAD_VALUE] = {"v_head.summary.weight", "v_head.summary.bias", NULL, NULL},
+};
+
+static bool bind_head(const struct binder *b, struct transformer *t) {
+    const struct model_config *c = &t->config;
+    const struct head_names *n = &head_names[c->head];
+    if (!bind_matrix(b, &t->head, c->n_head_outputs, c->d_model,
+                     &(struct block){n->weight, 0, c->n_head_outputs}))
+        return false;
+    if (n->bias && model_tensor(b->m, n->bias) && !bind_vector(b, n->bias, c->n_head_outputs, &t->head_bias))
+        return false;
+    return !n->in_weight || (bind_matrix(b, &t->head_in, c->d_model, c->d_model,
+                                         &(struct block){n->in_weight, 0, c->d_model}) &&
+                             bind_vector(b, n->in_bias, c->d_model, &t->head_in_bias));
+}
+
 static bool bind_ends(const struct binder *b, struct transformer *t) {
     const struct model_config *c = &t->config;
-    struct block embed = {"model.embed_tokens.weight", 0, c->n_vocab}, head = embed;
-    bool lm = c->head == MODEL_HEAD_LM, shared = lm && c->tied_embeddings;
-    if (!shared) {
-        head = (struct block){lm ? "lm_head.weight" : "score.weight", 0, c->n_head_outputs};
-        if (!bind_matrix(b, &t->embed, c->n_vocab, c->d_model, &embed)) return false;
-    }
-    if (!bind_matrix(b, &t->head, c->n_head_outputs, c->d_model, &head)) return false;
-    if (!lm && model_tensor(b->m, "score.bias") &&
-        !bind_vector(b, "score.bias", c->n_head_outputs, &t->head_bias))
-        return false;
-    return bind_vector(b, "model.norm.weight", c->d_model, &t->norm_final);
+    const struct block embed = {"model.embed_tokens.weight", 0, c->n_vocab};
+    const bool shared = c->head == MODEL_HEAD_LM && c->tied_embeddings;
+    return bind_matrix(b, shared ? &t->head : &t->embed, c->n_vocab, c->d_model, &embed) &&
+           (shared || bind_head(b, t)) && bind_vector(b, "model.norm.weight", c->d_model, &t->norm_final);
 }
 
 /* ---- positions ---- */
@@ -299,14 +316,12 @@ size_t transformer_bytes(const struct model *m, int n_positions) {
                                       "self_attn.v_proj.weight"};
     static const char *const gate_up[] = {"mlp.gate_proj.weight", "mlp.up_proj.weight"};
     static const char *const o = "self_attn.o_proj.weight", *const down = "mlp.down_proj.weight";
-    static const char *const embed = "model.embed_tokens.weight", *const lm = "lm_head.weight",
-                             *const score = "score.weight";
+    static const char *const embed = "model.embed_tokens.weight";
     const struct model_config *c = &m->config;
     size_t n = stacked_bytes(m, -1, &embed, 1);
-    if (c->head != MODEL_HEAD_LM)
-        n += stacked_bytes(m, -1, &score, 1);
-    else if (!c->tied_embeddings)
-        n += stacked_bytes(m, -1, &lm, 1);
+    const struct head_names *names = &head_names[c->head];
+    if (c->head != MODEL_HEAD_LM || !c->tied_embeddings) n += stacked_bytes(m, -1, &names->weight, 1);
+    if (names->in_weight) n += stacked_bytes(m, -1, &names->in_weight, 1);
     for (int i = 0; i < c->n_layers; i++) {
         n += stacked_bytes(m, i, qkv, 3) + stacked_bytes(m, i, &o, 1) + stacked_bytes(m, i, gate_up, 2) +
              stacked_bytes(m, i, &down, 1);
@@ -356,6 +371,8 @@ void transformer_fini(struct transformer *t) {
     free(t->layers);
     free(t->norm_final);
     free(t->head_bias);
+    free(t->head_in_bias);
+    matrix_fini(&t->head_in);
     free(t->rope_cos);
     free(t->rope_sin);
     matrix_fini(&t->head);

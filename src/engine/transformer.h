@@ -50,6 +50,8 @@ struct transformer {
     float *norm_final;               /* [D] */
     struct matrix head;              /* [n_head_outputs][D] */
     float *head_bias;                /* [n_head_outputs], or NULL */
+    struct matrix head_in;           /* [D][D] before the head, with bias and ReLU; empty: none */
+    float *head_in_bias;             /* [D] */
     struct matrix embed;             /* packed like the head, or empty if it is the head itself */
     float *rope_cos, *rope_sin;      /* [n_positions][W / 2] */
     int n_positions;

@@ -10,13 +10,19 @@
 static const struct family families[] = {
     {"LlamaForCausalLM", "llama", MODEL_HEAD_LM, false, false},
     {"LlamaForTokenClassification", "llama", MODEL_HEAD_CLASS, false, false},
+    {"LlamaForSequenceClassification", "llama", MODEL_HEAD_SEQUENCE, false, false},
     {"MistralForCausalLM", "mistral", MODEL_HEAD_LM, false, false},
     {"Qwen2ForCausalLM", "qwen2", MODEL_HEAD_LM, true, false},
     {"Qwen2ForTokenClassification", "qwen2", MODEL_HEAD_CLASS, true, false},
+    {"Qwen2ForSequenceClassification", "qwen2", MODEL_HEAD_SEQUENCE, true, false},
+    {"Qwen2ForProcessRewardModel", "qwen2", MODEL_HEAD_MLP, true, false},
+    {"Qwen2ForRewardModel", "qwen2", MODEL_HEAD_MLP, true, false},
+    {"Qwen2ForPrmModel", "qwen2", MODEL_HEAD_VALUE, true, false},
     {"Qwen3ForCausalLM", "qwen3", MODEL_HEAD_LM, false, true},
+    {"Qwen3ForSequenceClassification", "qwen3", MODEL_HEAD_SEQUENCE, false, true},
 };
 
-enum need { ALWAYS, QKV_BIAS, QK_NORM, UNTIED, CLASS, CLASS_MAYBE, FACTORS };
+enum need { ALWAYS, QKV_BIAS, QK_NORM, UNTIED, CLASS, CLASS_MAYBE, MLP, VALUE, VALUE_MAYBE, FACTORS };
 
 struct row {
     const char *name; /* in a layer: after "model.layers.N." */
@@ -40,6 +46,12 @@ static const struct row other_rows[] = {
     {"lm_head.weight", "VD", UNTIED},
     {"score.weight", "CD", CLASS},
     {"score.bias", "C", CLASS_MAYBE},
+    {"score.0.weight", "DD", MLP},
+    {"score.0.bias", "D", MLP},
+    {"score.2.weight", "CD", MLP},
+    {"score.2.bias", "C", MLP},
+    {"v_head.summary.weight", "CD", VALUE},
+    {"v_head.summary.bias", "C", VALUE_MAYBE},
     {"rope_freqs.weight", "P", FACTORS},
 };
 
@@ -51,8 +63,11 @@ const struct family *family_find(const char *architecture) {
 }
 
 const char *family_names(void) {
-    return "LlamaForCausalLM, LlamaForTokenClassification, MistralForCausalLM, Qwen2ForCausalLM, "
-           "Qwen2ForTokenClassification, Qwen3ForCausalLM";
+    return "LlamaForCausalLM, LlamaForTokenClassification, LlamaForSequenceClassification, "
+           "MistralForCausalLM, "
+           "Qwen2ForCausalLM, Qwen2ForTokenClassification, Qwen2ForSequenceClassification, "
+           "Qwen2ForProcessRewardModel, Qwen2ForRewardModel, Qwen2ForPrmModel, Qwen3ForCausalLM, "
+           "Qwen3ForSequenceClassification";
 }
 
 int family_count(void) {
@@ -71,7 +86,12 @@ static bool is_needed(const struct model_config *c, enum need need) {
         return c->head == MODEL_HEAD_LM && !c->tied_embeddings;
     case CLASS:
     case CLASS_MAYBE:
-        return c->head == MODEL_HEAD_CLASS;
+        return c->head == MODEL_HEAD_CLASS || c->head == MODEL_HEAD_SEQUENCE;
+    case MLP:
+        return c->head == MODEL_HEAD_MLP;
+    case VALUE:
+    case VALUE_MAYBE:
+        return c->head == MODEL_HEAD_VALUE;
     case FACTORS:
         return c->rope.kind == ROPE_FACTORS;
     }
@@ -102,14 +122,14 @@ static int64_t length_of(const struct model_config *c, char letter) {
 bool family_ignores(const struct model_config *c, const char *name) {
     struct str s = str_from(name);
     if (str_ends(s, STR(".rotary_emb.inv_freq"))) return true;
-    return strcmp(name, "lm_head.weight") == 0 && (c->tied_embeddings || c->head == MODEL_HEAD_CLASS);
+    return strcmp(name, "lm_head.weight") == 0 && (c->tied_embeddings || c->head != MODEL_HEAD_LM);
 }
 
 static bool check_row(const struct model *m, const struct row *r, const char *name, struct err *e) {
     int64_t shape[4];
     int n_dims = (int)strlen(r->shape);
     for (int i = 0; i < n_dims; i++) shape[i] = length_of(&m->config, r->shape[i]);
-    if (r->need == CLASS_MAYBE && !model_tensor(m, name)) return true;
+    if ((r->need == CLASS_MAYBE || r->need == VALUE_MAYBE) && !model_tensor(m, name)) return true;
     const struct tensor *t = model_want_tensor(m, name, n_dims, shape, e);
     if (!t || n_dims > 1 || dtype_block(t->dtype) == 1) return t != NULL;
     return err_set(e, ERR_INPUT, "%s: tensor %s is of type %s; such vectors are F32, F16 or BF16", m->path,

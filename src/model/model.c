@@ -165,7 +165,9 @@ static bool open_any(struct opening *o, struct err *e) {
                            ? "not a model; give the folder that holds config.json, or a GGUF file"
                            : "no such model folder or GGUF file");
     if (!(is_dir && !gguf_is_folder(path) ? open_folder(o, e) : open_gguf(o, e))) return false;
-    return put_weights(o->m, e) && prm_profile_detect(o->m, &o->m->prm, e);
+    if (!put_weights(o->m, e)) return false;
+    prm_profile_detect(o->m, &o->m->prm);
+    return true;
 }
 
 struct model *model_open_chat(const char *path, const char *chat_name_or_null, struct err *e) {

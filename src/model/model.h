@@ -21,8 +21,11 @@
 #include "model/prm_profile.h"
 
 enum model_head {
-    MODEL_HEAD_LM,    /* lm_head or tied embeddings: n_vocab outputs                    */
-    MODEL_HEAD_CLASS, /* score.weight (+ bias): n_classes outputs, a classification head */
+    MODEL_HEAD_LM,       /* lm_head or tied embeddings: n_vocab outputs                    */
+    MODEL_HEAD_CLASS,    /* score.weight (+ bias): n_classes outputs for every token */
+    MODEL_HEAD_SEQUENCE, /* the same, read at the end of a whole conversation */
+    MODEL_HEAD_MLP,      /* score.0, ReLU, score.2, both with bias: n_classes outputs */
+    MODEL_HEAD_VALUE,    /* v_head.summary (+ bias): one output */
 };
 
 enum rope_kind {

@@ -1,70 +1,277 @@
 #include "model/prm_profile.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "base/json.h"
 #include "model/model.h"
 
-enum finding { NOT_THIS, THIS, REFUSED };
-
-/* A kind of process reward model: its detect function says whether a model is one, and fills the profile. */
+/* A known kind of process reward model. A language model's head says nothing: it is known by its path, where
+ * any of the words of one row stand in it, whatever their case. */
 struct row {
     const char *name;
+    enum model_head head;
+    int n_outputs;        /* of the head; 0: any, or a language model */
+    const char *words[2]; /* in the path; NULL: none are asked for */
+    const char *opening, *first, *next, *closing;
+    bool aside, one_line;
+    const char *good, *bad; /* a language model's tokens */
     const char *aggregate;
-    enum finding (*detect)(const struct model *m, struct prm_profile *p, struct err *e);
 };
 
-/* The token that ends a step: "\n\n" where it is one token, else "\n". */
-static int find_separator(const struct tokenizer *t) {
-    static const char *const separators[] = {"\n\n", "\n"};
-    int found = -1;
-    for (size_t i = 0; i < ARRAY_LEN(separators) && found < 0; i++) {
-        struct tokens ids = {0};
-        struct err e;
-        if (tokenizer_encode(t, str_from(separators[i]), &ids, &e) && ids.len == 1) found = ids.ptr[0];
-        tokens_free(&ids);
-    }
-    return found;
-}
-
-/* LlamaForTokenClassification and the like, as TRL trains them: one output (logistic) or two (wrong, right).
- */
-static enum finding detect_token_classification(const struct model *m, struct prm_profile *p, struct err *e) {
-    if (m->config.head != MODEL_HEAD_CLASS) return NOT_THIS;
-    int n = m->config.n_head_outputs;
-    if (n > 2) {
-        err_set(e, ERR_INPUT, "%s: a head of %d classes; a step reward has 1 (logistic) or 2 (wrong, right)",
-                m->path, n);
-        return REFUSED;
-    }
-    p->kind = PRM_MARKER;
-    p->readout = n == 2 ? PRM_SOFTMAX_GOOD : PRM_SIGMOID;
-    p->n_outputs = n;
-    p->outputs[0] = n - 1;
-    p->outputs[1] = 0;
-    p->marker = find_separator(m->tokenizer);
-    if (p->marker >= 0) return THIS;
-    err_set(e, ERR_INPUT,
-            "%s: the tokenizer has no single token for the end of a step (a blank line or a newline)",
-            m->path);
-    return REFUSED;
-}
+#define LLAMA3_TURN(role) "{token:<|start_header_id|>}" role "{token:<|end_header_id|>}\n\n"
+#define CHATML(role)      "{token:<|im_start|>}" role "\n"
 
 static const struct row rows[] = {
-    {"token-classification", "min", detect_token_classification},
+    {.name = "token-classification",
+     .head = MODEL_HEAD_CLASS,
+     .opening = "{chat}",
+     .closing = "{one:\n\n}",
+     .aggregate = "min"},
+    {.name = "token-classification-lines",
+     .head = MODEL_HEAD_CLASS,
+     .opening = "{chat}",
+     .closing = "{one:\n}",
+     .aggregate = "min"},
+    {.name = "qwen2.5-math-prm",
+     .head = MODEL_HEAD_MLP,
+     .n_outputs = 2,
+     .opening = CHATML("system") "Please reason step by step, and put your final answer within \\boxed{{}."
+                                 "{token:<|im_end|>}\n" CHATML("user") "{problem}{token:<|im_end|>}\n" CHATML(
+                                     "assistant"),
+     .closing = "{token:<extra_0>}",
+     .aggregate = "min"},
+    {.name = "qwen2.5-math-rm",
+     .head = MODEL_HEAD_MLP,
+     .n_outputs = 1,
+     .opening = "{chat}",
+     .next = "\n\n",
+     .closing = "{end}",
+     .aside = true,
+     .aggregate = "last"},
+    {.name = "skywork-o1-open-prm",
+     .head = MODEL_HEAD_VALUE,
+     .n_outputs = 1,
+     .opening = "{bos?}{problem}\n",
+     .closing = "{one:\n}",
+     .one_line = true,
+     .aggregate = "min"},
+    {.name = "sequence-classification",
+     .head = MODEL_HEAD_SEQUENCE,
+     .opening = "{chat}",
+     .next = "\n\n",
+     .closing = "{end}",
+     .aside = true,
+     .aggregate = "last"},
+    {.name = "math-shepherd",
+     .head = MODEL_HEAD_LM,
+     .words = {"math-shepherd"},
+     .opening = "{bos}{problem}",
+     .first = " ",
+     .next = "\n",
+     .closing = " \xd0\xba\xd0\xb8",
+     .good = "+",
+     .bad = "-",
+     .aggregate = "min"},
+    {.name = "rlhflow",
+     .head = MODEL_HEAD_LM,
+     .words = {"prm-deepseek-data", "prm-mistral-data"},
+     .opening = "{bos}" LLAMA3_TURN("system") "Cutting Knowledge Date: December 2023\nToday Date: " CHAT_DATE
+                                              "\n\n{token:<|eot_id|>}" LLAMA3_TURN("user") "{problem}",
+     .first = " ",
+     .next = "+{token:<|eot_id|>}" LLAMA3_TURN("user"),
+     .closing = "{token:<|eot_id|>}" LLAMA3_TURN("assistant"),
+     .good = "+",
+     .bad = "-",
+     .aggregate = "prod"},
 };
 
-bool prm_profile_detect(const struct model *m, struct prm_profile *p, struct err *e) {
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        *p = (struct prm_profile){.kind = PRM_NONE, .marker = -1};
-        enum finding found = rows[i].detect(m, p, e);
-        if (found == REFUSED) return false;
-        if (found == NOT_THIS) continue;
-        snprintf(p->name, sizeof p->name, "%s", rows[i].name);
-        snprintf(p->aggregate, sizeof p->aggregate, "%s", rows[i].aggregate);
-        return true;
+const char *prm_profile_names(void) {
+    return "token-classification, token-classification-lines, qwen2.5-math-prm, qwen2.5-math-rm, "
+           "skywork-o1-open-prm, "
+           "sequence-classification, math-shepherd, rlhflow";
+}
+
+/* ---- from rows and files to profiles ---- */
+
+static bool put(char *to, size_t n_max, const char *text, const char *what, const char *where,
+                struct err *e) {
+    if (!text) text = "";
+    if (strlen(text) >= n_max)
+        return err_set(e, ERR_INPUT, "%s: \"%s\" is longer than %zu bytes", where, what, n_max - 1);
+    memcpy(to, text, strlen(text) + 1);
+    return true;
+}
+
+static bool put_texts(struct prm_profile *p, const char *opening, const char *first, const char *next,
+                      const char *closing, const char *where, struct err *e) {
+    return put(p->opening, sizeof p->opening, opening, "opening", where, e) &&
+           put(p->first, sizeof p->first, first, "first", where, e) &&
+           put(p->next, sizeof p->next, next, "next", where, e) &&
+           put(p->closing, sizeof p->closing, closing, "closing", where, e);
+}
+
+/* The token that a word at the beginning of a text ends with. */
+static bool find_word(const struct model *m, const char *word, int *out, struct err *e) {
+    struct tokens ids = {0};
+    bool done = tokenizer_encode(m->tokenizer, str_from(word), &ids, e);
+    if (done && ids.len > 0) *out = ids.ptr[ids.len - 1];
+    if (done && (ids.len == 0 || ids.len > 2))
+        done = err_set(e, ERR_INPUT, "%s: \"%s\" is %zu tokens, and a score is one token", m->path, word,
+                       ids.len);
+    tokens_free(&ids);
+    return done;
+}
+
+static bool put_outputs(const struct model *m, struct prm_profile *p, const char *good, const char *bad,
+                        struct err *e) {
+    const int n = m->config.n_head_outputs;
+    if (m->config.head == MODEL_HEAD_LM) {
+        p->n_outputs = bad ? 2 : 1;
+        if (!find_word(m, good, &p->outputs[0], e) || (bad && !find_word(m, bad, &p->outputs[1], e)))
+            return false;
+    } else {
+        if (n > 2)
+            return err_set(e, ERR_INPUT,
+                           "%s: a head of %d classes; a step reward has 1 (logistic) or 2 (wrong, right)",
+                           m->path, n);
+        p->n_outputs = n;
+        p->outputs[0] = n - 1;
+        p->outputs[1] = 0;
+    }
+    p->readout = p->n_outputs == 2 ? PRM_SOFTMAX_GOOD : PRM_SIGMOID;
+    return true;
+}
+
+/* Every text can be encoded, and something stands where a score is read. */
+static bool check(const struct model *m, const struct prm_profile *p, struct err *e) {
+    struct tokens ids = {0}, closing = {0};
+    bool done = prm_profile_open(m, p, STR("x"), &ids, e) &&
+                prm_profile_step(m, p, STR("y"), true, &ids, &closing, e) &&
+                prm_profile_step(m, p, STR("z"), false, &ids, &closing, e);
+    if (done && p->aside && closing.len == 0)
+        done = err_set(e, ERR_INPUT, "%s: profile %s reads an empty closing aside: give it a \"closing\"",
+                       m->path, p->name);
+    tokens_free(&ids);
+    tokens_free(&closing);
+    return done;
+}
+
+static bool from_row(const struct model *m, const struct row *r, struct prm_profile *p, struct err *e) {
+    *p = (struct prm_profile){.kind = PRM_STEPS, .aside = r->aside, .one_line = r->one_line};
+    return put(p->name, sizeof p->name, r->name, "name", m->path, e) &&
+           put(p->aggregate, sizeof p->aggregate, r->aggregate, "aggregate", m->path, e) &&
+           put_texts(p, r->opening, r->first, r->next, r->closing, m->path, e) &&
+           put_outputs(m, p, r->good, r->bad, e) && check(m, p, e);
+}
+
+static bool contains_word(const char *path, const char *word) {
+    for (const char *at = path; *at; at++) {
+        size_t i = 0;
+        while (word[i] && tolower((unsigned char)at[i]) == word[i]) i++;
+        if (!word[i]) return true;
+    }
+    return false;
+}
+
+static bool is_row(const struct model *m, const struct row *r) {
+    if (r->head != m->config.head || (r->n_outputs && r->n_outputs != m->config.n_head_outputs)) return false;
+    for (size_t i = 0; i < ARRAY_LEN(r->words); i++)
+        if (r->words[i] && contains_word(m->path, r->words[i])) return true;
+    return !r->words[0];
+}
+
+void prm_profile_detect(const struct model *m, struct prm_profile *p) {
+    struct err e = {0};
+    for (size_t i = 0; i < ARRAY_LEN(rows);
+         i++) /* where one does not fit, the next may: a newline for a blank line */
+        if (is_row(m, &rows[i]) && from_row(m, &rows[i], p, &e)) return;
+    *p = (struct prm_profile){.kind = PRM_NONE};
+    if (m->config.head == MODEL_HEAD_LM) return; /* a language model all the same */
+    if (e.code == ERR_NONE)
+        err_set(&e, ERR_INPUT, "a head of %d outputs scores no steps: 1 or 2 do", m->config.n_head_outputs);
+    snprintf(p->why, sizeof p->why, "%s", e.msg);
+}
+
+/* ---- files ---- */
+
+enum { FILE_BYTES_MAX = 1 << 16 };
+
+static bool check_keys(const json_t *root, const char *where, struct err *e) {
+    static const char *const known[] = {"name",     "opening", "first", "next", "closing",  "aside",
+                                        "one_line", "readout", "good",  "bad",  "aggregate"};
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)root, key, value) {
+        size_t i = 0;
+        while (i < ARRAY_LEN(known) && strcmp(key, known[i]) != 0) i++;
+        if (i == ARRAY_LEN(known))
+            return err_set(
+                e, ERR_INPUT,
+                "%s: key \"%.40s\" is unknown: name, opening, first, next, closing, aside, one_line, "
+                "readout, good, bad and aggregate are",
+                where, key);
     }
     return true;
+}
+
+/* The texts and flags. */
+static bool from_json_texts(const json_t *root, const char *where, struct prm_profile *p, struct err *e) {
+    const char *name, *opening, *first, *next, *closing;
+    return json_get_string(root, "name", "custom", &name, where, e) &&
+           json_want_string(root, "opening", &opening, where, e) &&
+           json_get_string(root, "first", "", &first, where, e) &&
+           json_get_string(root, "next", "", &next, where, e) &&
+           json_get_string(root, "closing", "", &closing, where, e) &&
+           json_get_bool(root, "aside", false, &p->aside, where, e) &&
+           json_get_bool(root, "one_line", false, &p->one_line, where, e) &&
+           put(p->name, sizeof p->name, name, "name", where, e) &&
+           put_texts(p, opening, first, next, closing, where, e);
+}
+
+static bool from_json(const struct model *m, const json_t *root, const char *where, struct prm_profile *p,
+                      struct err *e) {
+    static const char *const aggregates[] = {"last", "min", "prod", "mean"};
+    const char *readout, *good, *bad, *aggregate;
+    size_t i = 0;
+    if (!json_is_object(root)) return err_set(e, ERR_INPUT, "%s: a profile is a JSON object", where);
+    if (!check_keys(root, where, e) || !from_json_texts(root, where, p, e) ||
+        !json_get_string(root, "readout", "softmax", &readout, where, e) ||
+        !json_get_string(root, "good", NULL, &good, where, e) ||
+        !json_get_string(root, "bad", NULL, &bad, where, e) ||
+        !json_get_string(root, "aggregate", "min", &aggregate, where, e))
+        return false;
+    const bool softmax = strcmp(readout, "softmax") == 0;
+    if (!softmax && strcmp(readout, "sigmoid") != 0)
+        return err_set(e, ERR_INPUT, "%s: readout \"%.40s\" is unknown: softmax or sigmoid", where, readout);
+    if (m->config.head == MODEL_HEAD_LM && (!good || (softmax && !bad)))
+        return err_set(e, ERR_INPUT, "%s: a language model's score needs the tokens \"good\"%s", where,
+                       softmax ? " and \"bad\"" : "");
+    while (i < ARRAY_LEN(aggregates) && strcmp(aggregate, aggregates[i]) != 0) i++;
+    if (i == ARRAY_LEN(aggregates))
+        return err_set(e, ERR_INPUT, "%s: aggregate \"%.40s\" is unknown: last, min, prod or mean", where,
+                       aggregate);
+    p->kind = PRM_STEPS;
+    return put(p->aggregate, sizeof p->aggregate, aggregate, "aggregate", where, e) &&
+           put_outputs(m, p, good, softmax ? bad : NULL, e) && check(m, p, e);
+}
+
+bool prm_profile_named(const struct model *m, const char *name, struct prm_profile *p, struct err *e) {
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (strcmp(rows[i].name, name) != 0) continue;
+        if (rows[i].head == m->config.head) return from_row(m, &rows[i], p, e);
+        return err_set(e, ERR_INPUT, "%s: profile %s is for models with another head", m->path, name);
+    }
+    *p = (struct prm_profile){0};
+    if (!strchr(name, '.') && !strchr(name, '/'))
+        return err_set(e, ERR_INPUT, "profile '%s' is unknown: %s, or the path of a profile's file", name,
+                       prm_profile_names());
+    json_t *root = json_read_file(name, FILE_BYTES_MAX, e);
+    const bool done = root && from_json(m, root, name, p, e);
+    json_decref(root);
+    return done;
 }
 
 double prm_profile_score(const struct prm_profile *p, const float *outputs) {

@@ -1,26 +1,46 @@
-/* prm_profile.h - how a process reward model wants to read a problem and its steps, and where its score
- * stands.
+/* prm_profile.h - how a process reward model wants to read a problem and its steps, and where its scores
+ * stand.
  *
- * A profile is data, chosen from the model's files and printable; the reward room follows it without knowing
- * model names:
+ * A profile is data: chosen from the model's files (prm_profile.c has the table), given by name, or read from
+ * a small file for a model that nobody here has seen. The reward room follows it without knowing model names:
  *
- *     problem prompt ids | step 1 ids, marker | step 2 ids, marker | ...       score of a step = readout(head
- * outputs at its marker)
+ *     opening   first step 1 closing   next step 2 closing   next step 3 closing ...
+ *                                  ^                      ^                      ^      one score each
  *
- * Steps are encoded one by one, stripped of white space at both ends, so a step's ids do not depend on what
- * follows it.
+ * A score is read at the last token of `closing`. With `aside`, closings are read on the side and are not
+ * part of what follows: so models that score whole conversations score every beginning of one.
+ *
+ * Texts are literal but for {problem}, {chat} (the problem in the model's own chat format, the answer's turn
+ * opened), {end} (what closes that turn), {bos}, {bos?} (where the tokenizer has one), {token:<|im_end|>} (an
+ * added token by its text), {one:TEXT} (the one token that this text is) and {{. What lies between two of
+ * them is encoded as one text; steps are stripped of white space at both ends and encoded with `first` or
+ * `next` and the text of `closing`, so a step's ids never depend on what follows it. What users and models
+ * wrote can never become an added token.
+ *
+ * A file is one JSON object:
+ *
+ *     {"name": "mine", "opening": "{bos}{problem}", "first": " ", "next": "\n", "closing": " ки",
+ *      "aside": false, "one_line": false, "readout": "softmax", "good": "+", "bad": "-", "aggregate": "min"}
+ *
+ * readout "softmax" over the outputs good and bad, or "sigmoid" of good. For a language model they are
+ * tokens, given by their text as it begins a text; for other heads numbers of outputs. Keys that are left
+ * out: first, next, closing "", aside and one_line false, aggregate min.
+ *
+ * Formats as the publishers' code has them: Math-Shepherd (2312.08935), RLHFlow's two
+ * (github.com/RLHFlow/RLHF-Reward- Modeling), Skywork-o1-Open-PRM, Qwen2.5-Math-PRM (2501.07301), TRL's token
+ * classification. We differ in that steps are stripped, empty ones dropped, and Skywork's lines within a step
+ * stay one step (as compute-optimal-tts has it).
  */
 #ifndef BROOD_PRM_PROFILE_H
 #define BROOD_PRM_PROFILE_H
 
 #include "base/err.h"
+#include "base/str.h"
+#include "model/tokenizer.h"
 
 struct model;
 
-enum prm_kind {
-    PRM_NONE,
-    PRM_MARKER, /* a marker token after every step is read */
-};
+enum prm_kind { PRM_NONE, PRM_STEPS };
 
 enum prm_readout {
     PRM_SOFTMAX_GOOD, /* softmax over the listed outputs, first of them is "good" */
@@ -30,15 +50,27 @@ enum prm_readout {
 struct prm_profile {
     enum prm_kind kind;
     char name[40]; /* "token-classification", ... */
-    int marker;    /* token id */
+    char opening[640], first[80], next[240], closing[240];
+    bool aside, one_line; /* one_line: line breaks within a step become spaces */
     enum prm_readout readout;
     int outputs[2]; /* head outputs to compute, good first */
     int n_outputs;
     char aggregate[8]; /* recommended: last, min, prod or mean */
+    char why[600];     /* PRM_NONE, though the head scores something: why no profile fits; else "" */
 };
 
-/* Fills *p from the model's head and tokenizer; PRM_NONE for a plain language model. */
-MUST bool prm_profile_detect(const struct model *m, struct prm_profile *p, struct err *e);
+/* Fills *p from the model's head, tokenizer and path; PRM_NONE where none is known to fit. */
+void prm_profile_detect(const struct model *m, struct prm_profile *p);
+/* The profile of this name, or in the file of this path; checked against the model. */
+MUST bool prm_profile_named(const struct model *m, const char *name, struct prm_profile *p, struct err *e);
+const char *prm_profile_names(void); /* "math-shepherd, ...", static */
+
+/* Appends the ids of the opening. */
+MUST bool prm_profile_open(const struct model *m, const struct prm_profile *p, struct str problem,
+                           struct tokens *out, struct err *e);
+/* Appends the ids of a step, and its closing's: to the same list, or with `aside` to *closing. */
+MUST bool prm_profile_step(const struct model *m, const struct prm_profile *p, struct str step, bool is_first,
+                           struct tokens *out, struct tokens *closing, struct err *e);
 
 /* The score in [0,1] from the head outputs listed in the profile. */
 double prm_profile_score(const struct prm_profile *p, const float *outputs);

@@ -5,9 +5,13 @@
 #include "reward/reward.h"
 
 typedef struct reward *reward_open_kind(const char *rest, const struct reward_options *o, struct err *e);
-reward_open_kind reward_open_embedded; /* a folder */
+reward_open_kind reward_open_embedded; /* a folder or file, with or without ,profile= */
 reward_open_kind reward_open_lab;      /* the name of a bundled model */
 reward_open_kind reward_open_toy;
+
+/* PATH of "PATH,profile=NAME": how long it is. */
+#define REWARD_PROFILE ",profile="
+size_t reward_path_length(const char *spec);
 
 struct str reward_separator(const struct reward_options *o);
 void reward_set_identity(struct reward *r, uint64_t hash);

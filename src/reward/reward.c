@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/file.h"
 #include "base/mem.h"
@@ -18,13 +19,21 @@ static const struct {
     {"toy:", reward_open_toy},
 };
 
+size_t reward_path_length(const char *spec) {
+    const char *at = strstr(spec, REWARD_PROFILE);
+    return at ? (size_t)(at - spec) : strlen(spec);
+}
+
 static struct reward *open_kind(const char *spec, const struct reward_options *o, struct err *e) {
     struct str s = str_from(spec);
     for (size_t i = 0; i < ARRAY_LEN(reward_kinds); i++) {
         struct str prefix = str_from(reward_kinds[i].prefix);
         if (str_starts(s, prefix)) return reward_kinds[i].open(spec + prefix.len, o, e);
     }
-    if (model_is_path(spec)) return reward_open_embedded(spec, o, e);
+    char *path = str_dup((struct str){spec, reward_path_length(spec)});
+    const bool is_path = model_is_path(path);
+    free(path);
+    if (is_path) return reward_open_embedded(spec, o, e);
     if (str_starts(s, STR("http://")) || str_starts(s, STR("https://")))
         err_set(e, ERR_INPUT,
                 "reward model %s: this build has no reward model over HTTP; use lab:NAME or the folder of a "

@@ -51,6 +51,7 @@ struct reward_info {
     double n_parameters;
     double flops_per_token, flops_per_position; /* of one token read, as in policy_info */
     int n_context, n_wanted;
+    int n_tokens_step; /* read with each step beyond its own text, at most; > 0 */
     char aggregate[8]; /* what this reward model is best used with: last, min, prod, mean */
 };
 

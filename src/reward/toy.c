@@ -202,8 +202,8 @@ struct reward *reward_open_toy(const char *rest, const struct reward_options *o,
     t->params = params;
     t->separator = str_dup(reward_separator(o));
     t->base.ops = &toy_ops;
-    t->base.info =
-        (struct reward_info){.kind = "toy", .flops_per_token = 1, .n_wanted = 64, .aggregate = "last"};
+    t->base.info = (struct reward_info){
+        .kind = "toy", .flops_per_token = 1, .n_tokens_step = 1, .n_wanted = 64, .aggregate = "last"};
     struct str separator = str_from(t->separator);
     reward_set_identity(&t->base, rng_hash(toy_params_hash(&params), separator.ptr, separator.len));
     return &t->base;

@@ -350,12 +350,12 @@ static struct ledger_worst worst_of(const struct trial *t, const struct search_a
     *usd = prices_unit(prices->policy_output);
     w.once.of[BUDGET_USD] = prices_unit(prices->policy_input) * read_bound(t, ask);
     if (coordinator_reward(t->owner)) {
-        /* A reward model may cut the text into other tokens and reads a marker a step: twice the policy's
-         * tokens bounds both. */
+        /* A reward model may cut the text into other tokens, and reads some of its own with each step. */
         const struct reward_info *r = reward_info(coordinator_reward(t->owner));
-        *flops += 2 * (r->flops_per_token + r->flops_per_position * r->n_context);
-        *usd += 2 * prices_unit(prices->reward_input);
-        w.once.of[BUDGET_USD] += 2 * prices_unit(prices->reward_input) * lead_bound(t, ask);
+        const double n = 1 + r->n_tokens_step;
+        *flops += n * (r->flops_per_token + r->flops_per_position * r->n_context);
+        *usd += n * prices_unit(prices->reward_input);
+        w.once.of[BUDGET_USD] += n * prices_unit(prices->reward_input) * lead_bound(t, ask);
     }
     w.once.of[BUDGET_FLOPS] = *flops * lead_bound(t, ask);
     return w;

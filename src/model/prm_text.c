@@ -1,0 +1,156 @@
+/* prm_text.c - the texts of a profile into ids: pieces of text that lie together are encoded together. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "model/model.h"
+#include "model/prm_profile.h"
+
+struct writer {
+    const struct model *m;
+    struct str problem; /* for {problem} and {chat} */
+    struct tokens *out;
+    struct buf run; /* text that is not encoded yet */
+    enum tokenizer_place place;
+    struct err *e;
+};
+
+static bool flush(struct writer *w) {
+    if (w->run.len == 0) return true;
+    const bool done = tokenizer_encode_part(w->m->tokenizer, buf_str(&w->run), w->place, w->out, w->e);
+    w->run.len = 0;
+    w->place = TOKENIZER_INSIDE;
+    return done;
+}
+
+static bool put_id(struct writer *w, int id) {
+    if (!flush(w)) return false;
+    tokens_add(w->out, id);
+    w->place = TOKENIZER_AFTER_SPECIAL;
+    return true;
+}
+
+static bool put_added(struct writer *w, struct str text) {
+    char *name = str_dup(text);
+    const int id = tokenizer_special(w->m->tokenizer, name);
+    const bool done =
+        id >= 0 ? put_id(w, id)
+                : err_set(w->e, ERR_INPUT, "%s: the tokenizer has no token %s, which the profile names",
+                          w->m->path, name);
+    free(name);
+    return done;
+}
+
+/* The one token that a text is. */
+static bool put_one(struct writer *w, struct str text) {
+    struct tokens ids = {0};
+    bool done = tokenizer_encode_part(w->m->tokenizer, text, TOKENIZER_INSIDE, &ids, w->e);
+    if (done && ids.len != 1)
+        done = err_set(
+            w->e, ERR_INPUT,
+            "%s: the end of a step is one token, and for this tokenizer it would be %zu: give a profile that "
+            "fits",
+            w->m->path, ids.len);
+    done = done && put_id(w, ids.ptr[0]);
+    tokens_free(&ids);
+    return done;
+}
+
+/* The problem in the model's own chat format, the answer's turn opened. */
+static bool put_chat(struct writer *w) {
+    const struct chat_message message = {CHAT_USER, w->problem};
+    w->place = TOKENIZER_AFTER_SPECIAL;
+    return chat_render(w->m->chat, w->m->tokenizer, &message, 1, true, false, w->out, w->e);
+}
+
+/* What closes an answer's turn: what a closed conversation has beyond an unfinished one. */
+static bool put_end(struct writer *w) {
+    const struct chat_message messages[] = {{CHAT_USER, STR("a")}, {CHAT_ASSISTANT, STR("b")}};
+    struct tokens closed = {0}, begun = {0};
+    bool done = flush(w) &&
+                chat_render(w->m->chat, w->m->tokenizer, messages, 2, false, false, &closed, w->e) &&
+                chat_render(w->m->chat, w->m->tokenizer, messages, 2, false, true, &begun, w->e);
+    if (done &&
+        (closed.len <= begun.len || memcmp(closed.ptr, begun.ptr, begun.len * sizeof *begun.ptr) != 0))
+        done = err_set(w->e, ERR_INPUT,
+                       "%s: chat format %s has nothing that ends an answer, where {end} is read", w->m->path,
+                       chat_name(w->m->chat));
+    for (size_t i = begun.len; done && i < closed.len; i++) tokens_add(w->out, closed.ptr[i]);
+    tokens_free(&closed);
+    tokens_free(&begun);
+    return done;
+}
+
+static bool put_field(struct writer *w, struct str field) {
+    static const char token[] = "token:", one[] = "one:";
+    const int bos = tokenizer_bos_token(w->m->tokenizer) >= 0 ? tokenizer_bos_token(w->m->tokenizer)
+                                                              : tokenizer_bos(w->m->tokenizer);
+    if (str_equal(field, STR("problem"))) {
+        buf_add(&w->run, w->problem.ptr, w->problem.len);
+        return true;
+    }
+    if (str_equal(field, STR("chat"))) return flush(w) && put_chat(w);
+    if (str_equal(field, STR("end"))) return put_end(w);
+    if (str_equal(field, STR("bos?")) && bos < 0) return true;
+    if (str_equal(field, STR("bos")) || str_equal(field, STR("bos?")))
+        return bos >= 0 ? put_id(w, bos)
+                        : err_set(w->e, ERR_INPUT,
+                                  "%s: the tokenizer has no token to begin with, which the profile asks "
+                                  "for with {bos}",
+                                  w->m->path);
+    if (str_starts(field, str_from(token)))
+        return put_added(w, (struct str){field.ptr + strlen(token), field.len - strlen(token)});
+    if (str_starts(field, str_from(one)))
+        return put_one(w, (struct str){field.ptr + strlen(one), field.len - strlen(one)});
+    return err_set(
+        w->e, ERR_INPUT,
+        "a profile's text has {%.*s}: {problem}, {chat}, {end}, {bos}, {bos?}, {token:...}, {one:...} and {{ "
+        "are known",
+        (int)MIN(field.len, 40u), field.ptr);
+}
+
+static bool put_text(struct writer *w, const char *text) {
+    for (const char *at = text; *at; at++) {
+        if (*at != '{' || at[1] == '{') {
+            at += *at == '{';
+            buf_add(&w->run, at, 1);
+            continue;
+        }
+        const char *end = strchr(at, '}');
+        if (!end)
+            return err_set(w->e, ERR_INPUT, "a profile's text has a { without its }; a plain one is {{");
+        if (!put_field(w, (struct str){at + 1, (size_t)(end - at - 1)})) return false;
+        at = end;
+    }
+    return true;
+}
+
+bool prm_profile_open(const struct model *m, const struct prm_profile *p, struct str problem,
+                      struct tokens *out, struct err *e) {
+    struct writer w = {.m = m, .problem = problem, .out = out, .place = TOKENIZER_START, .e = e};
+    const bool done = put_text(&w, p->opening) && flush(&w);
+    buf_free(&w.run);
+    return done;
+}
+
+static void put_step(struct writer *w, const struct prm_profile *p, struct str step) {
+    step = str_trim(step);
+    for (size_t i = 0; i < step.len; i++) {
+        const bool line = p->one_line && (step.ptr[i] == '\n' || step.ptr[i] == '\r');
+        buf_add(&w->run, line ? " " : step.ptr + i, 1);
+    }
+}
+
+bool prm_profile_step(const struct model *m, const struct prm_profile *p, struct str step, bool is_first,
+                      struct tokens *out, struct tokens *closing, struct err *e) {
+    struct writer w = {.m = m, .out = out, .place = TOKENIZER_INSIDE, .e = e};
+    bool done = put_text(&w, is_first ? p->first : p->next);
+    if (done) put_step(&w, p, step);
+    if (p->aside) {
+        done = done && flush(&w);
+        w.out = closing;
+    }
+    done = done && put_text(&w, p->closing) && flush(&w);
+    buf_free(&w.run);
+    return done;
+}
