@@ -312,7 +312,10 @@ bool trial_reward_result(struct trial *t, int node, const struct reward_result *
     struct trial_node *x = trial_node(t, node);
     x->scoring = false;
     t->n_in_flight--;
-    x->reward_prefix = r->prefix;
+    if (!x->reward_prefix)
+        x->reward_prefix = r->prefix;
+    else if (r->prefix) /* a node below it was asked for while it was being scored */
+        reward_release(coordinator_reward(t->owner), r->prefix);
     if (r->failed) note_failure(t, r->why);
     const struct store_score row = {
         .problem = t->problem.ordinal,
