@@ -271,21 +271,24 @@ static void cancelled_jobs_leave_nothing(void **state) {
     struct err e = {0};
     struct reward *r = open_tiny(1);
     struct reward_prefix *root = root_of(r);
-    bool told[32] = {false};
+    bool told[32] = {false}, text_told[5] = {false};
     double n_told = 0;
     for (uint64_t id = 0; id < 32; id++)
         reward_submit(
             r, &(struct reward_job){.id = id, .from = root, .text = str_from(id == 8 ? "" : steps[id % 5])});
+    reward_submit(r, &(struct reward_job){.id = 77, .from = root, .text = STR("nobody hears of this one")});
     for (uint64_t id = 0; id < 32; id += 4)
         reward_cancel(r, id); /* before any work, one with no steps among them */
     for (int i = 0; i < 2; i++) assert_true(reward_work(r, 0, &e) > 0); /* the prompt, then steps */
     for (uint64_t id = 1; id < 32; id += 4) reward_cancel(r, id);
+    reward_cancel(r, 77);
     reward_cancel(r, 99);
     struct reward_result result;
     while (next_result(r, &result)) {
         assert_false(told[result.id]);
         told[result.id] = true;
-        n_told += result.cost.tokens_read;
+        if (!text_told[result.id % 5]) n_told += result.cost.tokens_read; /* equal texts are read once */
+        text_told[result.id % 5] |= result.cost.tokens_read > 0;
         reward_release(r, result.prefix);
     }
     for (uint64_t id = 0; id < 32; id++) assert_int_equal(told[id], id % 4 > 1);
@@ -296,6 +299,59 @@ static void cancelled_jobs_leave_nothing(void **state) {
     for (uint64_t id = 0; id < 4; id++) /* open when the reward model is closed */
         reward_submit(r, &(struct reward_job){.id = id, .from = root, .text = str_from(id ? steps[id] : "")});
     reward_release(r, root);
+    reward_close(r);
+}
+
+/* ---- equal texts behind equal texts are read once, wherever they stand ---- */
+static void equal_texts_are_read_once(void **state) {
+    UNUSED(state);
+    struct err e = {0};
+    struct reward *r = open_tiny(1);
+    struct reward_prefix *root = root_of(r);
+    const double n_prompt = reward_root_cost(r, root).tokens_read;
+    struct kept a = score(r, root, "one\n\n"), a2 = score(r, a.prefix, "two\n\n");
+    const double n_once = reward_computed(r).tokens_read;
+    assert_true(n_once == n_prompt + a.cost.tokens_read + a2.cost.tokens_read);
+    /* A sibling, and a child of the sibling: their blanks differ, their steps do not. */
+    struct kept b = score(r, root, "\n\none "), b2 = score(r, b.prefix, " two");
+    assert_same(&a, &b);
+    assert_same(&a2, &b2);
+    assert_true(reward_computed(r).tokens_read == n_once);
+    /* Both in flight at once; and again when nobody holds the first any more. */
+    struct kept both[2];
+    for (uint64_t id = 0; id < 2; id++)
+        reward_submit(r, &(struct reward_job){.id = id, .from = (id ? a2 : b2).prefix, .text = STR("three")});
+    for (int i = 0; i < 2; i++) {
+        struct reward_result result;
+        assert_true(next_result(r, &result));
+        both[i] = keep(&result);
+    }
+    assert_same(&both[0], &both[1]);
+    for (int i = 0; i < 2; i++) reward_release(r, both[i].prefix);
+    struct kept other = score(r, root, "other");
+    const double n_thrice = n_once + both[0].cost.tokens_read + other.cost.tokens_read;
+    assert_true(reward_computed(r).tokens_read == n_thrice);
+    struct kept again = score(r, a2.prefix, "three");
+    assert_same(&again, &both[0]);
+    assert_true(reward_computed(r).tokens_read == n_thrice);
+    /* What was given back is read again if somebody goes on from it, with the same rewards. */
+    struct kept four = score(r, again.prefix, "four");
+    const double n_four = n_thrice + again.cost.tokens_read + four.cost.tokens_read;
+    assert_true(reward_computed(r).tokens_read == n_four);
+    struct kept whole = score(r, root, "one\n\ntwo\n\nthree\n\nfour");
+    assert_true(whole.rewards[3] == four.rewards[0] && whole.rewards[2] == again.rewards[0]);
+    struct reward_prefix *const all[] = {a.prefix,     a2.prefix,   b.prefix,    b2.prefix,
+                                         again.prefix, four.prefix, other.prefix};
+    for (size_t i = 0; i < ARRAY_LEN(all); i++) reward_release(r, all[i]);
+    reward_release(r, root); /* before its last descendant */
+    struct reward_prefix *more = reward_extend(r, whole.prefix, STR("five"), &e);
+    assert_non_null(more);
+    struct kept six = score(r, more, "six");
+    assert_int_equal(six.n_rewards, 1);
+    reward_release(r, six.prefix);
+    reward_release(r, more);
+    reward_release(r, whole.prefix);
+    assert_true(reward_waste(r).cancelled.tokens_read == 0);
     reward_close(r);
 }
 
@@ -363,6 +419,7 @@ int main(void) {
         cmocka_unit_test(costs_follow_positions),
         cmocka_unit_test(too_long_texts_fail),
         cmocka_unit_test(cancelled_jobs_leave_nothing),
+        cmocka_unit_test(equal_texts_are_read_once),
         cmocka_unit_test(models_without_a_scoring_head_are_refused),
         cmocka_unit_test(the_bundled_model_scores_as_pytorch_did),
     };

@@ -176,6 +176,7 @@ struct engine_counters engine_counters(const struct engine *en) {
     c.n_pages_peak = (uint64_t)en->kv.n_used_peak;
     c.n_evictions = en->kv.n_evictions;
     c.n_pages_copied = en->kv.n_copied;
+    c.page_bytes = en->kv.page_floats * sizeof(float);
     return c;
 }
 

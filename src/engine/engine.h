@@ -140,6 +140,7 @@ int engine_wanted(const struct engine *en);    /* how many requests in flight ke
 struct engine_counters {
     uint64_t n_rows, n_steps, n_sampled, n_prefilled, n_recomputed;
     uint64_t n_pages, n_pages_used, n_pages_peak, n_evictions, n_pages_copied;
+    uint64_t page_bytes; /* of one */
     double flops; /* model_flops_per_token of every row at its position, with the head outputs computed */
     double flops_recomputed; /* of that, of the n_recomputed, without heads */
 };

@@ -399,6 +399,11 @@ static struct waste embedded_waste(const struct policy *policy) {
                           .recomputed = {.tokens_read = (double)c.n_recomputed, .flops = c.flops_recomputed}};
 }
 
+static double embedded_cache_bytes(const struct policy *p) {
+    const struct engine_counters c = engine_counters(((const struct embedded *)p)->engine);
+    return (double)c.n_pages_used * (double)c.page_bytes;
+}
+
 /* ---- opening and closing ---- */
 static void embedded_close(struct policy *policy) {
     struct embedded *p = (struct embedded *)policy;
@@ -430,6 +435,7 @@ static const struct policy_ops embedded_ops = {
     .in_flight = embedded_in_flight,
     .computed = embedded_computed,
     .waste = embedded_waste,
+    .cache_bytes = embedded_cache_bytes,
 };
 
 static void fill_info(struct embedded *p) {

@@ -135,6 +135,10 @@ struct waste policy_waste(const struct policy *p) {
     return p->ops->waste ? p->ops->waste(p) : (struct waste){0};
 }
 
+double policy_cache_bytes(const struct policy *p) {
+    return p->ops->cache_bytes ? p->ops->cache_bytes(p) : 0;
+}
+
 /* ---- what kinds share ---- */
 struct str policy_separator(const struct policy_options *o) {
     return str_from(o->separator ? o->separator : "\n\n");

@@ -174,6 +174,8 @@ struct cost policy_computed(const struct policy *p);
 /* Of that, what is in no result; and what servers had to be asked again. What a server wrote for a request
  * that was cancelled or came to nothing it does not say. */
 struct waste policy_waste(const struct policy *p);
+/* Of key-value cache that prefixes and jobs hold now; 0 where there is none of ours. */
+double policy_cache_bytes(const struct policy *p);
 
 /* ---- what a kind implements: each function as the one of the same name above ---- */
 struct policy_ops {
@@ -192,6 +194,7 @@ struct policy_ops {
     int (*in_flight)(const struct policy *p);
     struct cost (*computed)(const struct policy *p);
     struct waste (*waste)(const struct policy *p); /* NULL: there is none */
+    double (*cache_bytes)(const struct policy *p); /* NULL: 0 */
 };
 
 struct policy { /* first member of every kind's own struct */

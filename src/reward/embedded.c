@@ -3,10 +3,11 @@
  *
  *     root: the profile's opening | step 1, closing | step 2, closing | ...
  *
- * A job forks its prefix and reads its own steps alone, so every token of a search tree is read once; only
- * the head outputs that the model's profile lists are computed, and only where closings end. Steps are
- * encoded one by one, so scoring a solution at once gives the same bits as scoring it step by step. A profile
- * that reads its closings aside costs their tokens once a step.
+ * A job forks its prefix and reads its own steps alone, so every token of a search tree is read once, and
+ * equal texts behind equal texts are one place in it, wherever they stand in the search and whether they have
+ * been read or are being read. Only the head outputs that the model's profile lists are computed, and only
+ * where closings end. Steps are encoded one by one, so scoring a solution at once gives the same bits as
+ * scoring it step by step. A profile that reads its closings aside costs their tokens once a step.
  *
  * The spec is a model's path, or PATH,profile=NAME with a profile by its name or file (model/prm_profile.h).
  *
@@ -23,27 +24,39 @@
 #include "model/model.h"
 #include "reward/kinds.h"
 
-struct reward_prefix {
-    struct branch *branch;
-    int n_steps; /* read so far */
+/* A piece of text that was read, or will be. What nobody stands behind any more gives its pages back and is
+ * remembered with its rewards, until nobody stands behind any text of the problem. */
+struct place {
+    struct place *root, *parent;   /* the problem's own has no parent */
+    struct place *children, *next; /* equal ids below the same parent are one place */
+    struct branch *branch;         /* NULL: not needed now */
+    struct branch **sides; /* [n_steps] with closings aside, while branch is there and rewards are not */
+    struct tokens ids, closings; /* its own; closings that are read aside */
+    size_t first;                /* position of its first token */
+    struct step *steps;          /* [n_steps] */
+    int n_steps, n_steps_before;
+    float *rewards;  /* [n_steps]; NULL: not known */
+    int n_users;     /* prefixes and jobs that stand behind it */
+    int n_users_all; /* of the root: of all places */
+    bool is_told;    /* reading it was somebody's cost */
 };
 
-struct side {
-    struct branch *branch;
-    size_t begin; /* the position from which on it is its own */
+struct step {
+    size_t end, closing_end; /* in ids and closings, of its place */
+};
+
+struct reward_prefix {
+    struct place *at;
 };
 
 struct job {
-    uint64_t id, serial;   /* the caller's; the engine's, of the first read */
-    struct branch *branch; /* the fork that reads; NULL if it could not be made */
-    size_t n_before;       /* tokens of the prefix */
-    int n_steps_before;
-    size_t *marks; /* [n_marks] positions where scores are read */
-    size_t n_marks, cap;
-    struct side *sides; /* [n_marks] with closings aside: a read each, its mark the last token */
-    size_t cap_sides, n_told;
-    float *outputs; /* [n_marks][n_outputs] as they arrive, with sides */
-    bool at_once;   /* nothing to compute: no steps, or refused */
+    uint64_t id, serial; /* the caller's; the engine's, of the first read */
+    struct place *at;    /* NULL if there could be none */
+    size_t n_before;     /* tokens of the prefix */
+    int n_told;          /* reads that have ended, with closings aside */
+    float *outputs;      /* [n_steps][n_outputs] as they arrive, likewise */
+    bool at_once;        /* nothing to compute: no steps, known already, or refused */
+    bool is_told;        /* kept for its rewards alone */
     char *why;
 };
 
@@ -55,35 +68,9 @@ struct embedded {
     struct job **jobs; /* in flight, in the order of submission */
     size_t n_jobs, cap;
     uint64_t n_serials;
-    struct job *told; /* of the last result: its `why` is still being read */
-    float *rewards;   /* of the last result */
-    size_t cap_rewards;
+    struct job *told; /* of the last result: its `why` and rewards are still being read */
     struct cost cancelled;
 };
-
-/* ---- prefixes ---- */
-static struct reward_prefix *prefix_new(struct branch *branch, int n_steps) {
-    struct reward_prefix *prefix = mem_alloc(sizeof *prefix);
-    *prefix = (struct reward_prefix){branch, n_steps};
-    return prefix;
-}
-
-static struct reward_prefix *embedded_root(struct reward *r, const char *problem_text, struct err *e) {
-    struct embedded *p = (struct embedded *)r;
-    struct reward_prefix *root = NULL;
-    struct tokens ids = {0};
-    if (!prm_profile_open(p->model, &p->model->prm, str_from(problem_text), &ids, e)) goto done;
-    if (ids.len >= (size_t)p->base.info.n_context) {
-        err_set(e, ERR_INPUT, "the problem takes %zu tokens, and the reward model %s reads %d in all",
-                ids.len, p->base.name, p->base.info.n_context);
-        goto done;
-    }
-    root = prefix_new(engine_root(p->engine), 0);
-    branch_append(root->branch, ids.ptr, ids.len);
-done:
-    tokens_free(&ids);
-    return root;
-}
 
 /* Floating-point operations of reading n tokens from position `first` on, without head outputs. */
 static double flops_of(const struct embedded *p, size_t first, size_t n) {
@@ -91,86 +78,198 @@ static double flops_of(const struct embedded *p, size_t first, size_t n) {
     return (double)n * p->base.info.flops_per_token + sum_positions * p->base.info.flops_per_position;
 }
 
-static struct cost embedded_root_cost(const struct reward *r, const struct reward_prefix *root) {
-    size_t n = branch_length(root->branch);
-    return (struct cost){.tokens_read = (double)n, .flops = flops_of((const struct embedded *)r, 0, n)};
+/* ---- places ---- */
+static struct place *place_new(struct place *parent) {
+    struct place *x = mem_zalloc(1, sizeof *x);
+    x->root = parent ? parent->root : x;
+    x->parent = parent;
+    if (!parent) return x;
+    x->first = parent->first + parent->ids.len;
+    x->n_steps_before = parent->n_steps_before + parent->n_steps;
+    return x;
 }
 
-struct reading { /* a text on its way into a branch */
+static size_t place_end(const struct place *x) {
+    return x->first + x->ids.len;
+}
+
+static size_t closing_begin(const struct place *x, int i_step) {
+    return i_step > 0 ? x->steps[i_step - 1].closing_end : 0;
+}
+
+static void add_read(const struct embedded *p, struct cost *c, size_t first, size_t n) {
+    c->tokens_read += (double)n;
+    c->flops += flops_of(p, first, n);
+}
+
+/* What was read of a branch from position `first` on, as cancelled. */
+static void count_cancelled(struct embedded *p, const struct branch *branch, size_t first) {
+    const size_t n_read = branch_computed(branch);
+    if (n_read > first) add_read(p, &p->cancelled, first, n_read - first);
+}
+
+static void release_sides(struct place *x) {
+    for (int i = 0; x->sides && i < x->n_steps; i++) branch_release(x->sides[i]);
+    free(x->sides);
+    x->sides = NULL;
+}
+
+static void give_pages_back(struct embedded *p, struct place *x) {
+    if (!x->branch) return;
+    if (!x->is_told) { /* nobody heard of what was read */
+        count_cancelled(p, x->branch, x->first);
+        for (int i = 0; x->sides && i < x->n_steps; i++)
+            count_cancelled(p, x->sides[i], x->first + x->steps[i].end);
+    }
+    release_sides(x);
+    branch_release(x->branch);
+    x->branch = NULL;
+}
+
+/* Makes the branch, and what is read aside of it while its rewards are not known. */
+static struct branch *place_branch(struct embedded *p, struct place *x) {
+    if (x->branch) return x->branch;
+    x->branch = x->parent ? branch_fork(place_branch(p, x->parent)) : engine_root(p->engine);
+    if (x->n_steps == 0) branch_append(x->branch, x->ids.ptr, x->ids.len);
+    if (p->model->prm.aside && !x->rewards) x->sides = mem_zalloc((size_t)x->n_steps, sizeof *x->sides);
+    for (int i = 0; i < x->n_steps; i++) {
+        const size_t begin = i > 0 ? x->steps[i - 1].end : 0, closing = closing_begin(x, i);
+        branch_append(x->branch, x->ids.ptr + begin, x->steps[i].end - begin);
+        if (!x->sides) continue;
+        x->sides[i] = branch_fork(x->branch);
+        branch_append(x->sides[i], x->closings.ptr + closing, x->steps[i].closing_end - closing);
+    }
+    /* The fork holds what it needs. */
+    if (x->parent && x->parent->n_users == 0) give_pages_back(p, x->parent);
+    return x->branch;
+}
+
+static struct place *place_hold(struct place *x) {
+    x->n_users++;
+    x->root->n_users_all++;
+    return x;
+}
+
+static void place_free(struct embedded *p, struct place *x) {
+    while (x->children) {
+        struct place *child = x->children;
+        x->children = child->next;
+        place_free(p, child);
+    }
+    give_pages_back(p, x);
+    tokens_free(&x->ids);
+    tokens_free(&x->closings);
+    free(x->steps);
+    free(x->rewards);
+    free(x);
+}
+
+/* Stands behind it no more; it is remembered until place_forget. */
+static void place_leave(struct embedded *p, struct place *x) {
+    if (--x->n_users == 0) give_pages_back(p, x);
+}
+
+static void place_forget(struct embedded *p, struct place *x) {
+    if (--x->root->n_users_all == 0) place_free(p, x->root);
+}
+
+/* ---- prefixes ---- */
+static struct reward_prefix *prefix_new(struct place *at) {
+    struct reward_prefix *prefix = mem_alloc(sizeof *prefix);
+    prefix->at = place_hold(at);
+    return prefix;
+}
+
+static struct reward_prefix *embedded_root(struct reward *r, const char *problem_text, struct err *e) {
+    struct embedded *p = (struct embedded *)r;
+    struct place *root = place_new(NULL);
+    root->is_told = true;
+    const bool opened = prm_profile_open(p->model, &p->model->prm, str_from(problem_text), &root->ids, e);
+    if (opened && root->ids.len < (size_t)p->base.info.n_context) return prefix_new(root);
+    if (opened)
+        err_set(e, ERR_INPUT, "the problem takes %zu tokens, and the reward model %s reads %d in all",
+                root->ids.len, p->base.name, p->base.info.n_context);
+    place_free(p, root);
+    return NULL;
+}
+
+static struct cost embedded_root_cost(const struct reward *r, const struct reward_prefix *root) {
+    struct cost c = {0};
+    add_read((const struct embedded *)r, &c, 0, place_end(root->at));
+    return c;
+}
+
+struct reading { /* a text on its way into a place */
     struct embedded *p;
-    struct branch *branch;
-    struct job *job; /* gets the marks; may be NULL */
-    int n_steps;
+    struct place *to;
+    size_t cap;
     struct err *e;
     bool failed;
 };
 
-/* Where the step's score is read: at the branch's end, or on the side after the closing. */
-static void mark_step(struct reading *r, const struct tokens *closing) {
-    struct job *job = r->job;
-    MEM_GROW(job->marks, job->cap, job->n_marks + 1);
-    struct branch *at = r->branch;
-    if (r->p->model->prm.aside) {
-        MEM_GROW(job->sides, job->cap_sides, job->n_marks + 1);
-        at = branch_fork(r->branch);
-        job->sides[job->n_marks] = (struct side){at, branch_length(r->branch)};
-        branch_append(at, closing->ptr, closing->len);
-    }
-    job->marks[job->n_marks++] = branch_length(at) - 1;
-}
-
 static void read_one_step(void *ctx, struct str step) {
     struct reading *r = ctx;
     const struct model *m = r->p->model;
-    struct tokens ids = {0}, closing = {0};
-    r->failed = r->failed || !prm_profile_step(m, &m->prm, step, r->n_steps == 0, &ids, &closing, r->e);
-    if (!r->failed && branch_length(r->branch) + ids.len + closing.len > (size_t)r->p->base.info.n_context) {
+    struct place *x = r->to;
+    struct tokens closing = {0};
+    const bool is_first = x->n_steps_before + x->n_steps == 0;
+    r->failed = r->failed || !prm_profile_step(m, &m->prm, step, is_first, &x->ids, &closing, r->e);
+    if (!r->failed && place_end(x) + closing.len > (size_t)r->p->base.info.n_context) {
         r->failed = true;
         err_set(r->e, ERR_INPUT, "the solution is longer than what the reward model %s reads (%d tokens)",
                 r->p->base.name, r->p->base.info.n_context);
     }
-    if (!r->failed) {
-        branch_append(r->branch, ids.ptr, ids.len);
-        r->n_steps++;
-        if (r->job) mark_step(r, &closing);
-    }
-    tokens_free(&ids);
+    tokens_add_all(&x->closings, closing.ptr, closing.len);
+    MEM_GROW(x->steps, r->cap, (size_t)x->n_steps + 1);
+    x->steps[x->n_steps++] = (struct step){x->ids.len, x->closings.len};
     tokens_free(&closing);
 }
 
-/* The branch after the steps of a text, not computed yet; NULL if they do not fit. */
-static struct branch *branch_after(struct embedded *p, const struct reward_prefix *from, struct str text,
-                                   struct job *job, int *n_steps, struct err *e) {
-    struct reading r = {
-        .p = p, .branch = branch_fork(from->branch), .job = job, .n_steps = from->n_steps, .e = e};
+static bool same_place(const struct place *a, const struct place *b) {
+    if (a->ids.len != b->ids.len || a->n_steps != b->n_steps ||
+        memcmp(a->ids.ptr, b->ids.ptr, a->ids.len * sizeof *a->ids.ptr) != 0)
+        return false;
+    for (int i = 0; i < a->n_steps; i++)
+        if (a->steps[i].end != b->steps[i].end) return false;
+    return true;
+}
+
+/* The place after the steps of a text, read or not; NULL if they do not fit. */
+static struct place *place_after(struct embedded *p, struct place *from, struct str text, struct err *e) {
+    struct place *x = place_new(from), *known = from->children;
+    struct reading r = {.p = p, .to = x, .e = e};
     reward_split_steps(text, str_from(p->separator), read_one_step, &r);
-    *n_steps = r.n_steps;
-    if (!r.failed) return r.branch;
-    branch_release(r.branch);
-    return NULL;
+    while (known && !same_place(known, x)) known = known->next;
+    if (!r.failed && !known && x->n_steps > 0) {
+        x->next = from->children;
+        return from->children = x;
+    }
+    if (!known) known = from; /* a text without steps */
+    place_free(p, x);
+    return r.failed ? NULL : known;
 }
 
 static struct reward_prefix *embedded_extend(struct reward *r, struct reward_prefix *from, struct str text,
                                              struct err *e) {
-    int n_steps;
-    struct branch *branch = branch_after((struct embedded *)r, from, text, NULL, &n_steps, e);
-    return branch ? prefix_new(branch, n_steps) : NULL;
+    struct place *at = place_after((struct embedded *)r, from->at, text, e);
+    if (!at) return NULL;
+    at->is_told = true; /* in an earlier session */
+    return prefix_new(at);
 }
 
 static void embedded_release(struct reward *r, struct reward_prefix *prefix) {
-    UNUSED(r);
-    branch_release(prefix->branch);
+    struct embedded *p = (struct embedded *)r;
+    place_leave(p, prefix->at);
+    place_forget(p, prefix->at);
     free(prefix);
 }
 
 /* ---- jobs ---- */
-static void job_free(struct job *job) {
+static void job_free(struct embedded *p, struct job *job) {
     if (!job) return;
-    if (job->branch) branch_release(job->branch);
-    for (size_t i = 0; job->sides && i < job->n_marks; i++) branch_release(job->sides[i].branch);
-    free(job->sides);
+    if (job->at && !job->is_told) place_leave(p, job->at);
+    if (job->at) place_forget(p, job->at);
     free(job->outputs);
-    free(job->marks);
     free(job->why);
     free(job);
 }
@@ -182,50 +281,65 @@ static struct job *remove_at(struct embedded *p, size_t i) {
     return job;
 }
 
-/* How many reads of the engine a job is. */
-static size_t n_reads(const struct job *job) {
-    return job->sides ? job->n_marks : 1;
+/* How many reads of the engine a job is: with closings aside, one a step. */
+static int n_reads(const struct embedded *p, const struct job *job) {
+    return !job->at_once && p->model->prm.aside ? job->at->n_steps : 1;
 }
 
-static bool job_read(struct embedded *p, struct job *job, struct err *e) {
-    const struct prm_profile *profile = &p->model->prm;
-    struct engine_read read = {.id = job->serial,
-                               .branch = job->branch,
-                               .marks = job->marks,
-                               .n_marks = job->n_marks,
-                               .outputs = profile->outputs,
-                               .n_outputs = profile->n_outputs};
-    if (!job->sides) return engine_read(p->engine, &read, e);
-    job->outputs = mem_zalloc(job->n_marks * (size_t)profile->n_outputs, sizeof *job->outputs);
-    for (size_t i = 0; i < job->n_marks; i++) {
-        read.id = job->serial + i;
-        read.branch = job->sides[i].branch;
-        read.marks = &job->marks[i];
-        read.n_marks = 1;
-        if (engine_read(p->engine, &read, e)) continue;
-        for (size_t j = 0; j < i; j++) engine_cancel(p->engine, job->serial + j);
+/* One read with a mark at the end of every step. */
+static bool read_inline(struct embedded *p, struct job *job, struct engine_read *read, struct err *e) {
+    const struct place *x = job->at;
+    size_t *marks = mem_alloc((size_t)x->n_steps * sizeof *marks);
+    for (int i = 0; i < x->n_steps; i++) marks[i] = x->first + x->steps[i].end - 1;
+    read->branch = x->branch;
+    read->marks = marks;
+    read->n_marks = (size_t)x->n_steps;
+    const bool done = engine_read(p->engine, read, e);
+    free(marks);
+    return done;
+}
+
+static bool read_aside(struct embedded *p, struct job *job, struct engine_read *read, struct err *e) {
+    const struct place *x = job->at;
+    job->outputs = mem_zalloc((size_t)x->n_steps * (size_t)read->n_outputs, sizeof *job->outputs);
+    for (int i = 0; i < x->n_steps; i++) {
+        const size_t mark = branch_length(x->sides[i]) - 1;
+        read->id = job->serial + (uint64_t)i;
+        read->branch = x->sides[i];
+        read->marks = &mark;
+        read->n_marks = 1;
+        if (engine_read(p->engine, read, e)) continue;
+        for (int j = 0; j < i; j++) engine_cancel(p->engine, job->serial + (uint64_t)j);
         return false;
     }
     return true;
 }
 
+static bool job_read(struct embedded *p, struct job *job, struct err *e) {
+    const struct prm_profile *profile = &p->model->prm;
+    struct engine_read read = {
+        .id = job->serial, .outputs = profile->outputs, .n_outputs = profile->n_outputs};
+    place_branch(p, job->at);
+    return profile->aside ? read_aside(p, job, &read, e) : read_inline(p, job, &read, e);
+}
+
 static struct job *job_start(struct embedded *p, const struct reward_job *asked) {
     struct err e;
-    int n_steps;
     struct job *job = mem_zalloc(1, sizeof *job);
     job->id = asked->id;
-    job->n_before = branch_length(asked->from->branch);
-    job->n_steps_before = asked->from->n_steps;
-    job->branch = branch_after(p, asked->from, asked->text, job, &n_steps, &e);
+    job->n_before = place_end(asked->from->at);
+    job->at = place_after(p, asked->from->at, asked->text, &e);
+    if (job->at) place_hold(job->at);
+    job->at_once = !job->at || job->at == asked->from->at || job->at->rewards;
     job->serial = p->n_serials;
-    p->n_serials += MAX(n_reads(job), (size_t)1);
-    job->at_once = !job->branch || job->n_marks == 0;
+    p->n_serials += (uint64_t)n_reads(p, job);
     if (!job->at_once && !job_read(p, job, &e)) {
-        branch_release(job->branch);
-        job->branch = NULL;
+        place_leave(p, job->at);
+        place_forget(p, job->at);
+        job->at = NULL;
         job->at_once = true;
     }
-    if (!job->branch) job->why = mem_strdup(e.msg);
+    if (!job->at) job->why = mem_strdup(e.msg);
     return job;
 }
 
@@ -236,15 +350,9 @@ static void embedded_submit(struct reward *r, const struct reward_job *asked) {
 }
 
 static void job_cancel(struct embedded *p, struct job *job) {
-    if (!job->at_once) {
-        for (size_t i = job->n_told; i < n_reads(job); i++) engine_cancel(p->engine, job->serial + i);
-        const size_t n_read = branch_computed(job->branch);
-        if (n_read > job->n_before) {
-            p->cancelled.tokens_read += (double)(n_read - job->n_before);
-            p->cancelled.flops += flops_of(p, job->n_before, n_read - job->n_before);
-        }
-    }
-    job_free(job);
+    for (int i = 0; !job->at_once && i < n_reads(p, job); i++)
+        engine_cancel(p->engine, job->serial + (uint64_t)i); /* one that was told is not there */
+    job_free(p, job);
 }
 
 static void embedded_cancel(struct reward *r, uint64_t id) {
@@ -272,7 +380,8 @@ static struct job *take_at_once(struct embedded *p) {
 
 static size_t find_serial(const struct embedded *p, uint64_t serial) {
     for (size_t i = 0; i < p->n_jobs; i++)
-        if (serial >= p->jobs[i]->serial && serial - p->jobs[i]->serial < n_reads(p->jobs[i])) return i;
+        if (serial >= p->jobs[i]->serial && serial - p->jobs[i]->serial < (uint64_t)n_reads(p, p->jobs[i]))
+            return i;
     ASSERT(!"an event of the engine belongs to a job in flight");
     return 0;
 }
@@ -285,39 +394,57 @@ static struct job *take_read(struct embedded *p, const float **outputs) {
         const size_t i = find_serial(p, event.id);
         struct job *job = p->jobs[i];
         *outputs = event.outputs;
-        if (!job->sides) return remove_at(p, i);
+        if (!job->outputs) return remove_at(p, i);
         memcpy(job->outputs + (event.id - job->serial) * n, event.outputs, n * sizeof *job->outputs);
         *outputs = job->outputs;
-        if (++job->n_told == job->n_marks) return remove_at(p, i);
+        if (++job->n_told == job->at->n_steps) return remove_at(p, i);
     }
     return NULL;
 }
 
-static void tell(struct embedded *p, struct job *job, const float *outputs, struct reward_result *out) {
+/* Turns outputs into a place's rewards; false: they are not numbers. */
+static bool take_outputs(const struct embedded *p, struct place *x, const float *outputs) {
     const struct prm_profile *profile = &p->model->prm;
-    MEM_GROW(p->rewards, p->cap_rewards, job->n_marks);
-    for (size_t i = 0; i < job->n_marks; i++) {
-        p->rewards[i] = (float)prm_profile_score(profile, outputs + i * (size_t)profile->n_outputs);
-        if (isnan(p->rewards[i])) {
-            out->failed = true;
-            out->why = "the reward model's outputs are not numbers";
-            return;
-        }
+    float *rewards = mem_alloc((size_t)x->n_steps * sizeof *rewards);
+    bool good = true;
+    for (int i = 0; i < x->n_steps; i++) {
+        rewards[i] = (float)prm_profile_score(profile, outputs + i * profile->n_outputs);
+        good = good && !isnan(rewards[i]);
     }
-    out->rewards = p->rewards;
-    out->n_rewards = (int)job->n_marks;
-    size_t n = branch_length(job->branch) - job->n_before;
+    if (!good || x->rewards) { /* another job was at the same place: it has the same */
+        free(rewards);
+        return good;
+    }
+    x->rewards = rewards;
+    return true;
+}
+
+/* Of reading the steps of a place, for the first time or not: a function of positions. */
+static struct cost cost_of(const struct embedded *p, const struct place *x) {
+    struct cost c = {0};
     double one_mark =
-        model_flops_per_token(&p->model->config, 1, profile->n_outputs) - p->base.info.flops_per_token;
-    out->cost.tokens_read = (double)n;
-    out->cost.flops = flops_of(p, job->n_before, n) + (double)job->n_marks * one_mark;
-    for (size_t i = 0; job->sides && i < job->n_marks; i++) {
-        const size_t begin = job->sides[i].begin, n_aside = branch_length(job->sides[i].branch) - begin;
-        out->cost.tokens_read += (double)n_aside;
-        out->cost.flops += flops_of(p, begin, n_aside);
+        model_flops_per_token(&p->model->config, 1, p->model->prm.n_outputs) - p->base.info.flops_per_token;
+    add_read(p, &c, x->first, x->ids.len);
+    c.flops += x->n_steps * one_mark;
+    for (int i = 0; i < x->n_steps; i++)
+        add_read(p, &c, x->first + x->steps[i].end, x->steps[i].closing_end - closing_begin(x, i));
+    return c;
+}
+
+static void tell(struct embedded *p, const struct job *job, const float *outputs, struct reward_result *out) {
+    struct place *at = job->at;
+    if (!job->at_once && !take_outputs(p, at, outputs)) {
+        out->failed = true;
+        out->why = "the reward model's outputs are not numbers";
+        return;
     }
-    out->prefix = prefix_new(job->branch, job->n_steps_before + (int)job->n_marks);
-    job->branch = NULL;
+    if (place_end(at) > job->n_before) { /* a text without steps is its own prefix, and has no rewards */
+        out->rewards = at->rewards;
+        out->n_rewards = at->n_steps;
+        out->cost = cost_of(p, at);
+    }
+    at->is_told = true;
+    out->prefix = prefix_new(at);
 }
 
 static bool embedded_next(struct reward *r, struct reward_result *out) {
@@ -329,7 +456,9 @@ static bool embedded_next(struct reward *r, struct reward_result *out) {
     out->failed = job->why != NULL;
     out->why = job->why;
     if (!out->failed) tell(p, job, outputs, out);
-    job_free(p->told);
+    if (job->at) place_leave(p, job->at);
+    job->is_told = true;
+    job_free(p, p->told);
     p->told = job;
     return true;
 }
@@ -352,13 +481,17 @@ static struct waste embedded_waste(const struct reward *r) {
                           .recomputed = {.tokens_read = (double)c.n_recomputed, .flops = c.flops_recomputed}};
 }
 
+static double embedded_cache_bytes(const struct reward *r) {
+    const struct engine_counters c = engine_counters(((const struct embedded *)r)->engine);
+    return (double)c.n_pages_used * (double)c.page_bytes;
+}
+
 /* ---- opening and closing ---- */
 static void embedded_close(struct reward *r) {
     struct embedded *p = (struct embedded *)r;
     for (size_t i = 0; i < p->n_jobs; i++) job_cancel(p, p->jobs[i]);
-    job_free(p->told);
+    job_free(p, p->told);
     free(p->jobs);
-    free(p->rewards);
     if (p->engine) engine_close(p->engine);
     if (p->model) model_close(p->model);
     free(p->separator);
@@ -378,6 +511,7 @@ static const struct reward_ops embedded_ops = {
     .in_flight = embedded_in_flight,
     .computed = embedded_computed,
     .waste = embedded_waste,
+    .cache_bytes = embedded_cache_bytes,
 };
 
 /* Tokens of a profile's own that come with a step. */

@@ -120,6 +120,10 @@ struct waste reward_waste(const struct reward *r) {
     return r->ops->waste ? r->ops->waste(r) : (struct waste){0};
 }
 
+double reward_cache_bytes(const struct reward *r) {
+    return r->ops->cache_bytes ? r->ops->cache_bytes(r) : 0;
+}
+
 /* ---- what kinds share ---- */
 int reward_split_steps(struct str text, struct str separator, void (*each)(void *ctx, struct str step),
                        void *ctx) {

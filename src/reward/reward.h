@@ -74,6 +74,7 @@ bool reward_next(struct reward *r, struct reward_result *out);
 int reward_in_flight(const struct reward *r);
 struct cost reward_computed(const struct reward *r); /* as policy_computed */
 struct waste reward_waste(const struct reward *r);   /* as policy_waste */
+double reward_cache_bytes(const struct reward *r);   /* as policy_cache_bytes */
 
 /* The steps of a text: splits at the separator, trims, drops blanks. Calls each(ctx, step) in order (each may
  * be NULL); returns how many. */
@@ -94,6 +95,7 @@ struct reward_ops {
     int (*in_flight)(const struct reward *r);
     struct cost (*computed)(const struct reward *r);
     struct waste (*waste)(const struct reward *r); /* NULL: there is none */
+    double (*cache_bytes)(const struct reward *r); /* NULL: 0 */
 };
 
 struct reward { /* first member of every kind's own struct */
