@@ -7,7 +7,8 @@
  * asked, as a scorer without a cache does; the rewards, and so the search, are the same.
  *
  * Whole solutions (sample) are read in one piece each: the same beginning in front of different ends is read
- * once for each of them. They are shown, and are no part of the verdict.
+ * once for each of them. They are shown, and are no part of the verdict. Of steps a few tokens may be read twice:
+ * where one tree has given a step up, and its pages with it, before another goes on from the same one.
  *
  * Bundled models, problems of the bundled task from the hardest on (about ten steps each).
  */
@@ -313,9 +314,9 @@ int main(int argc, char **argv) {
                a.n_read, a.n_unique, a.n_read / a.n_unique, a.seconds, "", b.n_read, b.n_read / b.n_unique,
                b.seconds);
         const bool by_steps = strncmp(strategies[i], "sample", 6) != 0;
-        good = good && (!by_steps || a.n_read == a.n_unique) && a.n_unique == b.n_unique;
+        good = good && (!by_steps || a.n_read < 1.005 * a.n_unique) && a.n_unique == b.n_unique;
     }
-    if (!good) printf("a token was read more than once, or the searches differ\n");
+    if (!good) printf("tokens were read more than once, or the searches differ\n");
     free(problems);
     free(path);
     model_close(prm);

@@ -125,18 +125,11 @@ static bool agree(const struct deepconf *x) {
     return total > 0 && most >= param(x, "consensus") * total;
 }
 
-static bool is_verified(const struct deepconf *x) {
-    const struct tree *t = &x->search.tree;
-    for (size_t i = 1; i < t->n_nodes; i++)
-        if (t->nodes[i].verdict == 1 && !t->nodes[i].dropped) return true;
-    return false;
-}
-
 static void one_over(struct deepconf *x) {
     if (--x->n_running > 0) return;
     if (!x->warm) end_warmup(x);
     const int n_left = (int)param(x, "n") - (int)x->n_traces;
-    if (n_left == 0 || is_verified(x) || (param(x, "consensus") > 0 && agree(x))) return;
+    if (n_left == 0 || search_is_verified(&x->search) || (param(x, "consensus") > 0 && agree(x))) return;
     begin(x, MIN(n_left, (int)param(x, "width")));
 }
 

@@ -71,6 +71,7 @@ void search_free(struct search *s) {
     free(s->queue);
     free(s->turns);
     free(s->faces);
+    free(s->paths);
     map_free(s->face_of);
     free(s);
 }
@@ -220,11 +221,32 @@ void search_want_score(struct search *s, int node) {
         wait_for(s, face, node);
 }
 
+/* Asks for the first of the solution's nodes that nobody asked for, once all before it are told. True: the
+ * node itself is asked for, or dropped. */
+static bool score_next_of(struct search *s, int node) {
+    const struct tree_node *nodes = s->tree.nodes;
+    int next = -1;
+    if (nodes[node].dropped) return true;
+    for (int i = node; i > 0; i = nodes[i].lead == TREE_LEAD_REVISE ? 0 : nodes[i].parent) {
+        if (nodes[i].score_asked && !nodes[i].scored) return i == node;
+        if (nodes[i].score_asked) break;
+        next = i;
+    }
+    if (next >= 0) search_want_score(s, next);
+    return next < 0 || next == node;
+}
+
 void search_want_score_path(struct search *s, int node) {
-    const struct tree_node *v = tree_get(&s->tree, node);
-    if (node == 0 || v->score_asked) return;
-    if (v->lead != TREE_LEAD_REVISE) search_want_score_path(s, v->parent);
-    search_want_score(s, node);
+    if (score_next_of(s, node)) return;
+    MEM_GROW(s->paths, s->cap_paths, s->n_paths + 1);
+    s->paths[s->n_paths++] = node;
+}
+
+static void carry_on_paths(struct search *s) {
+    size_t n = 0;
+    for (size_t i = 0; i < s->n_paths; i++)
+        if (!score_next_of(s, s->paths[i])) s->paths[n++] = s->paths[i];
+    s->n_paths = n;
 }
 
 void search_want_drop(struct search *s, int node) {
@@ -373,6 +395,7 @@ void search_tell_score(struct search *s, int node, const float *rewards, int n_r
     v->n_rewards = n_rewards;
     if (n_rewards > 0) v->rewards = mem_dup(rewards, (size_t)n_rewards * sizeof *rewards);
     release_twins(s, node);
+    if (s->n_paths > 0) carry_on_paths(s);
     if (!v->dropped) s->ops->told_score(s, node);
 }
 

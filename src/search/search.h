@@ -201,6 +201,8 @@ struct search { /* first member of every strategy's own struct */
     struct map *face_of;       /* parent and text to a number in faces; NULL while there is none */
     struct search_face *faces; /* [n_faces] texts below one parent that are scored */
     size_t n_faces, cap_faces;
+    int *paths; /* [n_paths] nodes whose score is wanted when what is before them is told */
+    size_t n_paths, cap_paths;
 };
 
 /* These put asks into the queue. An EXPAND makes the new node and returns its number; it is sampled as the
@@ -216,7 +218,9 @@ void search_want_confidences(struct search *s,
                              int n_top); /* of the node whose expansion was wanted last; 0: none */
 void search_want_tokens(struct search *s, int n_max); /* likewise: that it have no more than these, > 0 */
 void search_want_score(struct search *s, int node);
-void search_want_score_path(struct search *s, int node); /* and all of its solution above it */
+/* And all of its solution above it, each when the one before is told: what is read once need not be read
+ * again for what follows. */
+void search_want_score_path(struct search *s, int node);
 /* Marks the subtree dropped at once; asks of it that wait in the queue are withdrawn. */
 void search_want_drop(struct search *s, int node);
 void search_want_prune(struct search *s, int node); /* or the largest branch that the node was the last of */
