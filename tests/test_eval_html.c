@@ -428,12 +428,14 @@ static void a_tree_has_votes_and_events(void **state) {
         struct browse_tree *t = browse_tree_load(b, i, 0, &e);
         assert_non_null(t);
         assert_true(t->ordered);
-        int n_votes = t->n_unanswered, n_chosen = 0;
+        int n_votes = t->n_unanswered, n_chosen = 0, n_chosen_classes = 0;
         for (size_t c = 0; c < t->n_classes; c++) {
             n_votes += t->classes[c].n_votes;
+            n_chosen_classes += t->classes[c].chosen;
             if (c > 0) assert_true(t->classes[c].n_votes <= t->classes[c - 1].n_votes);
         }
         assert_int_equal(n_votes, t->rows->n_solutions);
+        assert_int_equal(n_chosen_classes, t->answer ? 1 : 0);
         for (size_t j = 0; j < t->rows->n_nodes; j++) {
             assert_true(t->parents[j] < (int)j);
             if (t->leads[j]) assert_int_equal(t->log.dropped[j], 0);

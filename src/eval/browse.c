@@ -260,6 +260,7 @@ static void fill_classes(struct browse_tree *t) {
         }
         const int at = row_of(t->rows, str_from(v->path));
         t->classes[c].n_votes++;
+        t->classes[c].chosen = t->classes[c].chosen || (at >= 0 && at == t->i_chosen);
         if (at >= 0 && !isnan(t->worths[at])) t->classes[c].reward += t->worths[at];
     }
     if (t->n_classes > 1) qsort(t->classes, t->n_classes, sizeof *t->classes, by_votes);
@@ -290,8 +291,8 @@ struct browse_tree *browse_tree_load(struct browse *b, size_t i_problem, size_t 
     t->rows = rows_load(b->stores[i_run], row.ordinal, e);
     if (!t->rows) goto failed;
     fill_shape(t, b->aggregates[i_run]);
-    fill_classes(t);
     if (!store_each_choice(b->stores[i_run], row.ordinal, fill_choice, t, e)) goto failed;
+    fill_classes(t);
     t->ordered = b->replays[i_run] && replay_problem(b->replays[i_run], &row, t->rows, &t->log, &ignored);
     return t;
 failed:

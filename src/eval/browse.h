@@ -56,6 +56,7 @@ struct browse_class {
     int n_votes;
     double reward; /* sum of the aggregates of its solutions that have rewards */
     int right;     /* as graded; -1: not */
+    bool chosen;   /* the chosen solution gives it */
 };
 
 struct browse_tree {

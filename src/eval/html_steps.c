@@ -40,8 +40,7 @@ static void write_end(struct tree_view *v, int node) {
                    : s->right == 0 ? " ✗"
                                    : "",
                    !s->complete ? ", cut off" : "");
-        if (node == t->i_chosen)
-            buf_add_str(b, STR("<span class=\"tag star\">★ chosen</span>"));
+        if (node == t->i_chosen) buf_add_str(b, STR("<span class=\"tag star\">★ chosen</span>"));
     }
     if (r->verdict >= 0)
         buf_printf(b, "<span class=\"tag\">%s by the verifier</span>", r->verdict ? "passed" : "rejected");

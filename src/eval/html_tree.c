@@ -176,12 +176,11 @@ static void bar(struct buf *b, double share) {
         100 * share);
 }
 
-static void vote_row(struct buf *b, const struct browse_tree *t, const struct browse_class *c, double votes,
-                     double reward, bool has_rewards) {
-    const bool chosen = t->answer && strcmp(t->answer, c->answer) == 0;
-    buf_printf(b, "<tr%s><td class=\"ans\" dir=\"auto\">", chosen ? " class=\"c\"" : "");
+static void vote_row(struct buf *b, const struct browse_class *c, double votes, double reward,
+                     bool has_rewards) {
+    buf_printf(b, "<tr%s><td class=\"ans\" dir=\"auto\">", c->chosen ? " class=\"c\"" : "");
     html_excerpt(b, str_from(c->answer), 80);
-    buf_printf(b, "%s</td><td>%s</td><td>%d ", chosen ? " <b>★</b>" : "",
+    buf_printf(b, "%s</td><td>%s</td><td>%d ", c->chosen ? " <b>★</b>" : "",
                c->right > 0    ? "<b class=\"ok\">✓</b>"
                : c->right == 0 ? "<b class=\"no\">✗</b>"
                                : "",
@@ -196,8 +195,22 @@ static void vote_row(struct buf *b, const struct browse_tree *t, const struct br
     buf_add_str(b, STR("</tr>"));
 }
 
+enum { VOTES_MAX = 12 };
+
+static void votes_table(struct buf *b, const struct browse_tree *t, double votes, double reward,
+                        bool has_rewards) {
+    buf_add_str(b, STR("<div class=\"scroll\"><table class=\"votes\"><thead><tr>"));
+    html_th(b, "answer");
+    html_th(b, "");
+    html_th(b, "votes");
+    if (has_rewards) html_th(b, "sum of rewards");
+    buf_add_str(b, STR("</tr></thead><tbody>"));
+    for (size_t i = 0; i < MIN(t->n_classes, VOTES_MAX); i++)
+        vote_row(b, &t->classes[i], votes, reward, has_rewards);
+    buf_add_str(b, STR("</tbody></table></div>"));
+}
+
 static void write_votes(struct buf *b, const struct browse_tree *t) {
-    enum { ROWS_MAX = 12 };
     double votes = 0, reward = 0;
     if (t->rows->n_solutions < 2) return;
     for (size_t i = 0; i < t->n_classes; i++) {
@@ -205,17 +218,9 @@ static void write_votes(struct buf *b, const struct browse_tree *t) {
         reward = MAX(reward, t->classes[i].reward);
     }
     const bool has_rewards = reward > 0;
-    buf_add_str(b, STR("<div class=\"scroll\"><table class=\"votes\"><thead><tr>"));
-    html_th(b, "answer");
-    html_th(b, "");
-    html_th(b, "votes");
-    if (has_rewards) html_th(b, "sum of rewards");
-    buf_add_str(b, STR("</tr></thead><tbody>"));
-    for (size_t i = 0; i < MIN(t->n_classes, ROWS_MAX); i++)
-        vote_row(b, t, &t->classes[i], votes, reward, has_rewards);
-    buf_add_str(b, STR("</tbody></table></div>"));
-    if (t->n_classes > ROWS_MAX)
-        buf_printf(b, "<p class=\"facts\">%zu more answers.</p>", t->n_classes - ROWS_MAX);
+    if (t->n_classes > 0) votes_table(b, t, votes, reward, has_rewards);
+    if (t->n_classes > VOTES_MAX)
+        buf_printf(b, "<p class=\"facts\">%zu more answers.</p>", t->n_classes - VOTES_MAX);
     if (t->n_unanswered > 0)
         buf_printf(b, "<p class=\"facts\">%d solutions without an answer.</p>", t->n_unanswered);
 }
