@@ -13,7 +13,7 @@ extern const char js_begin[] __asm__("brood_page_js_begin"), js_end[] __asm__("b
 
 /* SHA-256 of the two files in base 64: a browser runs nothing else. tests/test_report_html.sh has the
  * command. */
-static const char css_hash[] = "ugH35NByeE64rZqB3MsthEZjE5AM9WRKUe7Lr+N3nlA=";
+static const char css_hash[] = "e7iUYtwYtcLODFCtl+uKCYQ1U1i+xMnUz3Gh5T38lws=";
 static const char js_hash[] = "/BjrHfzC1mdg/BYxXXeFsJuxC/4Tl9VDv+P9rFBRmPk=";
 
 struct str html_style(void) {
