@@ -38,9 +38,9 @@ def compile_peer(peer, build, out):
                     "-I" + os.path.join(peer, "ggml", "include"), *define, *libraries, "-Wl,-rpath," + ":".join(folders)], check=True)
 
 
-def run(program, model, ids, greedy, folder):
+def run(program, model, ids, greedy, folder, marks=MARKS):
     path = os.path.join(folder, "out")
-    subprocess.run([program, model, str(MARKS), str(greedy), path], input="\n".join(map(str, ids)).encode(), check=True)
+    subprocess.run([program, model, str(marks), str(greedy), path], input="\n".join(map(str, ids)).encode(), check=True)
     with open(path, "rb") as file:
         n_marks, n_vocab, n_greedy = np.frombuffer(file.read(12), np.int32)
         logits = np.frombuffer(file.read(4 * n_marks * n_vocab), np.float32).reshape(n_marks, n_vocab)

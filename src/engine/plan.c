@@ -5,17 +5,31 @@
 #include "engine/heads.h"
 #include "engine/kv.h"
 
-enum { ROWS_DEFAULT = 256, ROWS_MAX = 4096, CONTEXTS_DEFAULT = 128 };
+enum { ROWS_DEFAULT = 256, ROWS_MAX = 4096, CONTEXTS_DEFAULT = 128, POSITIONS_LEAST = 4096 };
 #define KV_BYTES_MIN ((size_t)64 << 20)
 #define KV_BYTES_MAX ((size_t)2 << 30)
 
+static size_t cache_of(const struct engine_plan *p, int n_positions) {
+    return (size_t)kv_path_pages(n_positions) * p->page_bytes;
+}
+
+/* Less than is wanted where memory is short, but not less than is of use. */
 static size_t default_cache(const struct engine_plan *p, const struct model_config *c) {
-    size_t context = (size_t)kv_path_pages(c->n_context) * p->page_bytes, rest = p->weights + p->work;
-    size_t most = MIN(KV_BYTES_MAX, memory_total() / 2);
+    size_t rest = p->weights + p->work, most = MIN(KV_BYTES_MAX, memory_total() / 2);
     size_t least = MIN(KV_BYTES_MIN, most);
-    size_t wanted = MAX(MIN(CONTEXTS_DEFAULT * context, most), least);
+    size_t wanted = MAX(MIN(CONTEXTS_DEFAULT * cache_of(p, c->n_context), most), least);
     size_t left = p->available - MIN(p->available, rest);
-    return MAX(MIN(wanted, left), MIN(wanted, MAX(least, context)));
+    return MAX(MIN(wanted, left), MIN(wanted, MAX(least, cache_of(p, MIN(c->n_context, POSITIONS_LEAST)))));
+}
+
+static void plan_work(struct engine_plan *p, const struct model *m, int n_positions) {
+    const struct model_config *c = &m->config;
+    int n_path_pages = kv_path_pages(n_positions);
+    p->n_positions = n_positions;
+    p->weights = transformer_bytes(m, n_positions);
+    p->work = forward_bytes(c, p->n_rows_max, p->n_threads, n_path_pages) +
+              heads_bytes(c, p->n_rows_max, p->n_threads) +
+              (size_t)p->n_rows_max * (size_t)n_path_pages * sizeof(void *);
 }
 
 struct engine_plan engine_plan_make(const struct model *m, const struct engine_options *o) {
@@ -25,14 +39,10 @@ struct engine_plan engine_plan_make(const struct model *m, const struct engine_o
     p.n_rows_max = o->n_rows_max > 0 ? MIN(o->n_rows_max, ROWS_MAX) : ROWS_DEFAULT;
     p.page_bytes =
         (size_t)c->n_layers * (size_t)c->n_kv_heads * kv_head_floats(c->head_width) * sizeof(float);
-    int n_path_pages = kv_path_pages(c->n_context);
-    p.weights = transformer_bytes(m, c->n_context);
-    p.work = forward_bytes(c, p.n_rows_max, p.n_threads, n_path_pages) +
-             heads_bytes(c, p.n_rows_max, p.n_threads) +
-             (size_t)p.n_rows_max * (size_t)n_path_pages * sizeof(void *);
+    plan_work(&p, m, c->n_context);
     p.cache = o->kv_bytes ? o->kv_bytes : default_cache(&p, c);
     p.n_pages = (int)MIN(MAX(p.cache / p.page_bytes, 1), INT32_MAX / KV_PAGE / 2);
-    p.n_positions = (int)MIN((size_t)c->n_context, (size_t)p.n_pages * KV_PAGE);
+    plan_work(&p, m, (int)MIN((size_t)c->n_context, (size_t)p.n_pages * KV_PAGE));
     return p;
 }
 

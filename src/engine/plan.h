@@ -5,8 +5,9 @@
  *     work       activations of one forward pass, logits, scores of attention      (touched as used)
  *     cache      the pool of key-value pages                                       (touched as used)
  *
- * The cache that is used by default shrinks to what the machine has left, down to 64 MiB or one whole
- * context; one that was asked for does not.
+ * The cache that is used by default shrinks to what the machine has left, down to 64 MiB or the positions of
+ * one context (4096 at most); one that was asked for does not. Positions that the cache cannot hold are not
+ * planned.
  */
 #ifndef BROOD_PLAN_H
 #define BROOD_PLAN_H
