@@ -15,8 +15,8 @@ import compare_logits
 END, LONGEST = 426, 200
 
 
-def answer(program, model, ids, work):
-    tokens = list(compare_logits.run(program, model, ids, LONGEST, work, marks=1)[1])
+def answer(program, model, ids, work, n_ids=None):
+    tokens = list(compare_logits.run(program, model, ids, LONGEST, work, marks=1, n_ids=n_ids)[1])
     return tokens[: tokens.index(END)] if END in tokens else tokens
 
 
@@ -36,7 +36,7 @@ def main():
         for line in list(task)[: a.problems]:
             ids = compare_logits.ids_of(a.ours, a.model, "Q: %s\nA:\n" % json.loads(line)["problem"])
             ids = [int(i) for i in ids]
-            same = answer(a.ours, a.model, ids, work) == answer(peer, a.model, ids, work)
+            same = answer(a.ours, a.model, ids, work) == answer(peer, a.model, ids, work, 0)
             equal, n = equal + same, n + 1
     print("%s: %d of %d greedy answers are equal, token by token" % (a.model, equal, n))
 

@@ -9,10 +9,11 @@ Needs numpy and a C compiler. Differences are the largest of any logit, over the
     ours-peer   between the engines, on this file
     ours-F32    between this file and the F32 file, here: what the type costs
     peer-F32    the same there
-    greedy      how many of the greedy tokens are equal from the first on, here and there
+    greedy      how many of the greedy tokens are equal from the first on, here and there (types without blocks)
 """
 import argparse
 import glob
+import json
 import os
 import subprocess
 import sys
@@ -38,9 +39,11 @@ def compile_peer(peer, build, out):
                     "-I" + os.path.join(peer, "ggml", "include"), *define, *libraries, "-Wl,-rpath," + ":".join(folders)], check=True)
 
 
-def run(program, model, ids, greedy, folder, marks=MARKS):
+def run(program, model, ids, greedy, folder, marks=MARKS, n_ids=None):
+    """n_ids: for the peer, how many ids can be drawn; 0: all."""
     path = os.path.join(folder, "out")
-    subprocess.run([program, model, str(marks), str(greedy), path], input="\n".join(map(str, ids)).encode(), check=True)
+    more = [] if n_ids is None else [str(n_ids)]
+    subprocess.run([program, model, str(marks), str(greedy), path, *more], input="\n".join(map(str, ids)).encode(), check=True)
     with open(path, "rb") as file:
         n_marks, n_vocab, n_greedy = np.frombuffer(file.read(12), np.int32)
         logits = np.frombuffer(file.read(4 * n_marks * n_vocab), np.float32).reshape(n_marks, n_vocab)
@@ -60,14 +63,21 @@ def distance(a, b, spread):
     return float(np.abs(a.astype(np.float64) - b).max() / spread)
 
 
+def count_ids(folder):
+    with open(os.path.join(folder, "hf", "tokenizer.json"), encoding="utf-8") as file:
+        tokenizer = json.load(file)
+    return len(tokenizer["model"]["vocab"]) + len(tokenizer["added_tokens"])
+
+
 def compare(folder, ours, peer, greedy, work):
     first = os.path.join(folder, "F32.gguf")
     print("\n%s" % folder)
     equal = sum(ids_of(ours, first, t) == ids_of(peer, first, t) for t in TEXTS)
     print("texts encoded the same by both: %d of %d" % (equal, len(TEXTS)))
+    n_ids = count_ids(folder)
     ids = np.random.default_rng(7).integers(256, 30000, PROMPT)
     a, greedy_a = run(ours, first, ids, greedy, work)
-    b, greedy_b = run(peer, first, ids, greedy, work)
+    b, greedy_b = run(peer, first, ids, greedy, work, n_ids=n_ids)
     hf, greedy_hf = run(ours, os.path.join(folder, "hf"), ids, greedy, work)
     spread = float(a.max() - a.min())
     print("folder and F32.gguf: %s, greedy tokens equal: %d of %d" % (
@@ -77,11 +87,13 @@ def compare(folder, ours, peer, greedy, work):
     for path in sorted(glob.glob(os.path.join(folder, "*.gguf"))):
         if path == first:
             continue
-        x, greedy_x = run(ours, path, ids, greedy, work)
-        y, greedy_y = run(peer, path, ids, greedy, work)
-        print("%-6s %10.1e %10.1e %10.1e %4d/%d" % (
-            os.path.basename(path)[:-5], distance(x, y, spread), distance(x, a, spread), distance(y, b, spread),
-            equal_from_first(greedy_x, greedy_y), greedy), flush=True)
+        kind = os.path.basename(path)[:-5]
+        n = greedy if kind in ("F16", "BF16") else 0
+        x, greedy_x = run(ours, path, ids, n, work)
+        y, greedy_y = run(peer, path, ids, n, work, n_ids=n_ids)
+        print("%-6s %10.1e %10.1e %10.1e %s" % (
+            kind, distance(x, y, spread), distance(x, a, spread), distance(y, b, spread),
+            "%4d/%d" % (equal_from_first(greedy_x, greedy_y), n) if n else ""), flush=True)
 
 
 def main():

@@ -62,7 +62,8 @@ static int largest(const float *x, int n) {
     return best;
 }
 
-static int compute(struct llama_model *m, int n_marks, int n_greedy, const char *path) {
+/* Of n_ids ids the likeliest is drawn: padding of the vocabulary is not. */
+static int compute(struct llama_model *m, int n_marks, int n_greedy, const char *path, int n_ids) {
     int *ids = malloc(IDS_MAX * sizeof *ids), n = read_ids(ids),
         n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(m));
     struct llama_context_params p = llama_context_default_params();
@@ -89,7 +90,7 @@ static int compute(struct llama_model *m, int n_marks, int n_greedy, const char 
         fwrite(llama_get_logits_ith(ctx, n - n_marks + i), sizeof(float), (size_t)n_vocab, out);
     int at = n - 1;
     for (int i = 0; i < n_greedy; i++) {
-        int token = largest(llama_get_logits_ith(ctx, i == 0 ? at : 0), n_vocab);
+        int token = largest(llama_get_logits_ith(ctx, i == 0 ? at : 0), n_ids > 0 ? n_ids : n_vocab);
         fwrite(&token, sizeof token, 1, out);
         if (decode(ctx, &token, 1, n + i, 1)) return fail("cannot decode a token");
     }
@@ -98,11 +99,12 @@ static int compute(struct llama_model *m, int n_marks, int n_greedy, const char 
 }
 
 int main(int argc, char **argv) {
-    if (argc != 3 && argc != 5) return fail("MODEL N_MARKS N_GREEDY OUT <ids, or MODEL - <text");
+    if (argc != 3 && argc != 6) return fail("MODEL N_MARKS N_GREEDY OUT N_IDS <ids, or MODEL - <text");
     llama_log_set(quiet, NULL);
     llama_backend_init();
     struct llama_model *m = llama_model_load_from_file(argv[1], llama_model_default_params());
     if (!m) return fail("cannot open the model");
     return argc == 3 ? print_ids(m)
-                     : compute(m, (int)strtol(argv[2], NULL, 10), (int)strtol(argv[3], NULL, 10), argv[4]);
+                     : compute(m, (int)strtol(argv[2], NULL, 10), (int)strtol(argv[3], NULL, 10), argv[4],
+                               (int)strtol(argv[5], NULL, 10));
 }
