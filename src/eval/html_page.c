@@ -14,7 +14,7 @@ extern const char js_begin[] __asm__("brood_page_js_begin"), js_end[] __asm__("b
 /* SHA-256 of the two files in base 64: a browser runs nothing else. tests/test_report_html.sh has the
  * command. */
 static const char css_hash[] = "e7iUYtwYtcLODFCtl+uKCYQ1U1i+xMnUz3Gh5T38lws=";
-static const char js_hash[] = "/BjrHfzC1mdg/BYxXXeFsJuxC/4Tl9VDv+P9rFBRmPk=";
+static const char js_hash[] = "Agmkt+hUQ5QZIloHJ7+vo0T4HvPr1jWE76X4wW7JczQ=";
 
 struct str html_style(void) {
     return (struct str){css_begin, (size_t)(css_end - css_begin)};

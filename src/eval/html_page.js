@@ -37,28 +37,32 @@
 
   /* the order of events in a tree */
   var rewind = function (tree, at) {
-    var counts = { w: 0, s: 0, d: 0 };
+    var counts = { w: 0, s: 0, d: 0 }, what = "";
+    var name = function (x, verb) { what = what || x.querySelector("title").textContent.split(":")[0] + " is " + verb; };
     all(tree, "[data-w]").forEach(function (x) {
-      var dropped = +x.dataset.d || Infinity;
-      x.classList.toggle("off", +x.dataset.w > at);
-      x.classList.toggle("ns", (+x.dataset.s || Infinity) > at);
+      var written = +x.dataset.w, scored = +x.dataset.s || Infinity, dropped = +x.dataset.d || Infinity;
+      x.classList.toggle("off", written > at);
+      x.classList.toggle("ns", scored > at);
       x.classList.toggle("d", dropped <= at);
+      if (x.tagName === "g") {
+        if (written === at) name(x, "written");
+        if (scored === at) name(x, "scored");
+        if (dropped === at) name(x, "given up");
+      }
       if (!x.id) return;
-      counts.w += +x.dataset.w <= at;
-      counts.s += (+x.dataset.s || Infinity) <= at;
+      counts.w += written <= at;
+      counts.s += scored <= at;
       counts.d += dropped <= at;
     });
-    return counts;
+    return (what ? ": " + what + "; so far " : ": ") + counts.w + " written, " + counts.s + " scored, " + counts.d +
+      " given up";
   };
   all(document, ".when").forEach(function (box) {
     var tree = box.parentNode, input = box.querySelector("input"), out = box.querySelector("output");
-    var say = function () {
-      var c = rewind(tree, +input.value);
-      out.textContent = "event " + input.value + " of " + input.max + ": " + c.w + " written, " + c.s + " scored, " +
-        c.d + " given up";
-    };
     box.hidden = false;
-    input.addEventListener("input", say);
+    input.addEventListener("input", function () {
+      out.textContent = "event " + input.value + " of " + input.max + rewind(tree, +input.value);
+    });
     out.textContent = "all " + input.max + " events";
   });
 
