@@ -109,7 +109,7 @@ static void test_another_configuration_is_refused(void **state) {
 
 /* Two samples by votes alone; then nothing more, or four scored samples in all and the best of them. */
 static const char small_plan[] =
-    "{\"brood_plan\":1,\"unit\":\"samples\",\"prompt\":0,\"sample\":1,\"pilots\":[{\"samples\":2,\"bias\":0,"
+    "{\"brood_plan\":1,\"unit\":\"samples\",\"prices\":[[1,1],[2,2]],\"pilots\":[{\"samples\":2,\"bias\":0,"
     "\"weights\":{\"agreement\":1},\"calibration\":[[0,0],[1,1]],\"edges\":[0.75]}],\"levels\":[{\"budget\":"
     "1,"
     "\"pilot\":0,\"bins\":[{\"strategy\":\"sample:n=4\",\"select\":\"best\",\"aggregate\":\"min\"},"

@@ -15,7 +15,7 @@
 #include "search_script.h"
 
 #define WEIGHTS   "\"weights\":{\"agreement\":1},\"calibration\":[[0,0],[1,1]]"
-#define HEAD      "{\"brood_plan\":1,\"unit\":\"samples\",\"prompt\":0,\"sample\":1,"
+#define HEAD      "{\"brood_plan\":1,\"unit\":\"samples\",\"prices\":[[1,1],[2,2]],"
 #define ONE_LEVEL "\"levels\":[{\"budget\":1,\"bins\":[{\"strategy\":\"sample:n=4\"}]}]}"
 
 /* ---- the text ---- */
@@ -35,10 +35,10 @@ static void plans_say_what_is_wrong(void **state) {
     refused("{}", "brood_plan");
     refused("{\"brood_plan\":2}", "brood_plan");
     refused(HEAD "\"levels\":[]}", "levels");
-    refused("{\"brood_plan\":1,\"prompt\":0,\"sample\":1," ONE_LEVEL, "unit");
-    refused("{\"brood_plan\":1,\"unit\":\"miles\",\"prompt\":0,\"sample\":1," ONE_LEVEL,
+    refused("{\"brood_plan\":1,\"prices\":[[1,1],[2,2]]," ONE_LEVEL, "unit");
+    refused("{\"brood_plan\":1,\"unit\":\"miles\",\"prices\":[[1,1],[2,2]]," ONE_LEVEL,
             "samples, tokens, flops");
-    refused("{\"brood_plan\":1,\"unit\":\"tokens\",\"prompt\":0,\"sample\":0," ONE_LEVEL, "sample");
+    refused("{\"brood_plan\":1,\"unit\":\"tokens\",\"prices\":[[1,2],[2,2]]," ONE_LEVEL, "prices");
     refused(HEAD "\"levels\":[{\"budget\":1,\"bins\":[{\"strategy\":\"simple\"}]}]}", "simple");
     refused(HEAD "\"levels\":[{\"budget\":1,\"bins\":[{\"strategy\":\"sample:m=3\"}]}]}", "m");
     refused(HEAD "\"levels\":[{\"budget\":1,\"bins\":[{\"strategy\":\"adaptive\"}]}]}", "adaptive");
@@ -92,7 +92,7 @@ static void built_in_plans_are_plans(void **state) {
 static void levels_are_looked_up_by_budget(void **state) {
     UNUSED(state);
     struct plan *p =
-        parsed("{\"brood_plan\":1,\"unit\":\"flops\",\"prompt\":100,\"sample\":0.1,\"levels\":["
+        parsed("{\"brood_plan\":1,\"unit\":\"flops\",\"prices\":[[1,100.1],[2,100.2]],\"levels\":["
                "{\"budget\":100.1,\"bins\":[{\"strategy\":\"greedy\"}]},"
                "{\"budget\":100.3,\"bins\":[{\"strategy\":\"sample:n=3\",\"select\":\"best\"}]},"
                "{\"budget\":200,\"bins\":[{\"strategy\":\"sample:n=4\",\"aggregate\":\"prod\"}]}]}");

@@ -289,7 +289,7 @@ static void descents_find_as_computed(void **state) {
 }
 
 #define PLAN_OF(pilot, bins)                                                                                 \
-    "{\"brood_plan\":1,\"unit\":\"samples\",\"prompt\":0,\"sample\":1,\"pilots\":[{\"bias\":0," pilot        \
+    "{\"brood_plan\":1,\"unit\":\"samples\",\"prices\":[[1,1],[2,2]],\"pilots\":[{\"bias\":0," pilot         \
     ",\"calibration\":[[0,0],[1,1]]}],\"levels\":[{\"budget\":1,\"pilot\":0,\"bins\":[" bins "]}]}"
 
 /* Two samples that agree are enough; else four more. Of two answers the wrong ones agree, too. */

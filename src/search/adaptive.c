@@ -6,7 +6,7 @@
  * Where we differ: the samples that the prediction takes are few, charged to the budget, and kept: all
  * solutions of the tree are voted on, and where the plan goes on sampling they are the first of its n.
  *
- * The budget is what n samples cost on average (the plan's `prompt` + n * `sample`), or `spend` in the plan's
+ * The budget is what n samples cost on average by the plan's prices, or `spend` in the plan's
  * own unit; the level of the plan with the largest budget not above it holds. That is a mean over problems,
  * by the runs that the plan was fitted to; --budget is kept in any case.
  */

@@ -30,7 +30,7 @@ bool plan_feature_needs_reward(enum plan_feature f) {
 #define EASY          "{\"strategy\": \"sample:stop=beta\", \"share\": 1}"
 
 static const char default_with_reward[] =
-    "{\"brood_plan\": 1, \"unit\": \"samples\", \"prompt\": 0, \"sample\": 1,"
+    "{\"brood_plan\": 1, \"unit\": \"samples\", \"prices\": [[1, 1], [2, 2]],"
     " \"pilots\": [{\"samples\": 4, \"scored\": true, \"bias\": 0,"
     "   \"weights\": {\"agreement\": 0.5, \"reward_mean\": 0.5},"
     "   \"calibration\": [[0, 0], [1, 1]], \"edges\": [0.1, 0.5]}],"
@@ -39,7 +39,7 @@ static const char default_with_reward[] =
     "]}]}";
 
 static const char default_without_reward[] =
-    "{\"brood_plan\": 1, \"unit\": \"samples\", \"prompt\": 0, \"sample\": 1, \"pilots\": [],"
+    "{\"brood_plan\": 1, \"unit\": \"samples\", \"prices\": [[1, 1], [2, 2]], \"pilots\": [],"
     " \"levels\": [" WITHOUT_PILOT ", {\"budget\": 5, \"bins\": [" EASY "]}]}";
 
 const char *plan_default(bool has_reward) {
@@ -195,15 +195,30 @@ static bool read_level(const struct reader *r, const json_t *object, struct plan
     return true;
 }
 
+static bool read_prices(const struct reader *r, const json_t *object, struct plan *p) {
+    json_t *prices;
+    if (!list(r, object, "prices", PLAN_KNOTS_MAX, &prices, &p->n_prices)) return false;
+    for (int i = 0; i < p->n_prices; i++) {
+        const json_t *n = json_array_get(json_array_get(prices, (size_t)i), 0);
+        const json_t *cost = json_array_get(json_array_get(prices, (size_t)i), 1);
+        p->prices[i] = (struct plan_price){json_number_value(n), json_number_value(cost)};
+        const struct plan_price before = i ? p->prices[i - 1] : (struct plan_price){0};
+        if (!json_is_number(n) || !json_is_number(cost) || !(p->prices[i].n > before.n) ||
+            !(p->prices[i].cost > before.cost))
+            return err_set(r->e, ERR_INPUT,
+                           "%s: \"prices\" must be pairs of rising samples and costs above 0", r->where);
+    }
+    return p->n_prices > 1 ||
+           err_set(r->e, ERR_INPUT, "%s: no \"prices\": [[samples, cost], ...], two at least", r->where);
+}
+
 static bool read_plan(const struct reader *r, const json_t *object, struct plan *p) {
     json_t *pilots, *levels;
     int n_pilots, n_levels, unit;
     int64_t version;
     const char *sampling;
     if (!json_want_int(object, "brood_plan", 1, 1, &version, r->where, r->e) ||
-        !name(r, object, "unit", plan_unit_names, &unit) ||
-        !number(r, object, "prompt", 0, 1e300, &p->prompt) ||
-        !number(r, object, "sample", 1e-300, 1e300, &p->sample) ||
+        !name(r, object, "unit", plan_unit_names, &unit) || !read_prices(r, object, p) ||
         !json_get_string(object, "sampling", NULL, &sampling, r->where, r->e) ||
         !list(r, object, "pilots", PLAN_PILOTS_MAX, &pilots, &n_pilots) ||
         !list(r, object, "levels", PLAN_LEVELS_MAX, &levels, &n_levels))
@@ -269,7 +284,10 @@ bool plan_recommend(const char *text, const char *where, struct search_spec *spe
 /* ---- looking up ---- */
 
 double plan_spend(const struct plan *p, double n) {
-    return p->prompt + n * p->sample;
+    int i = 0;
+    while (i + 2 < p->n_prices && p->prices[i + 1].n < n) i++;
+    const struct plan_price *a = &p->prices[i], *b = a + 1;
+    return a->cost + (b->cost - a->cost) * ((n - a->n) / (b->n - a->n));
 }
 
 const struct plan_level *plan_level_for(const struct plan *p, double spend) {

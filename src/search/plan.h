@@ -81,10 +81,16 @@ struct plan_level {
     int n_cells;
 };
 
+/* What n samples cost on average, in the plan's unit. */
+struct plan_price {
+    double n, cost;
+};
+
 struct plan {
     enum plan_unit unit;
-    double prompt, sample; /* n samples cost prompt + n * sample */
-    char *sampling;        /* "temperature=0.6,...": what it was fitted with; NULL: nothing said */
+    struct plan_price prices[PLAN_KNOTS_MAX]; /* rising; straight lines between and beyond */
+    int n_prices;
+    char *sampling; /* "temperature=0.6,...": what it was fitted with; NULL: nothing said */
     struct plan_pilot *pilots;
     struct plan_level *levels; /* ascending budgets */
     int n_pilots, n_levels;
@@ -96,7 +102,7 @@ void plan_free(struct plan *p);
 /* The built-in plan that holds where none is given (docs/plan.md). */
 const char *plan_default(bool has_reward);
 
-/* What n samples cost, in the plan's unit; and the level with the largest budget that does not exceed
+/* What n samples cost by the plan's prices; and the level with the largest budget that does not exceed
  * `spend`, or the first. */
 double plan_spend(const struct plan *p, double n);
 const struct plan_level *plan_level_for(const struct plan *p, double spend);
