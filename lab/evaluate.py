@@ -4,12 +4,15 @@
     brood bench $T --policy models/small --reward none --strategy greedy --run work/greedy-small.db
     brood bench $T --policy models/large --reward none --strategy greedy --run work/greedy-large.db
     brood bench $T $S --strategy sample:n=64 --run work/test.db
-    for n in 4 8 16 64; do brood bench $T $S --strategy beam:n=$n,width=4 --run work/beam-$n.db; done
+    for n in 4 8 16; do brood bench $T $S --strategy beam:n=$n,width=4 --run work/beam-$n.db; done
+    for n in 4 8 16; do brood bench $T $S --strategy sample:n=$n --run work/sample-$n.db; done      # for their costs
     for r in work/*.db; do brood report --jsonl $r > ${r%.db}.jsonl; done
     evaluate.py [--task tasks/story.jsonl] test greedy-small greedy-large [beam-4 ...]
 """
 import argparse
 import json
+import math
+import os
 from collections import Counter, defaultdict
 from math import comb, prod, sqrt
 from statistics import mean, stdev
@@ -87,15 +90,14 @@ def row(name, values, levels, flop):
     return f"| {name} | " + " | ".join(cells) + f" | {p:.3f}+-{half:.3f} | {flop / 1e9:.2f} |"
 
 
-def spent(line, samples=None):
-    """FLOP of a problem, policy and reward model; with a number of samples, of so many from independent ones."""
+def spent(line):
+    """FLOP of a problem, policy and reward model."""
     prompts = sum((line.get(k) or {"flops": 0})["flops"] for k in ("prompt_cost", "reward_prompt_cost"))
-    parts = [sum((n.get(k) or {"flops": 0})["flops"] for k in ("cost", "reward_cost")) for n in line["nodes"]]
-    return prompts + (mean(parts) * samples if samples else sum(parts))
+    return prompts + sum((n.get(k) or {"flops": 0})["flops"] for n in line["nodes"] for k in ("cost", "reward_cost"))
 
 
 def unread(line, samples):
-    """The same without a reward model."""
+    """FLOP of so many independent samples without a reward model."""
     return line["prompt_cost"]["flops"] + mean(n["cost"]["flops"] for n in line["nodes"]) * samples
 
 
@@ -164,10 +166,15 @@ def main():
     written = [[s["text"] for s in run[i]["solutions"]] for i, _ in tasks]
     rewards = [[s["rewards"] for s in run[i]["solutions"]] for i, _ in tasks]
     found = [rates(p, s, r) for (_, p), s, r in zip(tasks, written, rewards)]
+    read = {len(written[0]): o.samples, **{n: f"sample-{n}" for n in SIZES if os.path.exists(f"work/sample-{n}.jsonl")}}
+    read = {n: mean(map(spent, read_run(name).values())) for n, name in read.items()}
     for measure in found[0]:
-        cost = spent if "@" in measure and measure.startswith(("best", "weighted")) else unread
         size = int(measure.split("@")[1].split()[0])
-        columns[measure] = [f[measure] for f in found], mean(cost(run[i], size) for i, _ in tasks)
+        if measure.startswith(("best", "weighted")):
+            flop = read.get(size, math.nan)
+        else:
+            flop = mean(unread(run[i], size) for i, _ in tasks)
+        columns[measure] = [f[measure] for f in found], flop
     print(f"{len(tasks)} problems, {len(written[0])} samples\n")
     print("| measure | 1 | 2 | 3 | 4 | 5 | all | GFLOP a problem |\n" + "|---" * 8 + "|")
     for name, (values, flop) in columns.items():
@@ -176,7 +183,8 @@ def main():
     for better in columns:
         selected = better.startswith(("best@", "weighted@")) and better.endswith(AGGREGATE)
         if selected or better.startswith("majority@") or better in o.runs and not better.startswith("greedy"):
-            for worse in ("greedy-small", "greedy-large", "majority@64"):
+            size = better.split("-")[1] if better.startswith("beam-") else ""
+            for worse in ("greedy-small", "greedy-large", "majority@64", f"weighted@{size} {AGGREGATE}"):
                 if worse in columns:
                     gap, half = difference(columns[better][0], columns[worse][0])
                     print(f"{better} - {worse}: {gap:+.3f}+-{half:.3f}")
