@@ -148,9 +148,9 @@ static void print_lines(const struct plan_result *r) {
     char text[FORMAT_MAX];
     int n_shown = 0;
     for (int i = 0; i < r->n_lines; i++) n_shown += is_shown(&r->lines[i]) && i != 1 && i != 2;
-    printf("\nright answers in %% within a budget; the first three cross-validated (chosen by one half of "
-           "the problems, "
-           "judged by the other), the rest the best of a kind\n");
+    printf(
+        "\nright answers in %% within a budget; the first three cross-validated (chosen by one half of the "
+        "problems, judged by the other), the rest the best of a kind\n");
     table_init(&t, 3 + n_shown);
     table_cell(&t, "%s", r->options.by == PLAN_FLOPS ? "FLOP" : "tokens");
     for (int i = 0; i < r->n_lines; i++)
@@ -185,34 +185,32 @@ static void print_result(const struct plan_result *r) {
 
 /* ---- the command ---- */
 
-static bool check(const struct plan_values *v, const struct plan_result *r, json_t *json, struct err *e) {
-    struct plan_reliability checked[PLAN_BINS_MAX];
-    ASSERT(r->plan->n_pilots <= (int)ARRAY_LEN(checked));
-    if (!plan_check(r->plan, v->check, checked, e)) return false;
-    json_t *list = json_array();
-    for (int i = 0; i < r->plan->n_pilots; i++) {
+static void print_json(const struct plan_result *r, const struct plan_reliability *checked) {
+    json_t *o = plan_result_json(r), *list = checked ? json_array() : json_null();
+    for (int i = 0; checked && i < r->plan->n_pilots; i++)
         json_array_append_new(list, plan_reliability_json(&checked[i]));
-        if (!v->json) print_reliability(&checked[i], &r->plan->pilots[i], "problems of the other run,");
-    }
-    json_object_set_new(json, "checked", list);
-    return true;
+    json_object_set_new(o, "checked", list);
+    char *text = json_line(o);
+    printf("%s\n", text);
+    free(text);
+    json_decref(o);
 }
 
 static int plan_run(const struct command_line *line, struct err *e) {
     const struct plan_values *v = line->values;
     struct plan_options options;
+    struct plan_reliability checked[PLAN_PILOTS_MAX];
     if (!read_options(v, &options, e)) return -1;
     struct plan_result *r = plan_fit(line->args, line->n_args, &options, e);
-    bool ok = r != NULL;
-    if (ok && !v->json) print_result(r);
-    json_t *json = ok ? plan_result_json(r) : NULL;
-    ok = ok && (!v->check || check(v, r, json, e)) && (!v->out || file_write_atomic(v->out, str_from(r->text), e));
+    const bool ok = r && (!v->check || plan_check(r->plan, v->check, checked, e)) &&
+                    (!v->out || file_write_atomic(v->out, str_from(r->text), e));
     if (ok && v->json) {
-        char *text = json_line(json);
-        printf("%s\n", text);
-        free(text);
+        print_json(r, v->check ? checked : NULL);
+    } else if (ok) {
+        print_result(r);
+        for (int i = 0; v->check && i < r->plan->n_pilots; i++)
+            print_reliability(&checked[i], &r->plan->pilots[i], "problems of the other run,");
     }
-    json_decref(json);
     plan_result_free(r);
     answer_thread_end();
     return ok ? 0 : -1;

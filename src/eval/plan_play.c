@@ -77,7 +77,9 @@ struct plan_outcome plan_play(const struct plan_data *d, const struct plan_candi
                               const int *order, int n_pilot, bool pilot_scored) {
     const struct plan_problem *p = &d->problems[i_problem];
     const struct plan_attempt *base = &p->attempts[d->base], *run = &p->attempts[c->run];
-    const int n_more = c->run == d->base ? n_drawn(c, base, order) : 0, n = MAX(n_more, n_pilot);
+    int n_more = c->run == d->base ? n_drawn(c, base, order) : 0;
+    const int n = MAX(n_more, n_pilot);
+    if (c->run == d->base && c->stop_window == 0) n_more = n; /* fewer than the pilot are as many */
     const size_t room = (size_t)(n + (c->run == d->base ? 0 : run->n) + 1);
     struct hand h = {.views = mem_zalloc(room, sizeof *h.views),
                      .right = mem_zalloc(room, sizeof *h.right),

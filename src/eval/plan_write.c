@@ -20,9 +20,10 @@ static void print_sampling(const struct search_spec *base, struct buf *out) {
     buf_free(&text);
 }
 
-static void print_strategy(const struct plan_data *d, const struct plan_candidate *c, struct buf *out) {
+static void print_strategy(const struct plan_data *d, const struct plan_candidate *c, int n_pilot,
+                           struct buf *out) {
     if (c->run == d->base) {
-        buf_printf(out, "sample:n=%d", c->n);
+        buf_printf(out, "sample:n=%d", MAX(c->n, n_pilot));
         if (c->stop_window) buf_printf(out, ",stop=beta,window=%d", c->stop_window);
         if (!c->scored && d->runs[d->base].scored) buf_printf(out, ",score=0");
         return;
@@ -35,7 +36,7 @@ static json_t *cell_json(const struct plan_draft *d, const struct plan_draft_lev
     const struct plan_candidate *c = &d->candidates[l->cells[bin]];
     const struct plan_cell_figures *f = &l->figures[bin];
     struct buf strategy = {0};
-    print_strategy(d->data, c, &strategy);
+    print_strategy(d->data, c, l->pilot < 0 ? 0 : d->pilots[l->pilot].n, &strategy);
     json_t *o =
         json_pack("{s:s,s:s}", "strategy", buf_cstr(&strategy), "select", select_rule_name(c->select));
     if (select_needs_rewards(c->select))
