@@ -100,7 +100,7 @@ static void make_page(const char *const *names, int n, int n_trees, struct buf *
     struct browse *b = browse_open(r, &e);
     if (!b) fail_msg("%s", e.msg);
     browse_pick(b, n_trees, NULL);
-    if (!html_report(r, NULL, b, out, facts, &e)) fail_msg("%s", e.msg);
+    if (!html_report(r, &(struct html_extras){0}, b, out, facts, &e)) fail_msg("%s", e.msg);
     browse_close(b);
     report_free(r);
 }
@@ -226,6 +226,45 @@ static void nothing_runs_or_loads(void **state) {
     if (str_find(p->policy, str_from(part)) < 0)
         fail_msg("html_page.c should say that html_page.js has %s", hash);
     end_page(p, &bytes);
+}
+
+/* ---- difficulty ---- */
+
+static void difficulty_is_shown_where_a_plan_is_there(void **state) {
+    UNUSED(state);
+    struct err e;
+    struct reliabilities l, none;
+    make_toy_run("many.brood", "sample:n=12");
+    make_toy_run("beam.brood", "beam:n=6,width=3");
+    struct report *r = report_new();
+    assert_true(report_add(r, path_of("beam.brood"), REPORT_AGGREGATE_OF_RUN, &e));
+    assert_true(reliabilities_make(&none, r, NULL, "no plan", &e));
+    assert_int_equal(none.n, 0);
+    assert_false(reliabilities_make(&none, r, plan_default(true), "built-in", &e)); /* a search alone */
+    assert_non_null(strstr(e.msg, "built-in"));
+    assert_true(report_add(r, path_of("many.brood"), REPORT_AGGREGATE_OF_RUN, &e));
+    if (!reliabilities_make(&l, r, plan_default(true), "built-in", &e)) fail_msg("%s", e.msg);
+    assert_int_equal(l.n, 1);
+    assert_int_equal(l.items[0].run, 1);
+    assert_true(l.items[0].scored && l.items[0].n_pilot < 12);
+    int n = 0;
+    for (int i = 0; i < l.items[0].figures.n_rows; i++) n += l.items[0].figures.rows[i].n;
+    assert_true(n > 0 && n % 9 == 0); /* the same number of pilots of each problem */
+    json_t *json = reliabilities_json(&l, r);
+    assert_int_equal(json_array_size(json), 1);
+    assert_non_null(json_object_get(json_array_get(json, 0), "brier"));
+    json_decref(json);
+    struct buf bytes = {0};
+    struct html_facts facts;
+    struct browse *b = browse_open(r, &e);
+    assert_true(html_report(r, &(struct html_extras){.reliabilities = &l}, b, &bytes, &facts, &e));
+    struct page *p = read_page(&bytes);
+    assert_true(str_find(buf_str(&p->text), STR("How well difficulty is predicted")) >= 0);
+    assert_true(p->n_circles >= (size_t)l.items[0].figures.n_rows);
+    browse_close(b);
+    end_page(p, &bytes);
+    reliabilities_fini(&l);
+    report_free(r);
 }
 
 /* ---- hostile text ---- */
@@ -454,6 +493,7 @@ int main(void) {
         cmocka_unit_test(the_hash_is_sha_256),
         cmocka_unit_test(a_page_shows_its_runs),
         cmocka_unit_test(nothing_runs_or_loads),
+        cmocka_unit_test(difficulty_is_shown_where_a_plan_is_there),
         cmocka_unit_test(hostile_text_is_shown_and_nothing_else),
         cmocka_unit_test(a_large_search_is_shown_in_part),
         cmocka_unit_test(picks_are_spread_and_wrong_ones_first),

@@ -38,6 +38,8 @@ refuses 2 "--at" report eight.brood greedy.brood --at 4
 refuses 2 "8 samples" report eight.brood greedy.brood --at 9,1
 echo '{"someone else": {"input": 1}}' >prices.json
 refuses 2 "no prices of" report eight.brood --prices prices.json
+echo '{"brood_plan": 1' >plan.json
+refuses 2 "plan.json" report eight.brood --plan plan.json
 refuses 2 "give one of them" report eight.brood --html page.html --json
 refuses 2 "no run has" report eight.brood --html page.html --problem nobody
 refuses 2 "--html FILE" report eight.brood --problem nobody

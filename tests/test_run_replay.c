@@ -35,6 +35,7 @@ static const char *const strategies[] = {
     "deepconf:n=12,warmup=4,keep=0.3",
     "budget-forcing:n=4",
     "adaptive:n=16",
+    "adaptive:n=16",
 };
 enum { N_PROBLEMS = 6, SEED = 7, TOKENS_MAX = 60 };
 

@@ -7,14 +7,15 @@
 #include "base/file.h"
 #include "base/format.h"
 #include "cli/commands.h"
+#include "cli/show_details.h"
 #include "cli/show_offers.h"
 #include "cli/show_report.h"
 #include "eval/html.h"
 
-enum { RUNS_MAX = 64 };
+enum { RUNS_MAX = 64, PLAN_BYTES_MAX = 16 << 20 };
 
 struct report_values {
-    const char *aggregate, *html, *problem, *at, *prices;
+    const char *aggregate, *html, *problem, *at, *prices, *plan;
     uint64_t n_trees;
     bool json, jsonl;
 };
@@ -27,9 +28,11 @@ static int export_run(const char *path, struct err *e) {
     return store_close(s, ok ? e : &closing) && ok ? 0 : -1;
 }
 
-static void print_json(const struct report *r, const struct offers *offers) {
+static void print_json(const struct report *r, const struct html_extras *extras) {
     json_t *o = report_json(r);
-    if (offers) json_object_set_new(o, "offers", offers_json(offers, r));
+    if (extras->offers) json_object_set_new(o, "offers", offers_json(extras->offers, r));
+    if (extras->reliabilities->n > 0)
+        json_object_set_new(o, "reliability", reliabilities_json(extras->reliabilities, r));
     char *line = json_line(o);
     printf("%s\n", line);
     free(line);
@@ -70,8 +73,8 @@ static bool write_page(const char *path, struct str page, const struct html_fact
     return true;
 }
 
-static bool print_html(const struct report *r, const struct offers *offers, const struct report_values *v,
-                       struct err *e) {
+static bool print_html(const struct report *r, const struct html_extras *extras,
+                       const struct report_values *v, struct err *e) {
     struct buf page = {0};
     struct html_facts facts;
     struct browse *b = browse_open(r, e);
@@ -79,7 +82,7 @@ static bool print_html(const struct report *r, const struct offers *offers, cons
     const int n_picked = browse_pick(b, (int)v->n_trees, v->problem);
     bool ok = !v->problem || n_picked > 0 ||
               err_set(e, ERR_INPUT, "--problem %s: no run has a problem of that name", v->problem);
-    ok = ok && html_report(r, offers, b, &page, &facts, e) && write_page(v->html, buf_str(&page), &facts, e);
+    ok = ok && html_report(r, extras, b, &page, &facts, e) && write_page(v->html, buf_str(&page), &facts, e);
     browse_close(b);
     buf_free(&page);
     return ok;
@@ -97,20 +100,34 @@ static bool check_values(const struct report_values *v, int n_runs, struct err *
     return true;
 }
 
+static bool make_reliabilities(struct reliabilities *out, const struct report *r,
+                               const struct report_values *v, struct err *e) {
+    struct buf text = {0};
+    *out = (struct reliabilities){0};
+    const bool ok = (!v->plan || file_read(v->plan, PLAN_BYTES_MAX, &text, e)) &&
+                    reliabilities_make(out, r, v->plan ? buf_cstr(&text) : NULL,
+                                       v->plan ? v->plan : "the plan of an adaptive run", e);
+    buf_free(&text);
+    return ok;
+}
+
 /* The report in the form that was asked for. */
 static bool print_report(const struct report *r, const struct report_values *v, struct err *e) {
-    struct offers offers;
-    const bool has_offers = v->at != NULL;
-    bool ok = !has_offers || make_offers(&offers, r, v, e);
+    struct offers offers = {0};
+    struct reliabilities reliabilities = {0};
+    const struct html_extras extras = {v->at ? &offers : NULL, &reliabilities};
+    bool ok = (!v->at || make_offers(&offers, r, v, e)) && make_reliabilities(&reliabilities, r, v, e);
     if (ok && v->html) {
-        ok = print_html(r, has_offers ? &offers : NULL, v, e);
+        ok = print_html(r, &extras, v, e);
     } else if (ok && v->json) {
-        print_json(r, has_offers ? &offers : NULL);
+        print_json(r, &extras);
     } else if (ok) {
         show_report(r, true);
-        if (has_offers) show_offers(r, &offers);
+        if (v->at) show_offers(r, &offers);
+        for (size_t i = 0; i < reliabilities.n; i++) show_reliability(r, &reliabilities.items[i]);
     }
-    if (has_offers) offers_fini(&offers);
+    offers_fini(&offers);
+    reliabilities_fini(&reliabilities);
     return ok;
 }
 
@@ -150,6 +167,11 @@ static const struct option report_options[] = {
      "what tokens cost, as for solve and bench, or a JSON file by models (docs/costs.md): then costs are in "
      "dollars, "
      "too (default: those of a run with a budget in money)",
+     0, 0},
+    {"plan", 0, OPTION_TEXT, offsetof(struct report_values, plan), "FILE",
+     "how well this plan predicts the difficulty of the problems of these runs (default the plan of an "
+     "adaptive run "
+     "among them)",
      0, 0},
     {"json", 0, OPTION_FLAG, offsetof(struct report_values, json), NULL,
      "the report as one JSON object (docs/json.md)", 0, 0},

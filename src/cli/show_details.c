@@ -169,3 +169,22 @@ void show_costs(const struct report_run *run) {
     }
     show_waste(&run->waste);
 }
+
+/* ---- difficulty ---- */
+
+void show_reliability(const struct report *r, const struct reliability *x) {
+    const struct plan_reliability *f = &x->figures;
+    struct table t;
+    printf("\n%s: difficulty as predicted from %d %ssample%s, %d problems, groups of equal size\n",
+           r->runs[x->run].name, x->n_pilot, x->scored ? "scored " : "", x->n_pilot == 1 ? "" : "s",
+           f->n_problems);
+    table_init(&t, f->n_rows + 1);
+    table_cell(&t, "pass rate predicted, %%");
+    for (int i = 0; i < f->n_rows; i++) table_cell(&t, "%.1f", 100 * f->rows[i].predicted);
+    table_cell(&t, "real, %%");
+    for (int i = 0; i < f->n_rows; i++) table_cell(&t, "%.1f", 100 * f->rows[i].real);
+    table_print(&t, stdout);
+    printf(
+        "  calibration error %.3f; Brier score %.4f (%.4f by the mean rate, %.4f if the rates were known)\n",
+        f->ece, f->brier, f->brier_constant, f->brier_known);
+}

@@ -3,7 +3,7 @@
 #ifndef BROOD_CLI_SHOW_DETAILS_H
 #define BROOD_CLI_SHOW_DETAILS_H
 
-#include "eval/report.h"
+#include "eval/reliability.h"
 
 /* Title of a column or series: "best-of-N". */
 const char *show_measure(int measure);
@@ -14,5 +14,6 @@ void show_interval(struct table *t, struct interval v, bool is_signed);
 void show_gaps(const struct report_run *run);
 void show_law(const struct report_run *run);
 void show_costs(const struct report_run *run);
+void show_reliability(const struct report *r, const struct reliability *x);
 
 #endif

@@ -14,6 +14,7 @@
 
 #include "eval/browse.h"
 #include "eval/offers.h"
+#include "eval/reliability.h"
 
 enum { HTML_TREES_BYTES = 8 << 20, HTML_LIST_MAX = 2000 };
 
@@ -22,8 +23,13 @@ struct html_facts {
     int n_problems; /* of all runs */
 };
 
-/* The problems that browse_pick marked get their trees; offers may be NULL. Appends to out. */
-MUST bool html_report(const struct report *r, const struct offers *offers, struct browse *b, struct buf *out,
-                      struct html_facts *facts, struct err *e);
+struct html_extras { /* NULL: not there */
+    const struct offers *offers;
+    const struct reliabilities *reliabilities;
+};
+
+/* The problems that browse_pick marked get their trees. Appends to out. */
+MUST bool html_report(const struct report *r, const struct html_extras *extras, struct browse *b,
+                      struct buf *out, struct html_facts *facts, struct err *e);
 
 #endif

@@ -9,7 +9,7 @@ enum { WIDTH = 640, HEIGHT = 360, LEFT = 46, RIGHT = 14, TOP = 12, BOTTOM = 44 }
 
 /* ---- marks ---- */
 
-static void mark(struct buf *b, int style, double x, double y) {
+void html_mark(struct buf *b, int style, double x, double y) {
     switch (style % 4) {
     case 0:
         buf_printf(b, "<circle class=\"m\" cx=\"%.1f\" cy=\"%.1f\" r=\"4\"/>", x, y);
@@ -34,7 +34,7 @@ void html_swatch(struct buf *b, int style, enum html_kind kind) {
         b, "<svg class=\"swatch s%d\" width=\"26\" height=\"12\" viewBox=\"0 0 26 12\" aria-hidden=\"true\">",
         style);
     if (kind != HTML_POINT) buf_printf(b, "<path class=\"%s\" d=\"M1 6H25\"/>", class_of(kind));
-    if (kind == HTML_POINT || kind == HTML_LINE) mark(b, style, 13, 6);
+    if (kind == HTML_POINT || kind == HTML_LINE) html_mark(b, style, 13, 6);
     buf_add_str(b, STR("</svg>"));
 }
 
@@ -176,7 +176,7 @@ static void point(struct buf *b, const struct frame *f, const struct html_chart 
         buf_printf(b, "<path class=\"bar\" d=\"M%.1f %.1fV%.1fM%.1f %.1fh8M%.1f %.1fh8\"/>", x,
                    place_y(f, s->low[i]), place_y(f, s->high[i]), x - 4, place_y(f, s->low[i]), x - 4,
                    place_y(f, s->high[i]));
-    mark(b, s->style, x, place_y(f, s->y[i]));
+    html_mark(b, s->style, x, place_y(f, s->y[i]));
     buf_add_str(b, STR("</g>"));
 }
 
@@ -240,7 +240,7 @@ static void dots_row(struct buf *b, const struct html_dot_row *r, double y, cons
         buf_printf(b, "<g class=\"s%d\"><title>", styles[i]);
         html_cstr(b, names[i]);
         buf_printf(b, ": %.1f %% (%.1f to %.1f)</title>", 100 * v->mean, 100 * v->low, 100 * v->high);
-        mark(b, styles[i], place_share(v->mean), y);
+        html_mark(b, styles[i], place_share(v->mean), y);
         buf_add_str(b, STR("</g>"));
     }
 }
@@ -286,7 +286,7 @@ static void difference(struct buf *b, const struct html_difference *r, double y,
                100 * r->value.high);
     buf_printf(b, "<path class=\"bar\" d=\"M%.1f %.1fH%.1fM%.1f %.1fv8M%.1f %.1fv8\"/>", low, y, high, low,
                y - 4, high, y - 4);
-    mark(b, r->style, x, y);
+    html_mark(b, r->style, x, y);
     buf_add_str(b, STR("</g>"));
 }
 

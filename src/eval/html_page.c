@@ -13,7 +13,7 @@ extern const char js_begin[] __asm__("brood_page_js_begin"), js_end[] __asm__("b
 
 /* SHA-256 of the two files in base 64: a browser runs nothing else. tests/test_report_html.sh has the
  * command. */
-static const char css_hash[] = "e7iUYtwYtcLODFCtl+uKCYQ1U1i+xMnUz3Gh5T38lws=";
+static const char css_hash[] = "K9tstiiv9tPGj+EK23RsvXQwV+MwWvmJhs3qaDjj+Bs=";
 static const char js_hash[] = "Agmkt+hUQ5QZIloHJ7+vo0T4HvPr1jWE76X4wW7JczQ=";
 
 struct str html_style(void) {
@@ -48,7 +48,7 @@ static void page_head(struct buf *b, const struct report *r) {
     buf_add_str(b, STR("</style></head><body>"));
 }
 
-static void heading(struct buf *b, const struct report *r, bool has_offers) {
+static void heading(struct buf *b, const struct report *r, bool has_offers, bool has_reliabilities) {
     buf_add_str(
         b,
         STR("<header><svg class=\"logo\" viewBox=\"0 0 40 40\" width=\"40\" height=\"40\" "
@@ -79,6 +79,7 @@ static void heading(struct buf *b, const struct report *r, bool has_offers) {
     }
     if (r->n_gains > 0) buf_add_str(b, STR("<a href=\"#gains\">side by side</a>"));
     if (has_offers) buf_add_str(b, STR("<a href=\"#offers\">what samples buy</a>"));
+    if (has_reliabilities) buf_add_str(b, STR("<a href=\"#difficulty\">difficulty</a>"));
     buf_add_str(b, STR("<a href=\"#problems\">problems</a><a href=\"#reading\">how to read it</a></nav>"));
 }
 
@@ -105,16 +106,18 @@ static void reading(struct buf *b) {
                        "given up; the slider goes back to any of them.</dd></dl></section>"));
 }
 
-bool html_report(const struct report *r, const struct offers *offers, struct browse *browse, struct buf *out,
-                 struct html_facts *facts, struct err *e) {
+bool html_report(const struct report *r, const struct html_extras *extras, struct browse *browse,
+                 struct buf *out, struct html_facts *facts, struct err *e) {
+    const bool has_reliabilities = extras->reliabilities && extras->reliabilities->n > 0;
     *facts = (struct html_facts){0};
     page_head(out, r);
-    heading(out, r, offers != NULL);
+    heading(out, r, extras->offers != NULL, has_reliabilities);
     buf_add_str(out, STR("<main>"));
     html_overview(out, r);
     html_gains(out, r);
-    if (offers) html_offers(out, r, offers);
+    if (extras->offers) html_offers(out, r, extras->offers);
     for (size_t i = 0; i < r->n; i++) html_run(out, r, i);
+    if (has_reliabilities) html_reliabilities(out, r, extras->reliabilities);
     const bool ok = html_problems(out, r, browse, facts, e);
     reading(out);
     buf_add_str(out, STR("</main><script>"));

@@ -32,6 +32,7 @@ void html_overview(struct buf *b, const struct report *r);
 void html_run(struct buf *b, const struct report *r, size_t i_run);
 void html_gains(struct buf *b, const struct report *r);
 void html_offers(struct buf *b, const struct report *r, const struct offers *o);
+void html_reliabilities(struct buf *b, const struct report *r, const struct reliabilities *l);
 MUST bool html_problems(struct buf *b, const struct report *r, struct browse *browse,
                         struct html_facts *facts, struct err *e);
 

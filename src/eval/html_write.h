@@ -56,7 +56,8 @@ struct html_chart {
 };
 
 void html_chart(struct buf *b, const struct html_chart *c); /* with its legend */
-/* A mark as in the charts, for legends and tables. */
+/* The mark of a style inside a drawing; and a small drawing of it, for legends and tables. */
+void html_mark(struct buf *b, int style, double x, double y);
 void html_swatch(struct buf *b, int style, enum html_kind kind);
 
 struct html_dot_row {

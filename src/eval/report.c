@@ -14,7 +14,7 @@ struct report *report_new(void) {
 
 static void run_fini(struct report_run *r) {
     char *const texts[] = {r->path,   r->name,     r->task, r->task_hash, r->policy,
-                           r->reward, r->strategy, r->seed, r->select};
+                           r->reward, r->strategy, r->seed, r->select,    r->plan};
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) free(texts[i]);
     for (int m = 0; m < CURVES_MEASURES; m++) free(r->shares[m]);
     free(r->levels);
@@ -98,6 +98,7 @@ static bool read_config(struct report_run *run, const struct store *s, enum aggr
     run->select = config_text_or(config, "select", NULL, "?");
     run->policy_parameters = config_parameters(config, "policy");
     run->reward_parameters = config_parameters(config, "reward");
+    run->plan = config_text(config, "plan", "text");
     run->prices = config_prices(config);
     run->aggregate = wanted;
     char *aggregate = config_text_or(config, "aggregate", NULL, "last");

@@ -74,8 +74,9 @@ struct report_gap {
 struct report_run {
     char *path, *name; /* the file; its name without folder and ending */
     char *task, *task_hash, *policy, *reward, *strategy, *seed,
-        *select;                                 /* as configured; reward NULL: none */
-    enum aggregate aggregate;                    /* used here */
+        *select;              /* as configured; reward NULL: none */
+    char *plan;               /* the text of the plan that `adaptive` went by; NULL: none */
+    enum aggregate aggregate; /* used here */
     double policy_parameters, reward_parameters; /* 0: not known */
     int n_problems, n_done, n_graded;
     int n_max; /* most solutions a problem */
