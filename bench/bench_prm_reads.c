@@ -7,8 +7,8 @@
  * asked, as a scorer without a cache does; the rewards, and so the search, are the same.
  *
  * Whole solutions (sample) are read in one piece each: the same beginning in front of different ends is read
- * once for each of them. They are shown, and are no part of the verdict. Of steps a few tokens may be read twice:
- * where one tree has given a step up, and its pages with it, before another goes on from the same one.
+ * once for each of them. They are shown, and are no part of the verdict. Of steps a few tokens may be read
+ * twice: where one tree has given a step up, and its pages with it, before another goes on from the same one.
  *
  * Bundled models, problems of the bundled task from the hardest on (about ten steps each).
  */
