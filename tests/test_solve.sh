@@ -53,6 +53,16 @@ says 'the search ended early: budget' "$BROOD" solve --budget tokens=60 -n 64 "$
 # ---- interrupted: the best answer so far, status 130
 timeout -s INT --preserve-status 3 "$BROOD" solve -n 100000 "$question" >out 2>err
 [ $? -eq 130 ] && grep -q 'ended early: stopped' out && good || bad "an interrupted solve" "$(head -c 300 out err)"
+toy="--policy toy:depth=6,slow=9 --reward toy:depth=6,noise=0.1"
+# shellcheck disable=SC2086 # words are meant
+{
+    "$BROOD" solve $toy --strategy beam:n=16,width=4 "$question" >plain 2>err
+    says 'were asked for' "$BROOD" solve $toy --strategy beam:n=16,width=4 --speculate on "$question"
+}
+sed '/^cost\|^of that\|^on top\|^written/d' out >ahead.stripped
+sed '/^cost\|^of that/d' plain >plain.stripped
+same plain.stripped ahead.stripped "steps written ahead and the search without"
+
 for strategy in sample:n=100000 beam:n=4096 dvts:n=4096 mcts:n=4096,width=64 its-pf:n=4096; do
     for limit in seconds=0.3 'tokens=3000' 'usd=0.01'; do # prices: so many tokens that the budget ends it
         "$BROOD" solve --strategy $strategy --budget $limit --prices policy_output=10,reward_input=1 "$question" >out 2>err
