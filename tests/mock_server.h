@@ -38,7 +38,7 @@ enum mock_fault {
     MOCK_STALL,     /* no answer before the server is stopped */
     MOCK_FAULTS
 };
-enum { MOCK_EOS = 2, MOCK_TOKEN_0 = 3, MOCK_CONTEXT = 4096 };
+enum { MOCK_EOS = 2, MOCK_TOKEN_0 = 3, MOCK_CLOSE = 300, MOCK_CONTEXT = 4096 };
 
 struct mock_options {
     enum mock_dialect dialect;
@@ -52,6 +52,7 @@ struct mock_options {
     bool drop_stop;             /* vLLM: the stop text is named and not kept, as servers before do */
     bool keep_end;              /* the ids of an answer do not have the end token */
     bool no_detokenize, no_top; /* no such page; no likeliest tokens */
+    bool thinks;                /* "</think>", one token, stands before the last step */
     const char *retry_after;
     /* For measurements: a step takes first_seconds, and token_seconds for each of its tokens, of which there
      * are as many as a log-normal distribution says, drawn by the seed; the text stays as it is. */
@@ -102,18 +103,26 @@ static inline ssize_t mock_half(void *ctx, uint64_t at, char *out, size_t max) {
 }
 
 /* ---- what it writes ---- */
-static inline json_t *mock_ids(struct str text, bool begin) {
+static inline json_t *mock_ids(const struct mock *m, struct str text, bool begin) {
+    const struct str close = STR("</think>");
     json_t *ids = json_array();
     if (begin) json_array_append_new(ids, json_integer(1));
-    for (size_t i = 0; i < text.len; i++)
-        json_array_append_new(ids, json_integer((unsigned char)text.ptr[i] + MOCK_TOKEN_0));
+    for (size_t i = 0; i < text.len; i++) {
+        const bool closes = m->o.thinks && str_starts((struct str){text.ptr + i, text.len - i}, close);
+        json_array_append_new(ids,
+                              json_integer(closes ? MOCK_CLOSE : (unsigned char)text.ptr[i] + MOCK_TOKEN_0));
+        if (closes) i += close.len - 1;
+    }
     return ids;
 }
 
 static inline void mock_text_of(const json_t *ids, struct buf *out) {
     for (size_t i = 0; i < json_array_size(ids); i++) {
         json_int_t id = json_integer_value(json_array_get(ids, i));
-        if (id >= MOCK_TOKEN_0) buf_add_char(out, (char)(id - MOCK_TOKEN_0));
+        if (id == MOCK_CLOSE)
+            buf_add_str(out, STR("</think>"));
+        else if (id >= MOCK_TOKEN_0)
+            buf_add_char(out, (char)(id - MOCK_TOKEN_0));
     }
 }
 
@@ -178,6 +187,7 @@ static inline void mock_write(const struct mock *m, const char *problem, struct 
     for (ptrdiff_t end; so_far.len > 0; level++) {
         end = str_find(so_far, STR("\n\n"));
         struct str step = {so_far.ptr, end < 0 ? so_far.len : (size_t)end};
+        if (str_starts(step, STR("</think>"))) level--;
         if (!toy_chain_read(&chain, level + 1, step, &value)) value = 0;
         so_far.ptr += step.len;
         so_far.len -= step.len;
@@ -190,6 +200,7 @@ static inline void mock_write(const struct mock *m, const char *problem, struct 
     while (!w->at_stop && level < m->params.depth) {
         double logprob;
         value = toy_chain_draw(&chain, level, value, temperature, rng_unit(seed, (uint64_t)level), &logprob);
+        if (m->o.thinks && level == m->params.depth - 1 && !answers) buf_add_str(&w->text, STR("</think>"));
         if (answers)
             buf_printf(&w->text, "%d}.", value), level++;
         else
@@ -213,7 +224,7 @@ static inline json_t *mock_completion(const struct mock *m, const json_t *reques
                json_number_value(json_object_get(request, "temperature")),
                (int)json_integer_value(json_object_get(request, llama ? "n_predict" : "max_tokens")), stop,
                &w);
-    json_t *ids = mock_ids(buf_str(&w.text), false), *logprobs = json_array(), *tops = json_array();
+    json_t *ids = mock_ids(m, buf_str(&w.text), false), *logprobs = json_array(), *tops = json_array();
     if (w.ended && !m->o.keep_end) json_array_append_new(ids, json_integer(MOCK_EOS));
     const size_t n = json_array_size(ids);
     const bool wants_top = mock_wants_top(m, request);
@@ -301,7 +312,7 @@ static inline json_t *mock_answer(struct mock *m, const char *url, const json_t 
         if (d == MOCK_LLAMA || plain) buf_clear(&text);
         buf_add_str(&text, str_from(plain));
         answer = json_pack("{s:o}", "tokens",
-                           mock_ids(buf_str(&text), text.len > 0 && !(special && json_is_false(special))));
+                           mock_ids(m, buf_str(&text), text.len > 0 && !(special && json_is_false(special))));
     } else if (strcmp(url, "/detokenize") == 0 && !m->o.no_detokenize) {
         const json_int_t id = json_integer_value(json_array_get(json_object_get(request, "tokens"), 0));
         char one[5] = "</s>";

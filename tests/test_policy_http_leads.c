@@ -206,6 +206,53 @@ static void chat_services_get_leads_as_turns(void **state) {
     mock_stop(m);
 }
 
+/* ---- models that think between marks ---- */
+
+static void thoughts_go_on_and_are_closed(void **state) {
+    UNUSED(state);
+    for (int d = MOCK_VLLM; d <= MOCK_LLAMA; d++) {
+        struct mock *m = mock_start(
+            &(struct mock_options){.dialect = (enum mock_dialect)d, .chain = CHAIN, .thinks = true});
+        struct policy *p = open_mock(m, NULL);
+        struct policy_prefix *root = root_of(p, "a chain");
+        struct policy_job job = job_of(root, 5, POLICY_LEAD_NONE);
+        struct policy_result r = run_job(p, &job);
+        assert_non_null(strstr(r.text.ptr, "\n\n</think>The answer is \\boxed{"));
+        const int n_thought = (int)(strstr(r.text.ptr, "</think>") - r.text.ptr);
+        struct policy_prefix *ended = r.prefix;
+
+        job = job_of(ended, 6, POLICY_LEAD_WAIT); /* the mark and the answer are taken back */
+        r = run_job(p, &job);
+        expect(&r, "\n\nWait,", "\n\nWait,", "}.");
+        assert_non_null(strstr(r.text.ptr, "Wait,</think>The answer is"));
+        assert_int_equal(r.cost.tokens_read, 13 + n_thought + r.n_lead_tokens); /* the prompt has 13 */
+        check_record(p, ended, &r, POLICY_LEAD_WAIT);
+        policy_release(p, r.prefix);
+        job.lead = POLICY_LEAD_ANSWER; /* the thought is closed already */
+        r = run_job(p, &job);
+        expect(&r, "\n\nThe answer is \\boxed{", "\n\nThe answer is \\boxed{", "}.");
+        policy_release(p, r.prefix);
+
+        struct policy_job step = job_of(root, 7, POLICY_LEAD_NONE);
+        step.until = POLICY_UNTIL_STEP;
+        r = run_job(p, &step);
+        struct policy_prefix *open = r.prefix;
+        job = job_of(open, 8, POLICY_LEAD_ANSWER); /* inside of a thought */
+        r = run_job(p, &job);
+        const char words[] = "</think>\n\nThe answer is \\boxed{";
+        assert_true(str_starts(r.text, STR(words)) && r.n_lead_bytes == strlen(words));
+        assert_int_equal(r.tokens[0], MOCK_CLOSE);
+        check_record(p, open, &r, POLICY_LEAD_ANSWER);
+        policy_release(p, r.prefix);
+        policy_release(p, open);
+        policy_release(p, ended);
+        policy_release(p, root);
+        policy_close(p);
+        assert_int_equal(m->n_ends, 0);
+        mock_stop(m);
+    }
+}
+
 /* ---- confidences ---- */
 
 static void confidences_are_of_the_likeliest_told(void **state) {
@@ -261,6 +308,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(leads_are_cut_by_the_server),
         cmocka_unit_test(chat_services_get_leads_as_turns),
+        cmocka_unit_test(thoughts_go_on_and_are_closed),
         cmocka_unit_test(confidences_are_of_the_likeliest_told),
         cmocka_unit_test(a_server_that_tells_none_ends_the_run),
     };

@@ -13,17 +13,18 @@
 #include "policy/policy.h"
 #include "tiny_model.h"
 
-static char dir[] = "/tmp/brood-tiny-XXXXXX", chat_dir[] = "/tmp/brood-tiny-XXXXXX";
+static char dir[] = "/tmp/brood-tiny-XXXXXX", chat_dir[] = "/tmp/brood-tiny-XXXXXX",
+            thinking_dir[] = "/tmp/brood-tiny-XXXXXX";
 static const char question[] = "what is it";
 
-/* The same model with the special tokens of ChatML. */
-static void make_chat_model(void) {
+/* The same model with other special tokens. */
+static void make_model_with(const char *to, const char *end, const char *other) {
     struct err e;
-    struct buf text = {0};
-    char *path = file_join(chat_dir, "tokenizer.json");
-    tiny_model_write(chat_dir, 1, false);
+    struct buf text = {0}, config = {0};
+    char *path = file_join(to, "tokenizer.json");
+    tiny_model_write(to, 1, false);
     ASSERT(file_read(path, 1 << 20, &text, &e));
-    static const char *const names[][2] = {{"<|end|>", "<|im_end|>"}, {"<|other|>", "<|im_start|>"}};
+    const char *const names[][2] = {{"<|end|>", end}, {"<|other|>", other}};
     for (size_t i = 0; i < 2; i++) {
         struct buf out = {0};
         struct str rest = buf_str(&text), name = str_from(names[i][0]);
@@ -35,17 +36,20 @@ static void make_chat_model(void) {
         buf_free(&text);
         text = out;
     }
-    tiny_file(chat_dir, "tokenizer.json", buf_str(&text));
-    tiny_file(chat_dir, "tokenizer_config.json", STR("{\"eos_token\": \"<|im_end|>\"}"));
+    tiny_file(to, "tokenizer.json", buf_str(&text));
+    buf_printf(&config, "{\"eos_token\": \"%s\"}", end);
+    tiny_file(to, "tokenizer_config.json", buf_str(&config));
+    buf_free(&config);
     buf_free(&text);
     free(path);
 }
 
 static int make_models(void **state) {
     UNUSED(state);
-    if (!mkdtemp(dir) || !mkdtemp(chat_dir)) return -1;
+    if (!mkdtemp(dir) || !mkdtemp(chat_dir) || !mkdtemp(thinking_dir)) return -1;
     tiny_model_write(dir, 1, false);
-    make_chat_model();
+    make_model_with(chat_dir, "<|im_end|>", "<|im_start|>");
+    make_model_with(thinking_dir, "<|end|>", "</think>");
     return 0;
 }
 
@@ -53,6 +57,7 @@ static int remove_models(void **state) {
     UNUSED(state);
     tiny_model_remove(dir);
     tiny_model_remove(chat_dir);
+    tiny_model_remove(thinking_dir);
     return 0;
 }
 
@@ -201,6 +206,68 @@ static void leads_are_read_as_one_text(void **state) {
     UNUSED(state);
     check_leads(dir, NULL);
     check_leads(chat_dir, "chatml");
+}
+
+/* ---- models that think between marks ---- */
+enum { CLOSE = TINY_END + 1 };
+
+/* The last closing mark among tokens [n]; n: none. */
+static int closed_at(const int *tokens, int n) {
+    for (int i = n - 1; i >= 0; i--)
+        if (tokens[i] == CLOSE) return i;
+    return n;
+}
+
+static void thoughts_go_on_and_are_closed(void **state) {
+    UNUSED(state);
+    struct err e = {0};
+    struct policy *p = open_with(thinking_dir, &(struct policy_options){.n_threads = 1});
+    struct policy_prefix *root = root_of(p);
+    int n_closed = 0, n_open = 0;
+    for (uint64_t key = 0; key < 900 && n_closed < 12; key++) {
+        struct kept first, with, without, again;
+        struct policy_job job = job_of(root, key * 2 + 1, POLICY_UNTIL_END);
+        job.n_tokens_max = 80;
+        run_job(p, &job, &first);
+        const int n_text = first.r.n_tokens - (first.r.finish == POLICY_END);
+        const int n_thought = closed_at(first.tokens, n_text);
+        if (n_thought == n_text && n_open > 12) {
+            drop(p, &first);
+            continue;
+        }
+        *(n_thought < n_text ? &n_closed : &n_open) += 1;
+        for (int lead = POLICY_LEAD_WAIT; lead < POLICY_LEADS; lead++) {
+            const int n_kept = lead == POLICY_LEAD_WAIT ? n_thought : n_text;
+            int tokens[2 * TINY_CONTEXT];
+            job = job_of(first.r.prefix, key + 1000, POLICY_UNTIL_END);
+            job.lead = (enum policy_lead)lead;
+            run_job(p, &job, &with);
+            memcpy(tokens, first.tokens, (size_t)n_kept * sizeof *tokens);
+            memcpy(tokens + n_kept, with.tokens, (size_t)with.r.n_lead_tokens * sizeof *tokens);
+            read_as_one(p, root, tokens, n_kept + with.r.n_lead_tokens, job, &without);
+            assert_goes_on_alike(&with, &without);
+            const bool closes = closed_at(with.tokens, with.r.n_lead_tokens) < with.r.n_lead_tokens;
+            assert_int_equal(closes, lead == POLICY_LEAD_ANSWER && n_thought == n_text);
+            const struct str words = {with.text.ptr, with.r.n_lead_bytes};
+            assert_int_equal(str_find(words, STR("</think>\n\nThe answer is \\boxed{")) >= 0, closes);
+
+            const struct policy_piece piece = {.tokens = first.tokens, .n_tokens = first.r.n_tokens};
+            struct policy_prefix *recorded = policy_extend(p, root, &piece, &e);
+            job.from = recorded;
+            run_job(p, &job, &again);
+            assert_goes_on_alike(&with, &again);
+            assert_true(with.r.cost.flops == again.r.cost.flops);
+            policy_release(p, recorded);
+            drop(p, &again);
+            drop(p, &without);
+            drop(p, &with);
+        }
+        drop(p, &first);
+    }
+    assert_int_equal(n_closed, 12);
+    assert_true(n_open > 5);
+    policy_release(p, root);
+    policy_close(p);
 }
 
 static void an_ended_answer_goes_on_with_a_lead_alone(void **state) {
@@ -356,6 +423,7 @@ static void confidences_are_those_of_the_logits(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(leads_are_read_as_one_text),
+        cmocka_unit_test(thoughts_go_on_and_are_closed),
         cmocka_unit_test(an_ended_answer_goes_on_with_a_lead_alone),
         cmocka_unit_test(line_breaks_are_not_doubled),
         cmocka_unit_test(confidences_are_those_of_the_logits),

@@ -9,7 +9,8 @@
  * tokens); blank separators in front of a step belong to it.
  *
  * A prefix never holds the token that ended its answer: a lead goes on behind the text. Of chat formats with
- * turns, REVISE ends the answer as the format says and asks in a turn of the user's.
+ * turns, REVISE ends the answer as the format says and asks in a turn of the user's. Of models that think
+ * between marks, WAIT and ANSWER heed them (thought.h).
  *
  * Costs are a function of positions alone: the token at position t attends to t + 1 of them and costs
  * model_flops_per_token of that; the prompt is read (no head outputs) and charged to the root, a lead is read
@@ -26,10 +27,12 @@
 #include "engine/engine.h"
 #include "model/model.h"
 #include "policy/kinds.h"
+#include "policy/thought.h"
 
 struct policy_prefix {
     struct branch *branch;
-    bool ended; /* its answer has ended */
+    size_t begin; /* where its answer begins */
+    bool ended;   /* its answer has ended */
 };
 
 struct stepper { /* finds the end of a step in a stream of bytes */
@@ -42,7 +45,8 @@ struct stepper { /* finds the end of a step in a stream of bytes */
 struct job {
     uint64_t id, serial; /* the caller's; the engine's */
     struct branch *branch;
-    size_t n_before; /* tokens of the prefix */
+    size_t n_before; /* tokens of the prefix that stay */
+    size_t begin;    /* where its answer begins */
     struct buf lead;
     struct tokens ids; /* of the lead; once told, of all */
     size_t n_lead;
@@ -63,6 +67,7 @@ struct embedded {
     struct job *told; /* of the last result: its `why` is still being read */
     struct buf text;  /* of the last result */
     struct cost cancelled;
+    struct thought_marks marks;
 };
 
 /* ---- the end of a step ---- */
@@ -106,9 +111,9 @@ static enum engine_stop on_token(void *ctx, int token, float logprob) {
 }
 
 /* ---- prefixes ---- */
-static struct policy_prefix *prefix_new(struct branch *branch, bool ended) {
+static struct policy_prefix *prefix_new(struct branch *branch, size_t begin, bool ended) {
     struct policy_prefix *prefix = mem_alloc(sizeof *prefix);
-    *prefix = (struct policy_prefix){.branch = branch, .ended = ended};
+    *prefix = (struct policy_prefix){.branch = branch, .begin = begin, .ended = ended};
     return prefix;
 }
 
@@ -136,7 +141,7 @@ static struct policy_prefix *embedded_root(struct policy *policy, const struct p
                 ids.len, p->base.name, p->base.info.n_context);
         goto done;
     }
-    root = prefix_new(engine_root(p->engine), false);
+    root = prefix_new(engine_root(p->engine), ids.len, false);
     branch_append(root->branch, ids.ptr, ids.len);
 done:
     tokens_free(&ids);
@@ -155,13 +160,53 @@ static int line_breaks(const struct embedded *p, const struct branch *b) {
     return n_breaks;
 }
 
-/* The words of a lead behind `from`, and their ids. */
-static bool write_lead(const struct embedded *p, const struct branch *from, enum policy_lead lead,
-                       struct str feedback, struct buf *text, struct tokens *ids, struct err *e) {
+static struct thought look_at_thought(const struct embedded *p, const struct branch *b, size_t begin) {
+    const size_t n = branch_length(b);
+    int *ids = mem_alloc(n * sizeof *ids);
+    branch_tokens(b, 0, n, ids);
+    const struct thought t = thought_of(&p->marks, ids, n, begin);
+    free(ids);
+    return t;
+}
+
+/* A branch that a lead goes on from, with the first *n tokens of the prefix: all, but for WAIT behind a
+ * thought that was closed. What is cut in the middle is read again. */
+static struct branch *branch_for(const struct embedded *p, const struct policy_prefix *from,
+                                 enum policy_lead lead, size_t *n) {
+    *n = branch_length(from->branch);
+    if (lead != POLICY_LEAD_WAIT || p->marks.close < 0) return branch_fork(from->branch);
+    const size_t n_kept = look_at_thought(p, from->branch, from->begin).closed_at;
+    if (n_kept == *n) return branch_fork(from->branch);
+    int *ids = mem_alloc(n_kept * sizeof *ids);
+    struct branch *b = engine_root(p->engine);
+    branch_tokens(from->branch, 0, n_kept, ids);
+    branch_append(b, ids, n_kept);
+    free(ids);
+    *n = n_kept;
+    return b;
+}
+
+static bool encode_inside(const struct embedded *p, struct str text, struct tokens *ids, struct err *e) {
+    return tokenizer_encode_part(p->model->tokenizer, text, TOKENIZER_INSIDE, ids, e);
+}
+
+/* The words of a lead behind a branch, and their ids. */
+static bool write_lead(const struct embedded *p, const struct branch *from, size_t begin,
+                       enum policy_lead lead, struct str feedback, struct buf *text, struct tokens *ids,
+                       struct err *e) {
     const bool turn = lead == POLICY_LEAD_REVISE && chat_has_turns(p->model->chat);
-    policy_write_lead(&p->base, lead, feedback, turn ? 0 : line_breaks(p, from), text);
+    int n_breaks = turn ? 0 : line_breaks(p, from);
+    if (lead == POLICY_LEAD_ANSWER && look_at_thought(p, from, begin).is_open) {
+        buf_add_str(text, thought_ending(n_breaks));
+        const size_t n_mark = strlen(THOUGHT_CLOSE);
+        if (!encode_inside(p, (struct str){text->ptr, text->len - n_mark}, ids, e)) return false;
+        tokens_add(ids, p->marks.close);
+        n_breaks = 0;
+    }
+    const size_t n_before = text->len;
+    policy_write_lead(&p->base, lead, feedback, n_breaks, text);
     if (turn) return chat_render_next(p->model->chat, p->model->tokenizer, buf_str(text), ids, e);
-    return tokenizer_encode_part(p->model->tokenizer, buf_str(text), TOKENIZER_INSIDE, ids, e);
+    return encode_inside(p, (struct str){text->ptr + n_before, text->len - n_before}, ids, e);
 }
 
 /* Floating-point operations of n tokens from position `first` on. */
@@ -203,12 +248,17 @@ static struct policy_prefix *embedded_extend(struct policy *policy, struct polic
                 ids.ptr[i]);
         goto done;
     }
-    if (branch_length(from->branch) + ids.len > (size_t)p->base.info.n_context) {
+    size_t n_kept;
+    struct branch *branch = branch_for(p, from, piece->lead, &n_kept);
+    if (n_kept + ids.len > (size_t)p->base.info.n_context) {
         err_set(e, ERR_INPUT, "the recorded text is longer than what %s reads (%d tokens)", p->base.name,
                 p->base.info.n_context);
+        branch_release(branch);
         goto done;
     }
-    prefix = prefix_new(branch_fork(from->branch), from->ended && piece->lead == POLICY_LEAD_NONE);
+    const size_t n_lead = (size_t)piece->n_lead_tokens;
+    prefix = prefix_new(branch, piece->lead == POLICY_LEAD_REVISE ? n_kept + n_lead : from->begin,
+                        from->ended && piece->lead == POLICY_LEAD_NONE);
     if (ids.len > 0) prefix->ended = model_is_end(p->model, ids.ptr[ids.len - 1]);
     branch_append(prefix->branch, ids.ptr, ids.len - (ids.len > 0 && prefix->ended));
 done:
@@ -240,6 +290,8 @@ static struct job *remove_at(struct embedded *p, size_t i) {
 }
 
 static struct job *refused(struct job *job, const char *why) {
+    if (job->branch) branch_release(job->branch);
+    job->branch = NULL;
     job->why = mem_strdup(why);
     return job;
 }
@@ -249,18 +301,18 @@ static struct job *job_start(struct embedded *p, const struct policy_job *asked)
     struct job *job = mem_zalloc(1, sizeof *job);
     job->id = asked->id;
     job->serial = p->n_serials++;
-    job->n_before = branch_length(asked->from->branch);
+    job->begin = asked->from->begin;
+    if (asked->lead == POLICY_LEAD_NONE && asked->from->ended) return refused(job, "the answer has ended");
+    job->branch = branch_for(p, asked->from, asked->lead, &job->n_before);
     if (asked->lead != POLICY_LEAD_NONE) {
         struct err e;
-        if (!write_lead(p, asked->from->branch, asked->lead, asked->feedback, &job->lead, &job->ids, &e))
+        if (!write_lead(p, job->branch, job->begin, asked->lead, asked->feedback, &job->lead, &job->ids, &e))
             return refused(job, e.msg);
         job->n_lead = job->ids.len;
-    } else if (asked->from->ended) {
-        return refused(job, "the answer has ended");
     }
     const size_t n_read = job->n_before + job->n_lead;
     if (n_read >= (size_t)p->base.info.n_context) return refused(job, "the policy's context is full");
-    job->branch = branch_fork(asked->from->branch);
+    if (asked->lead == POLICY_LEAD_REVISE) job->begin = n_read;
     branch_append(job->branch, job->ids.ptr, job->n_lead);
     job->tokenizer = p->model->tokenizer;
     job->stepper = (struct stepper){
@@ -356,7 +408,7 @@ static void tell(struct embedded *p, struct job *job, const struct engine_event 
     for (size_t i = 0; i < n; i++) out->logprob += (double)event->logprobs[i];
     out->cost = cost_of(p, job, n);
     if (event->end == ENGINE_END_TOKEN) branch_take_back(job->branch);
-    out->prefix = prefix_new(job->branch, event->end == ENGINE_END_TOKEN);
+    out->prefix = prefix_new(job->branch, job->begin, event->end == ENGINE_END_TOKEN);
     job->branch = NULL;
 }
 
@@ -496,6 +548,8 @@ struct policy *policy_open_embedded(const char *path, const struct policy_option
     if (!p->engine) goto failed;
     model_drop_tensors(p->model);
     fill_info(p);
+    p->marks = (struct thought_marks){tokenizer_special(p->model->tokenizer, THOUGHT_OPEN),
+                                      tokenizer_special(p->model->tokenizer, THOUGHT_CLOSE)};
     policy_set_leads(&p->base, chat_has_turns(p->model->chat) ? POLICY_LEADS_REVISE_TURN : POLICY_LEADS_TEXT,
                      o);
     return &p->base;

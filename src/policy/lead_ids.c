@@ -60,6 +60,21 @@ bool lead_ids_add(struct lead_ids *l, const char *words, bool turn, bool keep, u
     return true;
 }
 
+static bool find_mark(struct lead_ids *l, const char *text, uint64_t affinity, int *id, struct err *e) {
+    struct wire_ids ids = {0};
+    const bool done = probe_cut(l->remote, l->form, l->model, text, affinity, l->seconds_max, &ids, e);
+    *id = done && ids.len == 1 ? ids.ptr[0] : -1;
+    wire_ids_free(&ids);
+    return done;
+}
+
+bool lead_ids_marks(struct lead_ids *l, uint64_t affinity, struct thought_marks *out, struct err *e) {
+    l->knows_marks = l->knows_marks || (find_mark(l, THOUGHT_OPEN, affinity, &l->marks.open, e) &&
+                                        find_mark(l, THOUGHT_CLOSE, affinity, &l->marks.close, e));
+    *out = l->marks;
+    return l->knows_marks;
+}
+
 static bool token_text(struct lead_ids *l, int id, uint64_t affinity, const char **text, struct err *e) {
     size_t i = 0;
     while (i < l->n_tokens && l->tokens[i].id != id) i++;

@@ -7,7 +7,8 @@
  *
  * An answer's last id is the end that a lead takes back, or it is part of the text: some servers give the end
  * token, some do not. It is the end if the text does not end with its text; where a server tells no token's
- * text, if it is what ends an answer in a conversation.
+ * text, if it is what ends an answer in a conversation. A model thinks between marks if the server cuts the
+ * closing one into one token.
  *
  * All of these wait for the server while other asks go on. False with ERR_SERVICE: gone for good; with
  * ERR_INPUT: refused.
@@ -16,6 +17,7 @@
 #define BROOD_POLICY_LEAD_IDS_H
 
 #include "policy/probe.h"
+#include "policy/thought.h"
 
 struct lead_entry {
     char *words;
@@ -37,12 +39,15 @@ struct lead_ids {
     size_t n_entries, cap_entries;
     struct lead_token *tokens;
     size_t n_tokens, cap_tokens;
+    bool knows_marks;
+    struct thought_marks marks;
 };
 
 void lead_ids_free(struct lead_ids *l);
 /* Appends the ids of the words, as a text that goes on or as a turn. keep: they will be asked for again. */
 MUST bool lead_ids_add(struct lead_ids *l, const char *words, bool turn, bool keep, uint64_t affinity,
                        struct wire_ids *out, struct err *e);
+MUST bool lead_ids_marks(struct lead_ids *l, uint64_t affinity, struct thought_marks *out, struct err *e);
 /* Whether `id`, the last of an answer that ended with `tail`, is an end token. */
 MUST bool lead_ids_is_end(struct lead_ids *l, int id, struct str tail, uint64_t affinity, bool *is_end,
                           struct err *e);

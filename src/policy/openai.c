@@ -53,6 +53,7 @@ struct policy_prefix {
     size_t n_turns, cap;
     char tail[TAIL_BYTES_MAX]; /* the last of the solution's text */
     size_t n_tail;
+    size_t begin;      /* where its answer begins, among the ids */
     uint64_t affinity; /* of its problem */
     bool ended;
 };
@@ -116,6 +117,7 @@ static struct policy_prefix *prefix_new(const struct policy_prefix *from) {
     for (size_t i = 0; i < from->n_turns; i++) add_turn(prefix, str_from(from->turns[i]));
     memcpy(prefix->tail, from->tail, from->n_tail);
     prefix->n_tail = from->n_tail;
+    prefix->begin = from->begin;
     prefix->affinity = from->affinity;
     prefix->ended = from->ended;
     return prefix;
@@ -148,6 +150,7 @@ static struct policy_prefix *openai_root(struct policy *policy, const struct pol
     }
     if (probe_render(p->remote, -1, p->found.form, p->found.model, p->system, &prompt->text, 1,
                      root->affinity, render_seconds(p), &root->ids, e)) {
+        root->begin = root->ids.len;
         if (!is_full(p, root->ids.len)) return root;
         err_set(e, ERR_INPUT,
                 "the problem takes %zu tokens, and %s reads %d in all: shorten it, or use another policy",
@@ -177,10 +180,19 @@ static double openai_reads(const struct policy *policy, const struct policy_pref
     return until == POLICY_UNTIL_STEP ? 2 * once + BLANK_TOKENS_MAX : once;
 }
 
-/* What a lead is put behind: an end token is taken back. */
-static bool head_of(struct openai *p, const struct policy_prefix *from, struct wire_ids *head,
-                    struct err *e) {
+/* What a lead is put behind: an end token is taken back, of WAIT the end of a thought and all behind it too.
+ * *is_open: it ends inside of a thought. */
+static bool head_of(struct openai *p, const struct policy_prefix *from, enum policy_lead lead,
+                    struct wire_ids *head, bool *is_open, struct err *e) {
+    struct thought_marks marks = {-1, -1};
     bool is_end = false;
+    if (lead != POLICY_LEAD_REVISE && !lead_ids_marks(&p->leads, from->affinity, &marks, e)) return false;
+    const struct thought t = thought_of(&marks, from->ids.ptr, from->ids.len, from->begin);
+    *is_open = t.is_open;
+    if (lead == POLICY_LEAD_WAIT && t.closed_at < from->ids.len) {
+        wire_ids_add(head, from->ids.ptr, t.closed_at);
+        return true;
+    }
     if (from->ended && from->ids.len > 0 &&
         !lead_ids_is_end(&p->leads, from->ids.ptr[from->ids.len - 1], (struct str){from->tail, from->n_tail},
                          from->affinity, &is_end, e))
@@ -200,6 +212,7 @@ static struct policy_prefix *prefix_after(const struct openai *p, const struct p
     if (p->found.form == WIRE_CHAT) add_turn(prefix, written);
     add_tail(prefix, words);
     add_tail(prefix, written);
+    if (lead == POLICY_LEAD_REVISE) prefix->begin = ids->len;
     prefix->ended = ended || p->found.form == WIRE_CHAT;
     return prefix;
 }
@@ -212,7 +225,9 @@ static struct policy_prefix *openai_extend(struct policy *policy, struct policy_
         return NULL;
     }
     struct wire_ids head = {0};
-    if (p->found.form != WIRE_CHAT && piece->lead != POLICY_LEAD_NONE && !head_of(p, from, &head, e)) {
+    bool is_open;
+    if (p->found.form != WIRE_CHAT && piece->lead != POLICY_LEAD_NONE &&
+        !head_of(p, from, piece->lead, &head, &is_open, e)) {
         wire_ids_free(&head);
         return NULL;
     }
@@ -222,6 +237,7 @@ static struct policy_prefix *openai_extend(struct policy *policy, struct policy_
         prefix_after(p, from, head.ptr ? &head : &from->ids, piece->lead, lead, written, piece->ended);
     if (piece->tokens)
         wire_ids_add(&prefix->ids, piece->tokens, (size_t)(piece->n_lead_tokens + piece->n_tokens));
+    if (piece->lead == POLICY_LEAD_REVISE) prefix->begin = head.len + (size_t)piece->n_lead_tokens;
     wire_ids_free(&head);
     return prefix;
 }
@@ -347,11 +363,16 @@ static bool put_lead(struct openai *p, struct job *job, struct err *e) {
     const struct policy_prefix *from = job->asked.from;
     const bool chat = p->found.form == WIRE_CHAT, turn = chat || job->asked.lead == POLICY_LEAD_REVISE;
     struct err why = {0};
-    policy_write_lead(&p->base, job->asked.lead, buf_str(&job->feedback),
-                      turn ? 0 : policy_line_breaks((struct str){from->tail, from->n_tail}), &job->lead);
-    buf_add_str(&job->text, buf_str(&job->lead));
-    bool done = chat || head_of(p, from, &job->head, &why);
+    bool is_open = false, done = chat || head_of(p, from, job->asked.lead, &job->head, &is_open, &why);
     const size_t n_head = job->head.len;
+    const bool is_cut = n_head + 1 < from->ids.len; /* what stands there then is not known as text */
+    int n_breaks = turn || is_cut ? 0 : policy_line_breaks((struct str){from->tail, from->n_tail});
+    if (job->asked.lead == POLICY_LEAD_ANSWER && is_open) {
+        buf_add_str(&job->lead, thought_ending(n_breaks));
+        n_breaks = 0;
+    }
+    policy_write_lead(&p->base, job->asked.lead, buf_str(&job->feedback), n_breaks, &job->lead);
+    buf_add_str(&job->text, buf_str(&job->lead));
     done = done && (chat || lead_ids_add(&p->leads, buf_cstr(&job->lead), turn, job->feedback.len == 0,
                                          from->affinity, &job->head, &why));
     job->n_lead = job->head.len - n_head;

@@ -59,8 +59,10 @@ enum policy_until { POLICY_UNTIL_STEP, POLICY_UNTIL_END };
 /* What is put before the text of a job. It is read, not sampled, and charged as tokens read. The words are
  * the policy's: options may replace them; a chat model is asked in a new user's turn to revise. A lead may
  * follow a prefix that ended: the end token is taken back where the text goes on (WAIT, ANSWER, and REVISE
- * without turns). Line breaks that a lead begins with are left out as far as the text before it ends with
- * them; feedback goes behind them, with a line break after it. */
+ * without turns). Of models that think between "<think>" and "</think>", WAIT takes back the end of the
+ * thought and the answer behind it, and ANSWER ends a thought that is open. Line breaks that a lead begins
+ * with are left out as far as the text before it ends with them; feedback goes behind them, with a line break
+ * after it. */
 enum policy_lead {
     POLICY_LEAD_NONE,
     POLICY_LEAD_REVISE, /* look at the solution above again and write a whole new one; `feedback` says what is

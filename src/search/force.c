@@ -8,9 +8,10 @@
  * themselves; the vote is the selection's. What was made to go on is replaced by what it became (tree.h,
  * tree_candidates); where that failed, it stands.
  *
- * Where we differ. s1 suppresses the token that ends the thinking part; for policies without such a part the
- * whole solution is the thought, and its end is taken back. s1's minimum has no limit of waits; ours is
- * `waits`.
+ * Where we differ. s1 suppresses the token that ends the thought as it is drawn; here the answer has been
+ * written when its end is seen, and is taken back with the mark that ends the thought (policy.h), or alone by
+ * policies that have no such mark: then the whole solution is the thought, and `max` counts all of it. s1's
+ * minimum has no limit of waits; ours is `waits`.
  */
 #include <math.h>
 
