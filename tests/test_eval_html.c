@@ -456,6 +456,32 @@ static void picks_are_spread_and_wrong_ones_first(void **state) {
     report_free(r);
 }
 
+static void one_id_of_two_tasks_is_two_problems(void **state) {
+    UNUSED(state);
+    struct err e;
+    const struct sample one[] = {{"7", -1, true}};
+    struct store *s = begin_run("this.brood", "sample:n=1");
+    put_problem(s, 0, "same", 0, "7", one, 1);
+    put_problem(s, 1, "line 1", 0, "7", one, 1);
+    end_run(s);
+    s = begin_run("that.brood", "sample:n=1");
+    const struct store_problem other = {
+        .ordinal = 0, .id = "line 1", .text = "another question", .answer = "7"};
+    assert_true(store_put_problem(s, &other, &e));
+    put_problem(s, 1, "same", 0, "7", one, 1);
+    end_run(s);
+    struct report *r = report_new();
+    assert_true(report_add(r, path_of("this.brood"), REPORT_AGGREGATE_OF_RUN, &e));
+    assert_true(report_add(r, path_of("that.brood"), REPORT_AGGREGATE_OF_RUN, &e));
+    struct browse *b = browse_open(r, &e);
+    assert_int_equal(b->n_problems, 3);
+    assert_true(b->problems[0].states[0].ordinal == 0 && b->problems[0].states[1].ordinal == 1);
+    assert_true(b->problems[1].states[0].ordinal == 1 && b->problems[1].states[1].ordinal == -1);
+    assert_int_equal(browse_pick(b, 9, "line 1"), 2);
+    browse_close(b);
+    report_free(r);
+}
+
 static void a_tree_has_votes_and_events(void **state) {
     UNUSED(state);
     struct err e;
@@ -497,6 +523,7 @@ int main(void) {
         cmocka_unit_test(hostile_text_is_shown_and_nothing_else),
         cmocka_unit_test(a_large_search_is_shown_in_part),
         cmocka_unit_test(picks_are_spread_and_wrong_ones_first),
+        cmocka_unit_test(one_id_of_two_tasks_is_two_problems),
         cmocka_unit_test(a_tree_has_votes_and_events),
     };
     return cmocka_run_group_tests_name("eval_html", tests, set_up, tear_down);

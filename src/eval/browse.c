@@ -21,11 +21,17 @@ static char *dup_or_null(const char *s) {
     return s ? mem_strdup(s) : NULL;
 }
 
+/* Tasks may give one id to different problems: those are two. */
 static struct browse_problem *find_or_add(struct browse *b, const struct store_problem *p) {
     uint32_t i;
-    if (map_get(b->by_id, str_from(p->id), &i)) return &b->problems[i];
+    struct buf key = {0};
+    buf_add(&key, p->id, strlen(p->id) + 1);
+    buf_add_str(&key, str_from(p->text));
+    const bool is_new = map_put(b->by_text, buf_str(&key), (uint32_t)b->n_problems);
+    if (!is_new) map_get(b->by_text, buf_str(&key), &i);
+    buf_free(&key);
+    if (!is_new) return &b->problems[i];
     MEM_GROW(b->problems, b->cap, b->n_problems + 1);
-    map_put(b->by_id, str_from(p->id), (uint32_t)b->n_problems);
     struct browse_problem *out = &b->problems[b->n_problems++];
     *out = (struct browse_problem){.id = mem_strdup(p->id),
                                    .text = mem_strdup(p->text),
@@ -82,7 +88,7 @@ struct browse *browse_open(const struct report *r, struct err *e) {
                          .replays = mem_zalloc(n, sizeof *b->replays),
                          .separators = mem_zalloc(n, sizeof *b->separators),
                          .aggregates = mem_zalloc(n, sizeof *b->aggregates),
-                         .by_id = map_new(256)};
+                         .by_text = map_new(256)};
     for (size_t i = 0; i < r->n; i++) {
         struct listing l = {.b = b, .i_run = i, .e = e};
         struct err ignored;
@@ -119,7 +125,7 @@ void browse_close(struct browse *b) {
         free(p->key);
     }
     free(b->problems);
-    map_free(b->by_id);
+    map_free(b->by_text);
     free(b->stores);
     free(b->replays);
     free(b->separators);
@@ -171,9 +177,13 @@ static int next_level(const struct browse *b, int level) {
 }
 
 int browse_pick(struct browse *b, int n, const char *id) {
-    uint32_t i;
-    if (id) return map_get(b->by_id, str_from(id), &i) && (b->problems[i].picked = true);
     int n_picked = 0;
+    for (size_t i = 0; id && i < b->n_problems; i++) {
+        if (strcmp(b->problems[i].id, id) != 0) continue;
+        b->problems[i].picked = true;
+        n_picked++;
+    }
+    if (id) return n_picked;
     bool any = true;
     for (int round = 0; any && n_picked < n; round++) {
         any = false;

@@ -38,7 +38,7 @@ struct browse {
     enum aggregate *aggregates;
     struct browse_problem *problems; /* of all runs, in the order of the first that has them */
     size_t n_problems, cap;
-    struct map *by_id;
+    struct map *by_text; /* id and text to a place in problems */
 };
 
 MUST struct browse *browse_open(const struct report *r, struct err *e);
