@@ -6,9 +6,10 @@
  * is run again with a reward model that reads prompt and solution from the first token on whenever it is
  * asked, as a scorer without a cache does; the rewards, and so the search, are the same.
  *
- * Whole solutions (sample) are read in one piece each: the same beginning in front of different ends is read
- * once for each of them. They are shown, and are no part of the verdict. Of steps a few tokens may be read
- * twice: where one tree has given a step up, and its pages with it, before another goes on from the same one.
+ * Whole solutions (sample) are read in one piece each: the same beginning in front of different ends is
+ * read once for each of them. They are shown, and are no part of the verdict. Of steps a few tokens may be
+ * read twice: where one tree has given a step up, and its pages with it, before another goes on from the
+ * same one.
  *
  * Bundled models, problems of the bundled task from the hardest on (about ten steps each).
  */

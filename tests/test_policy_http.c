@@ -476,6 +476,48 @@ static void faults_change_no_record(void **state) {
     free(task);
 }
 
+/* What a person sees of it: one command's output, both streams. */
+static char *output_of(const char *command) {
+    FILE *f = popen(command, "r");
+    struct buf out = {0};
+    char bytes[4096];
+    assert_non_null(f);
+    for (size_t n; (n = fread(bytes, 1, sizeof bytes, f)) > 0;) buf_add(&out, bytes, n);
+    assert_int_equal(pclose(f), 0);
+    return buf_take(&out);
+}
+
+static void repetitions_are_shown(void **state) {
+    UNUSED(state);
+    const char *brood = getenv("BROOD");
+    if (!brood) skip();
+    char *task = write_task(), command[600];
+    struct mock *m = mock_start(&(struct mock_options){.dialect = MOCK_VLLM,
+                                                       .chain = CHAIN,
+                                                       .share = 0.3,
+                                                       .faults = 1u << MOCK_500 | 1u << MOCK_503,
+                                                       .n_good = 4});
+    snprintf(command, sizeof command, "%s solve --policy http://127.0.0.1:%d/v1#toy -n 24 x 2>&1", brood,
+             m->port);
+    char *solved = output_of(command);
+    assert_non_null(strstr(solved, "asked again: "));
+    snprintf(command, sizeof command,
+             "%s bench %s --policy http://127.0.0.1:%d/v1#toy -n 8 --run %s.brood 2>&1", brood, task, m->port,
+             task);
+    char *benched = output_of(command);
+    assert_non_null(strstr(benched, "requests to servers were asked again"));
+    snprintf(command, sizeof command, "%s report %s.brood", brood, task);
+    char *reported = output_of(command);
+    assert_non_null(strstr(reported, "asked again: "));
+    snprintf(command, sizeof command, "%s.brood", task);
+    unlink(command);
+    mock_stop(m);
+    free(solved);
+    free(benched);
+    free(reported);
+    free(task);
+}
+
 static void stalls_end_at_the_deadline(void **state) {
     UNUSED(state);
     char *task = write_task();
@@ -699,6 +741,7 @@ int main(void) {
         cmocka_unit_test(cancelled_jobs_leave_nothing),
         cmocka_unit_test_teardown(keys_are_sent_and_never_shown, clear_environment),
         cmocka_unit_test(faults_change_no_record),
+        cmocka_unit_test(repetitions_are_shown),
         cmocka_unit_test_teardown(stalls_end_at_the_deadline, clear_environment),
         cmocka_unit_test_teardown(retry_after_is_waited_for, clear_environment),
         cmocka_unit_test(another_server_takes_over),
