@@ -2,12 +2,8 @@
  * (DATA/tokenizer/templates), over conversations with and without system messages, of several turns, with
  * unusual characters: the text, and the ids with a real vocabulary.
  */
-#include <dirent.h>
-
-#include "model/chat.h"
+#include "jinja.h"
 #include "rank_file.h"
-
-#define SCRIPT "tests/external/render_chat.py"
 
 static const char *const roles[] = {"u", "su", "uau", "suauau", "uasu", "ua"};
 
@@ -22,17 +18,16 @@ static const char *const contents[] = {
     "line\r\nline\ttab \\n not a newline",
 };
 
-static const struct rank_tokenizer kinds[] = {
-    {RANK_PATTERN_QWEN2, false, true, {"<|endoftext|>", "<|im_start|>", "<|im_end|>"}},
+enum { QWEN2, LLAMA3, KINDS };
+
+static const struct rank_tokenizer kinds[KINDS] = {
+    {RANK_PATTERN_QWEN2, false, true, {"<|endoftext|>", "<|im_start|>", "<|im_end|>"}, NULL},
     {RANK_PATTERN_LLAMA3,
      true,
      false,
-     {"<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"}},
+     {"<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"},
+     "<|begin_of_text|>"},
 };
-
-static const char *role_name(char c) {
-    return c == 's' ? "system" : c == 'u' ? "user" : "assistant";
-}
 
 /* The ids of a rendered text: special tokens by id, the rest encoded piece by piece. */
 static void encode_rendered(const struct tokenizer *t, const struct rank_tokenizer *kind, struct str text,
@@ -58,14 +53,7 @@ static bool equals_rendered(const struct tokenizer *t, const struct rank_tokeniz
     struct tokens got = {0}, ids = {0};
     struct buf text = {0};
     struct err e;
-    const json_t *list = json_object_get(item, "messages");
-    size_t n = json_array_size(list);
-    for (size_t i = 0; i < n; i++) {
-        const json_t *m = json_array_get(list, i), *content = json_object_get(m, "content");
-        char role = json_string_value(json_object_get(m, "role"))[0];
-        messages[i].role = role == 's' ? CHAT_SYSTEM : role == 'u' ? CHAT_USER : CHAT_ASSISTANT;
-        messages[i].content = (struct str){json_string_value(content), json_string_length(content)};
-    }
+    size_t n = jinja_read_messages(json_object_get(item, "messages"), messages, ARRAY_LEN(messages));
     ASSERT(chat_render(f, t, messages, n, json_is_true(json_object_get(item, "add_generation_prompt")), false,
                        &got, &e));
     tokenizer_decode(t, got.ptr, got.len, false, &text);
@@ -83,125 +71,71 @@ static bool equals_rendered(const struct tokenizer *t, const struct rank_tokeniz
 }
 
 /* Every pattern of roles, filled with contents from each starting place. */
-static json_t *make_cases(const char *template_text) {
+static json_t *make_cases(const char *template_text, const char *bos) {
     json_t *cases = json_array();
     for (size_t r = 0; r < ARRAY_LEN(roles); r++) {
         for (size_t c = 0; c < 2 * ARRAY_LEN(contents); c++) {
-            json_t *messages = json_array();
-            for (size_t i = 0; roles[r][i]; i++)
-                json_array_append_new(messages,
-                                      json_pack("{s:s,s:s}", "role", role_name(roles[r][i]), "content",
-                                                contents[(c / 2 + i) % ARRAY_LEN(contents)]));
-            json_array_append_new(cases, json_pack("{s:s,s:o,s:b}", "template", template_text, "messages",
-                                                   messages, "add_generation_prompt", (int)(c % 2)));
+            json_t *item = json_pack("{s:s,s:o,s:b}", "template", template_text, "messages",
+                                     jinja_messages(roles[r], contents, ARRAY_LEN(contents), c / 2),
+                                     "add_generation_prompt", (int)(c % 2));
+            if (bos) json_object_set_new(item, "bos_token", json_string(bos));
+            json_array_append_new(cases, item);
         }
     }
     return cases;
 }
 
-/* What jinja2 makes of each case; NULL if it cannot be asked. */
-static json_t *ask_jinja(const json_t *cases) {
-    char path[] = "/tmp/brood-check-XXXXXX";
-    struct buf text = {0}, command = {0};
-    struct err e;
-    size_t i;
-    json_t *item, *answers = json_array();
-    int fd = mkstemp(path);
-    ASSERT(fd >= 0);
-    json_array_foreach((json_t *)cases, i, item) {
-        char *line = json_line(item);
-        buf_printf(&text, "%s\n", line);
-        free(line);
-    }
-    ASSERT(write(fd, text.ptr, text.len) == (ssize_t)text.len);
-    close(fd);
-    buf_printf(&command, "python3 " SCRIPT " <%s", path);
-    FILE *pipe = popen(buf_cstr(&command), "r");
-    char *line = NULL;
-    size_t cap = 0;
-    for (ssize_t n; pipe && (n = getline(&line, &cap, pipe)) > 0;) {
-        json_t *answer = json_parse((struct str){line, (size_t)n}, SCRIPT, &e);
-        if (answer) json_array_append_new(answers, answer);
-    }
-    if (pipe) pclose(pipe);
-    free(line);
-    unlink(path);
-    buf_free(&text);
-    buf_free(&command);
-    if (json_array_size(answers) == json_array_size(cases)) return answers;
-    json_decref(answers);
-    return NULL;
-}
+struct checking {
+    struct tokenizer *tokenizers[KINDS];
+    int n_cases, n_failed;
+};
 
-static int check_template(struct tokenizer *const *tokenizers, const char *name, const char *text,
-                          int *n_cases) {
-    const struct rank_tokenizer *kind = NULL;
-    struct tokenizer *t = NULL;
-    struct chat_format *f = NULL;
+static void check_template(void *ctx, const char *name, const char *text) {
+    struct checking *c = ctx;
+    const int kind = strstr(name, "Qwen") ? QWEN2 : LLAMA3;
+    struct tokenizer *t = c->tokenizers[kind];
     struct err e;
-    for (size_t i = 0; i < ARRAY_LEN(kinds) && !f; i++) {
-        kind = &kinds[i];
-        t = tokenizers[i];
-        f = chat_open(text, t, name, &e);
-    }
-    if (!f) {
-        printf("%s\n", e.msg);
-        return 0;
-    }
+    struct chat_format *f = chat_open(text, t, name, &e);
     int n_failed = 0;
-    json_t *cases = make_cases(text), *answers = ask_jinja(cases), *item;
     size_t i;
-    json_array_foreach(cases, i, item) n_failed +=
-        !equals_rendered(t, kind, f, item, json_array_get(answers, i));
+    if (!f) {
+        printf("FAILED %s\n", e.msg);
+        c->n_failed++;
+        return;
+    }
+    json_t *cases = make_cases(text, kinds[kind].bos), *answers = jinja_ask(cases), *item;
+    json_array_foreach(cases, i, item) {
+        const json_t *wanted = json_object_get(json_array_get(answers, i), "text");
+        n_failed += !equals_rendered(t, &kinds[kind], f, item, wanted);
+    }
     printf("%s: %s, %zu conversations, %d differ\n", name, chat_name(f), json_array_size(cases), n_failed);
-    *n_cases += (int)json_array_size(cases);
+    c->n_cases += (int)json_array_size(cases);
+    c->n_failed += n_failed;
     json_decref(cases);
     json_decref(answers);
     chat_close(f);
-    return n_failed;
-}
-
-static int check_folder(const char *dir, struct tokenizer *const *tokenizers, int *n_cases) {
-    int n_failed = 0;
-    DIR *d = opendir(dir);
-    for (struct dirent *entry; d && (entry = readdir(d));) {
-        struct buf text = {0};
-        struct err e;
-        if (!str_ends(str_from(entry->d_name), STR(".jinja"))) continue;
-        char *path = file_join(dir, entry->d_name);
-        if (file_read(path, 1 << 20, &text, &e))
-            n_failed += check_template(tokenizers, entry->d_name, buf_cstr(&text), n_cases);
-        buf_free(&text);
-        free(path);
-    }
-    if (d) closedir(d);
-    return n_failed;
 }
 
 int main(int argc, char **argv) {
     char *data = file_join(argc > 1 ? argv[1] : ".", "tokenizer"), *templates = file_join(data, "templates");
-    char *files[] = {file_join(data, "qwen.tiktoken"), file_join(data, "llama3.tiktoken")};
-    struct tokenizer *tokenizers[ARRAY_LEN(kinds)] = {NULL};
+    char *files[KINDS] = {file_join(data, "qwen.tiktoken"), file_join(data, "llama3.tiktoken")};
+    struct checking c = {.n_cases = 0};
     struct err e;
-    int n_cases = 0, n_failed = 0;
     if (!file_is_dir(templates)) {
         printf("SKIPPED check_chat: no %s\n", templates);
-    } else if (!file_exists(SCRIPT) || system("python3 -c 'import jinja2' 2>/dev/null") != 0) {
-        printf("SKIPPED check_chat: no python3 with jinja2 (Debian: python3-jinja2), or not started in the "
-               "project's folder\n");
-    } else {
-        for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-            tokenizers[i] = rank_tokenizer_open(files[i], &kinds[i], &e);
-            if (!tokenizers[i]) printf("FAILED %s\n", e.msg), n_failed++;
+    } else if (jinja_is_there("check_chat")) {
+        for (size_t i = 0; i < KINDS; i++) {
+            c.tokenizers[i] = rank_tokenizer_open(files[i], &kinds[i], &e);
+            if (!c.tokenizers[i]) printf("FAILED %s\n", e.msg), c.n_failed++;
         }
-        if (n_failed == 0) n_failed = check_folder(templates, tokenizers, &n_cases);
-        printf("check_chat: %d of %d conversations equal jinja2's\n", n_cases - n_failed, n_cases);
+        if (c.n_failed == 0) jinja_each_file(templates, check_template, &c);
+        printf("check_chat: %d of %d conversations equal jinja2's\n", c.n_cases - c.n_failed, c.n_cases);
     }
-    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-        tokenizer_close(tokenizers[i]);
+    for (size_t i = 0; i < KINDS; i++) {
+        tokenizer_close(c.tokenizers[i]);
         free(files[i]);
     }
     free(templates);
     free(data);
-    return n_failed > 0;
+    return c.n_failed > 0;
 }

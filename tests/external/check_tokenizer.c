@@ -22,9 +22,9 @@ static const struct vocabulary_case {
     const char *name, *file;
     struct rank_tokenizer kind;
 } vocabularies[] = {
-    {"llama-bpe", "llama3.tiktoken", {RANK_PATTERN_LLAMA3, true, false, {NULL}}},
-    {"qwen2", "qwen.tiktoken", {RANK_PATTERN_QWEN2, false, true, {NULL}}},
-    {"deepseek-r1-qwen", "qwen.tiktoken", {RANK_PATTERN_QWEN2, false, true, {NULL}}},
+    {"llama-bpe", "llama3.tiktoken", {RANK_PATTERN_LLAMA3, true, false, {NULL}, NULL}},
+    {"qwen2", "qwen.tiktoken", {RANK_PATTERN_QWEN2, false, true, {NULL}, NULL}},
+    {"deepseek-r1-qwen", "qwen.tiktoken", {RANK_PATTERN_QWEN2, false, true, {NULL}, NULL}},
 };
 
 static bool check_case(const struct tokenizer *t, const json_t *item, const char *name, struct err *e) {

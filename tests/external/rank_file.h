@@ -25,6 +25,7 @@ struct rank_tokenizer {
     const char *pattern;
     bool ignore_merges, nfc;
     const char *specials[16]; /* added tokens behind the ranks, up to the first NULL */
+    const char *bos;          /* bos_token of the configuration, or NULL */
 };
 
 struct ranks {
@@ -150,15 +151,23 @@ static inline struct tokenizer *rank_tokenizer_open(const char *path, const stru
     struct ranks r = {0};
     struct tokenizer *t = NULL;
     ASSERT(mkdtemp(dir));
-    char *json_path = file_join(dir, "tokenizer.json");
+    char *json_path = file_join(dir, "tokenizer.json"),
+         *config_path = file_join(dir, "tokenizer_config.json");
     if (rank_read(path, &r, e)) {
         json_t *root = rank_json(&r, k);
-        char *text = json_line(root);
-        if (file_write_atomic(json_path, str_from(text), e)) t = tokenizer_open(dir, e);
+        json_t *config = k->bos ? json_pack("{s:s}", "bos_token", k->bos) : json_object();
+        char *text = json_line(root), *config_text = json_line(config);
+        if (file_write_atomic(json_path, str_from(text), e) &&
+            file_write_atomic(config_path, str_from(config_text), e))
+            t = tokenizer_open(dir, e);
         free(text);
+        free(config_text);
+        json_decref(config);
         json_decref(root);
     }
     rank_free(&r);
+    unlink(config_path);
+    free(config_path);
     unlink(json_path);
     rmdir(dir);
     free(json_path);
