@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
+#include "model/split_fast.h"
 
 enum {
     PATTERNS_MAX = 16,
@@ -17,6 +18,7 @@ enum {
 
 struct split {
     pcre2_code *codes[PATTERNS_MAX];
+    const struct split_rules *rules[PATTERNS_MAX]; /* of patterns that are known by hand, too; or NULL */
     int n;
     pcre2_match_context *limits;
     uint64_t hash;
@@ -145,7 +147,7 @@ bool split_rewrite(struct str pattern, struct buf *out, const char *where, struc
             continue;
         }
         if (c == '(' && !check_group(pattern, i, where, e)) return false;
-        if (c == '^' || c == '$' || c == '\0') return refuse(pattern, "an anchor", i, where, e);
+        if (c == '\0') return refuse(pattern, "a NUL", i, where, e);
         if (c == '}' && i + 1 < pattern.len && pattern.ptr[i + 1] == '+')
             return refuse(pattern, "a doubled repeat", i, where, e);
         buf_add_char(out, c);
@@ -166,8 +168,8 @@ bool split_add(struct split *s, struct str pattern, const char *where, struct er
     ASSERT(context);
     pcre2_set_newline(context, PCRE2_NEWLINE_LF);
     pcre2_set_parens_nest_limit(context, 50);
-    pcre2_code *compiled =
-        pcre2_compile((PCRE2_SPTR)buf_cstr(&text), text.len, PCRE2_UTF | PCRE2_UCP, &code, &at, context);
+    pcre2_code *compiled = pcre2_compile((PCRE2_SPTR)buf_cstr(&text), text.len,
+                                         PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE, &code, &at, context);
     pcre2_compile_context_free(context);
     if (!compiled) {
         unsigned char why[128] = "";
@@ -183,6 +185,7 @@ bool split_add(struct split *s, struct str pattern, const char *where, struct er
         goto done;
     }
     (void)pcre2_jit_compile(compiled, PCRE2_JIT_COMPLETE); /* faster where it works, the same where not */
+    s->rules[s->n] = split_fast_find(pattern);
     s->codes[s->n++] = compiled;
     s->hash = rng_hash(s->hash, pattern.ptr, pattern.len);
     done = true;
@@ -203,6 +206,14 @@ static int match_next(const struct run *r, int i_pattern, struct str text, size_
                       size_t *end) {
     const struct split *s = r->split;
     pcre2_match_data *m = r->matches[i_pattern];
+    size_t n = s->rules[i_pattern]
+                   ? split_fast_piece(s->rules[i_pattern], (struct str){text.ptr + from, text.len - from})
+                   : 0;
+    if (n > 0) {
+        *begin = from;
+        *end = from + n;
+        return 1;
+    }
     PCRE2_SPTR subject = (PCRE2_SPTR)text.ptr;
     int got = pcre2_match(s->codes[i_pattern], subject, text.len, from, PCRE2_NO_UTF_CHECK, m, s->limits);
     if (got == PCRE2_ERROR_JIT_STACKLIMIT)

@@ -1,9 +1,10 @@
 /* split.h - cutting text into the pieces that byte-pair merging works on, by the patterns of tokenizer.json.
  *
  * Patterns are written for Oniguruma and run by PCRE2 (UTF, UCP): what the two read alike is taken, `\s` and
- * `\S` are spelled out as Unicode's White_Space, and every construct that they read differently is refused
- * when the pattern is added. Several patterns cut one after another, each within the pieces of the former.
- * Every byte of the text lies in one piece.
+ * `\S` are spelled out as Unicode's White_Space, ^ and $ mean the ends of lines, and every construct that
+ * they read differently is refused when the pattern is added. Published patterns are cut by hand where ASCII
+ * decides (split_fast.h). Several patterns cut one after another, each within the pieces of the former. Every
+ * byte of the text lies in one piece.
  *
  * Threads: read-only once filled.
  */

@@ -2,11 +2,10 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "model/split_patterns.h"
 #include "model/tokenizer_impl.h"
 
 enum { DEPTH_MAX = 4, PARTS_MAX = 16 };
-
-#define GPT2_PATTERN "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
 
 static bool want_type(const json_t *part, const char **type, const char *what, const char *where,
                       struct err *e) {
@@ -114,7 +113,7 @@ static bool parse_byte_level(struct tokenizer *t, const json_t *part, const char
         !json_get_bool(part, "use_regex", true, &regex, where, e))
         return false;
     if (prefix) return err_set(e, ERR_INPUT, "%s: add_prefix_space is not supported", where);
-    return !regex || split_add(t->split, STR(GPT2_PATTERN), where, e);
+    return !regex || split_add(t->split, STR(SPLIT_GPT2), where, e);
 }
 
 /* {"replacement": "U+2581", "prepend_scheme": "first", "split": false}; older: "add_prefix_space" */

@@ -5,38 +5,48 @@
 
 #include "base/json.h"
 #include "base/map.h"
+#include "model/split_patterns.h"
 #include "model/tokenizer_impl.h"
 
 /* ---- byte level: written as the tokenizer.json that it was converted from ---- */
 
-#define PATTERN_TAIL "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
-#define PATTERN_HEAD "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+"
-#define LOWER        "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
-#define UPPER        "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
+enum { PATTERN_PARTS_MAX = 7 };
 
 struct pattern {
     const char *name;
-    const char *regex; /* NULL: GPT-2's, which ByteLevel brings along */
-    bool digits;       /* digits are cut one by one first */
+    const char *parts[PATTERN_PARTS_MAX]; /* one after another; none: GPT-2's, which ByteLevel brings along */
     bool nfc, ignore_merges, add_bos;
 };
 
+#define DEEPSEEK_LLM                                                                                         \
+    { "[\r\n]", SPLIT_DEEPSEEK_WORDS, SPLIT_DEEPSEEK_SIGNS, "\\s+$", SPLIT_DEEPSEEK_HAN, "\\p{N}" }
+#define DEEPSEEK_CODER                                                                                       \
+    { "[\r\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", SPLIT_DEEPSEEK_HAN, "\\p{N}" }
+#define DEEPSEEK3                                                                                            \
+    { "\\p{N}{1,3}", SPLIT_DEEPSEEK3_HAN, SPLIT_DEEPSEEK3 }
+
 static const struct pattern patterns[] = {
-    {"gpt-2", NULL, false, false, false, false},
-    {"smollm", NULL, true, false, false, false},
-    {"llama-bpe", PATTERN_HEAD "|\\p{N}{1,3}" PATTERN_TAIL, false, false, true, true},
-    {"llama3", PATTERN_HEAD "|\\p{N}{1,3}" PATTERN_TAIL, false, false, true, true},
-    {"llama-v3", PATTERN_HEAD "|\\p{N}{1,3}" PATTERN_TAIL, false, false, true, true},
-    {"qwen2", PATTERN_HEAD "|\\p{N}" PATTERN_TAIL, false, true, false, false},
-    {"deepseek-r1-qwen", PATTERN_HEAD "|\\p{N}" PATTERN_TAIL, false, true, false, false},
-    {"tekken",
-     "[^\\r\\n\\p{L}\\p{N}]?" UPPER "*" LOWER "+|[^\\r\\n\\p{L}\\p{N}]?" UPPER "+" LOWER "*|\\p{N}"
-     "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
-     false, false, true, true},
+    {"gpt-2", {NULL}, false, false, false},
+    {"smollm", {"\\p{N}", SPLIT_GPT2}, false, false, false},
+    {"starcoder", {"\\p{N}", SPLIT_GPT2}, false, false, false},
+    {"llama-bpe", {SPLIT_LLAMA3}, false, true, true},
+    {"llama3", {SPLIT_LLAMA3}, false, true, true},
+    {"llama-v3", {SPLIT_LLAMA3}, false, true, true},
+    {"falcon3", {SPLIT_LLAMA3}, false, true, true},
+    {"smaug-bpe", {SPLIT_LLAMA3}, false, false, false},
+    {"qwen2", {SPLIT_QWEN2}, true, false, false},
+    {"deepseek-r1-qwen", {SPLIT_QWEN2}, true, false, false},
+    {"qwen35", {SPLIT_QWEN35}, true, false, false},
+    {"tekken", {SPLIT_TEKKEN}, false, true, true},
+    {"gpt-4o", {SPLIT_GPT4O}, false, false, false},
+    {"deepseek-llm", DEEPSEEK_LLM, false, false, false},
+    {"deepseek-coder", DEEPSEEK_CODER, false, false, false},
+    {"deepseek-v3", DEEPSEEK3, false, false, false},
 };
 
-static const char pattern_names[] =
-    "gpt-2, smollm, llama-bpe, llama3, llama-v3, qwen2, deepseek-r1-qwen and tekken";
+static const char pattern_names[] = "gpt-2, smollm, starcoder, llama-bpe, llama3, llama-v3, falcon3, "
+                                    "smaug-bpe, qwen2, deepseek-r1-qwen, "
+                                    "qwen35, tekken, gpt-4o, deepseek-llm, deepseek-coder and deepseek-v3";
 
 static const struct pattern *find_pattern(struct str name, const char *where, struct err *e) {
     for (size_t i = 0; i < ARRAY_LEN(patterns); i++) {
@@ -55,13 +65,11 @@ static const struct pattern *find_pattern(struct str name, const char *where, st
 
 static json_t *make_splitter(const struct pattern *p) {
     json_t *list = json_array();
-    if (p->digits)
-        json_array_append_new(list, json_pack("{s:s,s:b}", "type", "Digits", "individual_digits", 1));
-    if (p->regex)
+    for (int i = 0; i < PATTERN_PARTS_MAX && p->parts[i]; i++)
         json_array_append_new(list, json_pack("{s:s,s:{s:s},s:s,s:b}", "type", "Split", "pattern", "Regex",
-                                              p->regex, "behavior", "Isolated", "invert", 0));
+                                              p->parts[i], "behavior", "Isolated", "invert", 0));
     json_array_append_new(list, json_pack("{s:s,s:b,s:b}", "type", "ByteLevel", "add_prefix_space", 0,
-                                          "use_regex", p->regex == NULL));
+                                          "use_regex", p->parts[0] == NULL));
     return json_pack("{s:s,s:o}", "type", "Sequence", "pretokenizers", list);
 }
 

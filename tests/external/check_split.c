@@ -9,30 +9,31 @@
 
 #include "base/rng.h"
 #include "model/split.h"
+#include "model/split_patterns.h"
 
 #if __has_include(<oniguruma.h>)
 #include <oniguruma.h>
 
 enum { TEXTS = 50000, SCALARS_MAX = 24, PIECES_MAX = 4 * SCALARS_MAX + 1 };
 
-#define LLAMA3(digits)                                                                                       \
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}" digits                               \
-    "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
-#define UPPER "\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}"
-#define LOWER "\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}"
-
 static const struct {
     const char *name, *pattern;
 } patterns[] = {
-    {"Llama 3", LLAMA3("{1,3}")},
-    {"Qwen 2", LLAMA3("")},
-    {"GPT-2", "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"},
-    {"Tekken",
-     "[^\\r\\n\\p{L}\\p{N}]?[" UPPER "]*[" LOWER "]+|[^\\r\\n\\p{L}\\p{N}]?[" UPPER "]+[" LOWER "]*|\\p{N}"
-     "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"},
-    {"DeepSeek",
-     "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+"
-     "| ?[\\p{P}\\p{S}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"},
+    {"Llama 3", SPLIT_LLAMA3},
+    {"Qwen 2", SPLIT_QWEN2},
+    {"Qwen 3.5", SPLIT_QWEN35},
+    {"GPT-2", SPLIT_GPT2},
+    {"Tekken", SPLIT_TEKKEN},
+    {"GPT-4o", SPLIT_GPT4O},
+    {"DeepSeek 3", SPLIT_DEEPSEEK3},
+    {"DeepSeek 3, Chinese", SPLIT_DEEPSEEK3_HAN},
+    {"DeepSeek, words", SPLIT_DEEPSEEK_WORDS},
+    {"DeepSeek, signs", SPLIT_DEEPSEEK_SIGNS},
+    {"DeepSeek, ends of lines", "\\s+$"},
+    {"DeepSeek, other scripts", SPLIT_DEEPSEEK_HAN},
+    {"DeepSeek coder, words", "\\s?\\p{L}+"},
+    {"DeepSeek coder, signs", "\\s?\\p{P}+"},
+    {"beginnings of lines", "^\\s?[a-z]+"},
 };
 
 /* Where engines tend to differ: spaces, case folding, digits and letters of other scripts, marks. */

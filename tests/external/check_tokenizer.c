@@ -14,10 +14,11 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "rank_file.h"
+#include "gguf_vocabulary.h"
 
 #include "model/tokenizer.h"
 
+/* A rank file, or, without a pattern, a GGUF file. Phi-3's first 32,000 tokens are Llama-2's. */
 static const struct vocabulary_case {
     const char *name, *file;
     struct rank_tokenizer kind;
@@ -25,7 +26,17 @@ static const struct vocabulary_case {
     {"llama-bpe", "llama3.tiktoken", {RANK_PATTERN_LLAMA3, true, false, {NULL}, NULL}},
     {"qwen2", "qwen.tiktoken", {RANK_PATTERN_QWEN2, false, true, {NULL}, NULL}},
     {"deepseek-r1-qwen", "qwen.tiktoken", {RANK_PATTERN_QWEN2, false, true, {NULL}, NULL}},
+    {"llama-spm", "llama-spm.gguf", {NULL, false, false, {NULL}, NULL}},
+    {"phi-3", "llama-spm.gguf", {NULL, false, false, {NULL}, NULL}},
 };
+
+static struct tokenizer *open_vocabulary(const char *path, const struct vocabulary_case *v, struct err *e) {
+    struct gguf_vocabulary x;
+    if (v->kind.pattern) return rank_tokenizer_open(path, &v->kind, e);
+    struct tokenizer *t = gguf_vocabulary_open(path, &x, e) ? vocab_tokenizer(&x.v, path, e) : NULL;
+    gguf_vocabulary_fini(&x);
+    return t;
+}
 
 static bool check_case(const struct tokenizer *t, const json_t *item, const char *name, struct err *e) {
     const json_t *ids = json_object_get(item, "ids"), *text = json_object_get(item, "text");
@@ -48,7 +59,7 @@ static int check_vocabulary(const char *data, const struct vocabulary_case *v, i
     int n_failed = 0;
     char *ranks = file_join(data, v->file), *cases = file_join(data, "cases.jsonl");
     double before = clock_seconds();
-    struct tokenizer *t = rank_tokenizer_open(ranks, &v->kind, &e);
+    struct tokenizer *t = open_vocabulary(ranks, v, &e);
     if (!t) {
         printf("FAILED %s: %s\n", v->name, e.msg);
         return 1;
@@ -72,6 +83,27 @@ static int check_vocabulary(const char *data, const struct vocabulary_case *v, i
     return n_failed;
 }
 
+/* Names the tokenizers that have cases, but no vocabulary here. */
+static void print_absent(const char *data) {
+    struct err e;
+    char *cases = file_join(data, "cases.jsonl");
+    struct file_lines *lines = file_lines_open(cases, &e);
+    struct map *seen = map_new(32);
+    struct str line;
+    for (size_t i = 0; i < ARRAY_LEN(vocabularies); i++) map_put(seen, str_from(vocabularies[i].name), 0);
+    printf("no vocabulary for the cases of");
+    while (lines && file_lines_next(lines, &line, &e) == 1) {
+        json_t *item = json_parse(line, cases, &e);
+        const char *name = json_string_value(json_object_get(item, "tokenizer"));
+        if (name && map_put(seen, str_from(name), 0)) printf(" %s", name);
+        json_decref(item);
+    }
+    printf("\n");
+    if (lines) file_lines_close(lines);
+    map_free(seen);
+    free(cases);
+}
+
 int main(int argc, char **argv) {
     char *data = file_join(argc > 1 ? argv[1] : ".", "tokenizer");
     int n_cases = 0, n_failed = 0;
@@ -82,6 +114,7 @@ int main(int argc, char **argv) {
     }
     for (size_t i = 0; i < ARRAY_LEN(vocabularies); i++)
         n_failed += check_vocabulary(data, &vocabularies[i], &n_cases);
+    print_absent(data);
     printf("check_tokenizer: %d of %d cases have the recorded ids\n", n_cases - n_failed, n_cases);
     free(data);
     return n_failed > 0 || n_cases == 0;

@@ -13,13 +13,11 @@
 #include "base/json.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "model/split_patterns.h"
 #include "model/tokenizer.h"
 
-#define RANK_PATTERN(digits)                                                                                 \
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}" digits                               \
-    "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
-#define RANK_PATTERN_LLAMA3 RANK_PATTERN("{1,3}")
-#define RANK_PATTERN_QWEN2  RANK_PATTERN("")
+#define RANK_PATTERN_LLAMA3 SPLIT_LLAMA3
+#define RANK_PATTERN_QWEN2  SPLIT_QWEN2
 
 struct rank_tokenizer {
     const char *pattern;
@@ -138,39 +136,61 @@ static inline json_t *rank_json(const struct ranks *r, const struct rank_tokeniz
                                                k->specials[i], "special", 1, "normalized", 0));
     json_t *split = json_pack("{s:s,s:{s:s},s:s,s:b}", "type", "Split", "pattern", "Regex", k->pattern,
                               "behavior", "Isolated", "invert", 0);
-    json_t *bytes = json_pack("{s:s,s:b,s:b}", "type", "ByteLevel", "add_prefix_space", 0, "use_regex", 0);
+    json_t *bytes = json_pack("{s:s,s:b,s:b,s:b}", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets",
+                              1, "use_regex", 0);
     json_t *normaliser = k->nfc ? json_pack("{s:s}", "type", "NFC") : json_null();
     return json_pack("{s:o,s:o,s:{s:s,s:[o,o]},s:o}", "added_tokens", added, "normalizer", normaliser,
                      "pre_tokenizer", "type", "Sequence", "pretokenizers", split, bytes, "model",
                      rank_model(r, k->ignore_merges));
 }
 
-static inline struct tokenizer *rank_tokenizer_open(const char *path, const struct rank_tokenizer *k,
-                                                    struct err *e) {
-    char dir[] = "/tmp/brood-check-XXXXXX";
+/* Writes tokenizer.json and tokenizer_config.json into a folder. */
+static inline bool rank_write(const char *path, const struct rank_tokenizer *k, const char *dir,
+                              struct err *e) {
     struct ranks r = {0};
-    struct tokenizer *t = NULL;
-    ASSERT(mkdtemp(dir));
     char *json_path = file_join(dir, "tokenizer.json"),
          *config_path = file_join(dir, "tokenizer_config.json");
-    if (rank_read(path, &r, e)) {
-        json_t *root = rank_json(&r, k);
-        json_t *config = k->bos ? json_pack("{s:s}", "bos_token", k->bos) : json_object();
+    bool done = rank_read(path, &r, e);
+    if (done) {
+        json_t *root = rank_json(&r, k),
+               *config = k->bos ? json_pack("{s:s}", "bos_token", k->bos) : json_object();
         char *text = json_line(root), *config_text = json_line(config);
-        if (file_write_atomic(json_path, str_from(text), e) &&
-            file_write_atomic(config_path, str_from(config_text), e))
-            t = tokenizer_open(dir, e);
+        done = file_write_atomic(json_path, str_from(text), e) &&
+               file_write_atomic(config_path, str_from(config_text), e);
         free(text);
         free(config_text);
         json_decref(config);
         json_decref(root);
     }
     rank_free(&r);
-    unlink(config_path);
     free(config_path);
-    unlink(json_path);
-    rmdir(dir);
     free(json_path);
+    return done;
+}
+
+static inline char *rank_new_dir(void) {
+    char *dir = mem_strdup("/tmp/brood-check-XXXXXX");
+    ASSERT(mkdtemp(dir));
+    return dir;
+}
+
+/* The folder with what rank_write or another wrote there. */
+static inline void rank_free_dir(char *dir) {
+    static const char *const names[] = {"tokenizer.json", "tokenizer_config.json"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        char *path = file_join(dir, names[i]);
+        unlink(path);
+        free(path);
+    }
+    rmdir(dir);
+    free(dir);
+}
+
+static inline struct tokenizer *rank_tokenizer_open(const char *path, const struct rank_tokenizer *k,
+                                                    struct err *e) {
+    char *dir = rank_new_dir();
+    struct tokenizer *t = rank_write(path, k, dir, e) ? tokenizer_open(dir, e) : NULL;
+    rank_free_dir(dir);
     return t;
 }
 
