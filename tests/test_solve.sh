@@ -51,7 +51,7 @@ says 'cost: 3 solutions' "$BROOD" solve --budget samples=3 "$question"
 says 'the search ended early: budget' "$BROOD" solve --budget tokens=60 -n 64 "$question"
 
 # ---- interrupted: the best answer so far, status 130
-for strategy in sample:n=100000 mcts:n=4096,width=64; do
+for strategy in sample:n=100000; do
     timeout -s INT --preserve-status 3 "$BROOD" solve --strategy $strategy "$question" >out 2>err
     [ $? -eq 130 ] && grep -q 'ended early: stopped' out && good || bad "an interrupted $strategy" "$(head -c 300 out err)"
 done
