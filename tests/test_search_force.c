@@ -151,6 +151,7 @@ static void what_stands_is_scored(void **state) {
         int *candidates = mem_zalloc(t->n_nodes, sizeof *candidates);
         bool *wanted = mem_zalloc(t->n_nodes, sizeof *wanted);
         const int n = tree_candidates(t, candidates);
+        assert_in_range(n, 0, 4); /* a sample has one at most */
         for (int i = 0; i < n; i++)
             for (int k = candidates[i]; k > 0 && t->nodes[candidates[i]].state == TREE_SOLUTION;
                  k = t->nodes[k].parent)
@@ -183,6 +184,9 @@ static bool slow_is_candidate(const struct tree *t, int node) {
         if (w->dropped || !same_solution(t, node, i)) continue;
         if (w->state == TREE_SOLUTION || (w->state == TREE_CUT && v->state == TREE_CUT)) stands = false;
     }
+    for (int i = 1; i < node; i++)
+        if (v->state == TREE_CUT && t->nodes[i].state == TREE_SOLUTION && same_solution(t, i, node))
+            stands = false;
     return stands;
 }
 

@@ -154,11 +154,14 @@ float *tree_path_confidences(const struct tree *t, int node, int *n) {
     return out;
 }
 
-/* Marks those that `node` replaces: of the same solution, and ended no better. */
+/* Of the same solution: marks those that `node` replaces, or the node itself if one that ended stands before
+ * it. */
 static void mark_replaced(const struct tree *t, int node, bool *replaced) {
     const bool ended = t->nodes[node].state == TREE_SOLUTION;
-    for (int i = before(t, node); i > 0; i = before(t, i))
-        replaced[i] = replaced[i] || ended || t->nodes[i].state == TREE_CUT;
+    for (int i = before(t, node); i > 0; i = before(t, i)) {
+        const bool stands = !ended && t->nodes[i].state == TREE_SOLUTION;
+        replaced[stands ? node : i] = true;
+    }
 }
 
 static int compare_nodes(const void *a, const void *b, void *tree) {

@@ -79,9 +79,9 @@ int tree_path_rewards(const struct tree *t, int node, float *out, int n_max);
  * node has tokens and no confidences. */
 float *tree_path_confidences(const struct tree *t, int node, int *n);
 /* The nodes that are candidates for the answer, in path order, into out[n_nodes]; returns how many. They are
- * those that ended or were cut off and are neither dropped nor outvoted, but for those that another replaces:
- * a solution whose end was taken back (below it, with WAIT or ANSWER, another ended), and what was cut off
- * and went on so. A version that was revised stays a candidate. */
+ * those that ended or were cut off and are neither dropped nor outvoted; of what goes on from one another (by
+ * WAIT or ANSWER) only the last that ended, or the last if none did. A version that was revised stays a
+ * candidate. */
 int tree_candidates(const struct tree *t, int *out);
 /* The path as text, "0.3.1" (the root is ""), into out[n_max]; returns the length it needs, as snprintf does.
  */
