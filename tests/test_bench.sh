@@ -30,6 +30,22 @@ ends 0 "$BROOD" bench $task -n 4 --run killed.brood
 "$BROOD" report --jsonl killed.brood >killed.jsonl
 same whole.jsonl killed.jsonl "a run that was killed"
 
+# ---- a budget for the whole run
+# shellcheck disable=SC2086 # words are meant
+{
+    ends 0 "$BROOD" bench $task -n 8 --run-budget tokens=1500 --run shared.brood
+    grep -q 'ended early' err && good || bad "bench does not say that problems ended early" "$(cat err)"
+    ends 0 "$BROOD" bench $task -n 8 --run-budget usd=0.001 --prices policy_output=1,reward_input=0.1 --run dollars.brood
+    refuses 2 "another run_budget" bench $task -n 8 --run-budget tokens=1501 --run shared.brood
+    refuses 2 "say with --prices" bench $task -n 8 --run-budget usd=1
+}
+if command -v jq >/dev/null; then
+    "$BROOD" report --json shared.brood | jq -e '.runs[0] | .done == 10 and .spend.tokens_generated * 10 <= 1500
+        and .spend.tokens_generated * 10 > 1000' >out && good || bad "a run's tokens" "$(cat out)"
+    "$BROOD" report --json dollars.brood | jq -e '.runs[0] | .done == 10 and .usd_all <= 0.001 and .usd_all > 0.0005' >out &&
+        good || bad "a run's dollars" "$(cat out)"
+fi
+
 # ---- interrupted: status 130 and the command to go on
 timeout -s INT --preserve-status 3 "$BROOD" bench lab:story -n 64 --run 'with space.brood' >out 2>err
 [ $? -eq 130 ] && good || bad "an interrupted bench" "$(cat err)"

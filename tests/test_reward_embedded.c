@@ -339,6 +339,7 @@ static void equal_texts_are_read_once(void **state) {
     const double n_four = n_thrice + again.cost.tokens_read + four.cost.tokens_read;
     assert_true(reward_computed(r).tokens_read == n_four);
     struct kept whole = score(r, root, "one\n\ntwo\n\nthree\n\nfour");
+    assert_true(reward_computed(r).tokens_read == n_four); /* four steps that are known, as a whole */
     assert_true(whole.rewards[3] == four.rewards[0] && whole.rewards[2] == again.rewards[0]);
     struct reward_prefix *const all[] = {a.prefix,     a2.prefix,   b.prefix,    b2.prefix,
                                          again.prefix, four.prefix, other.prefix};

@@ -3,11 +3,16 @@
  *
  *     root: the profile's opening | step 1, closing | step 2, closing | ...
  *
- * A job forks its prefix and reads its own steps alone, so every token of a search tree is read once, and
- * equal texts behind equal texts are one place in it, wherever they stand in the search and whether they have
- * been read or are being read. Only the head outputs that the model's profile lists are computed, and only
- * where closings end. Steps are encoded one by one, so scoring a solution at once gives the same bits as
- * scoring it step by step. A profile that reads its closings aside costs their tokens once a step.
+ * What was read of a problem is a tree of places, one a step: equal steps behind equal steps are one place,
+ * wherever they stand in the search, whether they have been read or are being read, alone or at the beginning
+ * of whole solutions. A job reads what is new of its text, so every token is read once. Only the head outputs
+ * that the model's profile lists are computed, and only where closings end. Steps are encoded one by one, so
+ * scoring a solution at once gives the same bits as scoring it step by step. A profile that reads its
+ * closings aside costs their tokens once a step.
+ *
+ * A place that nobody stands behind any more gives its pages back and is remembered with its reward. But the
+ * steps inside of solutions that are read as a whole keep their pages until the problem's last prefix goes,
+ * for other solutions may begin alike; the engine takes them when it needs room.
  *
  * The spec is a model's path, or PATH,profile=NAME with a profile by its name or file (model/prm_profile.h).
  *
@@ -24,25 +29,19 @@
 #include "model/model.h"
 #include "reward/kinds.h"
 
-/* A piece of text that was read, or will be. What nobody stands behind any more gives its pages back and is
- * remembered with its rewards, until nobody stands behind any text of the problem. */
 struct place {
-    struct place *root, *parent;   /* the problem's own has no parent */
+    struct place *root, *parent;   /* the problem's own has no parent, and is no step */
     struct place *children, *next; /* equal ids below the same parent are one place */
     struct branch *branch;         /* NULL: not needed now */
-    struct branch **sides; /* [n_steps] with closings aside, while branch is there and rewards are not */
-    struct tokens ids, closings; /* its own; closings that are read aside */
-    size_t first;                /* position of its first token */
-    struct step *steps;          /* [n_steps] */
-    int n_steps, n_steps_before;
-    float *rewards;  /* [n_steps]; NULL: not known */
-    int n_users;     /* prefixes and jobs that stand behind it */
-    int n_users_all; /* of the root: of all places */
-    bool is_told;    /* reading it was somebody's cost */
-};
-
-struct step {
-    size_t end, closing_end; /* in ids and closings, of its place */
+    struct branch *side;           /* with closings aside, while branch is there and the reward is not */
+    struct tokens ids, closing;    /* its own; the closing, if it is read aside */
+    size_t first;                  /* position of its first token */
+    int depth;                     /* steps up to here */
+    float reward;
+    bool has_reward, is_told; /* reading it was somebody's cost */
+    bool is_kept;             /* inside of a solution that was read as a whole */
+    int n_users;              /* prefixes and jobs that stand behind it */
+    int n_users_all;          /* of the root: of all places */
 };
 
 struct reward_prefix {
@@ -50,13 +49,12 @@ struct reward_prefix {
 };
 
 struct job {
-    uint64_t id, serial; /* the caller's; the engine's, of the first read */
-    struct place *at;    /* NULL if there could be none */
-    size_t n_before;     /* tokens of the prefix */
-    int n_told;          /* reads that have ended, with closings aside */
-    float *outputs;      /* [n_steps][n_outputs] as they arrive, likewise */
-    bool at_once;        /* nothing to compute: no steps, known already, or refused */
-    bool is_told;        /* kept for its rewards alone */
+    uint64_t id, serial;   /* the caller's; the engine's, of the first read */
+    struct place *from;    /* whose prefix it was; there as long as the next */
+    struct place *at;      /* behind its text; NULL if that cannot be read */
+    struct place **wanted; /* [n_wanted] places between whose rewards are not known, in order */
+    int n_wanted, n_told;  /* n_told: reads that have ended, with closings aside */
+    float *outputs;        /* [n_wanted][n_outputs] as they arrive, likewise */
     char *why;
 };
 
@@ -68,7 +66,9 @@ struct embedded {
     struct job **jobs; /* in flight, in the order of submission */
     size_t n_jobs, cap;
     uint64_t n_serials;
-    struct job *told; /* of the last result: its `why` and rewards are still being read */
+    struct job *told; /* of the last result: its `why` is still being read */
+    float *rewards;   /* of the last result */
+    size_t cap_rewards;
     struct cost cancelled;
 };
 
@@ -85,16 +85,12 @@ static struct place *place_new(struct place *parent) {
     x->parent = parent;
     if (!parent) return x;
     x->first = parent->first + parent->ids.len;
-    x->n_steps_before = parent->n_steps_before + parent->n_steps;
+    x->depth = parent->depth + 1;
     return x;
 }
 
 static size_t place_end(const struct place *x) {
     return x->first + x->ids.len;
-}
-
-static size_t closing_begin(const struct place *x, int i_step) {
-    return i_step > 0 ? x->steps[i_step - 1].closing_end : 0;
 }
 
 static void add_read(const struct embedded *p, struct cost *c, size_t first, size_t n) {
@@ -108,39 +104,31 @@ static void count_cancelled(struct embedded *p, const struct branch *branch, siz
     if (n_read > first) add_read(p, &p->cancelled, first, n_read - first);
 }
 
-static void release_sides(struct place *x) {
-    for (int i = 0; x->sides && i < x->n_steps; i++) branch_release(x->sides[i]);
-    free(x->sides);
-    x->sides = NULL;
-}
-
 static void give_pages_back(struct embedded *p, struct place *x) {
     if (!x->branch) return;
     if (!x->is_told) { /* nobody heard of what was read */
         count_cancelled(p, x->branch, x->first);
-        for (int i = 0; x->sides && i < x->n_steps; i++)
-            count_cancelled(p, x->sides[i], x->first + x->steps[i].end);
+        if (x->side) count_cancelled(p, x->side, place_end(x));
     }
-    release_sides(x);
+    if (x->side) branch_release(x->side);
     branch_release(x->branch);
-    x->branch = NULL;
+    x->branch = x->side = NULL;
 }
 
-/* Makes the branch, and what is read aside of it while its rewards are not known. */
+static void give_back_unless_needed(struct embedded *p, struct place *x) {
+    if (x->n_users == 0 && !x->is_kept) give_pages_back(p, x);
+}
+
+/* Makes the branch, and what is read aside of it while its reward is not known. */
 static struct branch *place_branch(struct embedded *p, struct place *x) {
     if (x->branch) return x->branch;
     x->branch = x->parent ? branch_fork(place_branch(p, x->parent)) : engine_root(p->engine);
-    if (x->n_steps == 0) branch_append(x->branch, x->ids.ptr, x->ids.len);
-    if (p->model->prm.aside && !x->rewards) x->sides = mem_zalloc((size_t)x->n_steps, sizeof *x->sides);
-    for (int i = 0; i < x->n_steps; i++) {
-        const size_t begin = i > 0 ? x->steps[i - 1].end : 0, closing = closing_begin(x, i);
-        branch_append(x->branch, x->ids.ptr + begin, x->steps[i].end - begin);
-        if (!x->sides) continue;
-        x->sides[i] = branch_fork(x->branch);
-        branch_append(x->sides[i], x->closings.ptr + closing, x->steps[i].closing_end - closing);
+    branch_append(x->branch, x->ids.ptr, x->ids.len);
+    if (p->model->prm.aside && x->parent && !x->has_reward) {
+        x->side = branch_fork(x->branch);
+        branch_append(x->side, x->closing.ptr, x->closing.len);
     }
-    /* The fork holds what it needs. */
-    if (x->parent && x->parent->n_users == 0) give_pages_back(p, x->parent);
+    if (x->parent) give_back_unless_needed(p, x->parent); /* the fork holds what it needs */
     return x->branch;
 }
 
@@ -158,18 +146,14 @@ static void place_free(struct embedded *p, struct place *x) {
     }
     give_pages_back(p, x);
     tokens_free(&x->ids);
-    tokens_free(&x->closings);
-    free(x->steps);
-    free(x->rewards);
+    tokens_free(&x->closing);
     free(x);
 }
 
-/* Stands behind it no more; it is remembered until place_forget. */
+/* Stands behind it no more. */
 static void place_leave(struct embedded *p, struct place *x) {
-    if (--x->n_users == 0) give_pages_back(p, x);
-}
-
-static void place_forget(struct embedded *p, struct place *x) {
+    x->n_users--;
+    give_back_unless_needed(p, x);
     if (--x->root->n_users_all == 0) place_free(p, x->root);
 }
 
@@ -199,76 +183,67 @@ static struct cost embedded_root_cost(const struct reward *r, const struct rewar
     return c;
 }
 
-struct reading { /* a text on its way into a place */
+struct reading { /* a text on its way down the places */
     struct embedded *p;
-    struct place *to;
-    size_t cap;
+    struct place *at;
     struct err *e;
     bool failed;
 };
 
+static struct place *find_child(const struct place *from, const struct tokens *ids) {
+    struct place *x = from->children;
+    while (x && (x->ids.len != ids->len || memcmp(x->ids.ptr, ids->ptr, ids->len * sizeof *ids->ptr) != 0))
+        x = x->next;
+    return x;
+}
+
 static void read_one_step(void *ctx, struct str step) {
     struct reading *r = ctx;
     const struct model *m = r->p->model;
-    struct place *x = r->to;
-    struct tokens closing = {0};
-    const bool is_first = x->n_steps_before + x->n_steps == 0;
-    r->failed = r->failed || !prm_profile_step(m, &m->prm, step, is_first, &x->ids, &closing, r->e);
-    if (!r->failed && place_end(x) + closing.len > (size_t)r->p->base.info.n_context) {
+    if (r->failed) return;
+    struct place *x = place_new(r->at);
+    r->failed = !prm_profile_step(m, &m->prm, step, x->depth == 1, &x->ids, &x->closing, r->e);
+    if (!r->failed && place_end(x) + x->closing.len > (size_t)r->p->base.info.n_context) {
         r->failed = true;
         err_set(r->e, ERR_INPUT, "the solution is longer than what the reward model %s reads (%d tokens)",
                 r->p->base.name, r->p->base.info.n_context);
     }
-    tokens_add_all(&x->closings, closing.ptr, closing.len);
-    MEM_GROW(x->steps, r->cap, (size_t)x->n_steps + 1);
-    x->steps[x->n_steps++] = (struct step){x->ids.len, x->closings.len};
-    tokens_free(&closing);
-}
-
-static bool same_place(const struct place *a, const struct place *b) {
-    if (a->ids.len != b->ids.len || a->n_steps != b->n_steps ||
-        memcmp(a->ids.ptr, b->ids.ptr, a->ids.len * sizeof *a->ids.ptr) != 0)
-        return false;
-    for (int i = 0; i < a->n_steps; i++)
-        if (a->steps[i].end != b->steps[i].end) return false;
-    return true;
+    struct place *known = r->failed ? NULL : find_child(r->at, &x->ids);
+    if (r->failed || known) {
+        place_free(r->p, x);
+    } else {
+        x->next = r->at->children;
+        r->at->children = x;
+    }
+    if (!r->failed) r->at = known ? known : x;
 }
 
 /* The place after the steps of a text, read or not; NULL if they do not fit. */
 static struct place *place_after(struct embedded *p, struct place *from, struct str text, struct err *e) {
-    struct place *x = place_new(from), *known = from->children;
-    struct reading r = {.p = p, .to = x, .e = e};
+    struct reading r = {.p = p, .at = from, .e = e};
     reward_split_steps(text, str_from(p->separator), read_one_step, &r);
-    while (known && !same_place(known, x)) known = known->next;
-    if (!r.failed && !known && x->n_steps > 0) {
-        x->next = from->children;
-        return from->children = x;
-    }
-    if (!known) known = from; /* a text without steps */
-    place_free(p, x);
-    return r.failed ? NULL : known;
+    return r.failed ? NULL : r.at;
 }
 
 static struct reward_prefix *embedded_extend(struct reward *r, struct reward_prefix *from, struct str text,
                                              struct err *e) {
     struct place *at = place_after((struct embedded *)r, from->at, text, e);
     if (!at) return NULL;
-    at->is_told = true; /* in an earlier session */
+    for (struct place *x = at; x != from->at; x = x->parent) x->is_told = true; /* in an earlier session */
     return prefix_new(at);
 }
 
 static void embedded_release(struct reward *r, struct reward_prefix *prefix) {
     struct embedded *p = (struct embedded *)r;
     place_leave(p, prefix->at);
-    place_forget(p, prefix->at);
     free(prefix);
 }
 
 /* ---- jobs ---- */
 static void job_free(struct embedded *p, struct job *job) {
     if (!job) return;
-    if (job->at && !job->is_told) place_leave(p, job->at);
-    if (job->at) place_forget(p, job->at);
+    if (job->at) place_leave(p, job->at);
+    free(job->wanted);
     free(job->outputs);
     free(job->why);
     free(job);
@@ -283,29 +258,28 @@ static struct job *remove_at(struct embedded *p, size_t i) {
 
 /* How many reads of the engine a job is: with closings aside, one a step. */
 static int n_reads(const struct embedded *p, const struct job *job) {
-    return !job->at_once && p->model->prm.aside ? job->at->n_steps : 1;
+    return p->model->prm.aside ? job->n_wanted : MIN(job->n_wanted, 1);
 }
 
 /* One read with a mark at the end of every step. */
 static bool read_inline(struct embedded *p, struct job *job, struct engine_read *read, struct err *e) {
-    const struct place *x = job->at;
-    size_t *marks = mem_alloc((size_t)x->n_steps * sizeof *marks);
-    for (int i = 0; i < x->n_steps; i++) marks[i] = x->first + x->steps[i].end - 1;
-    read->branch = x->branch;
+    size_t *marks = mem_alloc((size_t)job->n_wanted * sizeof *marks);
+    for (int i = 0; i < job->n_wanted; i++) marks[i] = place_end(job->wanted[i]) - 1;
+    read->branch = place_branch(p, job->at);
     read->marks = marks;
-    read->n_marks = (size_t)x->n_steps;
+    read->n_marks = (size_t)job->n_wanted;
     const bool done = engine_read(p->engine, read, e);
     free(marks);
     return done;
 }
 
 static bool read_aside(struct embedded *p, struct job *job, struct engine_read *read, struct err *e) {
-    const struct place *x = job->at;
-    job->outputs = mem_zalloc((size_t)x->n_steps * (size_t)read->n_outputs, sizeof *job->outputs);
-    for (int i = 0; i < x->n_steps; i++) {
-        const size_t mark = branch_length(x->sides[i]) - 1;
+    job->outputs = mem_zalloc((size_t)job->n_wanted * (size_t)read->n_outputs, sizeof *job->outputs);
+    for (int i = 0; i < job->n_wanted; i++) place_branch(p, job->wanted[i]);
+    for (int i = 0; i < job->n_wanted; i++) {
+        const size_t mark = branch_length(job->wanted[i]->side) - 1;
         read->id = job->serial + (uint64_t)i;
-        read->branch = x->sides[i];
+        read->branch = job->wanted[i]->side;
         read->marks = &mark;
         read->n_marks = 1;
         if (engine_read(p->engine, read, e)) continue;
@@ -315,11 +289,24 @@ static bool read_aside(struct embedded *p, struct job *job, struct engine_read *
     return true;
 }
 
+/* The places whose rewards the job needs; those inside of a text of several steps are kept. */
+static void list_wanted(struct job *job) {
+    int n = 0;
+    for (struct place *x = job->at; x != job->from; x = x->parent) {
+        if (x != job->at) x->is_kept = true;
+        n += !x->has_reward;
+    }
+    job->wanted = mem_zalloc((size_t)n, sizeof *job->wanted);
+    job->n_wanted = n;
+    for (struct place *x = job->at; x != job->from; x = x->parent)
+        if (!x->has_reward) job->wanted[--n] = x;
+}
+
 static bool job_read(struct embedded *p, struct job *job, struct err *e) {
     const struct prm_profile *profile = &p->model->prm;
     struct engine_read read = {
         .id = job->serial, .outputs = profile->outputs, .n_outputs = profile->n_outputs};
-    place_branch(p, job->at);
+    if (job->n_wanted == 0) return true;
     return profile->aside ? read_aside(p, job, &read, e) : read_inline(p, job, &read, e);
 }
 
@@ -327,17 +314,18 @@ static struct job *job_start(struct embedded *p, const struct reward_job *asked)
     struct err e;
     struct job *job = mem_zalloc(1, sizeof *job);
     job->id = asked->id;
-    job->n_before = place_end(asked->from->at);
-    job->at = place_after(p, asked->from->at, asked->text, &e);
-    if (job->at) place_hold(job->at);
-    job->at_once = !job->at || job->at == asked->from->at || job->at->rewards;
+    job->from = asked->from->at;
+    job->at = place_after(p, job->from, asked->text, &e);
+    if (job->at) {
+        place_hold(job->at);
+        list_wanted(job);
+    }
     job->serial = p->n_serials;
     p->n_serials += (uint64_t)n_reads(p, job);
-    if (!job->at_once && !job_read(p, job, &e)) {
+    if (job->at && !job_read(p, job, &e)) {
         place_leave(p, job->at);
-        place_forget(p, job->at);
         job->at = NULL;
-        job->at_once = true;
+        job->n_wanted = 0;
     }
     if (!job->at) job->why = mem_strdup(e.msg);
     return job;
@@ -350,7 +338,7 @@ static void embedded_submit(struct reward *r, const struct reward_job *asked) {
 }
 
 static void job_cancel(struct embedded *p, struct job *job) {
-    for (int i = 0; !job->at_once && i < n_reads(p, job); i++)
+    for (int i = 0; i < n_reads(p, job); i++)
         engine_cancel(p->engine, job->serial + (uint64_t)i); /* one that was told is not there */
     job_free(p, job);
 }
@@ -374,7 +362,7 @@ static int embedded_work(struct reward *r, double seconds_max, struct err *e) {
 /* The first job with nothing to compute, or NULL. */
 static struct job *take_at_once(struct embedded *p) {
     for (size_t i = 0; i < p->n_jobs; i++)
-        if (p->jobs[i]->at_once) return remove_at(p, i);
+        if (p->jobs[i]->n_wanted == 0) return remove_at(p, i);
     return NULL;
 }
 
@@ -397,54 +385,43 @@ static struct job *take_read(struct embedded *p, const float **outputs) {
         if (!job->outputs) return remove_at(p, i);
         memcpy(job->outputs + (event.id - job->serial) * n, event.outputs, n * sizeof *job->outputs);
         *outputs = job->outputs;
-        if (++job->n_told == job->at->n_steps) return remove_at(p, i);
+        if (++job->n_told == job->n_wanted) return remove_at(p, i);
     }
     return NULL;
 }
 
-/* Turns outputs into a place's rewards; false: they are not numbers. */
-static bool take_outputs(const struct embedded *p, struct place *x, const float *outputs) {
+/* Turns outputs into the rewards of the places that wanted them; false: they are not numbers. */
+static bool take_outputs(const struct embedded *p, const struct job *job, const float *outputs) {
     const struct prm_profile *profile = &p->model->prm;
-    float *rewards = mem_alloc((size_t)x->n_steps * sizeof *rewards);
-    bool good = true;
-    for (int i = 0; i < x->n_steps; i++) {
-        rewards[i] = (float)prm_profile_score(profile, outputs + i * profile->n_outputs);
-        good = good && !isnan(rewards[i]);
+    for (int i = 0; i < job->n_wanted; i++) {
+        const float reward = (float)prm_profile_score(profile, outputs + i * profile->n_outputs);
+        if (isnan(reward)) return false;
+        job->wanted[i]->reward = reward; /* again, if another job was as fast: the same */
+        job->wanted[i]->has_reward = true;
     }
-    if (!good || x->rewards) { /* another job was at the same place: it has the same */
-        free(rewards);
-        return good;
-    }
-    x->rewards = rewards;
     return true;
 }
 
-/* Of reading the steps of a place, for the first time or not: a function of positions. */
-static struct cost cost_of(const struct embedded *p, const struct place *x) {
-    struct cost c = {0};
-    double one_mark =
-        model_flops_per_token(&p->model->config, 1, p->model->prm.n_outputs) - p->base.info.flops_per_token;
-    add_read(p, &c, x->first, x->ids.len);
-    c.flops += x->n_steps * one_mark;
-    for (int i = 0; i < x->n_steps; i++)
-        add_read(p, &c, x->first + x->steps[i].end, x->steps[i].closing_end - closing_begin(x, i));
-    return c;
-}
-
+/* Rewards and costs of the steps between; a cost is a function of positions, whoever read them first. */
 static void tell(struct embedded *p, const struct job *job, const float *outputs, struct reward_result *out) {
-    struct place *at = job->at;
-    if (!job->at_once && !take_outputs(p, at, outputs)) {
+    if (!take_outputs(p, job, outputs)) {
         out->failed = true;
         out->why = "the reward model's outputs are not numbers";
         return;
     }
-    if (place_end(at) > job->n_before) { /* a text without steps is its own prefix, and has no rewards */
-        out->rewards = at->rewards;
-        out->n_rewards = at->n_steps;
-        out->cost = cost_of(p, at);
+    const double one_mark =
+        model_flops_per_token(&p->model->config, 1, p->model->prm.n_outputs) - p->base.info.flops_per_token;
+    out->n_rewards = job->at->depth - job->from->depth;
+    MEM_GROW(p->rewards, p->cap_rewards, (size_t)out->n_rewards);
+    for (struct place *x = job->at; x != job->from; x = x->parent) {
+        p->rewards[x->depth - job->from->depth - 1] = x->reward;
+        add_read(p, &out->cost, x->first, x->ids.len);
+        add_read(p, &out->cost, place_end(x), x->closing.len);
+        out->cost.flops += one_mark;
+        x->is_told = true;
     }
-    at->is_told = true;
-    out->prefix = prefix_new(at);
+    out->rewards = p->rewards;
+    out->prefix = prefix_new(job->at);
 }
 
 static bool embedded_next(struct reward *r, struct reward_result *out) {
@@ -456,8 +433,8 @@ static bool embedded_next(struct reward *r, struct reward_result *out) {
     out->failed = job->why != NULL;
     out->why = job->why;
     if (!out->failed) tell(p, job, outputs, out);
-    if (job->at) place_leave(p, job->at);
-    job->is_told = true;
+    if (job->at) place_leave(p, job->at); /* its pages may go with its prefix */
+    job->at = NULL;
     job_free(p, p->told);
     p->told = job;
     return true;
@@ -492,6 +469,7 @@ static void embedded_close(struct reward *r) {
     for (size_t i = 0; i < p->n_jobs; i++) job_cancel(p, p->jobs[i]);
     job_free(p, p->told);
     free(p->jobs);
+    free(p->rewards);
     if (p->engine) engine_close(p->engine);
     if (p->model) model_close(p->model);
     free(p->separator);
