@@ -407,6 +407,28 @@ static void unusable_models_are_refused(void **state) {
     assert_non_null(strstr(e.msg, "plain"));
 }
 
+static void dates_in_prompts_are_told(void **state) {
+    UNUSED(state);
+    static const char source[] = "{{ strftime_now('%d %b %Y') }}: {{ messages[0].content }}";
+    struct err e = {0};
+    char dated[] = "/tmp/brood-tiny-XXXXXX";
+    assert_non_null(mkdtemp(dated));
+    tiny_model_write(dated, 1, false);
+    struct policy *p = policy_open(dated, NULL, &e);
+    assert_non_null(p);
+    assert_null(policy_info(p)->chat_date);
+    policy_close(p);
+    char *path = file_join(dated, "chat_template.jinja");
+    assert_true(file_write_atomic(path, str_from(source), &e));
+    p = policy_open(dated, NULL, &e);
+    if (!p) fail_msg("%s", e.msg);
+    assert_string_equal(policy_info(p)->chat_date, "26 Jul 2024");
+    policy_close(p);
+    unlink(path);
+    free(path);
+    tiny_model_remove(dated);
+}
+
 static void what_changes_answers_changes_the_identity(void **state) {
     UNUSED(state);
     static const struct policy_options options[] = {
@@ -482,6 +504,7 @@ int main(void) {
         cmocka_unit_test(costs_follow_positions),
         cmocka_unit_test(cancelled_jobs_leave_nothing),
         cmocka_unit_test(unusable_models_are_refused),
+        cmocka_unit_test(dates_in_prompts_are_told),
         cmocka_unit_test(what_changes_answers_changes_the_identity),
         cmocka_unit_test(bundled_policies_write_what_pytorch_wrote),
     };

@@ -112,14 +112,15 @@ bool interpreted_has_turns(const struct interpreted *f) {
 bool interpreted_render(const struct interpreted *f, const struct chat_message *messages, size_t n_messages,
                         bool open_answer, bool continue_last, struct tokens *out, struct err *e) {
     struct template_output o = {0};
-    const size_t n = n_messages - continue_last, n_before = out->len;
+    const size_t n = n_messages - continue_last;
     if (n == 0) return err_set(e, ERR_INPUT, "an answer to be continued without a message before it");
-    bool done =
-        write_text(f, messages, n, open_answer || continue_last, &o, e) &&
-        tokenizer_encode_marked(f->tokenizer, buf_str(&o.text), o.marks.ptr, TOKENIZER_START, out, e) &&
-        (!continue_last ||
-         tokenizer_encode_part(f->tokenizer, messages[n].content, TOKENIZER_INSIDE, out, e));
-    if (!done) out->len = n_before;
+    bool done = write_text(f, messages, n, open_answer || continue_last, &o, e);
+    if (done && continue_last) {
+        buf_add_str(&o.text, messages[n].content);
+        for (size_t i = 0; i < messages[n].content.len; i++) buf_add_char(&o.marks, 0);
+    }
+    done =
+        done && tokenizer_encode_marked(f->tokenizer, buf_str(&o.text), o.marks.ptr, TOKENIZER_START, out, e);
     template_output_fini(&o);
     return done;
 }

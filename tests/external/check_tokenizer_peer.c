@@ -11,17 +11,18 @@
 #include "gguf_vocabulary.h"
 #include "peer.h"
 
-enum { TEXTS = 20000 };
+enum { TEXTS = 10000 };
 
-/* Added behind each vocabulary: none is special, which a peer would find in text. */
+/* Added behind each vocabulary. The special ones stand in texts that are a template's alone: a peer finds
+ * them anywhere. */
 static const struct added_case {
     const char *text;
-    bool lstrip, rstrip, single_word, normalised;
-} added_cases[] = {{"<x>", false, true, false, false},
-                   {"<y>", true, false, false, false},
-                   {"wqrd", false, false, true, false},
-                   {"<n>", false, false, false, true},
-                   {"\xc3\xa9!!", true, true, true, true}};
+    bool lstrip, rstrip, single_word, normalised, special;
+} added_cases[] = {{"<x>", false, true, false, false, false},     {"<y>", true, false, false, false, false},
+                   {"wqrd", false, false, true, false, false},    {"<n>", false, false, false, true, false},
+                   {"\xc3\xa9!!", true, true, true, true, false}, {"<|a|>", false, false, false, false, true},
+                   {"<|r|>", false, true, false, false, true},    {"<|l|>", true, false, false, false, true},
+                   {"<|b|>", true, true, false, false, true},     {"<|w|>", false, false, true, false, true}};
 
 static const char *const words[] = {"the",
                                     "of",
@@ -91,13 +92,16 @@ static void add_assigned(uint32_t c, struct buf *out) {
     if (utf8proc_category((utf8proc_int32_t)c) != UTF8PROC_CATEGORY_CN && c != newer) buf_add_utf8(out, c);
 }
 
-static void make_text(uint64_t key, struct buf *out) {
+static void make_text(uint64_t key, bool special, struct buf *out) {
+    static const char *const specials[] = {"<|a|>", "<|r|>", "<|l|>", "<|b|>", "<|w|>"};
     static const char *const gaps[] = {"", " ", " ", "  "};
     uint64_t n = rng_below(key, 0, 14);
     buf_clear(out);
     for (uint64_t i = 1; i <= n; i++) {
         uint64_t kind = rng_below(key, 5 * i, 10);
-        if (kind < 8)
+        if (kind < 3 && special)
+            buf_add_str(out, str_from(specials[rng_below(key, 5 * i + 1, ARRAY_LEN(specials))]));
+        else if (kind < 8)
             buf_add_str(out, str_from(words[rng_below(key, 5 * i + 1, ARRAY_LEN(words))]));
         else if (kind == 8)
             add_assigned(0xa0 + (uint32_t)rng_below(key, 5 * i + 2, 0x3000), out);
@@ -111,7 +115,7 @@ static json_t *added_list(int first_id) {
     json_t *list = json_array();
     for (size_t i = 0; i < ARRAY_LEN(added_cases); i++) {
         const struct added_case *a = &added_cases[i];
-        json_array_append_new(list, gguf_added(first_id + (int)i, a->text, false, a->lstrip, a->rstrip,
+        json_array_append_new(list, gguf_added(first_id + (int)i, a->text, a->special, a->lstrip, a->rstrip,
                                                a->single_word, a->normalised));
     }
     return list;
@@ -125,27 +129,38 @@ static bool same_ids(const struct tokens *ids, const json_t *theirs) {
     return true;
 }
 
+static struct tokens encode(const struct tokenizer *t, struct str text, bool special) {
+    struct tokens ids = {0};
+    struct buf marks = {0};
+    struct err e;
+    for (size_t i = 0; i < text.len; i++) buf_add_char(&marks, 1);
+    if (special)
+        ASSERT(tokenizer_encode_marked(t, text, buf_cstr(&marks), TOKENIZER_START, &ids, &e));
+    else
+        ASSERT(tokenizer_encode(t, text, &ids, &e));
+    buf_free(&marks);
+    return ids;
+}
+
 /* Ours by t, theirs by the folder. */
-static int compare(const char *name, const struct tokenizer *t, const char *dir, uint64_t key) {
+static int compare(const char *name, const struct tokenizer *t, const char *dir, bool special) {
     json_t *texts = json_array();
     struct buf text = {0};
     int n_differ = 0;
     for (uint64_t i = 0; i < TEXTS; i++) {
-        make_text(rng_child(key, i), &text);
+        make_text(rng_child(special, i), special, &text);
         json_array_append_new(texts, json_stringn(text.ptr ? text.ptr : "", text.len));
     }
     json_t *answers = peer_encode(dir, texts);
     for (size_t i = 0; i < TEXTS; i++) {
         const json_t *item = json_array_get(texts, i);
-        struct tokens ids = {0};
-        struct err e;
-        ASSERT(
-            tokenizer_encode(t, (struct str){json_string_value(item), json_string_length(item)}, &ids, &e));
+        const struct str s = {json_string_value(item), json_string_length(item)};
+        struct tokens ids = encode(t, s, special);
         if (!same_ids(&ids, json_array_get(answers, i)) && n_differ++ < 5)
             printf("DIFFERENT %s: %s\n", name, json_string_value(item));
         tokens_free(&ids);
     }
-    printf("%s: %d texts, %d differ\n", name, TEXTS, n_differ);
+    printf("%s%s: %d texts, %d differ\n", name, special ? ", special tokens" : "", TEXTS, n_differ);
     json_decref(texts);
     json_decref(answers);
     buf_free(&text);
@@ -155,7 +170,7 @@ static int compare(const char *name, const struct tokenizer *t, const char *dir,
 static int compare_folder(const char *name, char *dir, bool written, struct err *e) {
     struct tokenizer *t = written ? tokenizer_open(dir, e) : NULL;
     if (!t) printf("FAILED %s: %s\n", name, e->msg);
-    int n = t ? compare(name, t, dir, 1) : 1;
+    int n = t ? compare(name, t, dir, false) + compare(name, t, dir, true) : 1;
     tokenizer_close(t);
     rank_free_dir(dir);
     return n;
@@ -208,7 +223,7 @@ static int check_pieces(const char *data) {
     if (!t || !gguf_write_json(&x.v, NULL, false, json_array(), dir, &e))
         n++, printf("FAILED %s\n", e.msg);
     else
-        n += compare("Llama-2, scores", t, dir, 2);
+        n += compare("Llama-2, scores", t, dir, false);
     rank_free_dir(dir);
     tokenizer_close(t);
     gguf_vocabulary_fini(&x);

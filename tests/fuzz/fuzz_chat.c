@@ -1,5 +1,5 @@
-/* Chat templates and contents: recognising any text ends well; no content adds, takes or forges a special
- * token.
+/* Chat templates and contents: recognising or interpreting any text ends well; in the formats that are known,
+ * no content adds, takes or forges a special token.
  *
  * The input is the template up to the first NUL, then the contents of three messages up to a NUL each.
  */
@@ -40,6 +40,26 @@ static void check(const struct chat_format *f, const struct tokenizer *t,
     }
 }
 
+/* A template may do with a conversation what it likes; it must end, and give ids that there are. */
+static void check_interpreted(const struct chat_format *f, const struct tokenizer *t,
+                              const struct chat_message messages[3]) {
+    for (size_t first = 0; first < 3; first++) {
+        for (int open_answer = 0; open_answer < 2; open_answer++) {
+            struct tokens ids = {0};
+            struct err e = {0};
+            bool done = chat_render(f, t, messages + first, 3 - first, open_answer, !open_answer, &ids, &e);
+            ASSERT(done || (ids.len == 0 && e.code == ERR_INPUT && e.msg[0]));
+            for (size_t i = 0; i < ids.len; i++) ASSERT(ids.ptr[i] >= 0 && ids.ptr[i] < tokenizer_count(t));
+            tokens_free(&ids);
+        }
+    }
+    struct tokens ids = {0};
+    struct err e = {0};
+    if (chat_has_turns(f) && !chat_render_next(f, t, messages[1].content, &ids, &e))
+        ASSERT(e.code == ERR_INPUT && e.msg[0]);
+    tokens_free(&ids);
+}
+
 static struct str take_part(struct str *rest) {
     const char *end = rest->len ? memchr(rest->ptr, 0, rest->len) : NULL;
     struct str part = {rest->ptr, end ? (size_t)(end - rest->ptr) : rest->len};
@@ -50,7 +70,7 @@ static struct str take_part(struct str *rest) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
-    static const char *const names[] = {"lab", "plain", "chatml", "llama-3", "llama-3.1"};
+    static const char *const names[] = {"lab", "plain", "chatml", "llama-3", "llama-3.1", "qwen3-direct"};
     static struct tokenizer *t;
     if (!t) t = open_tokenizer();
     struct str rest = {(const char *)bytes, n};
@@ -59,7 +79,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
     struct err e = {0};
     for (size_t i = 0; i < 3; i++) messages[i] = (struct chat_message){(enum chat_role)i, take_part(&rest)};
     struct chat_format *f = chat_open(template_text, t, "fuzz", &e);
-    if (f)
+    if (f && strcmp(chat_name(f), "template") == 0)
+        check_interpreted(f, t, messages);
+    else if (f)
         check(f, t, messages);
     else
         ASSERT(e.code == ERR_INPUT && e.msg[0]);

@@ -1,8 +1,8 @@
 /* tokenizer.json: the input's keys replace those of a small valid tokenizer, one level deep in "model";
  * "text" is then encoded.
  *
- * Whatever tokenizer is accepted, no special token comes out of text, and without a normaliser the text comes
- * back.
+ * Whatever tokenizer is accepted, no special token comes out of text, and the text comes back unless
+ * something in the file changes it: a normaliser, a space put before it, white space that added tokens take.
  */
 #include "../model_files.h"
 #include "model/tokenizer_impl.h"
@@ -22,6 +22,13 @@ static json_t *new_base(void) {
     return json_deep_copy(made);
 }
 
+static bool takes_space(const struct added *a) {
+    for (size_t i = 0; i < a->n; i++) {
+        if (a->items[i].lstrip || a->items[i].rstrip) return true;
+    }
+    return false;
+}
+
 static void check_text(const struct tokenizer *t, struct str text) {
     struct tokens ids = {0};
     struct buf back = {0};
@@ -29,7 +36,8 @@ static void check_text(const struct tokenizer *t, struct str text) {
     if (tokenizer_encode(t, text, &ids, &e)) {
         for (size_t i = 0; i < ids.len; i++) ASSERT(ids.ptr[i] >= 0 && !tokenizer_is_special(t, ids.ptr[i]));
         tokenizer_decode(t, ids.ptr, ids.len, true, &back);
-        ASSERT(t->nfc || str_equal(buf_str(&back), text));
+        bool changes = t->nfc || t->pieces || takes_space(&t->raw) || takes_space(&t->normalised);
+        ASSERT(changes || str_equal(buf_str(&back), text));
     } else {
         ASSERT(e.code == ERR_INPUT && ids.len == 0);
     }
