@@ -4,7 +4,7 @@
 
 SHAPE is llama3 (Llama-3.2-1B), llama2 (half of Llama-2-7B's width), qwen2 (Qwen2.5-1.5B) or qwen3 (Qwen3-0.6B); the vocabulary
 has the real size. With --ranks its tokens are those of a file of ranks (a token in base64 and its rank a line, as
-tiktoken has them); without, bytes and made-up words. Weights have the variance that keeps activations of size one.
+tiktoken has them); without, bytes, "th" and made-up words. Weights have the variance that keeps activations of size one.
 Needs numpy. OUT gets hf/ (F32, two files and their index) and TYPE.gguf for each type.
 """
 import argparse
@@ -103,7 +103,7 @@ def make_vocabulary(shape, ranks):
     """Tokens as they are written, pairs, special tokens."""
     n, shown = SHAPES[shape][12], stand_ins()
     if not ranks:
-        return [*shown, *("word%d" % i for i in range(256, n))], []
+        return [*shown, "th", *("word%d" % i for i in range(257, n))], ["t h"]
     rank_of = {}
     with open(ranks, "rb") as file:
         for line in file:
