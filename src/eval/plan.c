@@ -446,9 +446,9 @@ struct plan_result *plan_fit(const char *const *paths, int n_paths, const struct
     struct plan_result *r = NULL;
     f->options = *o;
     if (o->n_sizes == 0) {
-        f->options.sizes[0] = 4;
-        f->options.sizes[1] = 16;
-        f->options.n_sizes = 2;
+        static const int sizes[] = {1, 2, 4, 16};
+        memcpy(f->options.sizes, sizes, sizeof sizes);
+        f->options.n_sizes = (int)ARRAY_LEN(sizes);
     }
     ASSERT(n_paths > 0 && n_paths <= PLAN_RUNS_MAX && o->by != PLAN_SAMPLES);
     if (plan_data_load(&f->data, paths, n_paths, e)) {
