@@ -245,7 +245,7 @@ static struct picked pick(const struct fit *f, int k, double budget) {
         struct plan_choice c;
         if (!plan_choose(&t, f->use_rows[k], m->bins[k], m->fits[k].n_bins, budget, f->options.each, &c))
             continue;
-        if (best.mode < 0 || c.right > best.choice.right + 1e-12) best = (struct picked){i, c};
+        if (best.mode < 0 || c.right > best.choice.right + 1e-9) best = (struct picked){i, c};
     }
     return best; /* mode -1, cell 0: one sample, where not even that keeps the budget */
 }
