@@ -148,6 +148,14 @@ demo: ## the main job on the bundled models
 	@scripts/demo
 endif
 
+ifneq ($(wildcard scripts/science),)
+.PHONY: science
+science: ## PROBLEMS= N=: accuracy against cost of every method on the bundled models, and the plan; about 30 minutes, resumable
+	@scripts/setup
+	@$(MAKE) --no-print-directory all
+	@scripts/science
+endif
+
 SHARE := $(DESTDIR)$(PREFIX)/share
 install: all ## PREFIX= DESTDIR=: program, library, header, pkg-config file, man pages, bundled models
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include $(SHARE)/man/man1

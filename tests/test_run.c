@@ -115,6 +115,44 @@ static const char small_plan[] =
     "\"pilot\":0,\"bins\":[{\"strategy\":\"sample:n=4\",\"select\":\"best\",\"aggregate\":\"min\"},"
     "{\"strategy\":\"sample:n=2,score=0\",\"select\":\"majority\"}]}]}";
 
+/* Every kind of strategy behind a pilot, by how much its rewards are. */
+static const char plan_of_kinds[] =
+    "{\"brood_plan\":1,\"unit\":\"samples\",\"prices\":[[1,1],[2,2]],\"pilots\":[{\"samples\":3,\"scored\":"
+    "true,"
+    "\"bias\":0,\"weights\":{\"reward_mean\":1},\"calibration\":[[0,0],[1,1]],\"edges\":[0.15,0.3,0.4,0.5,0."
+    "6,0.7]}],"
+    "\"levels\":[{\"budget\":1,\"pilot\":0,\"bins\":[{\"strategy\":\"revise:n=6,length=2\"},{\"strategy\":"
+    "\"beam:n=6,width=2\"},{\"strategy\":\"deepconf:n=12,warmup=4,width=3,keep=0.5,window=2,top=3\"},{"
+    "\"strategy\":"
+    "\"ab-mcts:n=6\"},{\"strategy\":\"budget-forcing:n=4,waits=2,max=3,answer=1\"},{\"strategy\":\"dvts:n=4,"
+    "width=2,"
+    "lookahead=1\"},{\"strategy\":\"sample:n=8,stop=beta\"}]}]}";
+
+static void test_plans_of_every_kind_replay(void **state) {
+    UNUSED(state);
+    char *task = write_task(40), *store = path_of("kinds.brood");
+    struct run_progress p;
+    struct run_options o = options_for(task, ":memory:", "adaptive");
+    o.plan = plan_of_kinds;
+    char *straight = run_whole(&o, &p);
+    o.policy = "toy:depth=4,seed=3,shuffle=1";
+    char *scrambled = run_whole(&o, &p);
+    assert_string_equal(records_of(straight), records_of(scrambled));
+    o.policy = "toy:depth=4,seed=3";
+    o.store = store;
+    int n_kills = 0;
+    while (!run_until_killed(&o, 1 + (unsigned)rng_below(77, (uint64_t)n_kills, 8)))
+        assert_true(++n_kills < 400);
+    char *resumed = run_whole(&o, &p);
+    assert_string_equal(straight, resumed);
+    assert_true(n_kills > 3);
+    free(straight);
+    free(scrambled);
+    free(resumed);
+    free(task);
+    free(store);
+}
+
 struct plan_seen {
     int n_nodes, n_scores;
     struct cost reward_root;
@@ -418,6 +456,7 @@ int main(void) {
         cmocka_unit_test(test_order_of_arrival_changes_nothing),
         cmocka_unit_test(test_killed_runs_arrive_at_the_same_records),
         cmocka_unit_test(test_another_configuration_is_refused),
+        cmocka_unit_test(test_plans_of_every_kind_replay),
         cmocka_unit_test(test_a_plan_decides_strategy_and_selection),
         cmocka_unit_test(test_a_stopped_run_keeps_what_it_has),
         cmocka_unit_test(test_failures_are_counted_and_do_not_end_the_run),

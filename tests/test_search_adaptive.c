@@ -208,6 +208,9 @@ static const char *const strategies[] = {
     "mcts:n=9,width=3",
     "sal-beam:n=8,width=4",
     "its-pf:n=6",
+    "revise:n=6,length=2",
+    "ab-mcts:n=8",
+    "deepconf:n=12,warmup=4,width=3,keep=0.5,window=2,top=3",
 };
 
 static void a_plan_without_pilot_is_its_strategy(void **state) {

@@ -232,7 +232,7 @@ static const struct option plan_options[] = {
      "ones leave",
      0, 0},
     {"pilots", 0, OPTION_TEXT, offsetof(struct plan_values, pilots), "N,...",
-     "how many samples to look at first: sizes to try (default 4,16)", 0, 0},
+     "how many samples to look at first: sizes to try (default 1,2,4,16)", 0, 0},
     {"check", 0, OPTION_TEXT, offsetof(struct plan_values, check), "RUN",
      "samples of other problems: how reliably the plan predicts their difficulty", 0, 0},
     {"json", 0, OPTION_FLAG, offsetof(struct plan_values, json), NULL, "one JSON object (docs/json.md)", 0,

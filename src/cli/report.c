@@ -8,6 +8,7 @@
 #include "base/format.h"
 #include "cli/commands.h"
 #include "cli/show_details.h"
+#include "cli/show_frontier.h"
 #include "cli/show_offers.h"
 #include "cli/show_report.h"
 #include "eval/html.h"
@@ -15,7 +16,7 @@
 enum { RUNS_MAX = 64, PLAN_BYTES_MAX = 16 << 20 };
 
 struct report_values {
-    const char *aggregate, *html, *problem, *at, *prices, *plan;
+    const char *aggregate, *html, *problem, *at, *prices, *plan, *frontier;
     uint64_t n_trees;
     bool json, jsonl;
 };
@@ -28,8 +29,9 @@ static int export_run(const char *path, struct err *e) {
     return store_close(s, ok ? e : &closing) && ok ? 0 : -1;
 }
 
-static void print_json(const struct report *r, const struct html_extras *extras) {
+static void print_json(const struct report *r, const struct html_extras *extras, const struct frontier *f) {
     json_t *o = report_json(r);
+    if (f) json_object_set_new(o, "frontier", frontier_json(f, r));
     if (extras->offers) json_object_set_new(o, "offers", offers_json(extras->offers, r));
     if (extras->reliabilities->n > 0)
         json_object_set_new(o, "reliability", reliabilities_json(extras->reliabilities, r));
@@ -95,6 +97,8 @@ static bool check_values(const struct report_values *v, int n_runs, struct err *
         return err_set(e, ERR_INPUT, "--jsonl exports one run: give one, not %d", n_runs);
     if (v->html && (v->json || v->jsonl))
         return err_set(e, ERR_INPUT, "--html is a page, --json and --jsonl are lines: give one of them");
+    if (v->frontier && strcmp(v->frontier, "level") != 0 && strcmp(v->frontier, "difficulty") != 0)
+        return err_set(e, ERR_INPUT, "--frontier '%.40s': expected level or difficulty", v->frontier);
     if (!v->html && v->problem)
         return err_set(e, ERR_INPUT, "--problem names the tree for a page: give --html FILE with it");
     return true;
@@ -115,18 +119,24 @@ static bool make_reliabilities(struct reliabilities *out, const struct report *r
 static bool print_report(const struct report *r, const struct report_values *v, struct err *e) {
     struct offers offers = {0};
     struct reliabilities reliabilities = {0};
+    struct frontier frontier = {0};
     const struct html_extras extras = {v->at ? &offers : NULL, &reliabilities};
     bool ok = (!v->at || make_offers(&offers, r, v, e)) && make_reliabilities(&reliabilities, r, v, e);
+    ok = ok && (!v->frontier || frontier_make(&frontier, r, strcmp(v->frontier, "difficulty") == 0, e));
     if (ok && v->html) {
         ok = print_html(r, &extras, v, e);
     } else if (ok && v->json) {
-        print_json(r, &extras);
+        print_json(r, &extras, v->frontier ? &frontier : NULL);
     } else if (ok) {
-        show_report(r, true);
+        if (v->frontier)
+            show_frontier(&frontier);
+        else
+            show_report(r, true);
         if (v->at) show_offers(r, &offers);
         for (size_t i = 0; i < reliabilities.n; i++) show_reliability(r, &reliabilities.items[i]);
     }
     offers_fini(&offers);
+    frontier_fini(&frontier);
     reliabilities_fini(&reliabilities);
     return ok;
 }
@@ -160,6 +170,11 @@ static const struct option report_options[] = {
      "--html: the tree of this problem alone", 0, 0},
     {"aggregate", 0, OPTION_TEXT, offsetof(struct report_values, aggregate), "RULE",
      "one number from step rewards: last, min, prod, mean (default the run's own)", 0, 0},
+    {"frontier", 0, OPTION_TEXT, offsetof(struct report_values, frontier), "BY",
+     "accuracy against tokens and FLOP instead, a line for each method over all runs, by level (the task's) "
+     "or "
+     "difficulty (fifths by the share of right samples)",
+     0, 0},
     {"at", 0, OPTION_TEXT, offsetof(struct report_values, at), "K,...",
      "what K samples of each run buy, side by side: solved, cost, cost for each solved (0: all it has)", 0,
      0},

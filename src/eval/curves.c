@@ -51,7 +51,8 @@ void curves_set_free(struct curves_set *s) {
 struct curves_problem *curves_add_problem(struct curves_set *s, const char *id, int ordinal, int level) {
     MEM_GROW(s->problems, s->cap, s->n + 1);
     struct curves_problem *p = &s->problems[s->n++];
-    *p = (struct curves_problem){.id = mem_strdup(id), .ordinal = ordinal, .level = level};
+    *p =
+        (struct curves_problem){.id = mem_strdup(id), .ordinal = ordinal, .level = level, .chosen_right = -1};
     return p;
 }
 
@@ -168,6 +169,11 @@ static void add_solutions(struct loading *l, const struct rows *r) {
     select_classes_free(classes);
 }
 
+static bool note_choice(void *ctx, const struct store_choice *c) {
+    ((struct curves_problem *)ctx)->chosen_right = c->right;
+    return true;
+}
+
 static bool load_problem(void *ctx, const struct store_problem *p) {
     struct loading *l = ctx;
     l->set->n_problems++;
@@ -187,7 +193,8 @@ static bool load_problem(void *ctx, const struct store_problem *p) {
     add_charges(out, r);
     add_solutions(l, r);
     rows_free(r);
-    return true;
+    l->failed = !store_each_choice(l->store, p->ordinal, note_choice, out, l->e);
+    return !l->failed;
 }
 
 /* As the run chose by, if it did. */

@@ -46,6 +46,7 @@ struct curves_problem {
     struct select_solution *solutions; /* [n] */
     bool *right;                       /* [n] */
     int n, n_right;
+    int chosen_right; /* the choice that the run recorded: 1 right, 0 wrong; -1: none recorded */
     struct cost policy_root, reward_root, policy, reward; /* prompts, and everything after them */
     struct cost policy_pruned, reward_pruned;             /* of that, on no solution's path */
     struct curves_charge *charges;                        /* [n_charges] of the steps below the prompt */

@@ -33,6 +33,8 @@ struct fit {
     bool *use_rows[FOLDS + 1]; /* [n_rows] */
     int *known_bins[FOLDS];    /* [n_rows] by the real rate */
     int n_known_bins[FOLDS];
+    struct plan_price prices[PLAN_KNOTS_MAX];
+    int n_prices;
     double budgets[PLAN_LEVELS_MAX];
     int n_budgets;
 };
@@ -191,20 +193,36 @@ static struct plan_point mean_point(const struct fit *f, const struct mode *m, i
     return point;
 }
 
-/* From one sample's cost, doubled until every candidate is affordable. */
-static void list_budgets(struct fit *f) {
-    double dearest = 0, budget = 0;
+static double cost_of(const struct fit *f, int candidate) {
+    const struct plan_point p = mean_point(f, &f->modes[0], candidate);
+    return f->options.by == PLAN_FLOPS ? p.flops : p.tokens;
+}
+
+/* What n samples cost, scored where there is a reward model: that is what a budget of n samples means. */
+static void list_prices(struct fit *f) {
+    const bool scored = f->data.runs[f->data.base].scored;
     for (int c = 0; c < f->n_candidates; c++) {
-        const struct plan_point p = mean_point(f, &f->modes[0], c);
-        const double cost = f->options.by == PLAN_FLOPS ? p.flops : p.tokens;
-        dearest = fmax(dearest, cost);
-        if (c == 0) budget = cost; /* one sample */
+        const struct plan_candidate *x = &f->candidates[c];
+        if (x->run != f->data.base || x->stop_window ||
+            x->select != (scored ? SELECT_WEIGHTED : SELECT_MAJORITY))
+            continue;
+        const struct plan_price price = {x->n, cost_of(f, c)};
+        const struct plan_price *last = f->n_prices ? &f->prices[f->n_prices - 1] : NULL;
+        if (!last || (price.n > last->n && price.cost > last->cost)) f->prices[f->n_prices++] = price;
     }
-    while (f->n_budgets < PLAN_LEVELS_MAX) {
-        f->budgets[f->n_budgets++] = budget;
-        if (budget >= dearest) break;
-        budget *= 2;
+}
+
+/* Those of 1, 2, 4, ... samples, so that `adaptive` finds a level of its own for each; below them what less
+ * than a sample with its rewards can buy; above them doubled until every candidate is affordable. */
+static void list_budgets(struct fit *f) {
+    double dearest = 0, budget = cost_of(f, 0); /* one sample without rewards */
+    for (int c = 0; c < f->n_candidates; c++) dearest = fmax(dearest, cost_of(f, c));
+    for (; budget < 0.75 * f->prices[0].cost; budget *= 2) f->budgets[f->n_budgets++] = budget;
+    for (int i = 0; i < f->n_prices; i++) {
+        const int n = (int)f->prices[i].n;
+        if ((n & (n - 1)) == 0) f->budgets[f->n_budgets++] = budget = f->prices[i].cost;
     }
+    while (budget < dearest && f->n_budgets < PLAN_LEVELS_MAX) f->budgets[f->n_budgets++] = budget *= 2;
 }
 
 /* ---- choosing and judging ---- */
@@ -227,7 +245,7 @@ static struct picked pick(const struct fit *f, int k, double budget) {
         struct plan_choice c;
         if (!plan_choose(&t, f->use_rows[k], m->bins[k], m->fits[k].n_bins, budget, f->options.each, &c))
             continue;
-        if (best.mode < 0 || c.right > best.choice.right + 1e-12) best = (struct picked){i, c};
+        if (best.mode < 0 || c.right > best.choice.right + 1e-9) best = (struct picked){i, c};
     }
     return best; /* mode -1, cell 0: one sample, where not even that keeps the budget */
 }
@@ -354,25 +372,6 @@ static void draft_levels(const struct fit *f, struct plan_draft *d, int *mode_of
     }
 }
 
-/* What n samples cost, scored where there is a reward model: that is what a budget of n samples means. */
-static void draft_prices(const struct fit *f, struct plan_draft *d) {
-    const bool scored = f->data.runs[f->data.base].scored;
-    double last_cost = 0;
-    int last_n = 0;
-    for (int c = 0; c < f->n_candidates; c++) {
-        const struct plan_candidate *x = &f->candidates[c];
-        if (x->run != f->data.base || x->stop_window ||
-            x->select != (scored ? SELECT_WEIGHTED : SELECT_MAJORITY))
-            continue;
-        const struct plan_point p = mean_point(f, &f->modes[0], c);
-        const double cost = f->options.by == PLAN_FLOPS ? p.flops : p.tokens;
-        if (x->n <= last_n || cost <= last_cost) continue;
-        d->prices[d->n_prices++] = (struct plan_price){x->n, cost};
-        last_n = x->n;
-        last_cost = cost;
-    }
-}
-
 static void keep_cells(struct plan_result *r, const struct plan_draft *d) {
     r->cells = mem_zalloc((size_t)d->n_levels, sizeof *r->cells);
     for (int i = 0; i < d->n_levels; i++)
@@ -411,7 +410,8 @@ static bool draft(const struct fit *f, struct plan_result *r, struct err *e) {
     d->data = &f->data;
     d->candidates = f->candidates;
     draft_levels(f, d, mode_of_pilot);
-    draft_prices(f, d);
+    memcpy(d->prices, f->prices, sizeof d->prices);
+    d->n_prices = f->n_prices;
     keep_cells(r, d);
     judge_predictions(f, r, d, mode_of_pilot);
     r->text = plan_write(d, r);
@@ -446,9 +446,9 @@ struct plan_result *plan_fit(const char *const *paths, int n_paths, const struct
     struct plan_result *r = NULL;
     f->options = *o;
     if (o->n_sizes == 0) {
-        f->options.sizes[0] = 4;
-        f->options.sizes[1] = 16;
-        f->options.n_sizes = 2;
+        static const int sizes[] = {1, 2, 4, 16};
+        memcpy(f->options.sizes, sizes, sizeof sizes);
+        f->options.n_sizes = (int)ARRAY_LEN(sizes);
     }
     ASSERT(n_paths > 0 && n_paths <= PLAN_RUNS_MAX && o->by != PLAN_SAMPLES);
     if (plan_data_load(&f->data, paths, n_paths, e)) {
@@ -456,6 +456,7 @@ struct plan_result *plan_fit(const char *const *paths, int n_paths, const struct
         list_candidates(f);
         deal(f);
         play_modes(f);
+        list_prices(f);
         list_budgets(f);
         r = mem_zalloc(1, sizeof *r);
         describe(f, r);

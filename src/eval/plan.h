@@ -28,7 +28,7 @@ struct plan_options {
     enum plan_unit by; /* PLAN_TOKENS, PLAN_FLOPS */
     bool absolute;     /* bins at pass rates of 0.1 and 0.5; else quintiles */
     bool each;         /* every bin keeps the budget for itself; else all problems together do, on average */
-    int sizes[PLAN_SIZES_MAX], n_sizes; /* of pilots that are tried; 0: 4 and 16 */
+    int sizes[PLAN_SIZES_MAX], n_sizes; /* of pilots that are tried; 0: 1, 2, 4 and 16 */
 };
 
 /* Pilots in the order of their predicted pass rate, in groups of equal size. */

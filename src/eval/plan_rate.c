@@ -136,7 +136,9 @@ static void calibrate(struct scored_rate *x, int n, struct plan_pilot *out) {
         }
     }
     out->n_knots = n_blocks;
-    for (int i = 0; i < n_blocks; i++) out->knots[i] = (struct plan_knot){blocks[i].score, blocks[i].rate};
+    for (int i = 0; i < n_blocks; i++)
+        out->knots[i] =
+            (struct plan_knot){blocks[i].score, fmin(blocks[i].rate, 1)}; /* a mean of ones may be more */
 }
 
 double plan_predict(const struct plan_pilot *p, const double features[PLAN_FEATURES]) {
