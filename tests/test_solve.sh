@@ -65,9 +65,11 @@ sed '/^cost\|^of that\|^on top\|^written/d' out >ahead.stripped
 sed '/^cost\|^of that/d' plain >plain.stripped
 same plain.stripped ahead.stripped "steps written ahead and the search without"
 
+# one thread at temperature 2 writes few equal steps, so that also a quick machine has work for longer than the deadline
 for strategy in sample:n=100000 beam:n=4096 dvts:n=4096 mcts:n=4096,width=64 its-pf:n=4096; do
     for limit in seconds=0.3 'tokens=3000' 'usd=0.01'; do # prices: so many tokens that the budget ends it
-        "$BROOD" solve --strategy $strategy --budget $limit --prices policy_output=10,reward_input=1 "$question" >out 2>err
+        "$BROOD" solve --strategy $strategy --budget $limit --prices policy_output=10,reward_input=1 --threads 1 --temperature 2 \
+            "$question" >out 2>err
         [ $? -eq 0 ] && grep -q '^support: ' out && grep -Eq 'ended early: (deadline|budget \((tokens|usd)\))' out && good ||
             bad "$strategy ended by $limit" "$(head -c 600 out err)"
     done
