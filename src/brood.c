@@ -23,7 +23,8 @@ static const char default_policy[] = "lab:small", default_reward[] = "lab:prm";
 
 struct brood {
     struct policy *policy;
-    struct reward *reward; /* NULL: none */
+    struct reward *reward;     /* NULL: none */
+    struct verifier *verifier; /* likewise */
     volatile sig_atomic_t cancelled;
 };
 
@@ -60,6 +61,10 @@ struct brood *brood_open(const struct brood_options *o, struct brood_error *erro
                                       .lead_wait = o->wait_text,
                                       .lead_answer = o->answer_text};
     const struct reward_options ro = {.n_threads = o->n_threads};
+    if (o->verify) {
+        b->verifier = verifier_open(o->verify, &(struct verifier_options){.n_workers = o->n_threads}, &e);
+        if (!b->verifier) goto failed;
+    }
     b->policy = policy_open(policy, &po, &e);
     if (!b->policy) goto failed;
     if (strcmp(reward, "none") != 0) {
@@ -77,6 +82,7 @@ void brood_close(struct brood *b) {
     if (!b) return;
     reward_close(b->reward);
     policy_close(b->policy);
+    verifier_close(b->verifier);
     free(b);
     answer_thread_end();
 }
@@ -171,6 +177,7 @@ static void list_solutions(struct brood_answer *a, const struct solving *v, cons
             .score = x->rewards ? aggregate_of(v->aggregate, x->rewards, x->n_rewards) : 0,
             .logprob = x->logprob,
             .confidence = s->view[i].has_confidence ? s->view[i].confidence : (double)NAN,
+            .verified = s->view[i].verified == SELECT_UNKNOWN ? -1 : s->view[i].verified == SELECT_VERIFIED,
         };
     }
 }
@@ -218,6 +225,10 @@ static struct brood_answer *make_answer(struct solving *v, const struct run_even
         .seconds = event->seconds,
         .pruned = work_of(&cost->policy_pruned, &cost->reward_pruned),
         .n_failed = event->n_failed,
+        .n_verdicts = event->verification->n_verdicts,
+        .n_equal = event->verification->n_equal,
+        .n_executions = event->verification->n_executions,
+        .seconds_verifier = event->verification->seconds,
     };
     a->usd = prices_dollars(prices_of(&v->prices, &cost->policy_root, &cost->reward_root) +
                             prices_of(&v->prices, &cost->policy, &cost->reward));
@@ -280,6 +291,10 @@ static bool on_event(void *ctx, const struct run_event *event, struct err *e) {
         out.kind = BROOD_EVENT_SCORE;
         out.rewards = event->score->rewards;
         out.n_rewards = MAX(event->score->n_rewards, 0);
+    } else if (event->what == RUN_VERDICT) {
+        out.kind = BROOD_EVENT_VERDICT;
+        out.verified = event->verdict->passed;
+        out.feedback = event->verdict->feedback;
     } else {
         out.kind = BROOD_EVENT_DROP;
     }
@@ -292,7 +307,9 @@ static bool choose_rules(struct solving *v, struct search_spec *spec, struct err
     const struct brood_request *q = v->request;
     const struct reward_info *info = v->brood->reward ? reward_info(v->brood->reward) : NULL;
     if (!search_spec_parse(spec, q->strategy ? q->strategy : "sample", e)) return false;
-    const char *rule = q->select ? q->select : select_rule_name(coordinator_select(spec, info != NULL));
+    const char *rule =
+        q->select ? q->select
+                  : select_rule_name(coordinator_select(spec, info != NULL, v->brood->verifier != NULL));
     const char *aggregate = q->aggregate                 ? q->aggregate
                             : info && info->aggregate[0] ? info->aggregate
                                                          : "last";
@@ -309,11 +326,10 @@ static bool choose_rules(struct solving *v, struct search_spec *spec, struct err
             e, ERR_INPUT,
             "selection %s needs the confidences of tokens: use strategy deepconf, or sample:top=20", rule);
     }
-    if (v->select == SELECT_FIRST_VERIFIED) {
-        return err_set(
-            e, ERR_INPUT,
-            "selection first-verified needs verified solutions: it works on recorded ones (brood vote)");
-    }
+    if (v->select == SELECT_FIRST_VERIFIED && !v->brood->verifier)
+        return err_set(e, ERR_INPUT,
+                       "selection first-verified needs a verifier: give one (--verify), or choose among "
+                       "recorded solutions with 'brood vote'");
     return true;
 }
 
@@ -390,7 +406,8 @@ static void add_waste(struct brood_answer *a, const struct waste *w, struct coor
 }
 
 static bool search(struct solving *v, const struct coordinator_problem *p, struct err *e) {
-    struct coordinator *c = coordinator_new(v->brood->policy, v->brood->reward, on_event, v);
+    struct coordinator *c =
+        coordinator_new(v->brood->policy, v->brood->reward, v->brood->verifier, on_event, v);
     const struct waste before = coordinator_waste(c);
     double n_told = 0;
     coordinator_speculate(c, (enum coordinator_speculation)v->request->speculate);
