@@ -24,7 +24,8 @@ const struct option search_options[SEARCH_OPTIONS] = {
     {"samples", 'n', OPTION_COUNT, FIELD(n), "N", "the strategy's n: how many solutions", 1, 100000},
     {"select", 0, OPTION_TEXT, FIELD(select), "RULE",
      "what chooses the answer: majority, best, weighted, first-verified, confident, confident-low, "
-     "confident-high (default first-verified with a verifier, confident with the strategy deepconf, weighted with a reward model, else majority)",
+     "confident-high (default first-verified with a verifier, confident with the strategy deepconf, weighted "
+     "with a reward model, else majority)",
      0, 0},
     {"confidence", 0, OPTION_TEXT, FIELD(confidence), "HOW",
      "what confident goes by: lowest, tail, bottom or mean of the tokens' confidences; :N for groups of N "
