@@ -21,11 +21,15 @@ struct numbers {
     double bytes, parameters, flops_per_token, flops_per_position, cache_bytes_per_token;
 };
 
-/* A path, or where the bundled model lies. Owned. */
+static const char profile_key[] = ",profile=";
+
+/* A path, or where the bundled model lies, without a profile's name behind it. Owned. */
 static char *path_of(const char *spec, struct err *e) {
-    if (strncmp(spec, "lab:", 4) != 0) return mem_strdup(spec);
+    const char *end = strstr(spec, profile_key);
+    const int n = end ? (int)(end - spec) : (int)strlen(spec);
+    if (strncmp(spec, "lab:", 4) != 0) return str_dup((struct str){spec, (size_t)n});
     struct buf name = {0};
-    buf_printf(&name, "models/%s", spec + 4);
+    buf_printf(&name, "models/%.*s", n - 4, spec + 4);
     char *path = share_path(buf_cstr(&name), e);
     buf_free(&name);
     return path;
@@ -266,8 +270,13 @@ static int model_run(const struct command_line *line, struct err *e) {
         return server_run(line->args[0], v->json, e);
     char *path = path_of(line->args[0], e);
     struct model *m = path ? model_open(path, e) : NULL;
+    const char *profile = strstr(line->args[0], profile_key);
     free(path);
     if (!m) return -1;
+    if (profile && !prm_profile_named(m, profile + strlen(profile_key), &m->prm, e)) {
+        model_close(m);
+        return -1;
+    }
     const struct numbers n = count(m);
     const struct engine_plan plan = engine_plan_make(m, &(struct engine_options){0});
     if (v->json)
@@ -290,6 +299,8 @@ static const char *const model_examples[] = {
     "a Hugging Face folder",
     "brood model Qwen2.5-Math-1.5B-Instruct-Q4_K_M.gguf",
     "a GGUF file",
+    "brood model models/Qwen2.5-1.5B-Instruct,profile=generative-judge",
+    "what it would read as a reward model by this profile",
     "brood model http://127.0.0.1:8000/v1",
     "what a server can be used for (docs/servers.md)",
     NULL,
