@@ -176,7 +176,8 @@ static void a_judge_is_asked_about_each_step(void **state) {
     static const char prompt[] = "Q {problem}\nS {steps} ok {step}? {{\n";
     char *dir = new_model("LlamaForCausalLM", false);
     tiny_file(dir, "tokenizer_config.json",
-              STR("{\"eos_token\": \"<|end|>\", \"add_bos_token\": false, \"chat_template\": \"{% for m in messages "
+              STR("{\"eos_token\": \"<|end|>\", \"add_bos_token\": false, \"chat_template\": \"{% for m in "
+                  "messages "
                   "%}<|other|>{{ m.role }}:{{ m.content }}<|end|>{% endfor %}{% if add_generation_prompt %}"
                   "<|other|>A:{% endif %}\"}"));
     tiny_file(dir, "judge.txt", STR(prompt));
@@ -207,8 +208,9 @@ static void a_judge_is_asked_about_each_step(void **state) {
     }
     assert_true(s.tokens_read == (double)(ids.len - n_opening) + n_closings);
     drop_profile(dir, spec);
-    spec = with_profile(dir, "{\"prompt\": \"Q {problem}\\nS {steps} ok {step}? {{\", \"next\": \";\", \"good\": "
-                             "\"+\", \"bad\": \"-\"}");
+    spec = with_profile(dir,
+                        "{\"prompt\": \"Q {problem}\\nS {steps} ok {step}? {{\", \"next\": \";\", \"good\": "
+                        "\"+\", \"bad\": \"-\"}");
     const struct scored again = score_twice(spec);
     assert_memory_equal(again.rewards, s.rewards, sizeof s.rewards);
 

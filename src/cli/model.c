@@ -11,6 +11,7 @@
 #include "cli/commands.h"
 #include "base/format.h"
 #include "engine/plan.h"
+#include "hub/hub.h"
 #include "policy/policy.h"
 
 struct model_values {
@@ -23,15 +24,22 @@ struct numbers {
 
 static const char profile_key[] = ",profile=";
 
-/* A path, or where the bundled model lies, without a profile's name behind it. Owned. */
-static char *path_of(const char *spec, struct err *e) {
-    const char *end = strstr(spec, profile_key);
-    const int n = end ? (int)(end - spec) : (int)strlen(spec);
-    if (strncmp(spec, "lab:", 4) != 0) return str_dup((struct str){spec, (size_t)n});
-    struct buf name = {0};
-    buf_printf(&name, "models/%.*s", n - 4, spec + 4);
-    char *path = share_path(buf_cstr(&name), e);
-    buf_free(&name);
+/* A path, or where the bundled or pulled model lies, without a profile's name behind it. Owned. */
+static char *path_of(const char *whole, struct err *e) {
+    const char *end = strstr(whole, profile_key);
+    char *spec = str_dup((struct str){whole, end ? (size_t)(end - whole) : strlen(whole)});
+    char *path = NULL;
+    if (strncmp(spec, HUB_PREFIX, strlen(HUB_PREFIX)) == 0) {
+        path = hub_find(spec, e);
+    } else if (strncmp(spec, "lab:", 4) == 0) {
+        struct buf name = {0};
+        buf_printf(&name, "models/%s", spec + 4);
+        path = share_path(buf_cstr(&name), e);
+        buf_free(&name);
+    } else {
+        path = mem_strdup(spec);
+    }
+    free(spec);
     return path;
 }
 
@@ -311,7 +319,7 @@ const struct command command_model = {
     .arguments = "PATH",
     .summary = "what a model is: family, size, memory, tokenizer, chat format, end tokens, FLOP a token",
     .about = "PATH is a Hugging Face folder, a GGUF file (the first of a split set, or a folder with one), "
-             "lab:NAME, or the URL of an OpenAI-compatible server up to /v1. A "
+             "lab:NAME, hf:OWNER/NAME (brood pull), or the URL of an OpenAI-compatible server up to /v1. A "
              "model that this build cannot run is refused by name.",
     .examples = model_examples,
     .options = model_options,

@@ -18,7 +18,7 @@ struct row {
     const char *words[2]; /* in the path; NULL: none are asked for */
     const char *opening, *first, *next, *closing;
     bool aside, one_line, by_name; /* by_name: no file tells that a model is one */
-    const char *good, *bad; /* a language model's tokens */
+    const char *good, *bad;        /* a language model's tokens */
     const char *aggregate;
 };
 
@@ -189,7 +189,8 @@ static bool contains_word(const char *path, const char *word) {
 }
 
 static bool is_row(const struct model *m, const struct row *r) {
-    if (r->by_name || r->head != m->config.head || (r->n_outputs && r->n_outputs != m->config.n_head_outputs)) return false;
+    if (r->by_name || r->head != m->config.head || (r->n_outputs && r->n_outputs != m->config.n_head_outputs))
+        return false;
     for (size_t i = 0; i < ARRAY_LEN(r->words); i++)
         if (r->words[i] && contains_word(m->path, r->words[i])) return true;
     return !r->words[0];
@@ -212,8 +213,8 @@ void prm_profile_detect(const struct model *m, struct prm_profile *p) {
 enum { FILE_BYTES_MAX = 1 << 16 };
 
 static bool check_keys(const json_t *root, const char *where, struct err *e) {
-    static const char *const known[] = {"name",     "opening", "first",  "next",      "closing",
-                                        "aside",    "readout", "good",   "bad",       "aggregate",
+    static const char *const known[] = {"name",     "opening", "first",      "next", "closing",
+                                        "aside",    "readout", "good",       "bad",  "aggregate",
                                         "one_line", "prompt",  "prompt_file"};
     const char *key;
     json_t *value;
@@ -236,10 +237,11 @@ static bool from_prompt(const char *prompt, const char *where, struct prm_profil
     const char *at = strstr(prompt, steps), *problem = strstr(prompt, "{problem}");
     struct buf opening = {0}, closing = {0};
     if (!at || !problem || problem > at || strstr(at + 1, steps))
-        return err_set(e, ERR_INPUT,
-                       "%s: a judge's prompt has {problem} and, behind it, {steps} once: steps are read as they "
-                       "come",
-                       where);
+        return err_set(
+            e, ERR_INPUT,
+            "%s: a judge's prompt has {problem} and, behind it, {steps} once: steps are read as they "
+            "come",
+            where);
     buf_printf(&opening, "{user}%.*s", (int)(at - prompt), prompt);
     buf_printf(&closing, "%s{answer}", at + strlen(steps));
     const bool done = put(p->opening, sizeof p->opening, buf_cstr(&opening), "prompt", where, e) &&
@@ -264,14 +266,16 @@ static bool from_json_prompt(const json_t *root, const char *where, struct prm_p
         !put(p->first, sizeof p->first, first, "first", where, e) ||
         !put(p->next, sizeof p->next, next, "next", where, e))
         return false;
-    if (prompt && name) return err_set(e, ERR_INPUT, "%s: \"prompt\" and \"prompt_file\": one of them", where);
+    if (prompt && name)
+        return err_set(e, ERR_INPUT, "%s: \"prompt\" and \"prompt_file\": one of them", where);
     if (prompt) return from_prompt(prompt, where, p, e);
     const char *slash = strrchr(where, '/');
     struct buf path = {0}, text = {0};
     if (slash && name[0] != '/') buf_add(&path, where, (size_t)(slash + 1 - where));
     buf_add_str(&path, str_from(name));
     bool done = file_read(buf_cstr(&path), FILE_BYTES_MAX, &text, e);
-    while (done && text.len && strchr("\r\n", text.ptr[text.len - 1])) text.ptr[--text.len] = 0; /* how files end */
+    while (done && text.len && strchr("\r\n", text.ptr[text.len - 1]))
+        text.ptr[--text.len] = 0; /* how files end */
     if (done && text.len && memchr(text.ptr, 0, text.len))
         done = err_set(e, ERR_INPUT, "%s: a prompt is text, and this has a byte 0", buf_cstr(&path));
     done = done && from_prompt(buf_cstr(&text), buf_cstr(&path), p, e);
@@ -336,8 +340,8 @@ bool prm_profile_named(const struct model *m, const char *name, struct prm_profi
         return err_set(e, ERR_INPUT, "profile '%s' is unknown: %s, or the path of a profile's file", name,
                        prm_profile_names());
     struct buf content = {0};
-    const bool done = file_read(name, FILE_BYTES_MAX, &content, e) &&
-                      prm_profile_parse(m, buf_str(&content), name, p, e);
+    const bool done =
+        file_read(name, FILE_BYTES_MAX, &content, e) && prm_profile_parse(m, buf_str(&content), name, p, e);
     buf_free(&content);
     return done;
 }

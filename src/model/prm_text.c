@@ -10,7 +10,8 @@ struct writer {
     const struct model *m;
     struct str problem, step; /* for {problem} and {chat}; for {step} */
     struct tokens *out;
-    struct buf run, marks; /* text that is not encoded yet; marks: 1 where the chat format's own tokens count */
+    struct buf run,
+        marks; /* text that is not encoded yet; marks: 1 where the chat format's own tokens count */
     bool has_marks;
     enum tokenizer_place place;
     struct err *e;
@@ -28,7 +29,8 @@ static bool flush(struct writer *w) {
     const bool done = w->has_marks
                           ? tokenizer_encode_marked(t, buf_str(&w->run), w->marks.ptr, w->place, w->out, w->e)
                           : tokenizer_encode_part(t, buf_str(&w->run), w->place, w->out, w->e);
-    const bool behind_special = w->has_marks && w->out->len && tokenizer_is_special(t, w->out->ptr[w->out->len - 1]);
+    const bool behind_special =
+        w->has_marks && w->out->len && tokenizer_is_special(t, w->out->ptr[w->out->len - 1]);
     w->place = behind_special ? TOKENIZER_AFTER_SPECIAL : TOKENIZER_INSIDE;
     w->run.len = w->marks.len = 0;
     w->has_marks = false;
@@ -102,7 +104,9 @@ static bool put_end(struct writer *w) {
 static bool put_around(struct writer *w, bool behind) {
     struct chat_around a;
     const bool done = chat_write_around(w->m->chat, w->m->tokenizer, &a, w->e);
-    if (done) put_marked(w, buf_str(behind ? &a.behind : &a.before), (behind ? a.behind_marks : a.before_marks).ptr);
+    if (done)
+        put_marked(w, buf_str(behind ? &a.behind : &a.before),
+                   (behind ? a.behind_marks : a.before_marks).ptr);
     chat_around_fini(&a);
     return done;
 }

@@ -22,7 +22,8 @@ static struct tokenizer *open_tokenizer(void) {
     return t;
 }
 
-static const char judged[] = "{% for m in messages %}<|im_start|>{{ m.content }}<|im_end|>{% endfor %}answer:";
+static const char judged[] =
+    "{% for m in messages %}<|im_start|>{{ m.content }}<|im_end|>{% endfor %}answer:";
 
 static struct model *open_model(int which) {
     static struct model models[4];
