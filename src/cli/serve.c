@@ -20,7 +20,8 @@ struct serve_values {
 #define FIELD(name) offsetof(struct serve_values, name)
 
 static const struct option serve_options[] = {
-    {"host", 0, OPTION_TEXT, FIELD(host), "ADDRESS", "where to listen (default 127.0.0.1: this machine alone)", 0, 0},
+    {"host", 0, OPTION_TEXT, FIELD(host), "ADDRESS",
+     "where to listen (default 127.0.0.1: this machine alone)", 0, 0},
     {"port", 0, OPTION_COUNT, FIELD(port), "N", "its port, 0 for any free one (default 8080)", 0, 65535},
     {"policy", 0, OPTION_TEXT, FIELD(policy), "SPEC", "who writes the solutions (default lab:small)", 0, 0},
     {"reward", 0, OPTION_TEXT, FIELD(reward), "SPEC",
@@ -42,14 +43,14 @@ static const struct option serve_options[] = {
     {"connections", 0, OPTION_COUNT, FIELD(n_connections), "N", "open at once (default 1024)", 1, 10000},
     {"max-body", 0, OPTION_COUNT, FIELD(body_bytes), "BYTES", "largest request (default 1048576)", 1024,
      1 << 28},
-    {"max-samples", 0, OPTION_COUNT, FIELD(n_samples), "N", "largest n of a request's strategy (default 1024)",
-     1, 100000},
-    {"max-tokens", 0, OPTION_COUNT, FIELD(n_tokens), "N", "longest solution that may be asked for (default 4096)",
-     1, 1 << 24},
+    {"max-samples", 0, OPTION_COUNT, FIELD(n_samples), "N",
+     "largest n of a request's strategy (default 1024)", 1, 100000},
+    {"max-tokens", 0, OPTION_COUNT, FIELD(n_tokens), "N",
+     "longest solution that may be asked for (default 4096)", 1, 1 << 24},
     {"max-seconds", 0, OPTION_REAL, FIELD(seconds), "S", "longest search (default 600)", 0.001, 1e6},
     {"drain", 0, OPTION_REAL, FIELD(drain), "S",
-     "after Ctrl-C, how long what is at work may go on before it is answered with what there is (default 30)", 0,
-     1e6},
+     "after Ctrl-C, how long what is at work may go on before it is answered with what there is (default 30)",
+     0, 1e6},
 };
 
 static void stop(void *serve) {
@@ -118,10 +119,11 @@ const struct command command_serve = {
     .name = "serve",
     .arguments = "",
     .summary = "answer the clients of OpenAI's interface, all in one batch, and a page at /",
-    .about = "The address is printed when the models are ready. docs/serve.md has the requests, the replies and "
-             "the events of a search. Every request may choose its strategy, by the model's name "
-             "(brood/beam:n=16) or an object 'brood'.\n"
-             "Ctrl-C takes no new requests and ends when those at work are done; a second one ends at once.",
+    .about =
+        "The address is printed when the models are ready. docs/serve.md has the requests, the replies and "
+        "the events of a search. Every request may choose its strategy, by the model's name "
+        "(brood/beam:n=16) or an object 'brood'.\n"
+        "Ctrl-C takes no new requests and ends when those at work are done; a second one ends at once.",
     .examples = serve_examples,
     .options = serve_options,
     .n_options = (int)ARRAY_LEN(serve_options),

@@ -75,8 +75,8 @@ bool policy_can_talk(const struct policy *p, const struct policy_talk *talk, str
         return err_set(e, ERR_INPUT, "policy %s has no place for a system message of a request: leave it out",
                        p->name);
     if (talk->n_turns > 0 && !p->info.can_talk)
-        return err_set(e, ERR_INPUT, "policy %s takes one question, not a conversation: send one user message",
-                       p->name);
+        return err_set(e, ERR_INPUT,
+                       "policy %s takes one question, not a conversation: send one user message", p->name);
     if (talk->raw && !p->info.can_continue)
         return err_set(e, ERR_INPUT, "policy %s cannot continue a prompt as it is: send messages", p->name);
     return true;

@@ -44,10 +44,11 @@ struct policy_options {
 
 /* What comes before a prompt's text, of policies that can take it (info.can_talk, info.can_continue). */
 struct policy_talk {
-    const char *system;       /* system message in place of the option's; NULL: that */
-    const char *const *turns; /* [n_turns] said before: the user first, then by turns; the last the policy's */
-    size_t n_turns;           /* even */
-    bool raw;                 /* the text is no message: the policy goes on from it as it is */
+    const char *system; /* system message in place of the option's; NULL: that */
+    const char *const
+        *turns;     /* [n_turns] said before: the user first, then by turns; the last the policy's */
+    size_t n_turns; /* even */
+    bool raw;       /* the text is no message: the policy goes on from it as it is */
 };
 
 struct policy_prompt {

@@ -41,9 +41,8 @@ json_t *api_models(const struct desk *d, const struct serve_options *o, long lon
 
 /* Any spelling that a request may use. */
 json_t *api_model(const struct desk *d, const struct serve_options *o, long long created, const char *name) {
-    struct call c = {.request = {.model = (char *)(uintptr_t)name,
-                                 .temperature = (double)NAN,
-                                 .top_p = (double)NAN}};
+    struct call c = {
+        .request = {.model = (char *)(uintptr_t)name, .temperature = (double)NAN, .top_p = (double)NAN}};
     struct refusal why;
     const bool there = terms_settle(&c, o, desk_policy(d)->name, &why);
     buf_free(&c.strategy);
@@ -96,14 +95,14 @@ json_t *api_options(const struct desk *d, const struct serve_options *o, bool ha
         if (rule == SELECT_FIRST_VERIFIED || (select_needs_rewards(rule) && !desk_reward(d))) continue;
         json_array_append_new(selections, json_string(select_rule_name(rule)));
     }
-    for (int i = 0; i < (int)AGGREGATES; i++) json_array_append_new(aggregates, json_string(aggregate_names[i]));
-    return json_pack("{s:o,s:o,s:s,s:b,s:o,s:o,s:o,s:{s:i,s:i,s:f,s:i}}", "policy",
-                     answer_json_text(desk_policy(d)->name), "reward",
-                     answer_json_text(desk_reward(d) ? desk_reward(d)->name : NULL), "strategy",
-                     o->strategy ? o->strategy : "sample", "key", has_key, "strategies", strategies_json(d),
-                     "selections", selections, "aggregates", aggregates, "limits", "samples",
-                     o->n_samples_max, "tokens", o->n_tokens_max, "seconds", o->seconds_max, "choices",
-                     (int)REQUEST_CHOICES_MAX);
+    for (int i = 0; i < (int)AGGREGATES; i++)
+        json_array_append_new(aggregates, json_string(aggregate_names[i]));
+    return json_pack(
+        "{s:o,s:o,s:s,s:b,s:o,s:o,s:o,s:{s:i,s:i,s:f,s:i}}", "policy", answer_json_text(desk_policy(d)->name),
+        "reward", answer_json_text(desk_reward(d) ? desk_reward(d)->name : NULL), "strategy",
+        o->strategy ? o->strategy : "sample", "key", has_key, "strategies", strategies_json(d), "selections",
+        selections, "aggregates", aggregates, "limits", "samples", o->n_samples_max, "tokens",
+        o->n_tokens_max, "seconds", o->seconds_max, "choices", (int)REQUEST_CHOICES_MAX);
 }
 
 /* ---- runs ---- */
@@ -162,7 +161,8 @@ static size_t list_files(const char *folder, struct run_file *files) {
         struct stat st;
         char *path = file_join(folder, x->d_name);
         if (is_run_name(x->d_name) && stat(path, &st) == 0 && S_ISREG(st.st_mode))
-            files[n++] = (struct run_file){mem_strdup(x->d_name), (long long)st.st_size, (long long)st.st_mtime};
+            files[n++] =
+                (struct run_file){mem_strdup(x->d_name), (long long)st.st_size, (long long)st.st_mtime};
         free(path);
     }
     if (dir) closedir(dir);

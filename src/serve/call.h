@@ -35,9 +35,9 @@ struct call {
     /* the desk's */
     struct answering answering;
     struct queue_place place;
-    double started; /* 0: not yet */
-    json_t *events; /* pending; NULL: none */
-    double written; /* when something was sent last */
+    double started;          /* 0: not yet */
+    json_t *events;          /* pending; NULL: none */
+    double written;          /* when something was sent last */
     struct brood_work spent; /* so far */
     int n_nodes, n_solutions, n_pruned;
     bool has_begun;           /* a first chunk was written */

@@ -66,7 +66,8 @@ struct desk *desk_open(const struct serve_options *o, struct metrics *m, struct 
     d->policy = policy_open(o->policy, &po, e);
     if (!d->policy) goto failed;
     if (o->reward && !(d->reward = reward_open(o->reward, &ro, e))) goto failed;
-    d->names = (struct reply_names){policy_info(d->policy)->name, d->reward ? reward_info(d->reward)->name : NULL};
+    d->names =
+        (struct reply_names){policy_info(d->policy)->name, d->reward ? reward_info(d->reward)->name : NULL};
     renew_coordinator(d);
     return d;
 failed:
@@ -122,8 +123,10 @@ bool desk_prepare(struct desk *d, struct call *c, struct refusal *why) {
     struct coordinator_problem *p = &c->answering.problem;
     p->stops = (const char *const *)r->stops;
     p->n_stops = r->n_stops;
-    p->talk = (struct policy_talk){
-        .system = r->system, .turns = (const char *const *)r->turns, .n_turns = r->n_turns, .raw = !r->is_chat};
+    p->talk = (struct policy_talk){.system = r->system,
+                                   .turns = (const char *const *)r->turns,
+                                   .n_turns = r->n_turns,
+                                   .raw = !r->is_chat};
     const struct search_spec *spec = &c->answering.spec;
     if (!policy_can_talk(d->policy, &p->talk, &e))
         return refuse(why, 400, r->is_chat ? "messages" : "prompt", "invalid_value", "%s", e.msg);
@@ -241,7 +244,8 @@ static void drop_hopeless(struct desk *d, double now) {
     struct call *c;
     while ((c = next_hopeless(d, now))) {
         struct refusal why;
-        refuse(&why, 503, "brood.deadline", "deadline", "the deadline came while the request was in the queue");
+        refuse(&why, 503, "brood.deadline", "deadline",
+               "the deadline came while the request was in the queue");
         if (!atomic_load(&c->gone)) reply_refuse(c, &why);
         let_go(d, c);
     }
@@ -283,8 +287,7 @@ static void admit_all(struct desk *d, double now) {
 
 static void end_gone(struct desk *d) {
     for (int i = 0; i < d->options->n_active_max; i++) {
-        if (d->active[i] && atomic_load(&d->active[i]->gone))
-            coordinator_end(d->coordinator, i, RUN_STOPPED);
+        if (d->active[i] && atomic_load(&d->active[i]->gone)) coordinator_end(d->coordinator, i, RUN_STOPPED);
     }
 }
 

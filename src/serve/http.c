@@ -109,14 +109,15 @@ static int socket_of(struct visit *v) {
 
 /* The address of the other side, and whom it says it asks for. */
 static char *client_of(struct visit *v, const char *user) {
-    char host[NI_MAXHOST] = "?";
+    char host[NI_MAXHOST];
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(v->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     const struct sockaddr *a = info ? info->client_addr : NULL;
-    const socklen_t n = a && a->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
-    if (a && getnameinfo(a, n, host, sizeof host, NULL, 0, NI_NUMERICHOST) != 0) strcpy(host, "?");
+    const socklen_t n =
+        a && a->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+    const bool known = a && getnameinfo(a, n, host, sizeof host, NULL, 0, NI_NUMERICHOST) == 0;
     struct buf b = {0};
-    buf_printf(&b, "%s %s", host, user ? user : "");
+    buf_printf(&b, "%s %s", known ? host : "?", user ? user : "");
     return buf_take(&b);
 }
 
@@ -124,7 +125,8 @@ static struct call *new_call(struct visit *v) {
     struct http *h = v->http;
     struct call *c = call_new();
     const uint64_t number = atomic_fetch_add(&h->n_calls, 1);
-    snprintf(c->id, sizeof c->id, "%s-%016llx%08llx", strcmp(v->route->kind, "chat") == 0 ? "chatcmpl" : "cmpl",
+    snprintf(c->id, sizeof c->id, "%s-%016llx%08llx",
+             strcmp(v->route->kind, "chat") == 0 ? "chatcmpl" : "cmpl",
              (unsigned long long)rng_child(h->salt, number), (unsigned long long)number & 0xffffffffu);
     c->created = (long long)time(NULL);
     c->arrived = v->began;
@@ -229,7 +231,8 @@ static enum MHD_Result run_model(struct visit *v, const char *url) {
     json_t *model = api_model(o->desk, o->serve, o->created, name);
     struct refusal why;
     if (model) return send_json(v, 200, model);
-    refuse(&why, 404, "model", "model_not_found", "there is no model %.100s: GET /v1/models lists them", name);
+    refuse(&why, 404, "model", "model_not_found", "there is no model %.100s: GET /v1/models lists them",
+           name);
     return send_refusal(v, &why, 0);
 }
 
@@ -237,7 +240,10 @@ static enum MHD_Result run_health(struct visit *v, const char *url) {
     UNUSED(url);
     const bool stopping = desk_is_stopping(v->http->o.desk), well = metrics_get(v->http->o.metrics).is_well;
     return send_json(v, stopping || !well ? 503 : 200,
-                     json_pack("{s:s}", "status", stopping ? "stopping" : well ? "ok" : "models failed"));
+                     json_pack("{s:s}", "status",
+                               stopping ? "stopping"
+                               : well   ? "ok"
+                                        : "models failed"));
 }
 
 static enum MHD_Result run_metrics(struct visit *v, const char *url) {
@@ -269,10 +275,10 @@ static enum MHD_Result run_asset(struct visit *v, const char *url) {
     struct asset a;
     struct refusal why;
     if (asset_find(url, &a))
-        return send_response(v, 200,
-                             MHD_create_response_from_buffer(a.length, (void *)(uintptr_t)a.bytes,
-                                                             MHD_RESPMEM_PERSISTENT),
-                             a.type);
+        return send_response(
+            v, 200,
+            MHD_create_response_from_buffer(a.length, (void *)(uintptr_t)a.bytes, MHD_RESPMEM_PERSISTENT),
+            a.type);
     refuse(&why, 404, NULL, "not_found", "there is no %.100s", url);
     return send_refusal(v, &why, 0);
 }
@@ -341,7 +347,8 @@ static bool comes_from_elsewhere(struct visit *v) {
 
 static bool may_ask(struct visit *v, struct refusal *why) {
     if (comes_from_elsewhere(v))
-        return refuse(why, 403, NULL, "origin_not_allowed", "a page of another origin may not ask this server");
+        return refuse(why, 403, NULL, "origin_not_allowed",
+                      "a page of another origin may not ask this server");
     if (v->route->is_open || keys_allow(v->http->o.keys, header(v, "Authorization"))) return true;
     return refuse(why, 401, NULL, "invalid_api_key",
                   "this server needs a key: send the header Authorization: Bearer KEY");
@@ -352,7 +359,8 @@ static bool is_json(struct visit *v, struct refusal *why) {
     static const char json[] = "application/json";
     const char *type = header(v, "Content-Type");
     const size_t n = strlen(json);
-    if (type && strncasecmp(type, json, n) == 0 && (!type[n] || type[n] == ';' || type[n] == ' ')) return true;
+    if (type && strncasecmp(type, json, n) == 0 && (!type[n] || type[n] == ';' || type[n] == ' '))
+        return true;
     return refuse(why, 415, NULL, "unsupported_media_type", "send Content-Type: application/json");
 }
 
@@ -360,8 +368,8 @@ static bool may_be_long(struct visit *v, struct refusal *why) {
     const char *length = header(v, "Content-Length");
     const unsigned long long most = v->http->o.serve->body_bytes_max;
     if (!length || strtoull(length, NULL, 10) <= most) return true;
-    return refuse(why, 413, NULL, "request_too_large", "the body is longer than the %llu bytes that are allowed",
-                  most);
+    return refuse(why, 413, NULL, "request_too_large",
+                  "the body is longer than the %llu bytes that are allowed", most);
 }
 
 /* ---- libmicrohttpd ---- */
@@ -383,7 +391,8 @@ static enum MHD_Result first_look(struct visit *v, const char *url, const char *
     atomic_fetch_add(&v->http->n_in_flight, 1);
     v->route = find_route(method, url, &why);
     if (!v->route || !may_ask(v, &why)) return refuse_visit(v, &why);
-    if (v->route->run == run_call && (!is_json(v, &why) || !may_be_long(v, &why))) return refuse_visit(v, &why);
+    if (v->route->run == run_call && (!is_json(v, &why) || !may_be_long(v, &why)))
+        return refuse_visit(v, &why);
     return MHD_YES;
 }
 
@@ -441,7 +450,8 @@ struct http *http_open(const struct http_options *o, int socket, struct err *e) 
     if (h->daemon) return h;
     close(socket);
     free(h);
-    err_set(e, ERR_SERVICE, "the HTTP server could not be started: are there enough threads and descriptors?");
+    err_set(e, ERR_SERVICE,
+            "the HTTP server could not be started: are there enough threads and descriptors?");
     return NULL;
 }
 

@@ -1,8 +1,8 @@
 /* http.h - the server's side of HTTP: connections, routes, keys, headers; private to the room.
  *
- * Each connection has a thread of libmicrohttpd's (https://www.gnu.org/software/libmicrohttpd/), which reads a
- * request, hands a call to the desk and sends what comes back. While it waits it watches the socket, so that
- * the work of a client that went is given up at once.
+ * Each connection has a thread of libmicrohttpd's (https://www.gnu.org/software/libmicrohttpd/), which reads
+ * a request, hands a call to the desk and sends what comes back. While it waits it watches the socket, so
+ * that the work of a client that went is given up at once.
  */
 #ifndef BROOD_SERVE_HTTP_H
 #define BROOD_SERVE_HTTP_H

@@ -12,8 +12,9 @@
 bool keys_add(struct keys *k, struct str key, const char *where, struct err *e) {
     if (k->n == KEYS_MAX) return err_set(e, ERR_INPUT, "%s: more than %d keys", where, KEYS_MAX);
     if (key.len < KEYS_BYTES_MIN || key.len > KEYS_BYTES_MAX)
-        return err_set(e, ERR_INPUT, "%s: a key has %d to %d characters: make one with 'openssl rand -hex 24'",
-                       where, KEYS_BYTES_MIN, KEYS_BYTES_MAX);
+        return err_set(e, ERR_INPUT,
+                       "%s: a key has %d to %d characters: make one with 'openssl rand -hex 24'", where,
+                       KEYS_BYTES_MIN, KEYS_BYTES_MAX);
     for (size_t i = 0; i < key.len; i++) {
         if (key.ptr[i] <= ' ' || key.ptr[i] > '~')
             return err_set(e, ERR_INPUT, "%s: a key is made of printable ASCII without blanks", where);
@@ -55,7 +56,8 @@ void keys_fini(struct keys *k) {
 static bool is_key(const char *given, const char *key) {
     const size_t n = strlen(given), n_key = strlen(key);
     size_t differs = n ^ n_key;
-    for (size_t i = 0; i < n; i++) differs |= (size_t)((unsigned char)given[i] ^ (unsigned char)key[i % n_key]);
+    for (size_t i = 0; i < n; i++)
+        differs |= (size_t)((unsigned char)given[i] ^ (unsigned char)key[i % n_key]);
     return differs == 0;
 }
 

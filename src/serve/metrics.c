@@ -132,7 +132,8 @@ static void print_tokens(struct buf *out, const struct metrics_now *n) {
                "brood_tokens_total{model=\"policy\",kind=\"read\"} %.17g\n"
                "brood_tokens_total{model=\"reward\",kind=\"read\"} %.17g\n",
                n->policy.tokens_generated, n->policy.tokens_read, n->reward.tokens_read);
-    head(out, "wasted_tokens_total", "counter", "Of those, given up before they were told, or computed again.");
+    head(out, "wasted_tokens_total", "counter",
+         "Of those, given up before they were told, or computed again.");
     buf_printf(out,
                "brood_wasted_tokens_total{kind=\"cancelled\"} %.17g\n"
                "brood_wasted_tokens_total{kind=\"recomputed\"} %.17g\n",

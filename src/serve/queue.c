@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 
-struct line { /* of one client */
+struct line {   /* of one client */
     char *name; /* NULL: free */
     struct queue_place *first;
     int n_running;

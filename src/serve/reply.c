@@ -137,10 +137,8 @@ static json_t *parent_of(const char *path) {
 }
 
 static json_t *node_json(const struct run_event *event) {
-    static const char *const finishes[] = {[STORE_STEP] = "step",
-                                           [STORE_END] = "end",
-                                           [STORE_LENGTH] = "length",
-                                           [STORE_FAILED] = "failed"};
+    static const char *const finishes[] = {
+        [STORE_STEP] = "step", [STORE_END] = "end", [STORE_LENGTH] = "length", [STORE_FAILED] = "failed"};
     const struct store_node *x = event->node;
     const struct str lead = {x->text.ptr, x->n_lead_bytes};
     const struct str text = {x->text.ptr + lead.len, x->text.len - lead.len};
@@ -206,7 +204,8 @@ static void write_events(struct call *c, double now) {
 void reply_flush(struct call *c, double now) {
     if (!c->request.stream || !call_has_written(c)) return;
     const double silence = now - c->written;
-    if (tells(c) && ((c->events && silence >= tree_seconds) || (c->started > 0 && silence >= progress_seconds)))
+    if (tells(c) &&
+        ((c->events && silence >= tree_seconds) || (c->started > 0 && silence >= progress_seconds)))
         write_events(c, now);
     else if (silence >= silence_seconds) {
         call_write(c, 200, STR(": searching\n\n"));
@@ -228,7 +227,8 @@ static const struct brood_solution *best_of(const struct brood_answer *a, int n_
         const struct brood_solution *x = &a->solutions[i];
         if (x->n_class != n_class) continue;
         if (i == a->chosen) return x;
-        if (!best || x->complete > best->complete || (x->complete == best->complete && x->score > best->score))
+        if (!best || x->complete > best->complete ||
+            (x->complete == best->complete && x->score > best->score))
             best = x;
     }
     return best;
@@ -252,9 +252,10 @@ static const char *finish_of(const struct choice *x) {
 
 static json_t *choice_brood(const struct brood_answer *a, const struct choice *x) {
     const struct brood_class *k = x->n_class >= 0 ? &a->classes[x->n_class] : NULL;
-    return json_pack("{s:o,s:o,s:i,s:o}", "answer", answer_json_text(x->solution ? x->solution->answer : NULL),
-                     "path", answer_json_text(x->solution ? x->solution->path : NULL), "votes",
-                     k ? k->n_votes : 0, "score", k ? answer_json_real(k->score) : json_null());
+    return json_pack("{s:o,s:o,s:i,s:o}", "answer",
+                     answer_json_text(x->solution ? x->solution->answer : NULL), "path",
+                     answer_json_text(x->solution ? x->solution->path : NULL), "votes", k ? k->n_votes : 0,
+                     "score", k ? answer_json_real(k->score) : json_null());
 }
 
 static json_t *usage_json(const struct call *c, const struct choice *choices, int n) {
@@ -291,8 +292,8 @@ static json_t *solution_event(const struct brood_solution *x) {
 static void add_last_events(struct call *c, const struct brood_answer *a) {
     if (tells_tree(c)) {
         for (int i = 0; i < a->n_found; i++) add_event(c, solution_event(&a->solutions[i]));
-        add_event(c, json_pack("{s:s,s:o,s:i}", "type", "classes", "classes", answer_json_classes(a), "voters",
-                               a->n_solutions));
+        add_event(c, json_pack("{s:s,s:o,s:i}", "type", "classes", "classes", answer_json_classes(a),
+                               "voters", a->n_solutions));
     }
     const char *path = a->chosen >= 0 ? a->solutions[a->chosen].path : NULL;
     add_event(c, json_pack("{s:s,s:o,s:o,s:i,s:i,s:f,s:f,s:s,s:s,s:s,s:o}", "type", "chosen", "id",
@@ -345,9 +346,9 @@ static void send_answer(struct call *c, const struct choice *choices, int n) {
         json_t *o = json_pack("{s:i,s:s,s:n,s:o}", "index", i, "finish_reason", finish_of(&choices[i]),
                               "logprobs", "brood", choice_brood(c->answering.answer, &choices[i]));
         if (c->request.is_chat)
-            json_object_set_new(o, "message",
-                                json_pack("{s:s,s:o,s:n}", "role", "assistant", "content", json_text(text),
-                                          "refusal"));
+            json_object_set_new(
+                o, "message",
+                json_pack("{s:s,s:o,s:n}", "role", "assistant", "content", json_text(text), "refusal"));
         else
             json_object_set_new(o, "text", json_text(text));
         json_array_append_new(list, o);

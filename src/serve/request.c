@@ -130,7 +130,8 @@ static bool add_message(struct request *r, enum role role, struct str text, stru
         return true;
     }
     const bool by_user = role == ROLE_USER;
-    if (r->n_turns == 0 && !by_user) return wrong(why, "messages", "the first is the user's, not the assistant's");
+    if (r->n_turns == 0 && !by_user)
+        return wrong(why, "messages", "the first is the user's, not the assistant's");
     if (r->n_turns > 0 && (r->n_turns % 2 == 1) == by_user) {
         join(&r->turns[r->n_turns - 1], text);
         return true;
@@ -141,7 +142,8 @@ static bool add_message(struct request *r, enum role role, struct str text, stru
 }
 
 static bool take_messages(struct request *r, const json_t *v, struct refusal *why) {
-    if (!json_is_array(v) || json_array_size(v) == 0) return wrong(why, "messages", "give an array of messages");
+    if (!json_is_array(v) || json_array_size(v) == 0)
+        return wrong(why, "messages", "give an array of messages");
     if (json_array_size(v) > REQUEST_MESSAGES_MAX)
         return refuse(why, 400, "messages", "invalid_value", "messages: %zu of them, and %d are the most",
                       json_array_size(v), REQUEST_MESSAGES_MAX);
@@ -150,7 +152,8 @@ static bool take_messages(struct request *r, const json_t *v, struct refusal *wh
         const json_t *message = json_array_get(v, i);
         enum role role = ROLE_USER;
         struct buf text = {0};
-        ok = take_role(message, &role, why) && take_content(json_object_get(message, "content"), &text, why) &&
+        ok = take_role(message, &role, why) &&
+             take_content(json_object_get(message, "content"), &text, why) &&
              add_message(r, role, (struct str){buf_cstr(&text), text.len}, why);
         buf_free(&text);
     }
@@ -171,7 +174,8 @@ static bool take_text(struct request *r, const json_t *body, struct refusal *why
 
 /* ---- the object brood ---- */
 
-static bool known_keys(const json_t *object, const char *where, const char *const *keys, struct refusal *why) {
+static bool known_keys(const json_t *object, const char *where, const char *const *keys,
+                       struct refusal *why) {
     const char *key;
     json_t *v;
     json_object_foreach((json_t *)(uintptr_t)object, key, v) {
@@ -247,9 +251,10 @@ static bool is_off(const json_t *v) {
 
 static bool refuse_undone(const json_t *body, struct refusal *why) {
     static const char *const undone[] = {
-        "tools",     "tool_choice",       "functions",        "function_call", "logprobs", "top_logprobs",
-        "logit_bias", "response_format", "presence_penalty", "frequency_penalty", "echo", "suffix",
-        "audio",     "web_search_options", "prediction", "guided_json", "guided_regex"};
+        "tools",        "tool_choice", "functions",       "function_call",      "logprobs",
+        "top_logprobs", "logit_bias",  "response_format", "presence_penalty",   "frequency_penalty",
+        "echo",         "suffix",      "audio",           "web_search_options", "prediction",
+        "guided_json",  "guided_regex"};
     for (size_t i = 0; i < ARRAY_LEN(undone); i++) {
         const char *name = undone[i];
         if (is_off(json_object_get(body, name))) continue;
@@ -300,8 +305,9 @@ bool request_parse(struct request *r, bool is_chat, struct str body, struct refu
     struct err e;
     json_t *o = json_parse(body, "the request's body", &e);
     if (!o) return refuse(why, 400, NULL, "invalid_json", "%s", e.msg);
-    const bool ok = json_is_object(o) ? take_all(r, o, why)
-                                      : refuse(why, 400, NULL, "invalid_json", "the request's body is no object");
+    const bool ok = json_is_object(o)
+                        ? take_all(r, o, why)
+                        : refuse(why, 400, NULL, "invalid_json", "the request's body is no object");
     json_decref(o);
     return ok;
 }

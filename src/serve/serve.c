@@ -49,7 +49,8 @@ static void note_address(struct serve *s, int socket) {
 static int listen_at(struct serve *s, struct err *e) {
     const struct serve_options *o = &s->options;
     struct addrinfo *list = NULL;
-    const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+    const struct addrinfo hints = {
+        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
     char port[16];
     int fd = -1, error = 0;
     snprintf(port, sizeof port, "%d", o->port);
@@ -93,9 +94,10 @@ struct serve *serve_open(const struct serve_options *o, struct err *e) {
     const int socket = listen_at(s, e);
     if (socket < 0) goto failed;
     if (!s->is_local && s->keys.n == 0 && !o->no_key) {
-        err_set(e, ERR_INPUT,
-                "%s can be reached from other machines: give --key-file F, or --no-key if all of them may ask",
-                s->address);
+        err_set(
+            e, ERR_INPUT,
+            "%s can be reached from other machines: give --key-file F, or --no-key if all of them may ask",
+            s->address);
         close(socket);
         goto failed;
     }

@@ -20,22 +20,22 @@
 struct serve;
 
 struct serve_options {
-    const char *policy, *reward;            /* reward NULL: none */
-    const char *strategy;                   /* where a request names none; NULL: sample */
-    const char *system, *chat;              /* NULL: none, the model's own */
-    int n_threads;                          /* 0: all cores */
-    const char *host;                       /* NULL: 127.0.0.1 */
-    int port;                               /* 0: any free one */
-    const char *key_file;                   /* one key a line; NULL: see key */
-    const char *key;                        /* NULL: none */
-    bool no_key;                            /* other addresses than this machine's need no key */
-    const char *runs;                       /* folder of run files; NULL: none */
-    int n_active_max, n_queue_max;          /* searches at once; requests that wait */
+    const char *policy, *reward;   /* reward NULL: none */
+    const char *strategy;          /* where a request names none; NULL: sample */
+    const char *system, *chat;     /* NULL: none, the model's own */
+    int n_threads;                 /* 0: all cores */
+    const char *host;              /* NULL: 127.0.0.1 */
+    int port;                      /* 0: any free one */
+    const char *key_file;          /* one key a line; NULL: see key */
+    const char *key;               /* NULL: none */
+    bool no_key;                   /* other addresses than this machine's need no key */
+    const char *runs;              /* folder of run files; NULL: none */
+    int n_active_max, n_queue_max; /* searches at once; requests that wait */
     int n_connections_max;
     size_t body_bytes_max;
-    int n_samples_max, n_tokens_max;        /* of a request */
-    double seconds_max;                     /* that a search may take */
-    double drain_seconds;                   /* what runs may go on for, after serve_stop */
+    int n_samples_max, n_tokens_max; /* of a request */
+    double seconds_max;              /* that a search may take */
+    double drain_seconds;            /* what runs may go on for, after serve_stop */
 };
 
 #define SERVE_DEFAULTS                                                                                       \
@@ -48,7 +48,7 @@ struct serve_options {
 MUST struct serve *serve_open(const struct serve_options *o, struct err *e);
 const char *serve_address(const struct serve *s); /* "http://127.0.0.1:8080" */
 void serve_run(struct serve *s);
-void serve_stop(struct serve *s); /* takes no new requests, ends when those at work are done or time is up */
+void serve_stop(struct serve *s);  /* takes no new requests, ends when those at work are done or time is up */
 void serve_close(struct serve *s); /* NULL is legal */
 
 #endif

@@ -15,8 +15,8 @@ static const char *strategy_of(const struct request *r, const struct serve_optio
     if (model && strncmp(model, prefix, strlen(prefix)) == 0)
         named = model + strlen(prefix);
     else if (model && strcmp(model, "brood") != 0 && strcmp(model, policy) != 0) {
-        refuse(why, 404, "model", "model_not_found", "there is no model %.100s: ask for %.100s, or brood/STRATEGY",
-               model, policy);
+        refuse(why, 404, "model", "model_not_found",
+               "there is no model %.100s: ask for %.100s, or brood/STRATEGY", model, policy);
         return NULL;
     }
     if (r->strategy) return r->strategy;

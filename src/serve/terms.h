@@ -5,8 +5,8 @@
 #include "serve/call.h"
 #include "serve/serve.h"
 
-/* Names under which a model may be asked for: `policy`, "brood", "brood/STRATEGY". Fills c->strategy, c->asked,
- * c->model and c->deadline. */
+/* Names under which a model may be asked for: `policy`, "brood", "brood/STRATEGY". Fills c->strategy,
+ * c->asked, c->model and c->deadline. */
 MUST bool terms_settle(struct call *c, const struct serve_options *o, const char *policy,
                        struct refusal *why);
 /* Whether a strategy can be done with these models. */
