@@ -17,7 +17,7 @@ OUT := $(if $(filter release,$(V)),$(BUILD),$(B))
 X86 := $(findstring x86_64,$(shell $(CC) -dumpmachine 2>/dev/null))
 
 # Libraries: by pkg-config where they have it. FLINT 3 contains what were Arb, Calcium and Antic.
-PKGS     := jansson sqlite3 libpcre2-8 libutf8proc zlib libcurl libseccomp
+PKGS     := jansson sqlite3 libpcre2-8 libutf8proc zlib libcurl libcrypto libseccomp
 PKG_CONFIG ?= pkg-config
 MISSING  := $(shell $(PKG_CONFIG) --exists $(PKGS) 2>/dev/null || echo yes)
 FLINT    := $(if $(shell printf '\043include <flint/ca.h>' | $(CC) -E -x c - >/dev/null 2>&1 && echo 3),-lflint,$\

@@ -14,7 +14,7 @@
 #include "base/file.h"
 #include "mock_server.h"
 #include "policy/policy.h"
-#include "policy/servers.h"
+#include "http/servers.h"
 #include "policy/wire.h"
 #include "run/run.h"
 #include "store/store.h"

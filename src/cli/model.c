@@ -11,6 +11,7 @@
 #include "cli/commands.h"
 #include "base/format.h"
 #include "engine/plan.h"
+#include "hub/hub.h"
 #include "policy/policy.h"
 
 struct model_values {
@@ -21,8 +22,9 @@ struct numbers {
     double bytes, parameters, flops_per_token, flops_per_position, cache_bytes_per_token;
 };
 
-/* A path, or where the bundled model lies. Owned. */
+/* A path, or where the bundled or pulled model lies. Owned. */
 static char *path_of(const char *spec, struct err *e) {
+    if (strncmp(spec, HUB_PREFIX, strlen(HUB_PREFIX)) == 0) return hub_find(spec, e);
     if (strncmp(spec, "lab:", 4) != 0) return mem_strdup(spec);
     struct buf name = {0};
     buf_printf(&name, "models/%s", spec + 4);
@@ -300,7 +302,7 @@ const struct command command_model = {
     .arguments = "PATH",
     .summary = "what a model is: family, size, memory, tokenizer, chat format, end tokens, FLOP a token",
     .about = "PATH is a Hugging Face folder, a GGUF file (the first of a split set, or a folder with one), "
-             "lab:NAME, or the URL of an OpenAI-compatible server up to /v1. A "
+             "lab:NAME, hf:OWNER/NAME (brood pull), or the URL of an OpenAI-compatible server up to /v1. A "
              "model that this build cannot run is refused by name.",
     .examples = model_examples,
     .options = model_options,

@@ -23,7 +23,7 @@ static bool find_turn(struct lead_ids *l, const char *words, uint64_t affinity, 
     bool done = true;
     for (int i = 0; done && i < 2; i++) {
         const char *const turns[] = {"x", i ? "b" : "a", words};
-        done = probe_render(l->remote, -1, l->form, l->model, l->system, turns, 3, affinity, l->seconds_max,
+        done = render_turns(l->remote, -1, l->form, l->model, l->system, turns, 3, affinity, l->seconds_max,
                             &both[i], e);
     }
     size_t n = 0;
@@ -47,9 +47,9 @@ bool lead_ids_add(struct lead_ids *l, const char *words, bool turn, bool keep, u
         return true;
     }
     struct wire_ids ids = {0};
-    const bool done = turn
-                          ? find_turn(l, words, affinity, &ids, e)
-                          : probe_cut(l->remote, l->form, l->model, words, affinity, l->seconds_max, &ids, e);
+    const bool done =
+        turn ? find_turn(l, words, affinity, &ids, e)
+             : render_cut(l->remote, l->form, l->model, words, affinity, l->seconds_max, &ids, e);
     if (done) wire_ids_add(out, ids.ptr, ids.len);
     if (!done || !keep) {
         wire_ids_free(&ids);
@@ -62,7 +62,7 @@ bool lead_ids_add(struct lead_ids *l, const char *words, bool turn, bool keep, u
 
 static bool find_mark(struct lead_ids *l, const char *text, uint64_t affinity, int *id, struct err *e) {
     struct wire_ids ids = {0};
-    const bool done = probe_cut(l->remote, l->form, l->model, text, affinity, l->seconds_max, &ids, e);
+    const bool done = render_cut(l->remote, l->form, l->model, text, affinity, l->seconds_max, &ids, e);
     *id = done && ids.len == 1 ? ids.ptr[0] : -1;
     wire_ids_free(&ids);
     return done;
@@ -80,7 +80,7 @@ static bool token_text(struct lead_ids *l, int id, uint64_t affinity, const char
     while (i < l->n_tokens && l->tokens[i].id != id) i++;
     if (i == l->n_tokens) {
         struct lead_token x = {.id = id};
-        if (!probe_token_text(l->remote, l->model, id, affinity, l->seconds_max, &x.text, e)) return false;
+        if (!render_token_text(l->remote, l->model, id, affinity, l->seconds_max, &x.text, e)) return false;
         MEM_GROW(l->tokens, l->cap_tokens, l->n_tokens + 1);
         l->tokens[l->n_tokens++] = x;
     }

@@ -16,7 +16,7 @@
 #ifndef BROOD_POLICY_LEAD_IDS_H
 #define BROOD_POLICY_LEAD_IDS_H
 
-#include "policy/probe.h"
+#include "http/render.h"
 #include "policy/thought.h"
 
 struct lead_entry {

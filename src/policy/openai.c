@@ -1,7 +1,7 @@
 /* openai.c - models behind OpenAI-compatible servers as a policy: http://host:port/v1#model.
  *
- * Several URLs before the '#', parted by ',', share the load (servers.h); what fails is asked again
- * (remote.h); how a server is talked to is found out when the policy is opened (probe.h, wire.h).
+ * Several URLs before the '#', parted by ',', share the load (http/servers.h); what fails is asked again
+ * (http/remote.h); how a server is talked to is found out when the policy is opened (probe.h, wire.h).
  *
  * A conversation is rendered to token ids by the server that has the model, once a problem. From there on a
  * prefix is ids: the prompt's, and those that came back. So nothing is ever cut into tokens again, and the
@@ -35,16 +35,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "policy/kinds.h"
 #include "policy/lead_ids.h"
 #include "policy/probe.h"
-#include "policy/remote.h"
+#include "http/endpoint.h"
+#include "http/render.h"
 #include "policy/wire.h"
 
-enum { KEY_BYTES_MAX = 4096, BLANK_PARTS_MAX = 16, RENDER_SECONDS = 60, TAIL_BYTES_MAX = 64 };
+enum { BLANK_PARTS_MAX = 16, RENDER_SECONDS = 60, TAIL_BYTES_MAX = 64 };
 enum { TEMPLATE_TOKENS_MAX = 512, BLANK_TOKENS_MAX = 64 }; /* of a chat format; of a step that is all blank */
 
 struct policy_prefix {
@@ -148,7 +148,7 @@ static struct policy_prefix *openai_root(struct policy *policy, const struct pol
         add_turn(root, str_from(prompt->text));
         return root;
     }
-    if (probe_render(p->remote, -1, p->found.form, p->found.model, p->system, &prompt->text, 1,
+    if (render_turns(p->remote, -1, p->found.form, p->found.model, p->system, &prompt->text, 1,
                      root->affinity, render_seconds(p), &root->ids, e)) {
         root->begin = root->ids.len;
         if (!is_full(p, root->ids.len)) return root;
@@ -545,69 +545,6 @@ static const struct policy_ops openai_ops = {
     .waste = openai_waste,
 };
 
-/* *key: owned, NULL if there is none. */
-static bool read_key(char **key, struct err *e) {
-    const char *value = getenv("BROOD_API_KEY"), *path = getenv("BROOD_API_KEY_FILE");
-    struct buf text = {0};
-    *key = NULL;
-    if (value) buf_add_str(&text, str_from(value));
-    if (!value && path && !file_read(path, KEY_BYTES_MAX, &text, e)) return err_wrap(e, "BROOD_API_KEY_FILE");
-    struct str line = str_trim(buf_str(&text));
-    ptrdiff_t end = str_find(line, STR("\n"));
-    if (end >= 0) line.len = (size_t)end;
-    line = str_trim(line);
-    bool fine = true;
-    for (size_t i = 0; i < line.len; i++) fine = fine && line.ptr[i] > ' ' && line.ptr[i] <= '~';
-    if (fine && line.len > 0) *key = str_dup(line);
-    buf_free(&text);
-    if (fine) return true;
-    return err_set(e, ERR_INPUT, "the key of %s holds what no key does (blanks, other bytes than ASCII)",
-                   value ? "BROOD_API_KEY" : path);
-}
-
-static bool read_seconds(const char *name, double def, double *out, struct err *e) {
-    const char *text = getenv(name);
-    char *end;
-    *out = text && text[0] ? strtod(text, &end) : def;
-    if (!text || !text[0] || (*end == '\0' && *out > 0 && *out <= 86400)) return true;
-    return err_set(e, ERR_INPUT, "%s=%.40s: give a number of seconds, up to 86400", name, text);
-}
-
-static bool check_url(const char *url, struct err *e) {
-    struct str s = str_from(url);
-    size_t n_scheme = str_starts(s, STR("https://")) ? 8 : str_starts(s, STR("http://")) ? 7 : 0;
-    if (n_scheme == 0 || s.len == n_scheme || url[n_scheme] == '/')
-        return err_set(e, ERR_INPUT, "policy server '%.100s': give http://host:port/v1#model", url);
-    for (size_t i = 0; i < s.len; i++) {
-        if (url[i] > ' ' && url[i] <= '~' && !strchr("@?\\\"", url[i])) continue;
-        if (url[i] == '@') /* not shown: there may be a password in it */
-            return err_set(e, ERR_INPUT,
-                           "policy server: a URL with '@' is refused, for it is recorded with the run: give "
-                           "the key in BROOD_API_KEY or BROOD_API_KEY_FILE");
-        return err_set(e, ERR_INPUT, "policy server '%.100s': give http://host:port/v1#model", url);
-    }
-    return true;
-}
-
-/* Parts "URL,URL#model". *text owned: the URLs point into it. */
-static bool parse_spec(const char *spec, char **text, const char *urls[], int *n_urls, const char **model,
-                       struct err *e) {
-    *text = mem_strdup(spec);
-    *n_urls = 0;
-    char *hash = strchr(*text, '#');
-    *model = hash ? hash + 1 : "";
-    if (hash) *hash = '\0';
-    for (char *p = *text; p;) {
-        char *comma = strchr(p, ',');
-        if (comma) *comma = '\0';
-        if (*n_urls == SERVERS_MAX) return err_set(e, ERR_INPUT, "more than %d policy servers", SERVERS_MAX);
-        if (!check_url(p, e)) return false;
-        urls[(*n_urls)++] = p;
-        p = comma ? comma + 1 : NULL;
-    }
-    return true;
-}
-
 static void fill_info(struct openai *p) {
     static const char *const talks[] = {
         [WIRE_IDS] = "/v1/completions, token ids both ways",
@@ -635,24 +572,18 @@ static void fill_info(struct openai *p) {
 }
 
 struct policy *policy_open_openai(const char *spec, const struct policy_options *o, struct err *e) {
-    const char *urls[SERVERS_MAX], *model;
-    char *text = NULL, *key = NULL;
-    int n_urls;
-    struct remote_options ro = {0};
+    struct endpoint at = {0};
     struct openai *p = mem_zalloc(1, sizeof *p);
     p->base.ops = &openai_ops;
     p->system = o->system ? mem_strdup(o->system) : NULL;
     p->separator = str_dup(policy_separator(o));
-    bool done = parse_spec(spec, &text, urls, &n_urls, &model, e) && read_key(&key, e) &&
-                read_seconds("BROOD_RETRY_SECONDS", 120, &ro.patience, e) &&
-                read_seconds("BROOD_REQUEST_SECONDS", 0, &p->request_seconds, e);
+    bool done = endpoint_open("policy", spec, &at, e);
     if (done && o->chat)
         done = err_set(e, ERR_INPUT, "policy %s: the server has its own chat format; leave --chat out", spec);
-    ro.key = key;
-    if (done) done = (p->remote = remote_new(urls, n_urls, &ro, e)) != NULL;
-    if (done) done = probe_servers(p->remote, n_urls, model, p->system, &p->found, e);
-    free(text);
-    free(key);
+    p->remote = at.remote;
+    p->request_seconds = at.request_seconds;
+    if (done) done = probe_servers(p->remote, at.n_servers, at.model, p->system, &p->found, e);
+    free(at.model);
     if (done) {
         fill_info(p);
         policy_set_leads(&p->base, p->found.form == WIRE_CHAT ? POLICY_LEADS_TURNS : POLICY_LEADS_REVISE_TURN,

@@ -8,13 +8,22 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "hub/hub.h"
 #include "model/model.h"
 #include "policy/kinds.h"
+
+static struct policy *open_pulled(const char *rest, const struct policy_options *o, struct err *e) {
+    char *path = hub_find(rest - strlen(HUB_PREFIX), e);
+    struct policy *p = path ? policy_open_embedded(path, o, e) : NULL;
+    free(path);
+    return p;
+}
 
 static const struct {
     const char *prefix;
     policy_open_kind *open;
 } policy_kinds[] = {
+    {HUB_PREFIX, open_pulled},
     {"lab:", policy_open_lab},
     {"replay:", policy_open_replay},
     {"toy:", policy_open_toy},
@@ -37,8 +46,8 @@ static struct policy *open_kind(const char *spec, const struct policy_options *o
     else
         err_set(e, ERR_INPUT,
                 "policy '%s': no such folder; use lab:NAME, the folder of a Hugging Face model, a .gguf "
-                "file, replay:FILE "
-                "(recorded samples), http://host:port/v1#model, or toy:",
+                "file, hf:OWNER/NAME (brood pull), replay:FILE (recorded samples), "
+                "http://host:port/v1#model, or toy:",
                 spec);
     return NULL;
 }

@@ -12,7 +12,7 @@
 #ifndef BROOD_POLICY_PROBE_H
 #define BROOD_POLICY_PROBE_H
 
-#include "policy/remote.h"
+#include "http/render.h"
 #include "policy/wire.h"
 
 struct probe_found {
@@ -24,17 +24,5 @@ struct probe_found {
 /* model: as asked for; "": the only one that there is. */
 MUST bool probe_servers(struct remote *r, int n_servers, const char *model, const char *system,
                         struct probe_found *out, struct err *e);
-
-/* The ids of a conversation; WIRE_IDS and WIRE_LLAMA. A refusal (too long) is ERR_INPUT. only: that server,
- * as a probe; -1: any, until it is answered, in requests of at most seconds_max each. */
-MUST bool probe_render(struct remote *r, int only, enum wire_form form, const char *model, const char *system,
-                       const char *const *turns, size_t n_turns, uint64_t affinity, double seconds_max,
-                       struct wire_ids *ids, struct err *e);
-/* The ids of a text that stands inside of another; likewise, of any server. */
-MUST bool probe_cut(struct remote *r, enum wire_form form, const char *model, const char *text,
-                    uint64_t affinity, double seconds_max, struct wire_ids *ids, struct err *e);
-/* The text of a token, owned; *text NULL: the server does not tell. */
-MUST bool probe_token_text(struct remote *r, const char *model, int id, uint64_t affinity, double seconds_max,
-                           char **text, struct err *e);
 
 #endif

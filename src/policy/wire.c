@@ -9,90 +9,12 @@
 
 enum { TOKEN_BYTES_MAX = 2048, TOP_BYTES_MAX = 512, TOP_READ_MAX = 256, ANSWER_BYTES_MAX = 1 << 28 };
 
-void wire_ids_add(struct wire_ids *ids, const int *more, size_t n) {
-    MEM_GROW(ids->ptr, ids->cap, ids->len + n);
-    if (n > 0) memcpy(ids->ptr + ids->len, more, n * sizeof *more);
-    ids->len += n;
-}
-
-void wire_ids_free(struct wire_ids *ids) {
-    free(ids->ptr);
-    *ids = (struct wire_ids){0};
-}
-
 size_t wire_bytes_max(int n_tokens_max, int n_top) {
     const size_t each = TOKEN_BYTES_MAX + (size_t)n_top * TOP_BYTES_MAX;
     return MIN(((size_t)1 << 16) + (size_t)n_tokens_max * each, (size_t)ANSWER_BYTES_MAX);
 }
 
 /* ---- requests ---- */
-static void put_string(struct buf *out, const char *s) {
-    json_t *value = json_text(str_from(s));
-    char *text = json_dumps(value, JSON_ENCODE_ANY);
-    ASSERT(text);
-    buf_add_str(out, str_from(text));
-    free(text);
-    json_decref(value);
-}
-
-static void put_ids(struct buf *out, const int *ids, size_t n, bool first) {
-    for (size_t i = 0; i < n; i++) buf_printf(out, "%s%d", first && i == 0 ? "" : ",", ids[i]);
-}
-
-static void put_message(struct buf *out, const char *role, const char *text) {
-    if (out->ptr[out->len - 1] == '}') buf_add_char(out, ',');
-    buf_printf(out, "{\"role\":\"%s\",\"content\":", role);
-    put_string(out, text);
-    buf_add_char(out, '}');
-}
-
-static void put_conversation(struct buf *out, const char *system, const char *const *turns, size_t n_turns) {
-    buf_add_str(out, STR("\"messages\":["));
-    if (system) put_message(out, "system", system);
-    for (size_t i = 0; i < n_turns; i++) put_message(out, i % 2 ? "assistant" : "user", turns[i]);
-    buf_add_char(out, ']');
-}
-
-static void put_model(struct buf *out, const char *model) {
-    buf_add_str(out, STR("{\"model\":"));
-    put_string(out, model);
-    buf_add_char(out, ',');
-}
-
-void wire_put_messages(struct buf *out, const char *model, const char *system, const char *const *turns,
-                       size_t n_turns) {
-    put_model(out, model);
-    put_conversation(out, system, turns, n_turns);
-    buf_add_str(out, STR(",\"add_generation_prompt\":true}"));
-}
-
-void wire_put_content(struct buf *out, const char *text) {
-    buf_add_str(out, STR("{\"content\":"));
-    put_string(out, text);
-    buf_add_str(out, STR(",\"add_special\":true,\"parse_special\":true}"));
-}
-
-void wire_put_plain(struct buf *out, enum wire_form form, const char *model, const char *text) {
-    put_model(out, model);
-    buf_printf(out, "\"%s\":", form == WIRE_LLAMA ? "content" : "prompt");
-    put_string(out, text);
-    buf_printf(out, ",\"%s\":false}", form == WIRE_LLAMA ? "add_special" : "add_special_tokens");
-}
-
-void wire_put_token(struct buf *out, const char *model, int id) {
-    put_model(out, model);
-    buf_printf(out, "\"tokens\":[%d]}", id);
-}
-
-const char *wire_token_text(const json_t *answer) {
-    static const char *const names[] = {"prompt", "content", "text"}; /* vLLM, llama-server, SGLang */
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        const char *text = json_string_value(json_object_get(answer, names[i]));
-        if (text) return text;
-    }
-    return NULL;
-}
-
 const char *wire_path(enum wire_form form, bool *at_root) {
     *at_root = form == WIRE_LLAMA;
     return form == WIRE_LLAMA ? "/completion" : form == WIRE_CHAT ? "/chat/completions" : "/completions";
@@ -101,14 +23,14 @@ const char *wire_path(enum wire_form form, bool *at_root) {
 void wire_put_job(struct buf *out, const struct wire_job *j) {
     const struct policy_sampling *s = &j->sampling;
     const bool llama = j->form == WIRE_LLAMA;
-    put_model(out, j->model);
+    wire_put_model(out, j->model);
     if (j->form == WIRE_CHAT) {
-        put_conversation(out, j->system, j->turns, j->n_turns);
+        wire_put_conversation(out, j->system, j->turns, j->n_turns);
         if (j->n_top > 0) buf_printf(out, ",\"logprobs\":true,\"top_logprobs\":%d", j->n_top);
     } else {
         buf_add_str(out, STR("\"prompt\":["));
-        put_ids(out, j->ids, j->n_ids, true);
-        put_ids(out, j->more, j->n_more, j->n_ids == 0);
+        wire_put_ids(out, j->ids, j->n_ids, true);
+        wire_put_ids(out, j->more, j->n_more, j->n_ids == 0);
         buf_add_char(out, ']');
     }
     buf_printf(out, ",\"%s\":%d,\"temperature\":%.7g,\"top_p\":%.7g,\"seed\":%u",
@@ -124,7 +46,7 @@ void wire_put_job(struct buf *out, const struct wire_job *j) {
     if (j->form == WIRE_IDS && j->n_top > 0) buf_add_str(out, STR(",\"return_tokens_as_token_ids\":true"));
     if (j->separator) {
         buf_add_str(out, STR(",\"stop\":["));
-        put_string(out, j->separator);
+        wire_put_string(out, j->separator);
         buf_add_char(out, ']');
         if (!llama) buf_add_str(out, STR(",\"include_stop_str_in_output\":true,\"no_stop_trim\":true"));
     }
@@ -132,36 +54,8 @@ void wire_put_job(struct buf *out, const struct wire_job *j) {
 }
 
 /* ---- answers ---- */
-static bool senseless(struct err *e, const char *what) {
-    return err_set(e, ERR_SERVICE, "the server's answer makes no sense: %s", what);
-}
-
-static bool take_ids(const json_t *list, size_t n_max, struct wire_ids *ids, struct err *e) {
-    if (!json_is_array(list)) return senseless(e, "no token ids");
-    if (json_array_size(list) > n_max) return senseless(e, "more tokens than were asked for");
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *v = json_array_get(list, i);
-        if (!json_is_integer(v) || json_integer_value(v) < 0 || json_integer_value(v) > INT32_MAX)
-            return senseless(e, "a token id that is none");
-        const int id = (int)json_integer_value(v);
-        wire_ids_add(ids, &id, 1);
-    }
-    return true;
-}
-
-bool wire_take_ids(const json_t *answer, struct wire_ids *ids, struct err *e) {
-    if (!take_ids(json_object_get(answer, "tokens"), (size_t)INT32_MAX / 8, ids, e)) return false;
-    return ids->len > 0 || senseless(e, "no tokens");
-}
-
 static void take_text(struct buf *out, const json_t *text) {
     buf_add(out, json_string_value(text), json_string_length(text));
-}
-
-/* A count that the server reports; 0 where it does not. */
-static double count_of(const json_t *object, const char *key) {
-    double n = json_number_value(json_object_get(object, key));
-    return n > 0 && n < 1e12 ? floor(n) : 0;
 }
 
 static void end_step(struct wire_answer *out, const char *separator) {
@@ -173,12 +67,12 @@ static bool take_finish(const json_t *choice, const char *separator, struct wire
     const char *reason = json_string_value(json_object_get(choice, "finish_reason"));
     const char *matched = json_string_value(json_object_get(choice, "stop_reason"));
     if (!matched) matched = json_string_value(json_object_get(choice, "matched_stop"));
-    if (!reason) return senseless(e, "no finish_reason");
+    if (!reason) return wire_senseless(e, "no finish_reason");
     if (strcmp(reason, "length") == 0 || strcmp(reason, "content_filter") == 0) {
         out->finish = POLICY_LENGTH;
         return true;
     }
-    if (strcmp(reason, "stop") != 0) return senseless(e, "an answer that was not finished");
+    if (strcmp(reason, "stop") != 0) return wire_senseless(e, "an answer that was not finished");
     out->finish = POLICY_END;
     if (!separator) return true;
     if ((matched && strcmp(matched, separator) == 0) || str_ends(buf_str(&out->text), str_from(separator)))
@@ -229,7 +123,7 @@ static bool take_confidences(const json_t *list, bool inside, int n_tokens_max, 
     const size_t n = json_array_size(list);
     if (n_top == 0 || n == 0) return true;
     if (n > (size_t)(out->n_tokens > 0 ? out->n_tokens : n_tokens_max))
-        return senseless(e, "more log-probabilities than tokens");
+        return wire_senseless(e, "more log-probabilities than tokens");
     out->confidences = mem_zalloc(n, sizeof *out->confidences);
     for (size_t i = 0; i < n; i++) {
         const json_t *at = json_array_get(list, i);
@@ -244,24 +138,25 @@ static bool take_completion(enum wire_form form, const json_t *answer, const cha
                             int n_tokens_max, int n_top, struct wire_answer *out, struct err *e) {
     const json_t *choices = json_object_get(answer, "choices"), *usage = json_object_get(answer, "usage");
     const json_t *choice = json_array_get(choices, 0);
-    if (json_object_get(answer, "error")) return senseless(e, "an error with status 200");
-    if (json_array_size(choices) != 1) return senseless(e, "not one choice");
+    if (json_object_get(answer, "error")) return wire_senseless(e, "an error with status 200");
+    if (json_array_size(choices) != 1) return wire_senseless(e, "not one choice");
     const json_t *text = form == WIRE_CHAT ? json_object_get(json_object_get(choice, "message"), "content")
                                            : json_object_get(choice, "text");
-    if (!json_is_string(text) && !(form == WIRE_CHAT && json_is_null(text))) return senseless(e, "no text");
+    if (!json_is_string(text) && !(form == WIRE_CHAT && json_is_null(text)))
+        return wire_senseless(e, "no text");
     take_text(&out->text, text);
     if (!take_finish(choice, separator, out, e)) return false;
     if (form == WIRE_IDS &&
-        !take_ids(json_object_get(choice, "token_ids"), (size_t)n_tokens_max, &out->ids, e))
+        !wire_take_list(json_object_get(choice, "token_ids"), (size_t)n_tokens_max, &out->ids, e))
         return false;
-    const double n_counted = count_of(usage, "completion_tokens");
+    const double n_counted = wire_count(usage, "completion_tokens");
     out->n_tokens = (int)MIN(n_counted > 0 ? n_counted : (double)out->ids.len, (double)n_tokens_max);
     const json_t *logprobs = json_object_get(choice, "logprobs");
     if (form == WIRE_IDS) out->logprob = sum_of_logprobs(json_object_get(logprobs, "token_logprobs"), NULL);
     const json_t *tops = json_object_get(logprobs, form == WIRE_IDS ? "top_logprobs" : "content");
     if (!take_confidences(tops, form == WIRE_CHAT, n_tokens_max, n_top, out, e)) return false;
-    const double n_cached = count_of(json_object_get(usage, "prompt_tokens_details"), "cached_tokens");
-    out->n_prompt = count_of(usage, "prompt_tokens");
+    const double n_cached = wire_count(json_object_get(usage, "prompt_tokens_details"), "cached_tokens");
+    out->n_prompt = wire_count(usage, "prompt_tokens");
     out->n_read = fmax(0, out->n_prompt - n_cached);
     return true;
 }
@@ -271,10 +166,10 @@ static bool take_llama(const json_t *answer, const char *separator, int n_tokens
     const json_t *text = json_object_get(answer, "content");
     const char *stop = json_string_value(json_object_get(answer, "stop_type"));
     const char *matched = json_string_value(json_object_get(answer, "stopping_word"));
-    if (json_object_get(answer, "error")) return senseless(e, "an error with status 200");
-    if (!json_is_string(text)) return senseless(e, "no content");
+    if (json_object_get(answer, "error")) return wire_senseless(e, "an error with status 200");
+    if (!json_is_string(text)) return wire_senseless(e, "no content");
     take_text(&out->text, text);
-    if (!take_ids(json_object_get(answer, "tokens"), (size_t)n_tokens_max, &out->ids, e)) return false;
+    if (!wire_take_list(json_object_get(answer, "tokens"), (size_t)n_tokens_max, &out->ids, e)) return false;
     if (stop && strcmp(stop, "limit") == 0)
         out->finish = POLICY_LENGTH;
     else if (stop && strcmp(stop, "eos") == 0)
@@ -282,11 +177,11 @@ static bool take_llama(const json_t *answer, const char *separator, int n_tokens
     else if (stop && strcmp(stop, "word") == 0 && separator && matched && strcmp(matched, separator) == 0)
         end_step(out, separator);
     else
-        return senseless(e, "no stop_type that was asked for");
+        return wire_senseless(e, "no stop_type that was asked for");
     out->n_tokens = (int)MIN(out->ids.len, (size_t)n_tokens_max);
     const json_t *probabilities = json_object_get(answer, "completion_probabilities");
     out->logprob = sum_of_logprobs(probabilities, "logprob");
-    out->n_read = count_of(json_object_get(answer, "timings"), "prompt_n");
+    out->n_read = wire_count(json_object_get(answer, "timings"), "prompt_n");
     return take_confidences(probabilities, true, n_tokens_max, n_top, out, e);
 }
 

@@ -1,4 +1,4 @@
-/* wire.h - what goes over the wire to OpenAI-compatible servers, and what may come back.
+/* wire.h - what a job asks of a server, and what may come back.
  *
  * Three ways to talk, found out when the policy is opened (openai.c):
  *
@@ -20,31 +20,8 @@
 #ifndef BROOD_POLICY_WIRE_H
 #define BROOD_POLICY_WIRE_H
 
-#include "base/json.h"
+#include "http/wire.h"
 #include "policy/policy.h"
-
-enum wire_form { WIRE_IDS, WIRE_LLAMA, WIRE_CHAT };
-
-struct wire_ids {
-    int *ptr;
-    size_t len, cap;
-};
-void wire_ids_add(struct wire_ids *ids, const int *more, size_t n);
-void wire_ids_free(struct wire_ids *ids);
-
-/* A conversation to be rendered: {model, messages, add_generation_prompt}. system may be NULL. turns: what
- * was said, the user first, then by turns. */
-void wire_put_messages(struct buf *out, const char *model, const char *system, const char *const *turns,
-                       size_t n_turns);
-/* Text to be cut into tokens, special ones included (llama-server). */
-void wire_put_content(struct buf *out, const char *text);
-/* Text to be cut into tokens as it stands, without any put before it. */
-void wire_put_plain(struct buf *out, enum wire_form form, const char *model, const char *text);
-/* A token whose text is asked for, and its text; NULL: none in the answer. */
-void wire_put_token(struct buf *out, const char *model, int id);
-const char *wire_token_text(const json_t *answer);
-/* "tokens": a list of ids, not empty. */
-MUST bool wire_take_ids(const json_t *answer, struct wire_ids *ids, struct err *e);
 
 struct wire_job {
     enum wire_form form;

@@ -11,8 +11,8 @@
  *   breaker    After 5 failures without an answer between them a server gets nothing for a while (0.25 s,
  *              doubling up to 30 s), then a single request, which decides.
  */
-#ifndef BROOD_POLICY_SERVERS_H
-#define BROOD_POLICY_SERVERS_H
+#ifndef BROOD_HTTP_SERVERS_H
+#define BROOD_HTTP_SERVERS_H
 
 #include "base/base.h"
 

@@ -1,5 +1,5 @@
 /* http.c - see http.h. */
-#include "policy/http.h"
+#include "http/http.h"
 
 #include <stdlib.h>
 #include <string.h>

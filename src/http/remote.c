@@ -1,5 +1,5 @@
 /* remote.c - see remote.h. */
-#include "policy/remote.h"
+#include "http/remote.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -17,12 +17,12 @@
  * Ownership: asks belong to the caller and stay where they are from remote_ask until remote_next or
  * remote_drop; their body is owned by the ask (ask_fini). Threads: one thread owns a remote.
  */
-#ifndef BROOD_POLICY_REMOTE_H
-#define BROOD_POLICY_REMOTE_H
+#ifndef BROOD_HTTP_REMOTE_H
+#define BROOD_HTTP_REMOTE_H
 
 #include "base/json.h"
-#include "policy/http.h"
-#include "policy/servers.h"
+#include "http/http.h"
+#include "http/servers.h"
 
 struct ask;
 

@@ -11,8 +11,8 @@
  * Ownership: a request's body is borrowed until its reply or http_cancel; a reply's body and reason are valid
  * until the next http_next or http_work. Threads: one thread owns it.
  */
-#ifndef BROOD_POLICY_HTTP_H
-#define BROOD_POLICY_HTTP_H
+#ifndef BROOD_HTTP_HTTP_H
+#define BROOD_HTTP_HTTP_H
 
 #include "base/err.h"
 #include "base/str.h"

@@ -1,5 +1,5 @@
 /* servers.c - see servers.h. */
-#include "policy/servers.h"
+#include "http/servers.h"
 
 #include <math.h>
 #include <stdlib.h>
