@@ -1,14 +1,18 @@
-/* bench_engine - one measurement of the engine, as one JSON object; bench/peer_engine.c takes the same arguments and does
- * the same with a peer's library. bench/compare_engine.py runs both.
+/* bench_engine - one measurement of the engine, as one JSON object; bench/peer_engine.c takes the same
+ * arguments and does the same with a peer's library. bench/compare_engine.py runs both.
  *
- *     bench_engine MODEL THREADS read N_TOKENS              a prompt, with the logits of its last position
- *     bench_engine MODEL THREADS sample N_PROMPT N_TOKENS N  N continuations of one prompt, sampled at temperature 1
- *     bench_engine MODEL THREADS tree TRACE                  a search tree (trace.h): steps written, then scored
- *     bench_engine MODEL THREADS about                       sizes
+ *     bench_engine MODEL THREADS read N_TOKENS             a prompt, with the logits of its end
  *
- * The tree's steps are scored by the same model, which has a second root for it: two outputs at the end of each step, as
- * reward models with a language model's head are read. Seconds are those of the work named, after the model was opened
- * and a few positions were computed.
+ *     bench_engine MODEL THREADS sample N_PROMPT N_TOKENS N
+ *                                                          N continuations of a prompt, temperature 1
+ *
+ *     bench_engine MODEL THREADS tree TRACE                a search tree (trace.h), written and scored
+ *
+ *     bench_engine MODEL THREADS about                     sizes
+ *
+ * The tree's steps are scored by the same model, which has a second root for it: two outputs at the end of
+ * each step, as reward models with a language model's head are read. Seconds are those of the work named,
+ * after the model was opened and a few positions were computed.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,7 +78,8 @@ static void ask_read(struct bench *b, struct branch *branch, uint64_t id, int n_
     size_t mark = branch_length(branch) - 1;
     int *outputs = mem_zalloc((size_t)n_outputs + 1, sizeof *outputs);
     for (int i = 0; i < n_outputs; i++) outputs[i] = i;
-    struct engine_read r = {.id = id, .branch = branch, .marks = &mark, .n_marks = n_outputs > 0, .outputs = outputs};
+    struct engine_read r = {
+        .id = id, .branch = branch, .marks = &mark, .n_marks = n_outputs > 0, .outputs = outputs};
     r.n_outputs = n_outputs;
     if (!engine_read(b->en, &r, &e)) fail(e.msg);
     free(outputs);
@@ -155,7 +160,8 @@ static void append_step(void *ctx, const struct engine_event *event) {
     branch_append(p->reward[event->id], event->tokens, (size_t)event->n_tokens);
 }
 
-static void play_round(struct bench *b, struct play *p, struct branch *policy, struct branch *reward, int round) {
+static void play_round(struct bench *b, struct play *p, struct branch *policy, struct branch *reward,
+                       int round) {
     const struct trace *t = p->t;
     for (int i = 0; i < t->n_nodes; i++) {
         const struct trace_node *n = &t->nodes[i];
@@ -207,8 +213,9 @@ static void about(const struct model *m) {
         bool embedding = strcmp(m->tensors[i].name, "model.embed_tokens.weight") == 0;
         if (!embedding || m->config.tied_embeddings) bytes += (double)m->tensors[i].n_bytes;
     }
-    printf("{\"body\": %.0f, \"head\": %.0f, \"bytes\": %.0f, \"layers\": %d, \"coded\": %s, \"attend\": %.0f}\n", body,
-           head, bytes, m->config.n_layers,
+    printf("{\"body\": %.0f, \"head\": %.0f, \"bytes\": %.0f, \"layers\": %d, \"coded\": %s, \"attend\": "
+           "%.0f}\n",
+           body, head, bytes, m->config.n_layers,
            dtype_coding(m->tensors[0].dtype) || m->n_tensors < 2 ? "true" : "false",
            4.0 * m->config.n_layers * m->config.n_heads * m->config.head_width);
 }
@@ -217,10 +224,11 @@ static void print(const struct bench *b, double open_seconds) {
     struct rusage r;
     getrusage(RUSAGE_SELF, &r);
     struct engine_counters c = engine_counters(b->en);
-    printf("{\"seconds\": %.6f, \"cpu\": %.6f, \"tokens\": %.0f, \"prompt\": %.6f, \"first\": %.6f, \"last\": %.6f, ", b->seconds,
-           b->cpu_seconds, b->n_tokens, b->prompt_seconds, b->first, b->last);
-    printf("\"open\": %.3f, \"peak\": %ld, \"cache\": %.0f, \"isa\": \"%s\"}\n", open_seconds, r.ru_maxrss * 1024,
-           (double)c.n_pages_peak * (double)c.page_bytes, engine_isa(b->en));
+    printf("{\"seconds\": %.6f, \"cpu\": %.6f, \"tokens\": %.0f, \"prompt\": %.6f, \"first\": %.6f, "
+           "\"last\": %.6f, ",
+           b->seconds, b->cpu_seconds, b->n_tokens, b->prompt_seconds, b->first, b->last);
+    printf("\"open\": %.3f, \"peak\": %ld, \"cache\": %.0f, \"isa\": \"%s\"}\n", open_seconds,
+           r.ru_maxrss * 1024, (double)c.n_pages_peak * (double)c.page_bytes, engine_isa(b->en));
 }
 
 int main(int argc, char **argv) {

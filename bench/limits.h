@@ -1,5 +1,5 @@
-/* limits.h - loops that do nothing but what the processor can do at most: independent multiply-adds in registers. Each
- * returns the number of operations done, two a multiply-add.
+/* limits.h - loops that do nothing but what the processor can do at most: independent multiply-adds in
+ * registers. Each returns the number of operations done, two a multiply-add.
  */
 #ifndef BENCH_LIMITS_H
 #define BENCH_LIMITS_H

@@ -3,12 +3,13 @@
  *     peer_engine MODEL THREADS read N | sample N_PROMPT N_TOKENS N | tree TRACE whole|kept
  *     peer_engine MODEL THREADS quantize OUT TYPE       TYPE: Q8_0, Q4_0, ...
  *
- * Compiled by bench/compare_engine.py against the headers and libraries that it is pointed at; no part of the build.
- * The loops are those of the peer's own llama-batched-bench (a shared prompt, then a batch of one token for each
- * sequence) and llama-bench: nothing is sampled, so the peer is spared that work. Flash attention is on, keys and values
- * are F16, weights are repacked where the peer can. PEER_KV=unified keeps all sequences in one cache where there is a
- * choice. A tree is driven with whole prefixes, each read again in every round as by programs that hand whole texts to an
- * engine, or kept: a sequence is copied from its parent's.
+ * Compiled by bench/compare_engine.py against the headers and libraries that it is pointed at; no part of the
+ * build. The loops are those of the peer's own llama-batched-bench (a shared prompt, then a batch of one
+ * token for each sequence) and llama-bench: nothing is sampled, so the peer is spared that work. Flash
+ * attention is on, keys and values are F16, weights are repacked where the peer can. PEER_KV=unified keeps
+ * all sequences in one cache where there is a choice. A tree is driven with whole prefixes, each read again
+ * in every round as by programs that hand whole texts to an engine, or kept: a sequence is copied from its
+ * parent's.
  */
 #include <llama.h>
 #include <stdio.h>
@@ -21,12 +22,12 @@
 
 #ifdef PEER_MEMORY
 #define seq_cp(c, a, b) llama_memory_seq_cp(llama_get_memory(c), a, b, -1, -1)
-#define seq_rm(c, s) llama_memory_seq_rm(llama_get_memory(c), s, -1, -1)
-#define clear_all(c) llama_memory_clear(llama_get_memory(c), false)
+#define seq_rm(c, s)    llama_memory_seq_rm(llama_get_memory(c), s, -1, -1)
+#define clear_all(c)    llama_memory_clear(llama_get_memory(c), false)
 #else
 #define seq_cp(c, a, b) llama_kv_cache_seq_cp(c, a, b, -1, -1)
-#define seq_rm(c, s) llama_kv_cache_seq_rm(c, s, -1, -1)
-#define clear_all(c) llama_kv_cache_clear(c)
+#define seq_rm(c, s)    llama_kv_cache_seq_rm(c, s, -1, -1)
+#define clear_all(c)    llama_kv_cache_clear(c)
 #endif
 enum { BATCH = 2048, MICRO_BATCH = 512 };
 
@@ -306,7 +307,8 @@ int main(int argc, char **argv) {
     struct rusage r;
     llama_log_set(quiet, NULL);
     llama_backend_init();
-    if (strcmp(argv[3], "quantize") == 0 && argc == 6) return quantize(argv[1], argv[4], argv[5], b.n_threads);
+    if (strcmp(argv[3], "quantize") == 0 && argc == 6)
+        return quantize(argv[1], argv[4], argv[5], b.n_threads);
     double open_seconds = now(CLOCK_MONOTONIC);
     open_model(&b, argv[1]);
     if (strcmp(argv[3], "read") == 0 && argc == 5)
@@ -319,8 +321,9 @@ int main(int argc, char **argv) {
         fail("read N | sample N_PROMPT N_TOKENS N | tree TRACE whole|kept");
     open_seconds = now(CLOCK_MONOTONIC) - open_seconds - b.seconds - b.prompt_seconds;
     getrusage(RUSAGE_SELF, &r);
-    printf("{\"seconds\": %.6f, \"cpu\": %.6f, \"tokens\": %.0f, \"prompt\": %.6f, \"first\": %.6f, \"last\": %.6f, ", b.seconds,
-           b.cpu_seconds, b.n_tokens, b.prompt_seconds, b.first, b.last);
+    printf("{\"seconds\": %.6f, \"cpu\": %.6f, \"tokens\": %.0f, \"prompt\": %.6f, \"first\": %.6f, "
+           "\"last\": %.6f, ",
+           b.seconds, b.cpu_seconds, b.n_tokens, b.prompt_seconds, b.first, b.last);
     printf("\"open\": %.3f, \"peak\": %ld}\n", open_seconds, r.ru_maxrss * 1024);
     llama_batch_free(b.batch);
     llama_free(b.ctx);
