@@ -15,8 +15,9 @@ static const char exit_statuses[] =
     "is kept.";
 
 static const char specs[] = "A model is a Hugging Face folder (config.json, tokenizer.json, *.safetensors), "
-                            "a GGUF file, or lab:NAME, "
-                            "a bundled one (lab:small, lab:large; lab:prm scores steps). As a policy, "
+                            "a GGUF file, lab:NAME, "
+                            "a bundled one (lab:small, lab:large; lab:prm scores steps), or hf:OWNER/NAME, "
+                            "one that brood pull brought. As a policy, "
                             "replay:FILE gives recorded samples.";
 
 /* ---- terminal ---- */

@@ -11,6 +11,7 @@
 #include "cli/commands.h"
 #include "base/format.h"
 #include "engine/plan.h"
+#include "hub/hub.h"
 #include "policy/policy.h"
 #include "reward/reward.h"
 
@@ -22,13 +23,24 @@ struct numbers {
     double bytes, parameters, flops_per_token, flops_per_position, cache_bytes_per_token;
 };
 
-/* A path, or where the bundled model lies. Owned. */
-static char *path_of(const char *spec, struct err *e) {
-    if (strncmp(spec, "lab:", 4) != 0) return mem_strdup(spec);
-    struct buf name = {0};
-    buf_printf(&name, "models/%s", spec + 4);
-    char *path = share_path(buf_cstr(&name), e);
-    buf_free(&name);
+static const char profile_key[] = ",profile=";
+
+/* A path, or where the bundled or pulled model lies, without a profile's name behind it. Owned. */
+static char *path_of(const char *whole, struct err *e) {
+    const char *end = strstr(whole, profile_key);
+    char *spec = str_dup((struct str){whole, end ? (size_t)(end - whole) : strlen(whole)});
+    char *path = NULL;
+    if (strncmp(spec, HUB_PREFIX, strlen(HUB_PREFIX)) == 0) {
+        path = hub_find(spec, e);
+    } else if (strncmp(spec, "lab:", 4) == 0) {
+        struct buf name = {0};
+        buf_printf(&name, "models/%s", spec + 4);
+        path = share_path(buf_cstr(&name), e);
+        buf_free(&name);
+    } else {
+        path = mem_strdup(spec);
+    }
+    free(spec);
     return path;
 }
 
@@ -289,8 +301,13 @@ static int model_run(const struct command_line *line, struct err *e) {
                                                   : server_run(line->args[0], v->json, e);
     char *path = path_of(line->args[0], e);
     struct model *m = path ? model_open(path, e) : NULL;
+    const char *profile = strstr(line->args[0], profile_key);
     free(path);
     if (!m) return -1;
+    if (profile && !prm_profile_named(m, profile + strlen(profile_key), &m->prm, e)) {
+        model_close(m);
+        return -1;
+    }
     const struct numbers n = count(m);
     const struct engine_plan plan = engine_plan_make(m, &(struct engine_options){0});
     if (v->json)
@@ -313,6 +330,8 @@ static const char *const model_examples[] = {
     "a Hugging Face folder",
     "brood model Qwen2.5-Math-1.5B-Instruct-Q4_K_M.gguf",
     "a GGUF file",
+    "brood model models/Qwen2.5-1.5B-Instruct,profile=generative-judge",
+    "what it would read as a reward model by this profile",
     "brood model http://127.0.0.1:8000/v1",
     "what a server can be used for (docs/servers.md)",
     "brood model http://127.0.0.1:8000/v1#NAME,profile=judge",
@@ -325,8 +344,8 @@ const struct command command_model = {
     .arguments = "PATH",
     .summary = "what a model is: family, size, memory, tokenizer, chat format, end tokens, FLOP a token",
     .about = "PATH is a Hugging Face folder, a GGUF file (the first of a split set, or a folder with one), "
-             "lab:NAME, or the URL of an OpenAI-compatible server up to /v1 (a reward model: with #NAME and "
-             ",profile=NAME behind it). A "
+             "lab:NAME, hf:OWNER/NAME (brood pull), or the URL of an OpenAI-compatible server up to /v1 (a "
+             "reward model: with #NAME and ,profile=NAME behind it). A "
              "model that this build cannot run is refused by name.",
     .examples = model_examples,
     .options = model_options,

@@ -1,6 +1,6 @@
 /* AVX2, codes of 8 bits: no instruction multiplies unsigned with signed bytes without saturating, so both are
- * widened to 16 bits and multiplied in pairs; exact, and with the same sums as VNNI's. Eight outputs are two
- * vectors of pairs, added up once a block. */
+ * taken apart into even and odd 16 bits, without a shuffle, and multiplied in pairs; exact, and with the
+ * same sums as VNNI's. */
 #include "kernels/kernels.h"
 
 #if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
@@ -19,52 +19,40 @@
 #define INPUT       int16_t
 #define input_round x86_round_words
 
+/* Four inputs of each of eight outputs: the even and the odd ones, 16 bits each. */
 struct codes {
-    __m256i a, b; /* outputs 0 1 4 5 and 2 3 6 7, four inputs each, 16 bits */
+    __m256i even, odd;
 };
-struct acc {
-    __m256i a, b; /* two sums an output */
+/* Four inputs, likewise, the same for all outputs. */
+struct inputs {
+    __m256i even, odd;
 };
-#define CODES struct codes
-#define ACC   struct acc
-
-static inline struct codes codes_widen(__m256i bytes) {
-    const __m256i order = _mm256_permute4x64_epi64(bytes, 0xD8);
-    return (struct codes){_mm256_cvtepu8_epi16(_mm256_castsi256_si128(order)),
-                          _mm256_cvtepu8_epi16(_mm256_extracti128_si256(order, 1))};
-}
+#define CODES               struct codes
+#define ACC                 __m256i
+#define INPUTS              struct inputs
+#define acc_begin(start)    _mm256_set1_epi32(*(start))
+#define acc_end(acc, start) (acc)
 
 static inline struct codes codes_8(const unsigned char *codes, int j) {
-    return codes_widen(_mm256_loadu_si256((const __m256i *)(const void *)(codes + j * 64)));
+    const __m256i bytes = _mm256_loadu_si256((const __m256i *)(const void *)(codes + j * 64));
+    return (struct codes){_mm256_and_si256(bytes, _mm256_set1_epi16(0xFF)), _mm256_srli_epi16(bytes, 8)};
 }
 
 #define codes_4(codes, j) codes_8(codes, j) /* no kind has them */
 
-static inline struct acc acc_begin(const int32_t *start) {
-    const __m256i low = _mm256_set1_epi64x((int64_t)(uint32_t)*start);
-    return (struct acc){low, low};
+static inline struct inputs inputs_at(const int16_t *q) {
+    return (struct inputs){_mm256_set1_epi32(x86_int(q)), _mm256_set1_epi32(x86_int(q + 2))};
 }
 
-#define INPUTS __m256i
-static inline __m256i inputs_at(const int16_t *q) {
-    int64_t four;
-    memcpy(&four, q, sizeof four);
-    return _mm256_set1_epi64x(four);
-}
-
-static inline struct acc acc_add(struct acc acc, struct codes c, __m256i inputs) {
-    acc.a = _mm256_add_epi32(acc.a, _mm256_madd_epi16(c.a, inputs));
-    acc.b = _mm256_add_epi32(acc.b, _mm256_madd_epi16(c.b, inputs));
-    __asm__(""
-            : "+x"(acc.a),
-              "+x"(acc.b)); /* one after another: gcc would hold all products and add them at the end */
+static inline __m256i acc_add(__m256i acc, struct codes c, struct inputs q) {
+    acc = _mm256_add_epi32(acc, _mm256_madd_epi16(c.even, q.even));
+    acc = _mm256_add_epi32(acc, _mm256_madd_epi16(c.odd, q.odd));
+    __asm__("" : "+x"(acc)); /* now: gcc would hold all products and add them at the end */
     return acc;
 }
 
-#define acc_end(acc, start) _mm256_hadd_epi32((acc).a, (acc).b)
-
 enum { TILE_ROWS = 4, TILE_VECS = 2 };
-#define TILES(X)             X(1, 1) X(1, 2) X(2, 1) X(3, 1) X(4, 1)
+#define TILES(X)             X(1, 1) X(1, 2) X(2, 1) X(2, 2) X(3, 1) X(3, 2) X(4, 1) X(4, 2)
 #define KINDS(X, rows, vecs) KIND_BYTES(X, rows, vecs)
 #define CODED_FUNCTION       kernels_matmul_bytes_avx2
 #include "kernels/kernels_coded.h"

@@ -53,12 +53,17 @@ static inline void x86_round_bytes(int8_t *q, const float *x, float factor, bool
     _mm256_storeu_si256((__m256i *)(void *)q, bytes);
 }
 
+/* The same in 16 bits, of each four inputs the even ones before the odd ones. */
+static inline __m256i x86_even_first(__m256i words) {
+    return _mm256_shufflehi_epi16(_mm256_shufflelo_epi16(words, 0xD8), 0xD8);
+}
+
 static inline void x86_round_words(int16_t *q, const float *x, float factor, bool usable, int sums[2]) {
     sums[0] = sums[1] = 0;
     __m256i low = _mm256_setzero_si256(), high = low;
     if (usable) {
-        low = x86_round16(x, factor, &sums[0]);
-        high = x86_round16(x + 16, factor, &sums[1]);
+        low = x86_even_first(x86_round16(x, factor, &sums[0]));
+        high = x86_even_first(x86_round16(x + 16, factor, &sums[1]));
     }
     _mm256_storeu_si256((__m256i *)(void *)q, low);
     _mm256_storeu_si256((__m256i *)(void *)(q + 16), high);

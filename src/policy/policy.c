@@ -8,13 +8,22 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "hub/hub.h"
 #include "model/model.h"
 #include "policy/kinds.h"
+
+static struct policy *open_pulled(const char *rest, const struct policy_options *o, struct err *e) {
+    char *path = hub_find(rest - strlen(HUB_PREFIX), e);
+    struct policy *p = path ? policy_open_embedded(path, o, e) : NULL;
+    free(path);
+    return p;
+}
 
 static const struct {
     const char *prefix;
     policy_open_kind *open;
 } policy_kinds[] = {
+    {HUB_PREFIX, open_pulled},
     {"lab:", policy_open_lab},
     {"replay:", policy_open_replay},
     {"toy:", policy_open_toy},
@@ -37,8 +46,8 @@ static struct policy *open_kind(const char *spec, const struct policy_options *o
     else
         err_set(e, ERR_INPUT,
                 "policy '%s': no such folder; use lab:NAME, the folder of a Hugging Face model, a .gguf "
-                "file, replay:FILE "
-                "(recorded samples), http://host:port/v1#model, or toy:",
+                "file, hf:OWNER/NAME (brood pull), replay:FILE (recorded samples), "
+                "http://host:port/v1#model, or toy:",
                 spec);
     return NULL;
 }
@@ -70,9 +79,21 @@ const struct policy_info *policy_info(const struct policy *p) {
     return &p->info;
 }
 
+bool policy_can_talk(const struct policy *p, const struct policy_talk *talk, struct err *e) {
+    if (talk->system && !p->info.has_system)
+        return err_set(e, ERR_INPUT, "policy %s has no place for a system message of a request: leave it out",
+                       p->name);
+    if (talk->n_turns > 0 && !p->info.can_talk)
+        return err_set(e, ERR_INPUT,
+                       "policy %s takes one question, not a conversation: send one user message", p->name);
+    if (talk->raw && !p->info.can_continue)
+        return err_set(e, ERR_INPUT, "policy %s cannot continue a prompt as it is: send messages", p->name);
+    return true;
+}
+
 struct policy_prefix *policy_root(struct policy *p, const struct policy_prompt *prompt, struct err *e) {
-    ASSERT(prompt->text);
-    return p->ops->root(p, prompt, e);
+    ASSERT(prompt->text && prompt->talk.n_turns % 2 == 0);
+    return policy_can_talk(p, &prompt->talk, e) ? p->ops->root(p, prompt, e) : NULL;
 }
 
 struct cost policy_root_cost(const struct policy *p, const struct policy_prefix *root) {

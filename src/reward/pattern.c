@@ -221,6 +221,27 @@ static bool put_end(struct compiler *c, struct err *e) {
     return done;
 }
 
+/* What stands around the user's words: what two conversations begin with, or end with. */
+static bool put_around(struct compiler *c, bool is_behind, struct err *e) {
+    struct wire_ids both[2] = {{0}, {0}};
+    bool done = flush(c, e);
+    for (int i = 0; done && i < 2; i++) {
+        const char *const turn = i ? "b" : "a";
+        done = render_turns(c->at->remote, -1, c->at->form, c->at->model, NULL, &turn, 1, 0,
+                            c->at->seconds_max, &both[i], e);
+    }
+    const size_t n_most = MIN(both[0].len, both[1].len);
+    size_t n = 0;
+    while (n < n_most && (is_behind ? both[0].ptr[both[0].len - 1 - n] == both[1].ptr[both[1].len - 1 - n]
+                                    : both[0].ptr[n] == both[1].ptr[n]))
+        n++;
+    if (done) wire_ids_add(constants(c), both[0].ptr + (is_behind ? both[0].len - n : 0), n);
+    wire_ids_free(&both[0]);
+    wire_ids_free(&both[1]);
+    c->inside = false;
+    return done;
+}
+
 static struct str behind(struct str s, size_t n) {
     return (struct str){s.ptr + n, s.len - n};
 }
@@ -233,6 +254,11 @@ static bool put_part(void *ctx, struct str part, bool is_field, struct err *e) {
     }
     if (str_equal(part, STR("problem"))) return put_slot(c, e);
     if (str_equal(part, STR("end"))) return put_end(c, e);
+    if (str_equal(part, STR("user"))) return put_around(c, false, e);
+    if (str_equal(part, STR("answer"))) return put_around(c, true, e);
+    if (str_equal(part, STR("step")))
+        return err_set(e, ERR_INPUT,
+                       "a profile with {step} is not read behind servers: use the model's file");
     if (str_equal(part, STR("bos")) || str_equal(part, STR("bos?"))) return put_begin(c, part.len == 3, e);
     if (str_starts(part, STR("token:"))) return put_token(c, behind(part, 6), true, e);
     if (str_starts(part, STR("one:"))) return put_token(c, behind(part, 4), false, e);

@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "hub/hub.h"
 #include "model/model.h"
 #include "reward/kinds.h"
 
@@ -24,6 +25,19 @@ size_t reward_path_length(const char *spec) {
     return at ? (size_t)(at - spec) : strlen(spec);
 }
 
+/* hf:NAME[,profile=...] as PATH[,profile=...]. */
+static struct reward *open_pulled(const char *spec, const struct reward_options *o, struct err *e) {
+    const size_t n_name = reward_path_length(spec);
+    char *name = str_dup((struct str){spec, n_name}), *path = hub_find(name, e);
+    struct buf local = {0};
+    buf_printf(&local, "%s%s", path ? path : "", spec + n_name);
+    struct reward *r = path ? reward_open_embedded(buf_cstr(&local), o, e) : NULL;
+    buf_free(&local);
+    free(name);
+    free(path);
+    return r;
+}
+
 static struct reward *open_kind(const char *spec, const struct reward_options *o, struct err *e) {
     struct str s = str_from(spec);
     for (size_t i = 0; i < ARRAY_LEN(reward_kinds); i++) {
@@ -32,6 +46,7 @@ static struct reward *open_kind(const char *spec, const struct reward_options *o
     }
     if (str_starts(s, STR("http://")) || str_starts(s, STR("https://")))
         return reward_open_served(spec, o, e);
+    if (str_starts(s, STR(HUB_PREFIX))) return open_pulled(spec, o, e);
     char *path = str_dup((struct str){spec, reward_path_length(spec)});
     const bool is_path = model_is_path(path);
     free(path);
