@@ -63,6 +63,7 @@ $(B)/%_vnni.o: ISA := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -m
 $(B)/src/base/share.o: DEFS = -DBROOD_PREFIX='"$(PREFIX)"'
 $(B)/src/base/share.o: $(B)/prefix
 $(B)/src/verify/runner.o: src/verify/runner.py
+$(B)/src/verify/layout.o: src/verify/evalplus.py
 $(B)/src/serve/assets.o: $(wildcard src/serve/page/*)
 $(B)/src/eval/html_page.o: src/eval/html_page.css src/eval/html_page.js
 $(B)/%.o: %.c Makefile $(B)/flags
