@@ -17,7 +17,7 @@ OUT := $(if $(filter release,$(V)),$(BUILD),$(B))
 X86 := $(findstring x86_64,$(shell $(CC) -dumpmachine 2>/dev/null))
 
 # Libraries: by pkg-config where they have it. FLINT 3 contains what were Arb, Calcium and Antic.
-PKGS     := jansson sqlite3 libpcre2-8 libutf8proc zlib libcurl libcrypto libseccomp
+PKGS     := jansson sqlite3 libpcre2-8 libutf8proc zlib libcurl libcrypto libseccomp libmicrohttpd
 PKG_CONFIG ?= pkg-config
 MISSING  := $(shell $(PKG_CONFIG) --exists $(PKGS) 2>/dev/null || echo yes)
 FLINT    := $(if $(shell printf '\043include <flint/ca.h>' | $(CC) -E -x c - >/dev/null 2>&1 && echo 3),-lflint,$\
@@ -63,6 +63,7 @@ $(B)/%_vnni.o: ISA := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -m
 $(B)/src/base/share.o: DEFS = -DBROOD_PREFIX='"$(PREFIX)"'
 $(B)/src/base/share.o: $(B)/prefix
 $(B)/src/verify/runner.o: src/verify/runner.py
+$(B)/src/serve/assets.o: $(wildcard src/serve/page/*)
 $(B)/src/eval/html_page.o: src/eval/html_page.css src/eval/html_page.js
 $(B)/%.o: %.c Makefile $(B)/flags
 	@mkdir -p $(@D)

@@ -1,7 +1,6 @@
 /* brood.c - the library's door: one problem through the coordinator. */
 #include "brood.h"
 
-#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,10 +9,7 @@
 #include "answer/answer.h"
 #include "base/err.h"
 #include "base/mem.h"
-#include "base/rng.h"
-#include "run/coordinator.h"
-#include "run/run.h"
-#include "search/plan.h"
+#include "run/answering.h"
 
 #ifndef BROOD_VERSION
 #define BROOD_VERSION "0"
@@ -29,14 +25,9 @@ struct brood {
 
 /* One solve in progress. */
 struct solving {
+    struct answering answering; /* its answer is set when the search has ended */
     struct brood *brood;
     const struct brood_request *request;
-    enum select_rule select;
-    enum aggregate aggregate;
-    struct select_confidence confidence;
-    struct prices prices;
-    bool select_is_free, aggregate_is_free; /* the search may advise others */
-    struct brood_answer *answer;            /* set when the search has ended */
 };
 
 static void set_error(struct brood_error *error, const struct err *e) {
@@ -85,187 +76,15 @@ void brood_cancel(struct brood *b) {
     b->cancelled = 1;
 }
 
-/* ---- the answer ---- */
-
-struct ranked_class {
-    struct brood_class public;
-    double worth; /* what the rule compares */
-    int number;   /* of the solutions' classes */
-};
-
-/* Best first; ties as the selection breaks them: who came first. */
-static int compare_classes(const void *a, const void *b) {
-    const struct ranked_class *x = a, *y = b;
-    const bool x_is_empty = x->public.n_votes == 0, y_is_empty = y->public.n_votes == 0;
-    if (x_is_empty != y_is_empty) return x_is_empty ? 1 : -1;
-    if (x->worth < y->worth || x->worth > y->worth) return x->worth > y->worth ? -1 : 1;
-    return (x->number > y->number) - (x->number < y->number);
-}
-
-static void count_solution(struct ranked_class *c, const struct solving *v, const struct solution *x,
-                           const struct select_solution *seen) {
-    double score = x->rewards ? aggregate_of(v->aggregate, x->rewards, x->n_rewards) : 0;
-    const bool by_confidence = select_needs_confidences(v->select);
-    if (by_confidence) score = seen->has_confidence ? seen->confidence : 0;
-    if (!c->public.answer) c->public.answer = mem_strdup(x->answer);
-    c->public.score += score;
-    if (v->select == SELECT_BEST)
-        c->worth = c->public.n_votes == 0 ? score : fmax(c->worth, score);
-    else
-        c->worth += v->select == SELECT_WEIGHTED || by_confidence ? score : 1;
-    c->public.n_votes++;
-}
-
-/* The classes of the solutions that took part. */
-static void list_classes(struct brood_answer *a, const struct solving *v, const struct solutions *s) {
-    const int n = select_classes_count(s->classes);
-    struct ranked_class *ranked = mem_zalloc((size_t)n, sizeof *ranked);
-    bool *counts = mem_zalloc(s->n, sizeof *counts);
-    for (int i = 0; i < n; i++) ranked[i].number = i;
-    select_participants(v->select, s->view, (int)s->n, counts);
-    for (size_t i = 0; i < s->n && a->chosen >= 0; i++) {
-        const int number = s->view[i].answer_class;
-        if (number >= 0 && counts[i]) count_solution(&ranked[number], v, &s->items[i], &s->view[i]);
-    }
-    free(counts);
-    qsort(ranked, (size_t)n, sizeof *ranked, compare_classes);
-    a->classes = mem_zalloc((size_t)n, sizeof *a->classes);
-    for (int i = 0; i < n && ranked[i].public.n_votes > 0; i++) {
-        a->classes[a->n_classes++] = ranked[i].public;
-        for (size_t j = 0; j < s->n; j++) {
-            if (s->view[j].answer_class == ranked[i].number) a->solutions[j].n_class = i;
-        }
-    }
-    free(ranked);
-}
-
-struct step_list {
-    char **items;
-    size_t n, cap;
-};
-
-static void add_step(void *ctx, struct str step) {
-    struct step_list *l = ctx;
-    MEM_GROW(l->items, l->cap, l->n + 1);
-    l->items[l->n++] = str_dup(step);
-}
-
-static void list_solutions(struct brood_answer *a, const struct solving *v, const struct solutions *s) {
-    a->solutions = mem_zalloc(s->n, sizeof *a->solutions);
-    a->n_found = (int)s->n;
-    for (size_t i = 0; i < s->n; i++) {
-        const struct solution *x = &s->items[i];
-        struct step_list steps = {0};
-        reward_split_steps(str_from(x->text), STR("\n\n"), add_step, &steps);
-        a->solutions[i] = (struct brood_solution){
-            .path = mem_strdup(x->path),
-            .text = mem_strdup(x->text),
-            .answer = x->answer ? mem_strdup(x->answer) : NULL,
-            .steps = (const char *const *)steps.items,
-            .rewards = x->rewards ? mem_dup(x->rewards, (size_t)x->n_rewards * sizeof *x->rewards) : NULL,
-            .n_steps = (int)steps.n,
-            .n_rewards = x->n_rewards,
-            .n_tokens = x->n_tokens,
-            .complete = x->complete,
-            .n_class = -1,
-            .score = x->rewards ? aggregate_of(v->aggregate, x->rewards, x->n_rewards) : 0,
-            .logprob = x->logprob,
-            .confidence = s->view[i].has_confidence ? s->view[i].confidence : (double)NAN,
-        };
-    }
-}
-
-static void follow(struct solving *v, const struct search_advice *advice) {
-    enum select_rule rule = v->select_is_free ? SELECT_RULES : v->select;
-    enum aggregate aggregate = v->aggregate_is_free ? AGGREGATES : v->aggregate;
-    solutions_follow(advice, &rule, &aggregate);
-    if (rule != SELECT_RULES) v->select = rule;
-    if (aggregate != AGGREGATES) v->aggregate = aggregate;
-}
-
-static const char *const why_names[] = {[RUN_FINISHED] = "finished",
-                                        [RUN_BUDGET] = "budget",
-                                        [RUN_DEADLINE] = "deadline",
-                                        [RUN_STOPPED] = "stopped",
-                                        [RUN_UNUSABLE] = "unusable"};
-
-static struct brood_work work_of(const struct cost *a, const struct cost *b) {
-    return (struct brood_work){a->tokens_generated + b->tokens_generated, a->tokens_read + b->tokens_read,
-                               a->flops + b->flops};
-}
-
-static struct brood_answer *make_answer(struct solving *v, const struct run_event *event) {
-    const struct solutions *s = event->solutions;
-    const struct run_cost *cost = event->cost;
-    follow(v, &event->advice);
-    const struct select_choice c = solutions_choose(s, v->select, v->aggregate);
-    struct brood_answer *a = mem_zalloc(1, sizeof *a);
-    *a = (struct brood_answer){
-        .select = select_rule_name(v->select),
-        .aggregate = aggregate_names[v->aggregate],
-        .ended = why_names[event->why],
-        .ran_out = event->why == RUN_BUDGET ? budget_unit_name(event->ran_out) : NULL,
-        .chosen = c.solution,
-        .n_solutions = c.n_solutions,
-        .n_votes = c.n_votes,
-        .score = c.score,
-        .margin = c.margin,
-        .tokens_generated = cost->policy.tokens_generated,
-        .tokens_read = cost->policy_root.tokens_read + cost->policy.tokens_read +
-                       cost->reward_root.tokens_read + cost->reward.tokens_read,
-        .flops_policy = cost->policy_root.flops + cost->policy.flops,
-        .flops_reward = cost->reward_root.flops + cost->reward.flops,
-        .seconds = event->seconds,
-        .pruned = work_of(&cost->policy_pruned, &cost->reward_pruned),
-        .n_failed = event->n_failed,
-    };
-    a->usd = prices_dollars(prices_of(&v->prices, &cost->policy_root, &cost->reward_root) +
-                            prices_of(&v->prices, &cost->policy, &cost->reward));
-    if (c.solution >= 0) {
-        const struct solution *x = &s->items[c.solution];
-        a->answer = x->answer ? mem_strdup(x->answer) : NULL;
-        a->solution = mem_strdup(x->text);
-    }
-    list_solutions(a, v, s);
-    list_classes(a, v, s);
-    return a;
-}
-
-static void free_borrowed(const void *p) {
-    free((void *)(uintptr_t)p);
-}
-
 void brood_answer_free(struct brood_answer *a) {
-    if (!a) return;
-    for (int i = 0; i < a->n_classes; i++) free_borrowed(a->classes[i].answer);
-    for (int i = 0; i < a->n_found; i++) {
-        const struct brood_solution *x = &a->solutions[i];
-        for (int j = 0; j < x->n_steps; j++) free_borrowed(x->steps[j]);
-        free_borrowed(x->steps);
-        free_borrowed(x->path);
-        free_borrowed(x->text);
-        free_borrowed(x->answer);
-        free_borrowed(x->rewards);
-    }
-    free(a->classes);
-    free(a->solutions);
-    free(a->answer);
-    free(a->solution);
-    free(a);
+    answering_free_answer(a);
 }
 
 /* ---- solving ---- */
 
 static bool on_event(void *ctx, const struct run_event *event, struct err *e) {
     struct solving *v = ctx;
-    if (event->what == RUN_ENDED) {
-        if (event->why == RUN_UNUSABLE) return err_set(e, ERR_INPUT, "%s", event->failure);
-        if (event->solutions->n == 0 && event->failure) {
-            return err_set(e, ERR_SERVICE, "no solution could be written: %s", event->failure);
-        }
-        v->answer = make_answer(v, event);
-        return true;
-    }
+    if (event->what == RUN_ENDED) return answering_end(&v->answering, event, e);
     if (!v->request->on_event || event->what == RUN_SCORE_COST) return true;
     struct brood_event out = {.path = event->path};
     struct buf text = {0};
@@ -285,78 +104,6 @@ static bool on_event(void *ctx, const struct run_event *event, struct err *e) {
     }
     if (v->request->on_event(v->request->ctx, &out)) v->brood->cancelled = 1;
     buf_free(&text);
-    return true;
-}
-
-static bool choose_rules(struct solving *v, struct search_spec *spec, struct err *e) {
-    const struct brood_request *q = v->request;
-    const struct reward_info *info = v->brood->reward ? reward_info(v->brood->reward) : NULL;
-    if (!search_spec_parse(spec, q->strategy ? q->strategy : "sample", e)) return false;
-    const char *rule = q->select ? q->select : select_rule_name(coordinator_select(spec, info != NULL));
-    const char *aggregate = q->aggregate                 ? q->aggregate
-                            : info && info->aggregate[0] ? info->aggregate
-                                                         : "last";
-    v->select_is_free = !q->select;
-    v->aggregate_is_free = !q->aggregate;
-    if (!select_rule_parse(rule, &v->select, e) || !aggregate_parse(aggregate, &v->aggregate, e))
-        return false;
-    if (select_needs_rewards(v->select) && !info) {
-        return err_set(e, ERR_INPUT, "selection %s needs a reward model: give one, or choose majority", rule);
-    }
-    if (q->confidence && !select_confidence_parse(q->confidence, &v->confidence, e)) return false;
-    if (select_needs_confidences(v->select) && !coordinator_tells_confidences(spec)) {
-        return err_set(
-            e, ERR_INPUT,
-            "selection %s needs the confidences of tokens: use strategy deepconf, or sample:top=20", rule);
-    }
-    if (v->select == SELECT_FIRST_VERIFIED) {
-        return err_set(
-            e, ERR_INPUT,
-            "selection first-verified needs verified solutions: it works on recorded ones (brood vote)");
-    }
-    return true;
-}
-
-static bool prepare(struct solving *v, struct search_spec *spec, struct coordinator_problem *p,
-                    struct err *e) {
-    const struct brood_request *q = v->request;
-    const struct policy_info *info = policy_info(v->brood->policy);
-    if ((unsigned)q->speculate > BROOD_SPECULATE_OFF)
-        return err_set(e, ERR_INPUT, "speculate is none of auto, on and off");
-    if (!q->problem || str_trim(str_from(q->problem)).len == 0)
-        return err_set(e, ERR_INPUT, "the problem is empty: give its text");
-    if (spec->strategy->needs_reward && !v->brood->reward) {
-        return err_set(e, ERR_INPUT, "strategy %s needs a reward model", spec->strategy->name);
-    }
-    if (q->plan && strcmp(spec->strategy->name, "adaptive") != 0)
-        return err_set(e, ERR_INPUT, "a plan is for the strategy adaptive, not for %s", spec->strategy->name);
-    if (q->plan && !plan_recommend(q->plan, "plan", spec, e)) return false;
-    run_fill_spec(spec, info, v->aggregate);
-    if (q->budget_samples > 0 && search_spec_has(spec, "n") &&
-        search_spec_get(spec, "n") > q->budget_samples &&
-        !search_spec_set(spec, "n", fmax(1, floor(q->budget_samples)), e)) {
-        return false;
-    }
-    v->prices = (struct prices){q->usd_policy_input, q->usd_policy_output, q->usd_reward_input};
-    if (q->budget_usd > 0 && !prices_are_given(&v->prices))
-        return err_set(e, ERR_INPUT, "a budget in dollars needs prices: give what tokens cost");
-    int n_tokens_max = q->n_tokens_max > 0 ? q->n_tokens_max : RUN_TOKENS_DEFAULT;
-    if (info->n_context > 0) n_tokens_max = MIN(n_tokens_max, info->n_context);
-    *p = (struct coordinator_problem){
-        .id = q->problem_id ? q->problem_id : "problem",
-        .text = q->problem,
-        .spec = spec,
-        .plan = q->plan,
-        .budget = {.samples = q->budget_samples,
-                   .tokens = q->budget_tokens,
-                   .flops = q->budget_flops,
-                   .usd = q->budget_usd,
-                   .seconds = q->budget_seconds},
-        .prices = v->prices,
-        .n_tokens_max = n_tokens_max,
-        .confidence = v->confidence,
-    };
-    p->key = rng_child_named(q->seed, p->id);
     return true;
 }
 
@@ -383,25 +130,25 @@ static void add_waste(struct brood_answer *a, const struct waste *w, struct coor
     const struct cost none = {0};
     a->n_guessed = guessed.n_made;
     a->n_guesses_used = guessed.n_used;
-    a->cancelled = work_of(&w->cancelled, &none);
-    a->recomputed = work_of(&w->recomputed, &none);
+    a->cancelled = answering_work(&w->cancelled, &none);
+    a->recomputed = answering_work(&w->recomputed, &none);
     a->n_retried = w->n_retried;
     a->tokens_retried = w->tokens_retried;
 }
 
-static bool search(struct solving *v, const struct coordinator_problem *p, struct err *e) {
+static bool search(struct solving *v, struct err *e) {
     struct coordinator *c = coordinator_new(v->brood->policy, v->brood->reward, on_event, v);
     const struct waste before = coordinator_waste(c);
     double n_told = 0;
     coordinator_speculate(c, (enum coordinator_speculation)v->request->speculate);
-    bool ok = coordinator_add(c, p, e);
+    bool ok = coordinator_add(c, &v->answering.problem, e);
     for (int n_active = 1; ok && n_active > 0 && !v->brood->cancelled;) {
         ok = coordinator_step(c, &n_active, e);
         tell_retries(v, waste_since(c, &before).n_retried, &n_told);
     }
-    if (ok && v->brood->cancelled && !v->answer) ok = coordinator_stop(c, RUN_STOPPED, e);
+    if (ok && v->brood->cancelled && !v->answering.answer) ok = coordinator_stop(c, RUN_STOPPED, e);
     const struct waste w = waste_since(c, &before);
-    if (v->answer) add_waste(v->answer, &w, coordinator_guessed(c));
+    if (v->answering.answer) add_waste(v->answering.answer, &w, coordinator_guessed(c));
     coordinator_free(c);
     return ok;
 }
@@ -410,17 +157,10 @@ struct brood_answer *brood_solve(struct brood *b, const struct brood_request *re
                                  struct brood_error *error) {
     struct err e = {0};
     struct solving v = {.brood = b, .request = request};
-    struct search_spec spec;
-    struct coordinator_problem problem;
-    const bool ok =
-        choose_rules(&v, &spec, &e) && prepare(&v, &spec, &problem, &e) && search(&v, &problem, &e);
+    const bool ok = answering_begin(&v.answering, b->policy, b->reward, request, &e) && search(&v, &e);
     b->cancelled = 0;
-    if (ok && v.answer && v.answer->n_solutions == 0 && strcmp(v.answer->ended, "stopped") == 0) {
-        err_set(&e, ERR_CANCELLED, "stopped before there was a solution");
-    } else if (ok) {
-        return v.answer;
-    }
-    brood_answer_free(v.answer);
+    if (ok) return v.answering.answer;
+    brood_answer_free(v.answering.answer);
     set_error(error, &e);
     return NULL;
 }

@@ -7,13 +7,13 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/json.h"
 #include "brood.h"
 #include "cli/commands.h"
 #include "base/format.h"
 #include "cli/interrupt.h"
 #include "cli/progress.h"
 #include "cli/search_options.h"
+#include "run/answer_json.h"
 
 enum { PROBLEM_BYTES_MAX = 1 << 20, OTHERS_SHOWN = 5 };
 
@@ -207,55 +207,8 @@ static void print_answer(const struct brood_answer *a, bool all) {
     if (all) print_all(a);
 }
 
-static json_t *text_or_null(const char *s) {
-    return s ? json_text(str_from(s)) : json_null();
-}
-
-static json_t *real_or_null(double x) {
-    return isfinite(x) ? json_real(x) : json_null();
-}
-
-static json_t *solution_json(const struct brood_solution *x) {
-    json_t *steps = json_array(), *rewards = x->rewards ? json_array() : json_null();
-    for (int i = 0; i < x->n_steps; i++) json_array_append_new(steps, text_or_null(x->steps[i]));
-    for (int i = 0; i < x->n_rewards; i++)
-        json_array_append_new(rewards, real_or_null((double)x->rewards[i]));
-    return json_pack("{s:s,s:o,s:o,s:o,s:o,s:o,s:b,s:i,s:o,s:o}", "path", x->path, "text",
-                     text_or_null(x->text), "answer", text_or_null(x->answer), "steps", steps, "rewards",
-                     rewards, "score", x->rewards ? real_or_null(x->score) : json_null(), "complete",
-                     x->complete, "tokens", x->n_tokens, "logprob", real_or_null(x->logprob), "confidence",
-                     real_or_null(x->confidence));
-}
-
-static json_t *work_json(const struct brood_work *w) {
-    return json_pack("{s:f,s:f,s:f}", "tokens_generated", w->tokens_generated, "tokens_read", w->tokens_read,
-                     "flops", w->flops);
-}
-
-static json_t *cost_json(const struct brood_answer *a) {
-    return json_pack("{s:f,s:f,s:f,s:f,s:f,s:f,s:i,s:{s:o,s:o,s:o},s:{s:f,s:f},s:{s:f,s:f}}",
-                     "tokens_generated", a->tokens_generated, "tokens_read", a->tokens_read, "flops_policy",
-                     a->flops_policy, "flops_reward", a->flops_reward, "usd", a->usd, "seconds", a->seconds,
-                     "failed", a->n_failed, "wasted", "pruned", work_json(&a->pruned), "cancelled",
-                     work_json(&a->cancelled), "recomputed", work_json(&a->recomputed), "retried", "requests",
-                     a->n_retried, "tokens", a->tokens_retried, "speculated", "steps", a->n_guessed, "used",
-                     a->n_guesses_used);
-}
-
 static void print_json(const struct brood_answer *a, const char *problem, const char *strategy) {
-    json_t *classes = json_array(), *solutions = json_array();
-    for (int i = 0; i < a->n_classes; i++) {
-        const struct brood_class *c = &a->classes[i];
-        json_array_append_new(classes, json_pack("{s:o,s:i,s:f}", "answer", text_or_null(c->answer), "votes",
-                                                 c->n_votes, "score", c->score));
-    }
-    for (int i = 0; i < a->n_found; i++) json_array_append_new(solutions, solution_json(&a->solutions[i]));
-    json_t *o = json_pack("{s:o,s:o,s:s,s:s,s:s,s:s,s:o,s:i,s:i,s:f,s:f,s:o,s:i,s:o,s:o}", "problem",
-                          text_or_null(problem), "answer", text_or_null(a->answer), "strategy", strategy,
-                          "select", a->select, "aggregate", a->aggregate, "ended", a->ended, "ran_out",
-                          text_or_null(a->ran_out), "votes", a->n_votes, "voters", a->n_solutions, "score",
-                          a->score, "margin", a->margin, "classes", classes, "chosen", a->chosen, "solutions",
-                          solutions, "cost", cost_json(a));
+    json_t *o = answer_json(a, problem, strategy, true);
     char *line = json_line(o);
     printf("%s\n", line);
     free(line);

@@ -117,12 +117,24 @@ static struct policy_prefix *prefix_new(struct branch *branch, size_t begin, boo
     return prefix;
 }
 
-static bool render(const struct embedded *p, const char *text, struct tokens *ids, struct err *e) {
-    struct chat_message messages[2];
+static bool render(const struct embedded *p, const char *text, const struct policy_talk *talk,
+                   struct tokens *ids, struct err *e) {
+    const struct tokenizer *t = p->model->tokenizer;
+    if (talk->raw) {
+        if (tokenizer_bos(t) >= 0) tokens_add(ids, tokenizer_bos(t));
+        return tokenizer_encode(t, str_from(text), ids, e);
+    }
+    struct chat_message *messages = mem_alloc((talk->n_turns + 2) * sizeof *messages);
+    const char *system = talk->system ? talk->system : p->system;
     size_t n = 0;
-    if (p->system) messages[n++] = (struct chat_message){CHAT_SYSTEM, str_from(p->system)};
+    if (system) messages[n++] = (struct chat_message){CHAT_SYSTEM, str_from(system)};
+    for (size_t i = 0; i < talk->n_turns; i++)
+        messages[n++] =
+            (struct chat_message){i % 2 == 0 ? CHAT_USER : CHAT_ASSISTANT, str_from(talk->turns[i])};
     messages[n++] = (struct chat_message){CHAT_USER, str_from(text)};
-    return chat_render(p->model->chat, p->model->tokenizer, messages, n, true, false, ids, e);
+    const bool done = chat_render(p->model->chat, t, messages, n, true, false, ids, e);
+    free(messages);
+    return done;
 }
 
 static struct policy_prefix *embedded_root(struct policy *policy, const struct policy_prompt *prompt,
@@ -130,7 +142,7 @@ static struct policy_prefix *embedded_root(struct policy *policy, const struct p
     struct embedded *p = (struct embedded *)policy;
     struct policy_prefix *root = NULL;
     struct tokens ids = {0};
-    if (!render(p, prompt->text, &ids, e)) goto done;
+    if (!render(p, prompt->text, &prompt->talk, &ids, e)) goto done;
     if (ids.len == 0) {
         err_set(e, ERR_INPUT, "the problem is empty");
         goto done;
@@ -490,6 +502,20 @@ static const struct policy_ops embedded_ops = {
     .cache_bytes = embedded_cache_bytes,
 };
 
+/* Whether the chat format does not drop a system message. */
+static bool writes_system(const struct embedded *p) {
+    struct tokens with = {0}, without = {0};
+    struct chat_message messages[] = {{CHAT_SYSTEM, STR("y")}, {CHAT_USER, STR("x")}};
+    const struct tokenizer *t = p->model->tokenizer;
+    struct err e;
+    const bool writes = chat_render(p->model->chat, t, messages, 2, true, false, &with, &e) &&
+                        chat_render(p->model->chat, t, messages + 1, 1, true, false, &without, &e) &&
+                        with.len != without.len;
+    tokens_free(&with);
+    tokens_free(&without);
+    return writes;
+}
+
 static void fill_info(struct embedded *p) {
     const struct model *m = p->model;
     const struct model_config *c = &m->config;
@@ -507,6 +533,9 @@ static void fill_info(struct embedded *p) {
                      .top_k = m->sampling.top_k},
         .chat_date = chat_date(m->chat),
         .has_confidences = true,
+        .has_system = writes_system(p),
+        .can_talk = chat_has_turns(m->chat),
+        .can_continue = true,
     };
     const char *parts[] = {chat_name(m->chat), p->separator, p->system ? p->system : ""};
     uint64_t hash = m->content_hash;
@@ -515,20 +544,10 @@ static void fill_info(struct embedded *p) {
 }
 
 /* A system message that the chat format would drop is refused, not ignored. */
-static bool check_system(struct embedded *p, struct err *e) {
-    if (!p->system) return true;
-    struct tokens with = {0}, without = {0};
-    char *system = p->system;
-    bool done = render(p, "x", &with, e);
-    p->system = NULL;
-    done = done && render(p, "x", &without, e);
-    p->system = system;
-    if (done && with.len == without.len)
-        done = err_set(e, ERR_INPUT, "%s: chat format %s has no place for a system message; leave it out",
-                       p->model->path, chat_name(p->model->chat));
-    tokens_free(&with);
-    tokens_free(&without);
-    return done;
+static bool check_system(const struct embedded *p, struct err *e) {
+    return !p->system || writes_system(p) ||
+           err_set(e, ERR_INPUT, "%s: chat format %s has no place for a system message; leave it out",
+                   p->model->path, chat_name(p->model->chat));
 }
 
 struct policy *policy_open_embedded(const char *path, const struct policy_options *o, struct err *e) {

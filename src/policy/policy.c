@@ -79,9 +79,21 @@ const struct policy_info *policy_info(const struct policy *p) {
     return &p->info;
 }
 
+bool policy_can_talk(const struct policy *p, const struct policy_talk *talk, struct err *e) {
+    if (talk->system && !p->info.has_system)
+        return err_set(e, ERR_INPUT, "policy %s has no place for a system message of a request: leave it out",
+                       p->name);
+    if (talk->n_turns > 0 && !p->info.can_talk)
+        return err_set(e, ERR_INPUT,
+                       "policy %s takes one question, not a conversation: send one user message", p->name);
+    if (talk->raw && !p->info.can_continue)
+        return err_set(e, ERR_INPUT, "policy %s cannot continue a prompt as it is: send messages", p->name);
+    return true;
+}
+
 struct policy_prefix *policy_root(struct policy *p, const struct policy_prompt *prompt, struct err *e) {
-    ASSERT(prompt->text);
-    return p->ops->root(p, prompt, e);
+    ASSERT(prompt->text && prompt->talk.n_turns % 2 == 0);
+    return policy_can_talk(p, &prompt->talk, e) ? p->ops->root(p, prompt, e) : NULL;
 }
 
 struct cost policy_root_cost(const struct policy *p, const struct policy_prefix *root) {

@@ -42,9 +42,19 @@ struct policy_options {
     const char *lead_revise, *lead_wait, *lead_answer;
 };
 
+/* What comes before a prompt's text, of policies that can take it (info.can_talk, info.can_continue). */
+struct policy_talk {
+    const char *system; /* system message in place of the option's; NULL: that */
+    const char *const
+        *turns;     /* [n_turns] said before: the user first, then by turns; the last the policy's */
+    size_t n_turns; /* even */
+    bool raw;       /* the text is no message: the policy goes on from it as it is */
+};
+
 struct policy_prompt {
     const char *id;   /* the problem's; replay finds its samples by it */
     const char *text; /* what the user says */
+    struct policy_talk talk;
 };
 
 struct policy_sampling {
@@ -126,6 +136,8 @@ struct policy_info {
     const char *talks;               /* openai: how its servers are talked to; NULL: there are none */
     bool whole_answers_only;         /* jobs up to the next step cannot be done */
     bool has_leads, has_confidences; /* can do jobs with a lead; with n_top */
+    bool has_system, can_talk;       /* prompts with a system message of their own; with turns before them */
+    bool can_continue;               /* raw ones */
     struct {
         const char *text; /* as the options have it, or as it suits the policy; NULL: has_leads is false */
         bool replaced;    /* the options have another than what suits it */
@@ -150,6 +162,8 @@ void policy_close(struct policy *p); /* all prefixes must have been released; NU
 const struct policy_info *policy_info(const struct policy *p);
 
 MUST struct policy_prefix *policy_root(struct policy *p, const struct policy_prompt *prompt, struct err *e);
+/* Whether it can take such prompts. Reads the policy's info alone. */
+MUST bool policy_can_talk(const struct policy *p, const struct policy_talk *talk, struct err *e);
 /* What reading the prompt costs, once, however many continuations share it. Results charge only what comes
  * after the prompt, so that costs are a function of the tree and not of which job came first or how often the
  * run was resumed (work done again is in the services' own counters). */

@@ -17,7 +17,7 @@ struct coordinator {
     size_t *order; /* [n_active] slots in the order in which their problems were added */
     size_t n_active, cap_order;
     enum coordinator_speculation speculation;
-    bool more_problems;
+    bool more_problems, shares;
     struct coordinator_guessing guessing;
 };
 
@@ -150,8 +150,61 @@ static void guess(struct coordinator *c) {
     }
 }
 
+void coordinator_share(struct coordinator *c) {
+    c->shares = true;
+}
+
+struct turn { /* of one active problem */
+    struct trial *trial;
+    int n_of_client; /* expansions in flight of all that its client has */
+    bool sated;
+};
+
+static struct turn *next_turn(struct turn *turns, size_t n) {
+    struct turn *best = NULL;
+    for (size_t i = 0; i < n; i++) {
+        struct turn *t = &turns[i];
+        if (t->sated) continue;
+        const int ahead = best ? best->n_of_client - t->n_of_client : 1;
+        if (ahead > 0 || (ahead == 0 && t->trial->n_writing < best->trial->n_writing)) best = t;
+    }
+    return best;
+}
+
+static bool submit_shared(struct coordinator *c, struct turn *turns, struct err *e) {
+    struct turn *t;
+    for (size_t i = 0; i < c->n_active; i++) {
+        turns[i].trial = c->slots[c->order[i]];
+        for (size_t j = 0; j < c->n_active; j++) {
+            const struct trial *other = c->slots[c->order[j]];
+            if (other->problem.client == turns[i].trial->problem.client)
+                turns[i].n_of_client += other->n_writing;
+        }
+    }
+    while (coordinator_hungry(c) && (t = next_turn(turns, c->n_active))) {
+        const int before = t->trial->n_writing;
+        bool did;
+        if (!trial_advance(t->trial, &did, e)) return false;
+        t->sated = !did;
+        for (size_t i = 0; i < c->n_active; i++) {
+            if (turns[i].trial->problem.client == t->trial->problem.client)
+                turns[i].n_of_client += t->trial->n_writing - before;
+        }
+    }
+    return true;
+}
+
 /* Draws asks from the searches, oldest problem first, until the policy has enough. */
 static bool submit(struct coordinator *c, struct err *e) {
+    if (c->shares) {
+        struct turn *turns = mem_zalloc(c->n_active, sizeof *turns);
+        const bool ok = submit_shared(c, turns, e);
+        free(turns);
+        if (!ok) return false;
+        make_room(c);
+        guess(c);
+        return true;
+    }
     for (size_t i = 0; i < c->n_active; i++) {
         struct trial *t = c->slots[c->order[i]];
         bool did = true;
@@ -237,6 +290,13 @@ struct waste coordinator_waste(const struct coordinator *c) {
         waste_add(&w, &read);
     }
     return w;
+}
+
+void coordinator_end(struct coordinator *c, int ordinal, enum run_why why) {
+    for (size_t i = 0; i < c->n_active; i++) {
+        struct trial *t = c->slots[c->order[i]];
+        if (t->problem.ordinal == ordinal && !trial_over(t)) trial_stop(t, why);
+    }
 }
 
 bool coordinator_stop(struct coordinator *c, enum run_why why, struct err *e) {

@@ -38,6 +38,11 @@ struct coordinator_problem {
     int n_tokens_max;                    /* longest solution, > 0 */
     struct select_confidence confidence; /* of the solutions, for the selection */
     const struct rows *recorded;         /* what a store knows already; NULL: nothing */
+    /* What a server adds; all may be zero. Texts that end a solution: it is cut before the first of them. */
+    const char *const *stops; /* [n_stops], none empty */
+    size_t n_stops;
+    struct policy_talk talk; /* said before the text */
+    int client;              /* of equal share under coordinator_share */
 };
 
 enum run_what {
@@ -68,6 +73,7 @@ struct run_event {
     const char *path;
     const struct store_node *node;
     const struct store_score *score;
+    struct str solution; /* RUN_NODE that ended: the whole text up to it; else empty */
     /* RUN_ENDED */
     enum run_why why;
     enum budget_unit ran_out;          /* RUN_BUDGET: of what there was too little */
@@ -108,6 +114,10 @@ bool coordinator_tells_confidences(const struct search_spec *spec);
 enum select_rule coordinator_select(const struct search_spec *spec, bool has_reward);
 MUST bool coordinator_add(struct coordinator *c, const struct coordinator_problem *p, struct err *e);
 bool coordinator_hungry(const struct coordinator *c);
+/* From now on jobs are drawn from the client with the fewest expansions in flight, and of its problems from
+ * the one with the fewest, not from the oldest problem: a large search does not keep small ones waiting. What
+ * is told to a search does not depend on it. */
+void coordinator_share(struct coordinator *c);
 /* Whether steps are guessed ahead where the policy has room; false while more problems are to come. */
 void coordinator_speculate(struct coordinator *c, enum coordinator_speculation how);
 void coordinator_expect(struct coordinator *c, bool more_problems);
@@ -116,6 +126,9 @@ struct coordinator_guessing coordinator_guessed(const struct coordinator *c);
 MUST bool coordinator_step(struct coordinator *c, int *n_active, struct err *e);
 /* What the services, and guesses, computed in vain so far. */
 struct waste coordinator_waste(const struct coordinator *c);
+/* Ends one search with what it has: RUN_ENDED follows in the next step. An ordinal that is not there is
+ * ignored. */
+void coordinator_end(struct coordinator *c, int ordinal, enum run_why why);
 /* Ends every search now with what it has. */
 MUST bool coordinator_stop(struct coordinator *c, enum run_why why, struct err *e);
 

@@ -87,7 +87,8 @@ static struct policy_prefix *policy_prefix_of(struct trial *t, int node, struct 
     struct trial_node *x = trial_node(t, node);
     if (x->policy_prefix) return x->policy_prefix;
     if (node == 0) {
-        const struct policy_prompt prompt = {.id = t->problem.id, .text = t->problem.text};
+        const struct policy_prompt prompt = {
+            .id = t->problem.id, .text = t->problem.text, .talk = t->problem.talk};
         x->policy_prefix = policy_root(policy, &prompt, e);
         return x->policy_prefix;
     }
@@ -186,11 +187,46 @@ struct trial *trial_new(struct coordinator *owner, uint64_t slot, const struct c
 
 /* ---- telling ---- */
 
+/* All text on the way to `node`. */
+static void text_up_to(struct trial *t, int node, struct buf *out) {
+    if (node == 0) return;
+    text_up_to(t, node_before(t, node), out);
+    buf_add_str(out, own_text(t, node));
+}
+
 /* The text of the whole solution that ends at `node`. */
 static void solution_text(struct trial *t, int node, struct buf *out) {
-    if (node == 0) return;
-    solution_text(t, node_before(t, node), out);
-    buf_add_str(out, own_text(t, node));
+    text_up_to(t, node, out);
+    if (node > 0) out->len -= trial_node(t, node)->n_over_bytes;
+}
+
+/* Where the first of the stop texts begins; -1: nowhere. */
+static ptrdiff_t find_stop(const struct coordinator_problem *p, struct str text) {
+    ptrdiff_t first = -1;
+    for (size_t i = 0; i < p->n_stops; i++) {
+        const ptrdiff_t at = str_find(text, str_from(p->stops[i]));
+        if (at >= 0 && (first < 0 || at < first)) first = at;
+    }
+    return first;
+}
+
+/* A solution ends before a stop text. Where that begins in a step before, so many bytes are over there. */
+static void apply_stops(struct trial *t, int node, struct store_node *row) {
+    if (t->problem.n_stops == 0 || row->finish == STORE_FAILED) return;
+    struct buf text = {0};
+    text_up_to(t, node_before(t, node), &text);
+    const size_t n_before = text.len;
+    /* The words that ask for a revision are not part of the solution; others are. */
+    const size_t n_asked = tree_node(t, node)->lead == TREE_LEAD_REVISE ? row->n_lead_bytes : 0;
+    buf_add(&text, row->text.ptr + n_asked, row->text.len - n_asked);
+    const ptrdiff_t at = find_stop(&t->problem, buf_str(&text));
+    if (at >= 0) {
+        row->finish = STORE_END;
+        row->text.len = n_asked + ((size_t)at > n_before ? (size_t)at - n_before : 0);
+        trial_node(t, node)->n_over_bytes = (size_t)at < n_before ? n_before - (size_t)at : 0;
+        row->n_lead_bytes = MIN(row->n_lead_bytes, row->text.len);
+    }
+    buf_free(&text);
 }
 
 /* What a node has cost so far. */
@@ -222,9 +258,18 @@ static bool tell_node(struct trial *t, int node, const struct store_node *row, b
         const struct spending known = spent_on(t, x, &(struct cost){0});
         ledger_note(&t->ledger, x->ledger_entry, &known);
     }
-    const struct run_event event = {
-        .what = RUN_NODE, .ordinal = t->problem.ordinal, .recorded = recorded, .path = x->path, .node = row};
-    if (!coordinator_event(t->owner, &event, e)) return false;
+    struct buf text = {0};
+    if (row->finish == STORE_END) solution_text(t, node, &text);
+    const struct run_event event = {.what = RUN_NODE,
+                                    .ordinal = t->problem.ordinal,
+                                    .recorded = recorded,
+                                    .path = x->path,
+                                    .node = row,
+                                    .solution = buf_str(&text)};
+    if (!coordinator_event(t->owner, &event, e)) {
+        buf_free(&text);
+        return false;
+    }
     struct search_told told = {.finish = (enum search_finish)row->finish,
                                .n_tokens = row->n_tokens,
                                .logprob = row->logprob,
@@ -234,12 +279,8 @@ static bool tell_node(struct trial *t, int node, const struct store_node *row, b
                                .n_confidences = row->n_confidences,
                                .answer_class = -1,
                                .verdict = row->verdict};
-    if (row->finish == STORE_END) {
-        struct buf text = {0};
-        solution_text(t, node, &text);
-        told.answer_class = select_classes_add(t->classes, buf_str(&text));
-        buf_free(&text);
-    }
+    if (row->finish == STORE_END) told.answer_class = select_classes_add(t->classes, buf_str(&text));
+    buf_free(&text);
     search_tell_node(t->search, node, &told);
     return true;
 }
@@ -285,7 +326,7 @@ bool trial_policy_result(struct trial *t, int node, const struct policy_result *
     t->n_in_flight--;
     t->n_writing--;
     x->policy_prefix = r->prefix;
-    const struct store_node row = {
+    struct store_node row = {
         .problem = t->problem.ordinal,
         .path = x->path,
         .lead = (enum store_lead)tree_node(t, node)->lead,
@@ -303,6 +344,7 @@ bool trial_policy_result(struct trial *t, int node, const struct policy_result *
         .cost = r->cost,
         .why = r->finish == POLICY_FAILED ? r->why : NULL,
     };
+    apply_stops(t, node, &row);
     if (!tell_node(t, node, &row, false, e)) return false;
     if (is_over(t, node)) node_forget_policy(t, node); /* its pages are free at once */
     return true;

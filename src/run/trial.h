@@ -14,6 +14,7 @@ struct trial_node {
     char *path; /* "" for the root */
     char *text;
     size_t text_len, n_lead_bytes;
+    size_t n_over_bytes; /* that the solution ends before the end of its text, with what stands before */
     struct policy_prefix *policy_prefix; /* NULL: not there (yet) */
     struct reward_prefix *reward_prefix;
     const struct rows_node *recorded;

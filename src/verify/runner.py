@@ -12,6 +12,7 @@ syscall = libc.syscall
 SYS = {'x86_64': (56, 126), 'aarch64': (220, 91)}.get(os.uname().machine)  # clone, capset
 LANDLOCK_CREATE, LANDLOCK_ADD, LANDLOCK_RESTRICT = 444, 445, 446
 CLONE_NEWPID, MS_NOSUID, MS_NODEV, MNT_DETACH = 0x20000000, 2, 4, 2
+NO_CAPABILITIES = struct.pack('<II', 0x20080522, 0), bytes(24)
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
 
 
@@ -183,32 +184,38 @@ def serve(line, program, entry_point):
             send(line, describe(e))
 
 
+def limit(what, amount):
+    hard = resource.getrlimit(what)[1]
+    amount = amount if hard == resource.RLIM_INFINITY else min(amount, hard)
+    resource.setrlimit(what, (amount, amount))
+
+
+def limit_keeper(config):
+    """What holds for every program is set once: it has it from the keeper."""
+    for what, amount in ((resource.RLIMIT_NOFILE, 64), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_MEMLOCK, 0),
+                         (resource.RLIMIT_MSGQUEUE, 0)):
+        limit(what, amount)
+    if config['namespaces']:  # tasks of this user namespace: the keeper, the judge, the program, its children or threads
+        limit(resource.RLIMIT_NPROC, 64)
+    if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
+        raise OSError('no_new_privs')
+
+
 def become_candidate(config, job, ruleset):
     limits = job['limits']
-    ctypes.pythonapi.PyOS_AfterFork_Child()
-    random.seed(0)
     os.setsid()
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     os.chdir('/tmp' if config['namespaces'] else '/')
-    cpu = int(limits['cpu_seconds']) + 2
-    for what, amount in ((resource.RLIMIT_CPU, cpu), (resource.RLIMIT_AS, limits['memory_bytes']),
-                         (resource.RLIMIT_FSIZE, limits['disk_bytes']), (resource.RLIMIT_NOFILE, 64),
-                         (resource.RLIMIT_CORE, 0), (resource.RLIMIT_MEMLOCK, 0), (resource.RLIMIT_MSGQUEUE, 0)):
-        hard = resource.getrlimit(what)[1]
-        amount = amount if hard == resource.RLIM_INFINITY else min(amount, hard)
-        resource.setrlimit(what, (amount, amount))
-    if config['namespaces']:  # tasks of this user namespace: the keeper, the judge, the program, its children or threads
-        tasks = 3 + limits['n_processes'] if limits['n_processes'] else 64
-        resource.setrlimit(resource.RLIMIT_NPROC, (tasks, tasks))
-    if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
-        raise OSError('no_new_privs')
+    limit(resource.RLIMIT_CPU, int(limits['cpu_seconds']) + 2)
+    limit(resource.RLIMIT_AS, limits['memory_bytes'])
+    limit(resource.RLIMIT_FSIZE, limits['disk_bytes'])
+    if limits['n_processes'] and config['namespaces']:
+        limit(resource.RLIMIT_NPROC, 3 + limits['n_processes'])
     libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
     if ruleset >= 0 and syscall(LANDLOCK_RESTRICT, ruleset, 0):
         raise OSError('landlock')
-    if config['namespaces']:
-        header, none = struct.pack('<II', 0x20080522, 0), bytes(24)
-        if syscall(SYS[1], header, none):
-            raise OSError('capset')
+    if config['namespaces'] and syscall(SYS[1], *NO_CAPABILITIES):
+        raise OSError('capset')
     libc.close_range(4, 0xffffffff, 0)
     head, _ = config['filter_processes' if limits['n_processes'] else 'filter']
     if libc.prctl(PR_SET_SECCOMP, 2, head, 0, 0):
@@ -306,22 +313,25 @@ def cpu_seconds(pid):
         return 0.0
 
 
-def watch(line, job, pid):
-    """Until the program has ended or is to end: by its CPU time, or because brood says so."""
-    limit, ended_by = job['limits']['cpu_seconds'], 'itself'
+def watch(line, judged, job, pid):
+    """Until the program has ended or is to end: by its CPU time, or because the judge or brood says so."""
+    most, ended_by = job['limits']['cpu_seconds'], 'itself'
     pidfd = os.pidfd_open(pid)
     poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    poll.register(line, select.POLLIN)
+    for fd in (pidfd, judged, line):
+        poll.register(fd, select.POLLIN)
     while True:
-        left = limit - cpu_seconds(pid)
+        left = most - cpu_seconds(pid)
         if left <= 0:
             ended_by = 'cpu'
             break
         events = [fd for fd, _ in poll.poll(max(left * 500, 10))]
         if pidfd in events:
             break
-        if events:
+        if judged in events and os.read(judged, 8) == job['id'].to_bytes(8, 'little'):
+            ended_by = 'brood'
+            break
+        if line.fileno() in events:
             message, _ = receive(line)
             if message.get('end') == job['id']:
                 ended_by = 'brood'
@@ -342,8 +352,28 @@ def prepare_filter(hexadecimal):
     return struct.pack('@HP', len(program) // 8, ctypes.addressof(buffer)), buffer
 
 
-def keeper(line, config):
+def warm():
+    """Runs a program of ours as any other: what Python keeps of that, it keeps once for all that are forked."""
+    here, there = socket.socketpair()
+    for x in (1, 'a', [1.5, None], {'a': (1, True)}, {1}):
+        send(there, {'args': encode([x]), 'named': {}})
+    there.shutdown(socket.SHUT_WR)
+    try:
+        serve(Line(here.detach(), True), 'from typing import List\nimport math, collections\n'
+              'def f(x: List[int]) -> int:\n'
+              '    for i, y in enumerate([1.5, 2]):\n'
+              '        if y != i and len(str(i)) == 1: return [x for _ in range(2)][0]\n', 'f')
+    except EOFError:
+        pass
+    there.close()
+
+
+def keeper(line, judged, config):
     tmp = Tmp(config)
+    limit_keeper(config)
+    warm()
+    warm()
+    random.seed(0)
     for name in ('filter', 'filter_processes'):
         if name in config:
             config[name] = prepare_filter(config[name])
@@ -356,14 +386,15 @@ def keeper(line, config):
         if 'end' in job:
             continue
         tmp.ready(job['limits']['disk_bytes'])
-        pid = syscall(SYS[0], flags, 0, 0, 0, 0)
+        # No hook runs in the child: there is one thread, no lock is held, and random numbers are to repeat.
+        pid = ctypes.pythonapi.syscall(SYS[0], flags, 0, 0, 0, 0)
         if pid == 0:
             candidate(config, job, tmp.ruleset, fd)
         os.close(fd)
         if pid < 0:
             raise OSError(ctypes.get_errno(), 'clone')
         try:
-            report = watch(line, job, pid)
+            report = watch(line, judged, job, pid)
         except EOFError:
             os.kill(pid, signal.SIGKILL)
             raise
@@ -470,7 +501,7 @@ def run_tests(job, candidate, compiled):
     return {'verdict': 'passed', 'text': ''}
 
 
-def judge(line):
+def judge(line, done):
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
     compiled = {}
@@ -482,6 +513,7 @@ def judge(line):
         candidate = Candidate(fd, job['entry_point'])
         verdict = run_tests(job, candidate, compiled)
         candidate.line.close()
+        os.write(done, job['id'].to_bytes(8, 'little'))  # the keeper ends what is left of the program
         verdict.update(judged=job['id'], calls=candidate.n_calls)
         send(line, verdict)
 
@@ -496,13 +528,16 @@ def main():
         send(keeper_line, {'error': 'no system call numbers for ' + os.uname().machine})
         return
     sys.stdin, sys.stdout, sys.stderr = open(0), open(1, 'w'), open(2, 'w')
+    judged, done = os.pipe()
     try:
         if os.fork() == 0:
             keeper_line.close()
-            judge(judge_line)
+            os.close(judged)
+            judge(judge_line, done)
         else:
             judge_line.close()
-            keeper(keeper_line, config)
+            os.close(done)
+            keeper(keeper_line, judged, config)
     except (EOFError, ConnectionError):
         pass
     os._exit(0)

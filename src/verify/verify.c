@@ -311,7 +311,6 @@ static void on_message(struct verify *v, struct seat *s, enum worker_line line, 
     } else if (s->state == SEAT_BUSY && json_integer_value(json_object_get(m, key)) == s->serial) {
         json_t **slot = line == WORKER_KEEPER ? &s->report : &s->verdict;
         if (!*slot) *slot = json_incref(m);
-        if (line == WORKER_JUDGE) send_end(s);
         if (line == WORKER_KEEPER && !s->verdict) s->deadline = clock_seconds() + judge_grace_seconds;
         if (s->verdict && s->report) judge_seat(v, s);
     }
