@@ -50,16 +50,18 @@ function split_strategy(text) {
 const strategy = () => options.strategies.find((s) => s.name === $("strategy").value);
 
 function parameter_input(p, given, input) {
-  const choices = Array.isArray(p.values);
-  const at = input || element(choices ? "select" : "input", {});
+  const at = input || element(p.choices ? "select" : "input", {});
   at.dataset.key = p.key;
   at.dataset.usual = p.default ?? "";
-  if (choices) {
-    at.replaceChildren(...p.values.map((v) => element("option", { value: v }, String(v))));
-  } else if (typeof p.default === "number" || p.default === null || p.default === undefined) {
+  if (p.choices) {
+    at.replaceChildren(...p.choices.map((v) => element("option", { value: v }, v)));
+  } else {
     at.type = "number";
-    at.step = "any";
-    for (const bound of ["min", "max"]) at[bound] = typeof p[bound] === "number" ? p[bound] : "";
+    at.step = p.type === "int" ? "1" : "any";
+    at.inputMode = p.type === "int" ? "numeric" : "decimal";
+    at.placeholder = p.default === null ? "as usual" : "";
+    at.min = p.min ?? "";
+    at.max = p.max ?? "";
   }
   at.value = given[p.key] ?? p.default ?? "";
   at.title = p.summary || "";
@@ -74,8 +76,7 @@ function on_strategy() {
   $("width-label").hidden = !main;
   if (main) {
     parameter_input(main, given, $("width"));
-    $("width").step = 1;
-    $("width-name").textContent = "n";
+    if (options.limits && options.limits.samples < $("width").max) $("width").max = options.limits.samples;
   } else delete $("width").dataset.key;
   $("parameters").replaceChildren(...s.parameters.filter((p) => p !== main).map((p) => {
     const label = element("label", { title: p.summary || "" }, p.key);
@@ -170,7 +171,7 @@ function render() {
     s.n_gone ? count(s.n_gone) + " pruned" : ""].filter(Boolean).join(", ");
   $("tree").setAttribute("aria-label", "Search tree: " + $("tree-facts").textContent);
   if (!pinned && (s.is_open || s.chosen)) select_by_itself();
-  else render_path(tree.selected);
+  else render_path(tree.selected || s.chosen_node());
   tree.redraw();
 }
 
@@ -250,7 +251,7 @@ function vote_row() {
 function select_by_itself() {
   const node = current.chosen ? current.chosen_node() : current.latest === current.root ? null : current.latest;
   if (current.chosen && node) tree.bring_into_view(node);
-  tree.selected = current.chosen ? node : null;
+  tree.selected = null;
   render_path(node);
 }
 

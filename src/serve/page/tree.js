@@ -3,7 +3,7 @@
  * The canvas sticks to the corner of its scrolling box; a box behind it (extent) has the size of the whole drawing.
  * Depth goes to the right; leaves lie below each other, in the order of their paths.
  */
-const LEFT = 22, TOP = 18, ROW_MAX = 30, ROW_MIN = 5, COLUMN_MAX = 150, COLUMN_MIN = 16, LABEL_ROW = 12;
+const LEFT = 22, TOP = 18, ROW_MAX = 30, ROW_MIN = 6, COLUMN_MAX = 210, COLUMN_MIN = 16, LABEL_ROW = 12;
 
 export class TreeView {
   constructor(stage, canvas, extent, on_select) {
@@ -68,7 +68,7 @@ export class TreeView {
     const labels = width < 480 ? 64 : 96;
     this.row = Math.max(ROW_MIN, Math.min(ROW_MAX, (height - 2 * TOP) / Math.max(1, n_leaves)));
     this.column = Math.max(COLUMN_MIN, Math.min(COLUMN_MAX, (width - LEFT - labels) / deepest));
-    this.radius = Math.max(2, Math.min(6, this.row * 0.3));
+    this.radius = Math.max(2.4, Math.min(6.5, this.row * 0.4));
     this.full_height = Math.max(height, (n_leaves - 1) * this.row + 2 * TOP);
     this.full_width = Math.max(width, LEFT + deepest * this.column + labels);
     this.middle = Math.max(TOP, (height - (n_leaves - 1) * this.row) / 2);
@@ -131,7 +131,7 @@ export class TreeView {
   /* ---- keys ---- */
   key(e) {
     if (!this.search || !this.rows) return;
-    const s = this.search, at = this.selected || s.root;
+    const s = this.search, at = this.selected || s.chosen_node() || s.root;
     let to = null;
     if (e.key === "ArrowLeft") to = at.parent;
     else if (e.key === "ArrowRight") to = this.best_child(at);
