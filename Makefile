@@ -52,7 +52,7 @@ Q     := $(if $(VERBOSE),,@)
 SAY    = @printf '%-8s %s\n' $(1) $(2)
 comma := ,
 
-.PHONY: all test check campaign format tidy fuzz fuzz-build install clean help FORCE
+.PHONY: all test check campaign soak format tidy fuzz fuzz-build install clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 all: $(PROGRAM) $(LIB) $(SO)
@@ -106,6 +106,11 @@ tidy: ## floors, lengths, banned calls
 
 campaign: all ## a bench killed at least 50 times and resumed: the same records
 	@BROOD=$(abspath $(PROGRAM)) tests/campaign/kill_resume.sh
+soak: all $(B)/soak_clients ## SECONDS=n CLIENTS=n: many clients before brood serve: no error, flat memory, fair latencies
+	@SECONDS_=$(SECONDS) CLIENTS=$(or $(CLIENTS),200) tests/campaign/soak.sh $(abspath $(PROGRAM)) $(abspath $(B)/soak_clients)
+$(B)/soak_clients: $(B)/tests/campaign/soak_clients.o $(LIB)
+	$(call SAY,link,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)
 fuzz: ## SECONDS=n [TARGET=name]: libFuzzer on every parser of foreign bytes
 	@scripts/setup --clang
 	@$(MAKE) --no-print-directory V=fuzz CC=clang fuzz-build
