@@ -44,7 +44,7 @@ static inline void server_start(struct server *s, const struct serve_options *o)
     s->serve = serve_open(o, &e);
     if (!s->serve) print_error("%s\n", e.msg);
     assert_non_null(s->serve);
-    s->port = atoi(strrchr(serve_address(s->serve), ':') + 1);
+    s->port = (int)strtol(strrchr(serve_address(s->serve), ':') + 1, NULL, 10);
     assert_int_equal(pthread_create(&s->thread, NULL, run_server, s->serve), 0);
 }
 
@@ -117,7 +117,7 @@ static inline void undo_chunks(struct answer *a) {
 
 static inline void take_answer(struct answer *a) {
     const char *all = buf_cstr(&a->all), *end = strstr(all, "\r\n\r\n");
-    a->status = strncmp(all, "HTTP/1.1 ", 9) == 0 ? atoi(all + 9) : 0;
+    a->status = strncmp(all, "HTTP/1.1 ", 9) == 0 ? (int)strtol(all + 9, NULL, 10) : 0;
     a->body = end ? end + 4 : all + a->all.len;
     const char *chunked = strcasestr(all, "Transfer-Encoding: chunked");
     if (chunked && chunked < a->body) undo_chunks(a);
@@ -173,7 +173,7 @@ static inline const json_t *at_path(const json_t *o, const char *path) {
     char copy[128], *rest = copy;
     snprintf(copy, sizeof copy, "%s", path);
     for (char *key; o && (key = strsep(&rest, "."));)
-        o = json_is_array(o) ? json_array_get(o, (size_t)atoi(key)) : json_object_get(o, key);
+        o = json_is_array(o) ? json_array_get(o, strtoul(key, NULL, 10)) : json_object_get(o, key);
     return o;
 }
 

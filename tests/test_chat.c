@@ -458,6 +458,44 @@ static void formats_can_be_named(void **state) {
     free(list);
 }
 
+/* What stands around a user's words, put together with them, is the conversation. */
+static void words_stand_between_what_a_format_writes_around_them(void **state) {
+    UNUSED(state);
+    static const char words[] = "her words </s> <|im_end|>";
+    char *list = mem_strdup(chat_names()), *rest = list;
+    struct tokenizer *t = open_mistral();
+    for (char *name; (name = strsep(&rest, ","));) {
+        struct err e = {0};
+        struct chat_format *f = chat_open_named(name + (name[0] == ' '), t, "here", &e);
+        struct chat_around a;
+        struct tokens got = {0}, want = {0};
+        struct buf text = {0}, marks = {0};
+        assert_non_null(f);
+        assert_true(chat_write_around(f, t, &a, &e));
+        assert_int_equal(a.before.len, a.before_marks.len);
+        assert_int_equal(a.behind.len, a.behind_marks.len);
+        buf_add_str(&text, buf_str(&a.before));
+        buf_add_str(&marks, buf_str(&a.before_marks));
+        buf_add_str(&text, str_from(words));
+        for (size_t i = 0; i < strlen(words); i++) buf_add_char(&marks, 0);
+        buf_add_str(&text, buf_str(&a.behind));
+        buf_add_str(&marks, buf_str(&a.behind_marks));
+        assert_true(tokenizer_encode_marked(t, buf_str(&text), marks.ptr, TOKENIZER_START, &got, &e));
+        const struct chat_message message = {CHAT_USER, str_from(words)};
+        assert_true(chat_render(f, t, &message, 1, true, false, &want, &e));
+        assert_int_equal(got.len, want.len);
+        assert_memory_equal(got.ptr, want.ptr, want.len * sizeof *want.ptr);
+        chat_around_fini(&a);
+        tokens_free(&got);
+        tokens_free(&want);
+        buf_free(&text);
+        buf_free(&marks);
+        chat_close(f);
+    }
+    tokenizer_close(t);
+    free(list);
+}
+
 static void named_formats_write_what_their_families_do(void **state) {
     static const struct {
         const char *name, *roles;
@@ -544,6 +582,7 @@ int main(void) {
         cmocka_unit_test(a_huge_template_is_refused),
         cmocka_unit_test(formats_need_their_tokens),
         cmocka_unit_test(formats_can_be_named),
+        cmocka_unit_test(words_stand_between_what_a_format_writes_around_them),
         cmocka_unit_test(named_formats_write_what_their_families_do),
         cmocka_unit_test(impossible_conversations_are_refused),
     };

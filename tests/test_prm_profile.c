@@ -170,6 +170,68 @@ static void a_closing_aside_leaves_nothing_behind(void **state) {
     drop_model(dir);
 }
 
+/* A judge is asked about each step aside, in its own chat format; the problem is no part of the template. */
+static void a_judge_is_asked_about_each_step(void **state) {
+    UNUSED(state);
+    static const char prompt[] = "Q {problem}\nS {steps} ok {step}? {{\n";
+    char *dir = new_model("LlamaForCausalLM", false);
+    tiny_file(dir, "tokenizer_config.json",
+              STR("{\"eos_token\": \"<|end|>\", \"add_bos_token\": false, \"chat_template\": \"{% for m in "
+                  "messages "
+                  "%}<|other|>{{ m.role }}:{{ m.content }}<|end|>{% endfor %}{% if add_generation_prompt %}"
+                  "<|other|>A:{% endif %}\"}"));
+    tiny_file(dir, "judge.txt", STR(prompt));
+    char *spec = with_profile(dir, "{\"prompt_file\": \"judge.txt\", \"next\": \";\", \"good\": \"+\", "
+                                   "\"bad\": \"-\"}");
+    const struct scored s = score_twice(spec);
+    struct tokens ids = {0};
+    double n_closings = 0;
+    tokens_add(&ids, OTHER);
+    add_bytes(&ids, "user:Q how many\nS ");
+    const size_t n_opening = ids.len;
+    for (int i = 0; i < N_STEPS; i++) {
+        float y[2];
+        if (i) add_bytes(&ids, ";");
+        add_bytes(&ids, steps[i]);
+        const size_t n_steps = ids.len;
+        add_bytes(&ids, " ok ");
+        add_bytes(&ids, steps[i]);
+        add_bytes(&ids, "? {");
+        tokens_add(&ids, TINY_END);
+        tokens_add(&ids, OTHER);
+        add_bytes(&ids, "A:");
+        outputs_at_end(dir, &ids, (const int[]){'+', '-'}, 2, y);
+        const float want = softmax2(y);
+        assert_memory_equal(&s.rewards[i], &want, sizeof want);
+        n_closings += (double)(ids.len - n_steps);
+        ids.len = n_steps;
+    }
+    assert_true(s.tokens_read == (double)(ids.len - n_opening) + n_closings);
+    drop_profile(dir, spec);
+    spec = with_profile(dir,
+                        "{\"prompt\": \"Q {problem}\\nS {steps} ok {step}? {{\", \"next\": \";\", \"good\": "
+                        "\"+\", \"bad\": \"-\"}");
+    const struct scored again = score_twice(spec);
+    assert_memory_equal(again.rewards, s.rewards, sizeof s.rewards);
+
+    struct err e = {0};
+    struct model *m = model_open(dir, &e);
+    struct prm_profile p;
+    assert_non_null(m);
+    assert_int_equal(m->prm.kind, PRM_NONE); /* a judge only where it is asked for */
+    assert_true(prm_profile_named(m, strstr(spec, "profile=") + strlen("profile="), &p, &e));
+    ids.len = 0;
+    assert_true(prm_profile_open(m, &p, STR("<|end|>"), &ids, &e));
+    for (size_t i = 0; i < ids.len; i++) assert_true(ids.ptr[i] != TINY_END);
+    model_close(m);
+    tokens_free(&ids);
+    drop_profile(dir, spec);
+    char *path = file_join(dir, "judge.txt");
+    unlink(path);
+    free(path);
+    drop_model(dir);
+}
+
 /* Skywork's: a value head with a bias, read at a newline that ends each step; lines in a step become one. */
 static void a_value_head_is_a_line_through_the_state(void **state) {
     UNUSED(state);
@@ -263,6 +325,12 @@ static void what_cannot_be_is_refused(void **state) {
         {"{\"opening\": \"{problem}\", \"good\": \"+\", \"bad\": \"-\", \"marker\": 3}",
          "\"marker\" is unknown"},
         {"{\"opening\": \"{problem}\", \"good\": \"+\", \"bad\": \"-\", \"aside\": true}", "empty closing"},
+        {"{\"prompt\": \"{steps} {problem}\", \"good\": \"+\", \"bad\": \"-\"}", "behind it, {steps}"},
+        {"{\"prompt\": \"{problem}\", \"good\": \"+\", \"bad\": \"-\"}", "behind it, {steps}"},
+        {"{\"prompt\": \"{problem}{steps}{steps}\", \"good\": \"+\", \"bad\": \"-\"}", "once"},
+        {"{\"prompt\": \"{problem}{steps}\", \"aside\": true, \"good\": \"+\", \"bad\": \"-\"}", "\"aside\""},
+        {"{\"prompt\": \"{problem}{steps}\", \"prompt_file\": \"x\"}", "one of them"},
+        {"{\"prompt_file\": \"none.txt\", \"good\": \"+\", \"bad\": \"-\"}", "none.txt"},
     };
     UNUSED(state);
     char *dir = new_model("LlamaForCausalLM", false);
@@ -291,6 +359,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_language_model_scores_by_two_tokens),
         cmocka_unit_test(a_closing_aside_leaves_nothing_behind),
+        cmocka_unit_test(a_judge_is_asked_about_each_step),
         cmocka_unit_test(a_value_head_is_a_line_through_the_state),
         cmocka_unit_test(a_head_of_two_layers),
         cmocka_unit_test(what_cannot_be_is_refused),

@@ -13,6 +13,7 @@
 #include "engine/plan.h"
 #include "hub/hub.h"
 #include "policy/policy.h"
+#include "reward/reward.h"
 
 struct model_values {
     bool json;
@@ -22,14 +23,24 @@ struct numbers {
     double bytes, parameters, flops_per_token, flops_per_position, cache_bytes_per_token;
 };
 
-/* A path, or where the bundled or pulled model lies. Owned. */
-static char *path_of(const char *spec, struct err *e) {
-    if (strncmp(spec, HUB_PREFIX, strlen(HUB_PREFIX)) == 0) return hub_find(spec, e);
-    if (strncmp(spec, "lab:", 4) != 0) return mem_strdup(spec);
-    struct buf name = {0};
-    buf_printf(&name, "models/%s", spec + 4);
-    char *path = share_path(buf_cstr(&name), e);
-    buf_free(&name);
+static const char profile_key[] = ",profile=";
+
+/* A path, or where the bundled or pulled model lies, without a profile's name behind it. Owned. */
+static char *path_of(const char *whole, struct err *e) {
+    const char *end = strstr(whole, profile_key);
+    char *spec = str_dup((struct str){whole, end ? (size_t)(end - whole) : strlen(whole)});
+    char *path = NULL;
+    if (strncmp(spec, HUB_PREFIX, strlen(HUB_PREFIX)) == 0) {
+        path = hub_find(spec, e);
+    } else if (strncmp(spec, "lab:", 4) == 0) {
+        struct buf name = {0};
+        buf_printf(&name, "models/%s", spec + 4);
+        path = share_path(buf_cstr(&name), e);
+        buf_free(&name);
+    } else {
+        path = mem_strdup(spec);
+    }
+    free(spec);
     return path;
 }
 
@@ -260,16 +271,43 @@ static int server_run(const char *spec, bool json, struct err *e) {
     return 0;
 }
 
+static int served_reward_run(const char *spec, bool json, struct err *e) {
+    struct reward *r = reward_open(spec, NULL, e);
+    if (!r) return -1;
+    const struct reward_info *info = reward_info(r);
+    if (json) {
+        json_t *o =
+            json_pack("{s:o,s:s,s:s,s:i,s:s}", "path", json_text(str_from(info->name)), "kind", info->kind,
+                      "talks", info->talks, "context", info->n_context, "aggregate", info->aggregate);
+        char *line = json_line(o);
+        printf("%s\n", line);
+        free(line);
+        json_decref(o);
+    } else {
+        printf("server       %s\n", info->name);
+        printf("step reward  %s; best used with %s\n", info->talks, info->aggregate);
+        if (info->n_context > 0) printf("context      %d tokens\n", info->n_context);
+    }
+    reward_close(r);
+    return 0;
+}
+
 /* ---- the command ---- */
 
 static int model_run(const struct command_line *line, struct err *e) {
     const struct model_values *v = line->values;
     if (strncmp(line->args[0], "http://", 7) == 0 || strncmp(line->args[0], "https://", 8) == 0)
-        return server_run(line->args[0], v->json, e);
+        return strstr(line->args[0], ",profile=") ? served_reward_run(line->args[0], v->json, e)
+                                                  : server_run(line->args[0], v->json, e);
     char *path = path_of(line->args[0], e);
     struct model *m = path ? model_open(path, e) : NULL;
+    const char *profile = strstr(line->args[0], profile_key);
     free(path);
     if (!m) return -1;
+    if (profile && !prm_profile_named(m, profile + strlen(profile_key), &m->prm, e)) {
+        model_close(m);
+        return -1;
+    }
     const struct numbers n = count(m);
     const struct engine_plan plan = engine_plan_make(m, &(struct engine_options){0});
     if (v->json)
@@ -292,8 +330,12 @@ static const char *const model_examples[] = {
     "a Hugging Face folder",
     "brood model Qwen2.5-Math-1.5B-Instruct-Q4_K_M.gguf",
     "a GGUF file",
+    "brood model models/Qwen2.5-1.5B-Instruct,profile=generative-judge",
+    "what it would read as a reward model by this profile",
     "brood model http://127.0.0.1:8000/v1",
     "what a server can be used for (docs/servers.md)",
+    "brood model http://127.0.0.1:8000/v1#NAME,profile=judge",
+    "how a server is asked for rewards",
     NULL,
 };
 
@@ -302,7 +344,8 @@ const struct command command_model = {
     .arguments = "PATH",
     .summary = "what a model is: family, size, memory, tokenizer, chat format, end tokens, FLOP a token",
     .about = "PATH is a Hugging Face folder, a GGUF file (the first of a split set, or a folder with one), "
-             "lab:NAME, hf:OWNER/NAME (brood pull), or the URL of an OpenAI-compatible server up to /v1. A "
+             "lab:NAME, hf:OWNER/NAME (brood pull), or the URL of an OpenAI-compatible server up to /v1 (a "
+             "reward model: with #NAME and ,profile=NAME behind it). A "
              "model that this build cannot run is refused by name.",
     .examples = model_examples,
     .options = model_options,

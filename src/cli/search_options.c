@@ -14,15 +14,20 @@ enum { PLAN_BYTES_MAX = 1 << 22 };
 const struct option search_options[SEARCH_OPTIONS] = {
     {"policy", 0, OPTION_TEXT, FIELD(policy), "SPEC", "who writes the solutions (default lab:small)", 0, 0},
     {"reward", 0, OPTION_TEXT, FIELD(reward), "SPEC",
-     "who scores their steps, or none (default lab:prm with the default policy, else none)", 0, 0},
+     "who scores their steps, or none (default lab:prm with the default policy, else none); behind a server: "
+     "http://host:port/v1#model,profile=NAME",
+     0, 0},
+    {"verify", 0, OPTION_TEXT, FIELD(verify), "SPEC",
+     "what checks each solution as it ends, as in --verify tests: see verifiers (docs/verifiers.md)", 0, 0},
     {"strategy", 0, OPTION_TEXT, FIELD(strategy), "STRATEGY",
      "how the search goes (default sample, with --plan adaptive): see strategies", 0, 0},
     {"plan", 0, OPTION_TEXT, FIELD(plan), "FILE",
      "what the strategy adaptive goes by, as 'brood plan' writes it (default a built-in one)", 0, 0},
     {"samples", 'n', OPTION_COUNT, FIELD(n), "N", "the strategy's n: how many solutions", 1, 100000},
     {"select", 0, OPTION_TEXT, FIELD(select), "RULE",
-     "what chooses the answer: majority, best, weighted, confident, confident-low, confident-high (default "
-     "confident with the strategy deepconf, weighted with a reward model, else majority)",
+     "what chooses the answer: majority, best, weighted, first-verified, confident, confident-low, "
+     "confident-high (default first-verified with a verifier, confident with the strategy deepconf, weighted "
+     "with a reward model, else majority)",
      0, 0},
     {"confidence", 0, OPTION_TEXT, FIELD(confidence), "HOW",
      "what confident goes by: lowest, tail, bottom or mean of the tokens' confidences; :N for groups of N "

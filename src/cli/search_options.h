@@ -10,7 +10,7 @@
 struct search_values {
     const char *policy, *reward, *strategy, *plan, *select, *aggregate, *budget, *prices, *speculate, *system,
         *chat;
-    const char *confidence, *lead_revise, *lead_wait, *lead_answer;
+    const char *verify, *confidence, *lead_revise, *lead_wait, *lead_answer;
     uint64_t n, seed, n_threads, n_tokens_max;
     double temperature, top_p; /* NAN: not given */
 };
@@ -19,7 +19,7 @@ struct search_values {
     { .temperature = NAN, .top_p = NAN }
 
 /* The shared rows of a command whose values begin with a struct search_values. */
-enum { SEARCH_OPTIONS = 21 };
+enum { SEARCH_OPTIONS = 22 };
 extern const struct option search_options[SEARCH_OPTIONS];
 
 /* The text of the plan that was asked for, owned; *out NULL where none was. */

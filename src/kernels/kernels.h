@@ -203,10 +203,11 @@ static inline void kernels_multiply(const struct kernels *k, float *y, size_t y_
  * -87, +inf above 88.7. */
 float kernels_exp(float x);
 
-/* The best table that this processor runs; BROOD_ISA=generic|avx2|avx512|avx512vnni in the environment forces
- * one (unknown or unsupported: NULL, and the caller says so). The choice is made once per call; callers keep
- * the pointer. */
+/* The best table that this processor runs; BROOD_ISA=NAME in the environment forces one (unknown or
+ * unsupported: NULL, and the caller says so). The choice is made once per call; callers keep the pointer. */
 const struct kernels *kernels_pick(void);
+/* Name i of those that this program was built with, the best first; NULL at the end. The last is generic. */
+const char *kernels_name(size_t i);
 const struct kernels *kernels_by_name(const char *name); /* NULL if unknown or not supported here */
 
 #endif

@@ -17,6 +17,7 @@ struct writer {
     enum tokenizer_place place;
     struct err *e;
     bool failed;
+    struct buf *as_text, *marks; /* not NULL: nothing is encoded; text, and where it is a special token */
 };
 
 struct turns {
@@ -47,8 +48,15 @@ struct chat_format {
 
 /* ---- writing ---- */
 
+static void add_marked(struct buf *text, struct buf *marks, struct str s, char mark) {
+    buf_add_str(text, s);
+    for (size_t i = 0; i < s.len; i++) buf_add_char(marks, mark);
+}
+
 static void flush(struct writer *w) {
-    if (!w->failed && w->text.len)
+    if (w->as_text)
+        add_marked(w->as_text, w->marks, buf_str(&w->text), 0);
+    else if (!w->failed && w->text.len)
         w->failed = !tokenizer_encode_part(w->t, buf_str(&w->text), w->place, w->out, w->e);
     buf_clear(&w->text);
 }
@@ -59,7 +67,10 @@ static void put(struct writer *w, const char *text) {
 
 static void put_token(struct writer *w, int id) {
     flush(w);
-    tokens_add(w->out, id);
+    if (w->as_text)
+        add_marked(w->as_text, w->marks, tokenizer_bytes(w->t, id), 1);
+    else
+        tokens_add(w->out, id);
     w->place = TOKENIZER_AFTER_SPECIAL;
 }
 
@@ -414,6 +425,49 @@ bool chat_render_next(const struct chat_format *f, const struct tokenizer *t, st
     tokens_free(&before);
     tokens_free(&all);
     return done;
+}
+
+/* Cuts a text in two where the user's words stand: a byte that no format writes itself. */
+enum { WORDS = 1 };
+
+static bool cut_around(const struct buf *text, const struct buf *marks, struct chat_around *out) {
+    size_t at = 0;
+    while (at < text->len && (text->ptr[at] != WORDS || marks->ptr[at])) at++;
+    if (at == text->len) return false;
+    buf_add(&out->before, text->ptr, at);
+    buf_add(&out->before_marks, marks->ptr, at);
+    buf_add(&out->behind, text->ptr + at + 1, text->len - at - 1);
+    buf_add(&out->behind_marks, marks->ptr + at + 1, text->len - at - 1);
+    return true;
+}
+
+bool chat_write_around(const struct chat_format *f, const struct tokenizer *t, struct chat_around *out,
+                       struct err *e) {
+    static const char words[] = {WORDS};
+    const struct chat_message message = {CHAT_USER, {words, sizeof words}};
+    struct buf text = {0}, marks = {0};
+    bool done = true;
+    *out = (struct chat_around){0};
+    if (f->interpreted) {
+        done = interpreted_write(f->interpreted, &message, 1, true, &text, &marks, e);
+    } else {
+        struct writer w = {.t = t, .e = e, .as_text = &text, .marks = &marks};
+        f->row->render(f, &w, &(struct turns){&message, 1, true, false});
+        flush(&w);
+        buf_free(&w.text);
+    }
+    if (done && !cut_around(&text, &marks, out))
+        done = err_set(e, ERR_INPUT, "chat format %s: it does not write what the user says", chat_name(f));
+    buf_free(&text);
+    buf_free(&marks);
+    return done;
+}
+
+void chat_around_fini(struct chat_around *a) {
+    buf_free(&a->before);
+    buf_free(&a->before_marks);
+    buf_free(&a->behind);
+    buf_free(&a->behind_marks);
 }
 
 bool chat_render(const struct chat_format *f, const struct tokenizer *t, const struct chat_message *messages,

@@ -49,4 +49,14 @@ MUST bool chat_render(const struct chat_format *f, const struct tokenizer *t,
 MUST bool chat_render_next(const struct chat_format *f, const struct tokenizer *t, struct str user,
                            struct tokens *out, struct err *e);
 
+/* What stands around the words of a user who says one thing, with the opening of the answer behind them; as
+ * text, for words that are put together from parts (prm_profile.h). marks: 1 where special tokens count, as
+ * tokenizer_encode_marked takes them. */
+struct chat_around {
+    struct buf before, before_marks, behind, behind_marks;
+};
+MUST bool chat_write_around(const struct chat_format *f, const struct tokenizer *t, struct chat_around *out,
+                            struct err *e);
+void chat_around_fini(struct chat_around *a);
+
 #endif

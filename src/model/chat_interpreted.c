@@ -30,6 +30,18 @@ static bool write_text(const struct interpreted *f, const struct chat_message *m
     return template_render(f->template, &in, out, e) || err_wrap(e, "chat template");
 }
 
+bool interpreted_write(const struct interpreted *f, const struct chat_message *messages, size_t n_messages,
+                       bool open_answer, struct buf *text, struct buf *marks, struct err *e) {
+    struct template_output o = {0};
+    const bool done = write_text(f, messages, n_messages, open_answer, &o, e);
+    if (done) {
+        buf_add_str(text, buf_str(&o.text));
+        buf_add_str(marks, buf_str(&o.marks));
+    }
+    template_output_fini(&o);
+    return done;
+}
+
 /* ---- turns ---- */
 
 /* Where the nth (from 0) byte lies that the template did not write; -1 if there is none. */

@@ -17,6 +17,10 @@ void interpreted_close(struct interpreted *f);
 bool interpreted_has_date(const struct interpreted *f); /* it asks for today's date, and gets CHAT_DATE */
 bool interpreted_has_turns(const struct interpreted *f);
 
+/* What it writes as text, and where that is its own. */
+MUST bool interpreted_write(const struct interpreted *f, const struct chat_message *messages,
+                            size_t n_messages, bool open_answer, struct buf *text, struct buf *marks,
+                            struct err *e);
 /* As chat_render and chat_render_next. */
 MUST bool interpreted_render(const struct interpreted *f, const struct chat_message *messages,
                              size_t n_messages, bool open_answer, bool continue_last, struct tokens *out,

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "model/model.h"
 
@@ -16,8 +17,8 @@ struct row {
     int n_outputs;        /* of the head; 0: any, or a language model */
     const char *words[2]; /* in the path; NULL: none are asked for */
     const char *opening, *first, *next, *closing;
-    bool aside, one_line;
-    const char *good, *bad; /* a language model's tokens */
+    bool aside, one_line, by_name; /* by_name: no file tells that a model is one */
+    const char *good, *bad;        /* a language model's tokens */
     const char *aggregate;
 };
 
@@ -86,12 +87,23 @@ static const struct row rows[] = {
      .good = "+",
      .bad = "-",
      .aggregate = "prod"},
+    {.name = "generative-judge",
+     .head = MODEL_HEAD_LM,
+     .by_name = true,
+     .opening = "{user}Below are a problem and the steps of a solution. Judge the last of these steps: is it "
+                "correct, given the problem and the steps before it?\n\nProblem:\n{problem}\n\nSteps:\n",
+     .next = "\n\n",
+     .closing = "\n\nIs the last step correct? Answer with one word, Yes or No.{answer}",
+     .aside = true,
+     .good = "Yes",
+     .bad = "No",
+     .aggregate = "min"},
 };
 
 const char *prm_profile_names(void) {
     return "token-classification, token-classification-lines, qwen2.5-math-prm, qwen2.5-math-rm, "
            "skywork-o1-open-prm, "
-           "sequence-classification, math-shepherd, rlhflow";
+           "sequence-classification, math-shepherd, rlhflow, generative-judge";
 }
 
 /* ---- from rows and files to profiles ---- */
@@ -177,7 +189,8 @@ static bool contains_word(const char *path, const char *word) {
 }
 
 static bool is_row(const struct model *m, const struct row *r) {
-    if (r->head != m->config.head || (r->n_outputs && r->n_outputs != m->config.n_head_outputs)) return false;
+    if (r->by_name || r->head != m->config.head || (r->n_outputs && r->n_outputs != m->config.n_head_outputs))
+        return false;
     for (size_t i = 0; i < ARRAY_LEN(r->words); i++)
         if (r->words[i] && contains_word(m->path, r->words[i])) return true;
     return !r->words[0];
@@ -200,8 +213,9 @@ void prm_profile_detect(const struct model *m, struct prm_profile *p) {
 enum { FILE_BYTES_MAX = 1 << 16 };
 
 static bool check_keys(const json_t *root, const char *where, struct err *e) {
-    static const char *const known[] = {"name",     "opening", "first", "next", "closing",  "aside",
-                                        "one_line", "readout", "good",  "bad",  "aggregate"};
+    static const char *const known[] = {"name",     "opening", "first",      "next", "closing",
+                                        "aside",    "readout", "good",       "bad",  "aggregate",
+                                        "one_line", "prompt",  "prompt_file"};
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)root, key, value) {
@@ -211,15 +225,72 @@ static bool check_keys(const json_t *root, const char *where, struct err *e) {
             return err_set(
                 e, ERR_INPUT,
                 "%s: key \"%.40s\" is unknown: name, opening, first, next, closing, aside, one_line, "
-                "readout, good, bad and aggregate are",
+                "prompt, prompt_file, readout, good, bad and aggregate are",
                 where, key);
     }
     return true;
 }
 
+/* A judge's prompt: up to {steps} read once, the rest of it on the side of each step. */
+static bool from_prompt(const char *prompt, const char *where, struct prm_profile *p, struct err *e) {
+    static const char steps[] = "{steps}";
+    const char *at = strstr(prompt, steps), *problem = strstr(prompt, "{problem}");
+    struct buf opening = {0}, closing = {0};
+    if (!at || !problem || problem > at || strstr(at + 1, steps))
+        return err_set(
+            e, ERR_INPUT,
+            "%s: a judge's prompt has {problem} and, behind it, {steps} once: steps are read as they "
+            "come",
+            where);
+    buf_printf(&opening, "{user}%.*s", (int)(at - prompt), prompt);
+    buf_printf(&closing, "%s{answer}", at + strlen(steps));
+    const bool done = put(p->opening, sizeof p->opening, buf_cstr(&opening), "prompt", where, e) &&
+                      put(p->closing, sizeof p->closing, buf_cstr(&closing), "prompt", where, e);
+    p->aside = true;
+    buf_free(&opening);
+    buf_free(&closing);
+    return done;
+}
+
+/* "prompt", or the text in the file that "prompt_file" names, beside the profile's. */
+static bool from_json_prompt(const json_t *root, const char *where, struct prm_profile *p, struct err *e) {
+    static const char *const others[] = {"opening", "closing", "aside"};
+    const char *prompt, *name, *first, *next;
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        if (json_object_get(root, others[i]))
+            return err_set(e, ERR_INPUT, "%s: \"%s\" beside a prompt, which has its own", where, others[i]);
+    if (!json_get_string(root, "prompt", NULL, &prompt, where, e) ||
+        !json_get_string(root, "prompt_file", NULL, &name, where, e) ||
+        !json_get_string(root, "first", "", &first, where, e) ||
+        !json_get_string(root, "next", "\n\n", &next, where, e) ||
+        !put(p->first, sizeof p->first, first, "first", where, e) ||
+        !put(p->next, sizeof p->next, next, "next", where, e))
+        return false;
+    if (prompt && name)
+        return err_set(e, ERR_INPUT, "%s: \"prompt\" and \"prompt_file\": one of them", where);
+    if (prompt) return from_prompt(prompt, where, p, e);
+    const char *slash = strrchr(where, '/');
+    struct buf path = {0}, text = {0};
+    if (slash && name[0] != '/') buf_add(&path, where, (size_t)(slash + 1 - where));
+    buf_add_str(&path, str_from(name));
+    bool done = file_read(buf_cstr(&path), FILE_BYTES_MAX, &text, e);
+    while (done && text.len && strchr("\r\n", text.ptr[text.len - 1]))
+        text.ptr[--text.len] = 0; /* how files end */
+    if (done && text.len && memchr(text.ptr, 0, text.len))
+        done = err_set(e, ERR_INPUT, "%s: a prompt is text, and this has a byte 0", buf_cstr(&path));
+    done = done && from_prompt(buf_cstr(&text), buf_cstr(&path), p, e);
+    buf_free(&path);
+    buf_free(&text);
+    return done;
+}
+
 /* The texts and flags. */
 static bool from_json_texts(const json_t *root, const char *where, struct prm_profile *p, struct err *e) {
     const char *name, *opening, *first, *next, *closing;
+    if (json_object_get(root, "prompt") || json_object_get(root, "prompt_file"))
+        return json_get_string(root, "name", "generative-judge", &name, where, e) &&
+               json_get_bool(root, "one_line", false, &p->one_line, where, e) &&
+               put(p->name, sizeof p->name, name, "name", where, e) && from_json_prompt(root, where, p, e);
     return json_get_string(root, "name", "custom", &name, where, e) &&
            json_want_string(root, "opening", &opening, where, e) &&
            json_get_string(root, "first", "", &first, where, e) &&
@@ -231,31 +302,40 @@ static bool from_json_texts(const json_t *root, const char *where, struct prm_pr
            put_texts(p, opening, first, next, closing, where, e);
 }
 
-static bool from_json(const struct model *m, const json_t *root, const char *where, struct prm_profile *p,
-                      struct err *e) {
+/* All but outputs. *bad is NULL with a readout that needs none. */
+static bool from_json_any(const json_t *root, const char *where, struct prm_profile *p, bool *softmax,
+                          const char **good, const char **bad, struct err *e) {
     static const char *const aggregates[] = {"last", "min", "prod", "mean"};
-    const char *readout, *good, *bad, *aggregate;
+    const char *readout, *aggregate;
     size_t i = 0;
     if (!json_is_object(root)) return err_set(e, ERR_INPUT, "%s: a profile is a JSON object", where);
     if (!check_keys(root, where, e) || !from_json_texts(root, where, p, e) ||
         !json_get_string(root, "readout", "softmax", &readout, where, e) ||
-        !json_get_string(root, "good", NULL, &good, where, e) ||
-        !json_get_string(root, "bad", NULL, &bad, where, e) ||
+        !json_get_string(root, "good", NULL, good, where, e) ||
+        !json_get_string(root, "bad", NULL, bad, where, e) ||
         !json_get_string(root, "aggregate", "min", &aggregate, where, e))
         return false;
-    const bool softmax = strcmp(readout, "softmax") == 0;
-    if (!softmax && strcmp(readout, "sigmoid") != 0)
+    *softmax = strcmp(readout, "softmax") == 0;
+    if (!*softmax && strcmp(readout, "sigmoid") != 0)
         return err_set(e, ERR_INPUT, "%s: readout \"%.40s\" is unknown: softmax or sigmoid", where, readout);
-    if (m->config.head == MODEL_HEAD_LM && (!good || (softmax && !bad)))
-        return err_set(e, ERR_INPUT, "%s: a language model's score needs the tokens \"good\"%s", where,
-                       softmax ? " and \"bad\"" : "");
     while (i < ARRAY_LEN(aggregates) && strcmp(aggregate, aggregates[i]) != 0) i++;
     if (i == ARRAY_LEN(aggregates))
         return err_set(e, ERR_INPUT, "%s: aggregate \"%.40s\" is unknown: last, min, prod or mean", where,
                        aggregate);
     p->kind = PRM_STEPS;
-    return put(p->aggregate, sizeof p->aggregate, aggregate, "aggregate", where, e) &&
-           put_outputs(m, p, good, softmax ? bad : NULL, e) && check(m, p, e);
+    p->readout = *softmax ? PRM_SOFTMAX_GOOD : PRM_SIGMOID;
+    return put(p->aggregate, sizeof p->aggregate, aggregate, "aggregate", where, e);
+}
+
+static bool from_json(const struct model *m, const json_t *root, const char *where, struct prm_profile *p,
+                      struct err *e) {
+    const char *good, *bad;
+    bool softmax;
+    if (!from_json_any(root, where, p, &softmax, &good, &bad, e)) return false;
+    if (m->config.head == MODEL_HEAD_LM && (!good || (softmax && !bad)))
+        return err_set(e, ERR_INPUT, "%s: a language model's score needs the tokens \"good\"%s", where,
+                       softmax ? " and \"bad\"" : "");
+    return put_outputs(m, p, good, softmax ? bad : NULL, e) && check(m, p, e);
 }
 
 bool prm_profile_named(const struct model *m, const char *name, struct prm_profile *p, struct err *e) {
@@ -268,10 +348,67 @@ bool prm_profile_named(const struct model *m, const char *name, struct prm_profi
     if (!strchr(name, '.') && !strchr(name, '/'))
         return err_set(e, ERR_INPUT, "profile '%s' is unknown: %s, or the path of a profile's file", name,
                        prm_profile_names());
-    json_t *root = json_read_file(name, FILE_BYTES_MAX, e);
-    const bool done = root && from_json(m, root, name, p, e);
+    struct buf content = {0};
+    const bool done =
+        file_read(name, FILE_BYTES_MAX, &content, e) && prm_profile_parse(m, buf_str(&content), name, p, e);
+    buf_free(&content);
+    return done;
+}
+
+bool prm_profile_parse(const struct model *m, struct str content, const char *where, struct prm_profile *p,
+                       struct err *e) {
+    *p = (struct prm_profile){0};
+    json_t *root = json_parse(content, where, e);
+    const bool done = root && from_json(m, root, where, p, e);
     json_decref(root);
     return done;
+}
+
+/* ---- without the model ---- */
+
+static bool words_of_row(const struct row *r, struct prm_words *out, struct err *e) {
+    struct prm_profile *p = &out->profile;
+    p->kind = PRM_STEPS;
+    p->aside = r->aside;
+    p->one_line = r->one_line;
+    p->readout = r->bad || r->n_outputs != 1 ? PRM_SOFTMAX_GOOD : PRM_SIGMOID;
+    out->whole = r->aside && !r->good;
+    return put(p->name, sizeof p->name, r->name, "name", r->name, e) &&
+           put(p->aggregate, sizeof p->aggregate, r->aggregate, "aggregate", r->name, e) &&
+           put(out->good, sizeof out->good, r->good, "good", r->name, e) &&
+           put(out->bad, sizeof out->bad, r->bad, "bad", r->name, e) &&
+           put_texts(p, r->opening, r->first, r->next, r->closing, r->name, e);
+}
+
+bool prm_profile_words(const char *name, struct prm_words *out, struct err *e) {
+    *out = (struct prm_words){0};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (strcmp(rows[i].name, name) == 0) return words_of_row(&rows[i], out, e);
+    const char *good, *bad;
+    bool softmax;
+    json_t *root = json_read_file(name, FILE_BYTES_MAX, e);
+    bool done = root && from_json_any(root, name, &out->profile, &softmax, &good, &bad, e);
+    if (done && good && softmax && !bad)
+        done =
+            err_set(e, ERR_INPUT, "%s: a language model's score needs the tokens \"good\" and \"bad\"", name);
+    done = done && put(out->good, sizeof out->good, good, "good", name, e) &&
+           put(out->bad, sizeof out->bad, softmax ? bad : NULL, "bad", name, e);
+    out->whole = done && out->profile.aside && !out->good[0];
+    json_decref(root);
+    return done;
+}
+
+const char *prm_profile_suits(const char *model_name) {
+    static const char *const heads[][2] = {{"qwen2.5-math-prm", "qwen2.5-math-prm"},
+                                           {"qwen2.5-math-rm", "qwen2.5-math-rm"},
+                                           {"skywork-o1-open-prm", "skywork-o1-open-prm"},
+                                           {"skywork-reward", "sequence-classification"}};
+    for (size_t i = 0; i < ARRAY_LEN(heads); i++)
+        if (contains_word(model_name, heads[i][0])) return heads[i][1];
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        for (size_t k = 0; k < ARRAY_LEN(rows[i].words); k++)
+            if (rows[i].words[k] && contains_word(model_name, rows[i].words[k])) return rows[i].name;
+    return NULL;
 }
 
 double prm_profile_score(const struct prm_profile *p, const float *outputs) {

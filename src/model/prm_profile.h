@@ -11,11 +11,12 @@
  * part of what follows: so models that score whole conversations score every beginning of one.
  *
  * Texts are literal but for {problem}, {chat} (the problem in the model's own chat format, the answer's turn
- * opened), {end} (what closes that turn), {bos}, {bos?} (where the tokenizer has one), {token:<|im_end|>} (an
- * added token by its text), {one:TEXT} (the one token that this text is) and {{. What lies between two of
- * them is encoded as one text; steps are stripped of white space at both ends and encoded with `first` or
- * `next` and the text of `closing`, so a step's ids never depend on what follows it. What users and models
- * wrote can never become an added token.
+ * opened), {end} (what closes that turn), {user} and {answer} (what stands in that format before the words of
+ * the user, and behind them up to where the answer begins), {step} (in a closing, the step again), {bos},
+ * {bos?} (where the tokenizer has one), {token:<|im_end|>} (an added token by its text), {one:TEXT} (the one
+ * token that this text is) and {{. What lies between two of them is encoded as one text; steps are stripped
+ * of white space at both ends and encoded with `first` or `next` and the text of `closing`, so a step's ids
+ * never depend on what follows it. What users and models wrote can never become an added token.
  *
  * A file is one JSON object:
  *
@@ -25,6 +26,16 @@
  * readout "softmax" over the outputs good and bad, or "sigmoid" of good. For a language model they are
  * tokens, given by their text as it begins a text; for other heads numbers of outputs. Keys that are left
  * out: first, next, closing "", aside and one_line false, aggregate min.
+ *
+ * A generative judge is a language model that is asked about each step and whose answer's first token is the
+ * score: "Yes" against "No" (GenRM, 2408.15240, of whole solutions; there "Yes" against every token). Its
+ * file has "prompt" in place of opening, closing and aside, or "prompt_file", a text file beside it: what the
+ * user says in the model's chat format, with {problem} and, behind it, {steps}.
+ *
+ *     {"name": "judge", "prompt_file": "judge.txt", "good": "Yes", "bad": "No"}
+ *
+ * It is the profile {user}, the prompt up to {steps}, the steps (next "\n\n"), and aside the rest and
+ * {answer}: so the problem and each step are read once, and each question once.
  *
  * Formats as the publishers' code has them: Math-Shepherd (2312.08935), RLHFlow's two
  * (github.com/RLHFlow/RLHF-Reward- Modeling), Skywork-o1-Open-PRM, Qwen2.5-Math-PRM (2501.07301), TRL's token
@@ -50,7 +61,7 @@ enum prm_readout {
 struct prm_profile {
     enum prm_kind kind;
     char name[40]; /* "token-classification", ... */
-    char opening[640], first[80], next[240], closing[240];
+    char opening[4096], first[80], next[240], closing[2048];
     bool aside, one_line; /* one_line: line breaks within a step become spaces */
     enum prm_readout readout;
     int outputs[2]; /* head outputs to compute, good first */
@@ -63,6 +74,10 @@ struct prm_profile {
 void prm_profile_detect(const struct model *m, struct prm_profile *p);
 /* The profile of this name, or in the file of this path; checked against the model. */
 MUST bool prm_profile_named(const struct model *m, const char *name, struct prm_profile *p, struct err *e);
+/* The same from a file's content; where: what messages call it, and the file that "prompt_file" lies beside.
+ */
+MUST bool prm_profile_parse(const struct model *m, struct str content, const char *where,
+                            struct prm_profile *p, struct err *e);
 const char *prm_profile_names(void); /* "math-shepherd, ...", static */
 
 /* Appends the ids of the opening. */
@@ -71,6 +86,22 @@ MUST bool prm_profile_open(const struct model *m, const struct prm_profile *p, s
 /* Appends the ids of a step, and its closing's: to the same list, or with `aside` to *closing. */
 MUST bool prm_profile_step(const struct model *m, const struct prm_profile *p, struct str step, bool is_first,
                            struct tokens *out, struct tokens *closing, struct err *e);
+
+/* ---- for models whose tokenizer is elsewhere (behind a server) ---- */
+struct prm_words {
+    struct prm_profile profile; /* without outputs */
+    bool whole;                 /* scores a conversation at its end, not every step of one text */
+    char good[40], bad[40]; /* a language model's tokens by their text; "": it is none, or there is none */
+};
+/* The profile of this name, or in the file of this path. */
+MUST bool prm_profile_words(const char *name, struct prm_words *out, struct err *e);
+/* The name of the profile that suits a model of this name; NULL: not known. */
+const char *prm_profile_suits(const char *model_name);
+
+/* The parts of a profile's text: plain bytes, and fields without their braces. */
+typedef bool prm_profile_part(void *ctx, struct str part, bool is_field, struct err *e);
+MUST bool prm_profile_walk(const char *text, prm_profile_part *each, void *ctx, struct err *e);
+bool prm_profile_unknown_field(struct str field, struct err *e); /* sets *e, false */
 
 /* The score in [0,1] from the head outputs listed in the profile. */
 double prm_profile_score(const struct prm_profile *p, const float *outputs);

@@ -8,19 +8,38 @@
 
 struct writer {
     const struct model *m;
-    struct str problem; /* for {problem} and {chat} */
+    struct str problem, step; /* for {problem} and {chat}; for {step} */
     struct tokens *out;
-    struct buf run; /* text that is not encoded yet */
+    struct buf run,
+        marks; /* text that is not encoded yet; marks: 1 where the chat format's own tokens count */
+    bool has_marks;
     enum tokenizer_place place;
     struct err *e;
 };
 
+static void put_marked(struct writer *w, struct str text, const char *marks) {
+    w->has_marks |= marks != NULL;
+    buf_add_str(&w->run, text);
+    for (size_t i = 0; i < text.len; i++) buf_add_char(&w->marks, marks ? marks[i] : 0);
+}
+
 static bool flush(struct writer *w) {
+    const struct tokenizer *t = w->m->tokenizer;
     if (w->run.len == 0) return true;
-    const bool done = tokenizer_encode_part(w->m->tokenizer, buf_str(&w->run), w->place, w->out, w->e);
-    w->run.len = 0;
-    w->place = TOKENIZER_INSIDE;
+    const bool done = w->has_marks
+                          ? tokenizer_encode_marked(t, buf_str(&w->run), w->marks.ptr, w->place, w->out, w->e)
+                          : tokenizer_encode_part(t, buf_str(&w->run), w->place, w->out, w->e);
+    const bool behind_special =
+        w->has_marks && w->out->len && tokenizer_is_special(t, w->out->ptr[w->out->len - 1]);
+    w->place = behind_special ? TOKENIZER_AFTER_SPECIAL : TOKENIZER_INSIDE;
+    w->run.len = w->marks.len = 0;
+    w->has_marks = false;
     return done;
+}
+
+static void writer_fini(struct writer *w) {
+    buf_free(&w->run);
+    buf_free(&w->marks);
 }
 
 static bool put_id(struct writer *w, int id) {
@@ -81,14 +100,39 @@ static bool put_end(struct writer *w) {
     return done;
 }
 
+bool prm_profile_unknown_field(struct str field, struct err *e) {
+    return err_set(
+        e, ERR_INPUT,
+        "a profile's text has {%.*s}: {problem}, {chat}, {end}, {user}, {answer}, {step}, {bos}, {bos?}, "
+        "{token:...}, {one:...} and {{ are known",
+        (int)MIN(field.len, 40u), field.ptr);
+}
+
+/* {user}: what stands before the user's words in the chat format; {answer}: what stands behind them. */
+static bool put_around(struct writer *w, bool behind) {
+    struct chat_around a;
+    const bool done = chat_write_around(w->m->chat, w->m->tokenizer, &a, w->e);
+    if (done)
+        put_marked(w, buf_str(behind ? &a.behind : &a.before),
+                   (behind ? a.behind_marks : a.before_marks).ptr);
+    chat_around_fini(&a);
+    return done;
+}
+
 static bool put_field(struct writer *w, struct str field) {
     static const char token[] = "token:", one[] = "one:";
     const int bos = tokenizer_bos_token(w->m->tokenizer) >= 0 ? tokenizer_bos_token(w->m->tokenizer)
                                                               : tokenizer_bos(w->m->tokenizer);
     if (str_equal(field, STR("problem"))) {
-        buf_add(&w->run, w->problem.ptr, w->problem.len);
+        put_marked(w, w->problem, NULL);
         return true;
     }
+    if (str_equal(field, STR("step"))) {
+        put_marked(w, w->step, NULL);
+        return true;
+    }
+    if (str_equal(field, STR("user"))) return put_around(w, false);
+    if (str_equal(field, STR("answer"))) return put_around(w, true);
     if (str_equal(field, STR("chat"))) return flush(w) && put_chat(w);
     if (str_equal(field, STR("end"))) return put_end(w);
     if (str_equal(field, STR("bos?")) && bos < 0) return true;
@@ -102,34 +146,41 @@ static bool put_field(struct writer *w, struct str field) {
         return put_added(w, (struct str){field.ptr + strlen(token), field.len - strlen(token)});
     if (str_starts(field, str_from(one)))
         return put_one(w, (struct str){field.ptr + strlen(one), field.len - strlen(one)});
-    return err_set(
-        w->e, ERR_INPUT,
-        "a profile's text has {%.*s}: {problem}, {chat}, {end}, {bos}, {bos?}, {token:...}, {one:...} and {{ "
-        "are known",
-        (int)MIN(field.len, 40u), field.ptr);
+    return prm_profile_unknown_field(field, w->e);
 }
 
-static bool put_text(struct writer *w, const char *text) {
+bool prm_profile_walk(const char *text, prm_profile_part *each, void *ctx, struct err *e) {
     for (const char *at = text; *at; at++) {
         if (*at != '{' || at[1] == '{') {
             at += *at == '{';
-            buf_add(&w->run, at, 1);
+            if (!each(ctx, (struct str){at, 1}, false, e)) return false;
             continue;
         }
         const char *end = strchr(at, '}');
-        if (!end)
-            return err_set(w->e, ERR_INPUT, "a profile's text has a { without its }; a plain one is {{");
-        if (!put_field(w, (struct str){at + 1, (size_t)(end - at - 1)})) return false;
+        if (!end) return err_set(e, ERR_INPUT, "a profile's text has a { without its }; a plain one is {{");
+        if (!each(ctx, (struct str){at + 1, (size_t)(end - at - 1)}, true, e)) return false;
         at = end;
     }
     return true;
+}
+
+static bool put_part(void *ctx, struct str part, bool is_field, struct err *e) {
+    struct writer *w = ctx;
+    UNUSED(e);
+    if (is_field) return put_field(w, part);
+    put_marked(w, part, NULL);
+    return true;
+}
+
+static bool put_text(struct writer *w, const char *text) {
+    return prm_profile_walk(text, put_part, w, w->e);
 }
 
 bool prm_profile_open(const struct model *m, const struct prm_profile *p, struct str problem,
                       struct tokens *out, struct err *e) {
     struct writer w = {.m = m, .problem = problem, .out = out, .place = TOKENIZER_START, .e = e};
     const bool done = put_text(&w, p->opening) && flush(&w);
-    buf_free(&w.run);
+    writer_fini(&w);
     return done;
 }
 
@@ -137,7 +188,7 @@ static void put_step(struct writer *w, const struct prm_profile *p, struct str s
     step = str_trim(step);
     for (size_t i = 0; i < step.len; i++) {
         const bool line = p->one_line && (step.ptr[i] == '\n' || step.ptr[i] == '\r');
-        buf_add(&w->run, line ? " " : step.ptr + i, 1);
+        put_marked(w, line ? STR(" ") : (struct str){step.ptr + i, 1}, NULL);
     }
 }
 
@@ -150,7 +201,8 @@ bool prm_profile_step(const struct model *m, const struct prm_profile *p, struct
         done = done && flush(&w);
         w.out = closing;
     }
+    w.step = str_trim(step);
     done = done && put_text(&w, p->closing) && flush(&w);
-    buf_free(&w.run);
+    writer_fini(&w);
     return done;
 }

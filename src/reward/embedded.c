@@ -563,9 +563,12 @@ failed:
 
 struct reward *reward_open_lab(const char *name, const struct reward_options *o, struct err *e) {
     struct buf place = {0};
-    buf_printf(&place, "models/%s", name);
+    const size_t n_name = reward_path_length(name);
+    buf_printf(&place, "models/%.*s", (int)n_name, name);
     char *path = share_path(buf_cstr(&place), e);
-    struct reward *r = path ? reward_open_embedded(path, o, e) : NULL;
+    buf_clear(&place);
+    if (path) buf_printf(&place, "%s%s", path, name + n_name);
+    struct reward *r = path ? reward_open_embedded(buf_cstr(&place), o, e) : NULL;
     buf_free(&place);
     free(path);
     return r;

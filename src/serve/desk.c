@@ -43,7 +43,7 @@ static bool on_event(void *ctx, const struct run_event *event, struct err *e);
 
 static void renew_coordinator(struct desk *d) {
     coordinator_free(d->coordinator);
-    d->coordinator = coordinator_new(d->policy, d->reward, on_event, d);
+    d->coordinator = coordinator_new(d->policy, d->reward, NULL, on_event, d);
     coordinator_share(d->coordinator);
 }
 
@@ -118,7 +118,7 @@ bool desk_prepare(struct desk *d, struct call *c, struct refusal *why) {
     const struct request *r = &c->request;
     struct err e;
     if (!terms_settle(c, d->options, desk_policy(d)->name, why)) return false;
-    if (!answering_begin(&c->answering, d->policy, d->reward, &c->asked, &e))
+    if (!answering_begin(&c->answering, d->policy, d->reward, false, &c->asked, &e))
         return refuse(why, 400, "brood", "invalid_value", "%s", e.msg);
     struct coordinator_problem *p = &c->answering.problem;
     p->stops = (const char *const *)r->stops;

@@ -135,8 +135,9 @@ static int list_paths(const struct python *python, const char *paths[ISOLATE_PAT
 static json_t *describe_plan(const struct worker_plan *plan, const char *const *paths) {
     json_t *readable = json_array();
     for (int i = 0; paths[i]; i++) json_array_append_new(readable, json_string(paths[i]));
-    json_t *o = json_pack("{s:b, s:s, s:s*, s:o}", "namespaces", plan->level == VERIFY_NAMESPACES, "filter",
-                          plan->filter, "filter_processes", plan->filter_processes, "readable", readable);
+    json_t *o = json_pack("{s:b, s:s, s:s*, s:s*, s:o}", "namespaces", plan->level == VERIFY_NAMESPACES,
+                          "filter", plan->filter, "filter_command", plan->filter_command, "filter_processes",
+                          plan->filter_processes, "readable", readable);
     ASSERT(o);
     return o;
 }

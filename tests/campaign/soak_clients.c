@@ -281,7 +281,7 @@ int main(int argc, char **argv) {
     struct soak s = {.address = argv[1]};
     curl_global_init(CURL_GLOBAL_DEFAULT);
     CURLM *multi = curl_multi_init();
-    run(&s, multi, strtod(argv[2], NULL), atoi(argv[3]));
+    run(&s, multi, strtod(argv[2], NULL), (int)strtol(argv[3], NULL, 10));
     judge_memory(&s);
     curl_multi_cleanup(multi);
     curl_global_cleanup();
