@@ -53,6 +53,12 @@ const struct option search_options[SEARCH_OPTIONS] = {
      "longest solution (default 1024, or what the policy can hold)", 1, 1 << 24},
     {"system", 0, OPTION_TEXT, FIELD(system), "TEXT", "system message for the policy", 0, 0},
     {"chat", 0, OPTION_TEXT, FIELD(chat), "NAME", "chat format, if not the policy's own", 0, 0},
+    {"weights", 0, OPTION_TEXT, FIELD(weights), "TYPE",
+     "quantise the policy's and the reward model's weights when they are loaded, once (a cache keeps them): "
+     "q8_0, "
+     "q5_1, q5_0, q4_1, q4_0 or file (default file: as they are)",
+     0, 0},
+    {"reward-weights", 0, OPTION_TEXT, FIELD(reward_weights), "TYPE", "the reward model's, if others", 0, 0},
     {"revise-text", 0, OPTION_TEXT, FIELD(lead_revise), "TEXT",
      "what asks for a revised solution (default what suits the policy, as of the next two)", 0, 0},
     {"wait-text", 0, OPTION_TEXT, FIELD(lead_wait), "TEXT", "what makes a thought go on", 0, 0},
@@ -106,6 +112,15 @@ bool search_options_speculate(const struct search_values *v, enum coordinator_sp
         if (strcmp(v->speculate ? v->speculate : "auto", names[i]) == 0) return true;
     }
     return err_set(e, ERR_INPUT, "--speculate %s: give on, off or auto", v->speculate);
+}
+
+static const char *type_or_null(const char *type) {
+    return type && strcmp(type, "file") == 0 ? NULL : type;
+}
+
+void search_options_weights(const struct search_values *v, const char **policy, const char **reward) {
+    *policy = type_or_null(v->weights);
+    *reward = type_or_null(v->reward_weights ? v->reward_weights : v->weights);
 }
 
 void search_options_models(const struct search_values *v, const char **policy, const char **reward) {

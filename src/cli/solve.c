@@ -264,6 +264,8 @@ static bool read_request(const struct solve_values *v, struct buf *strategy, str
 static struct brood_answer *search(const struct solve_values *v, struct brood_request *request,
                                    struct err *e) {
     struct brood_error error;
+    const char *weights, *reward_weights;
+    search_options_weights(&v->search, &weights, &reward_weights);
     const struct brood_options options = {.policy = v->search.policy,
                                           .revise_text = v->search.lead_revise,
                                           .wait_text = v->search.lead_wait,
@@ -272,6 +274,8 @@ static struct brood_answer *search(const struct solve_values *v, struct brood_re
                                           .verify = v->search.verify,
                                           .system = v->search.system,
                                           .chat = v->search.chat,
+                                          .weights = weights,
+                                          .reward_weights = reward_weights,
                                           .n_threads = (int)v->search.n_threads};
     struct brood *b = brood_open(&options, &error);
     if (!b) {

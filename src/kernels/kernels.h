@@ -62,6 +62,11 @@ void dtype_to_f32(float *out, const void *in, enum dtype t, size_t n);
 /* The nearest F16 (ties to even); beyond 65504 infinite. A NaN stays one. */
 void dtype_f16_from_f32(uint16_t *out, const float *in, size_t n);
 
+/* Whether dtype_from_f32 writes it: types in blocks of 32. n finite elements (whole blocks), by GGUF's
+ * reference rule (blocks_write.c). */
+bool dtype_is_written(enum dtype t);
+void dtype_from_f32(void *out, enum dtype t, const float *in, size_t n);
+
 /* No NaN and no infinity among n elements (whole blocks): of blocks, among their scales. */
 bool dtype_is_finite(const void *in, enum dtype t, size_t n);
 

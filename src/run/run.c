@@ -111,6 +111,9 @@ static json_t *configuration(const struct run *r) {
     const struct reward_info *w = r->reward ? reward_info(r->reward) : NULL;
     json_object_set_new(c, "reward",
                         w ? service_json(w->name, w->kind, w->identity, w->n_parameters) : json_null());
+    if (o->weights) json_object_set_new(json_object_get(c, "policy"), "weights", json_string(o->weights));
+    if (w && o->reward_weights)
+        json_object_set_new(json_object_get(c, "reward"), "weights", json_string(o->reward_weights));
     if (r->verifier) {
         char *identity = verifier_hash(r);
         const struct verifier_info *v = verifier_info(r->verifier);
@@ -316,10 +319,12 @@ static bool open_services(struct run *r, struct err *e) {
                                       .separator = o->separator,
                                       .system = o->system,
                                       .chat = o->chat,
+                                      .weights = o->weights,
                                       .lead_revise = o->lead_revise,
                                       .lead_wait = o->lead_wait,
                                       .lead_answer = o->lead_answer};
-    const struct reward_options ro = {.n_threads = o->n_threads, .separator = o->separator};
+    const struct reward_options ro = {
+        .n_threads = o->n_threads, .separator = o->separator, .weights = o->reward_weights};
     if (!open_verifier(r, e)) return false; /* it starts processes: before threads */
     r->policy = policy_open(o->policy, &po, e);
     if (!r->policy) return false;
@@ -549,7 +554,10 @@ static bool on_event(void *ctx, const struct run_event *event, struct err *e) {
 static bool feed(struct run *r, int *n_active, struct err *e) {
     /* A step after each, since only then is it known whether the batches are full. */
     coordinator_expect(r->coordinator, true);
-    while (r->next_problem < r->task->n_problems && coordinator_hungry(r->coordinator)) {
+    while (r->next_problem < r->task->n_problems) {
+        /* Only what those in hand do not ask for: memory is that of the problems open at once. */
+        if (!coordinator_fill(r->coordinator, e)) return false;
+        if (!coordinator_hungry(r->coordinator)) break;
         struct budget budget = r->options.budget;
         if (r->has_shares && !shares_take(&r->shares, (int)r->next_problem, &budget)) break;
         const size_t i = r->next_problem++;
