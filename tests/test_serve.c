@@ -27,7 +27,7 @@ static void test_small_routes(void **state) {
                  {"GET", "/api/options", 200, "\"strategies\":[{\"name\":\"greedy\""},
                  {"GET", "/api/runs", 200, "{\"runs\":[]}"},
                  {"GET", "/api/runs/..%2f..%2fetc%2fpasswd", 404, "run_not_found"},
-                 {"GET", "/", 200, "<!doctype html>"},
+                 {"GET", "/", 200, "<title>Brood"},
                  {"GET", "/assets/none.js", 404, "not_found"},
                  {"GET", "/v1/embeddings", 404, "not_found"},
                  {"GET", "/v1/chat/completions", 405, "method_not_allowed"},
