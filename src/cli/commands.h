@@ -5,7 +5,7 @@
 
 #include "cli/options.h"
 
-extern const struct command command_solve, command_bench, command_report, command_serve, command_vote,
+extern const struct command command_agree, command_solve, command_bench, command_report, command_serve, command_vote,
     command_score, command_equal, command_verify, command_model, command_plan, command_convert, command_pull,
     command_help;
 

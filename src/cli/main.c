@@ -9,7 +9,7 @@
 
 const struct command *const commands[] = {
     &command_solve, &command_bench, &command_report, &command_serve, &command_plan,    &command_verify,
-    &command_vote,  &command_score, &command_equal,  &command_model, &command_convert, &command_pull,
+    &command_vote,  &command_agree, &command_score, &command_equal,  &command_model, &command_convert, &command_pull,
     &command_help,  NULL,
 };
 
