@@ -182,7 +182,7 @@ static int agree_run(const struct command_line *line, struct err *e) {
     const struct agree_values *values = line->values;
     struct agree a = {0};
     struct buf path = {0};
-    if (!humaneval_read(&a.h, line->args[0], e)) return -1;
+    if (!humaneval_read(&a.h, line->args[0], NULL, e)) return -1;
     selftests_init(&a.s, &a.h);
     for (int m = 0; m < MEASURES; m++) a.right[m] = mem_zalloc(a.h.n_problems, sizeof *a.right[m]);
     buf_printf(&path, "%s_choices.jsonl", line->args[1]);

@@ -67,6 +67,12 @@ struct reward *reward_open(const char *spec, const struct reward_options *o, str
     }
     struct reward *r = open_kind(spec, o, e);
     if (!r) return NULL;
+    if (o->weights && strcmp(o->weights, "file") != 0 && strcmp(r->info.kind, "embedded") != 0) {
+        r->ops->close(r);
+        err_set(e, ERR_INPUT, "reward %s: weights %s are for models that run here; leave them out", spec,
+                o->weights);
+        return NULL;
+    }
     r->name = mem_strdup(spec);
     r->info.name = r->name;
     return r;

@@ -658,6 +658,7 @@ def run_tests(job, candidate, compiled):
     except BaseException as e:
         return {'verdict': 'refused', 'text': 'the tests: ' + type(e).__name__ + ': ' + str(e)[:500]}
     names[job['entry_point']] = candidate
+    names['remembered'] = compiled.setdefault(job['setup'] + '\0' + job['tests'], {})  # by tests, from program to program
     try:
         candidate.hear()  # it has been loaded
         exec(compiled[job['tests']], names)

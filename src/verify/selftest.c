@@ -63,6 +63,9 @@ static bool read_lines(struct selftests *s, const char *path, line_reader read, 
         ok = o && json_want_string(o, "task_id", &id, buf_cstr(&where), e);
         if (ok && !map_get(s->h->index, str_from(id), &problem))
             ok = err_set(e, ERR_INPUT, "%s: task_id '%.80s' is not among the problems", buf_cstr(&where), id);
+        if (ok && (!s->h->problems[problem].entry_point || !s->h->problems[problem].prompt))
+            ok = err_set(e, ERR_INPUT, "%s: problem '%.80s' names no function that tests could call",
+                         buf_cstr(&where), id);
         ok = ok && read(s, problem, o, buf_cstr(&where), e);
         json_decref(o);
     }
@@ -196,7 +199,7 @@ static void submit(const struct selftests *s, const struct queue *q, size_t id, 
     const struct verify_job out = {
         .id = id,
         .program = buf_str(&text),
-        .tests = {str_from(problem->prompt), buf_str(&tests), problem->entry_point},
+        .tests = {.setup = str_from(problem->setup), .code = buf_str(&tests), .entry_point = problem->entry_point},
         .limits = *limits};
     verify_submit(v, &out);
     buf_free(&text);
