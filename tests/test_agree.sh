@@ -48,7 +48,7 @@ if ! "$BROOD" agree --isolation $level problems.jsonl samples.jsonl tests.jsonl 
     finish
     exit
 fi
-agree() { "$BROOD" agree --isolation $level --seconds 0.3 "$@"; }
+agree() { "$BROOD" agree --isolation $level --seconds 0.2 "$@"; }
 
 # The right ones pass 2 + 1 + 1 + 1 + 1 = 6 tests, three solutions of them; the squares 1 + 1 = 2; those that hang or end
 # lose the tests with negative numbers and no others: 5. Own/1 has no tests: the first program.
@@ -60,8 +60,8 @@ says "choices: choices.jsonl" agree problems.jsonl samples.jsonl tests.jsonl -o 
 same choices.jsonl wanted.jsonl "choices"
 # one sample: (3/8 + 1/2) / 2; behaviour: three squares come first, 0, and 1/2; agreement: 1 and 1/2
 agree --json problems.jsonl samples.jsonl tests.jsonl -o choices.jsonl >measures 2>err
-for text in '"one sample":{"mean":0.4375' '"most frequent behaviour":{"mean":0.25' '"agreement with tests":{"mean":0.75' \
-    '"any sample":{"mean":1.0'; do
+for text in '"one":{"mean":0.4375' '"behaviour":{"mean":0.25' '"agreement":{"mean":0.75' \
+    '"any":{"mean":1.0'; do
     says "$text" cat measures
 done
 

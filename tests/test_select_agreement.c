@@ -71,8 +71,7 @@ static void test_at_random(void **state) {
                 if (n_solutions[p] > most) most = n_solutions[p];
                 assert_true(p >= g[i].first);
             }
-            for (size_t t = 0; t < n_tests; t++)
-                tests += passed[g[i].first * n_tests + t] ? n_copies[t] : 0;
+            for (size_t t = 0; t < n_tests; t++) tests += passed[g[i].first * n_tests + t] ? n_copies[t] : 0;
             assert_int_equal(solutions, g[i].n_solutions);
             assert_int_equal(tests, g[i].n_tests);
             assert_int_equal(most, n_solutions[g[i].chosen]);

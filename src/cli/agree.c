@@ -28,6 +28,7 @@ struct agree_values {
 enum { ONE, BEHAVIOUR, AGREE, ANY, MEASURES };
 static const char *const measure_names[MEASURES] = {"one sample", "most frequent behaviour",
                                                     "agreement with tests", "any sample"};
+static const char *const measure_keys[MEASURES] = {"one", "behaviour", "agreement", "any"};
 
 struct agree {
     struct humaneval h;
@@ -88,10 +89,10 @@ static void choose(struct agree *a, size_t i) {
     const double behaviour = group_right(p, group_of);
     struct agreement_group *groups = agreement_find(AGREEMENT_DUAL, p->passed, n_solutions, p->n_programs,
                                                     p->n_copies, p->n_tests, group_of, &n_groups);
-    json_t *o = json_pack("{s:s, s:s, s:I, s:I, s:f, s:I}", "task_id", a->h.problems[i].task_id, "completion",
-                          p->programs[groups[0].chosen].text, "solutions", (json_int_t)groups[0].n_solutions,
-                          "tests", (json_int_t)groups[0].n_tests, "score", groups[0].score, "groups",
-                          (json_int_t)n_groups);
+    json_t *o =
+        json_pack("{s:s, s:s, s:I, s:I, s:f, s:I}", "task_id", a->h.problems[i].task_id, "completion",
+                  p->programs[groups[0].chosen].text, "solutions", (json_int_t)groups[0].n_solutions, "tests",
+                  (json_int_t)groups[0].n_tests, "score", groups[0].score, "groups", (json_int_t)n_groups);
     ASSERT(o);
     char *line = json_line(o);
     buf_printf(&a->lines, "%s\n", line);
@@ -108,7 +109,7 @@ static void print_json(const struct agree *a, const char *out) {
     json_t *right = json_object();
     for (int m = 0; m < MEASURES && a->n_graded > 0; m++) {
         const struct interval at = coverage_interval(a->right[m], a->n_graded, interval_key);
-        json_object_set_new(right, measure_names[m],
+        json_object_set_new(right, measure_keys[m],
                             json_pack("{s:f, s:[f, f]}", "mean", at.mean, "interval", at.low, at.high));
     }
     json_t *o = json_pack("{s:s, s:i, s:i, s:I, s:I, s:I, s:f, s:o}", "choices", out, "problems",
@@ -125,11 +126,12 @@ static void print_json(const struct agree *a, const char *out) {
 static void print_report(const struct agree *a, const char *out) {
     char cpu[FORMAT_MAX];
     struct table t;
-    printf("%lld different programs and %lld different tests of %d problems\n", (long long)a->counts.n_programs,
-           (long long)a->counts.n_tests, a->n_attempted);
+    printf("%lld different programs and %lld different tests of %d problems\n",
+           (long long)a->counts.n_programs, (long long)a->counts.n_tests, a->n_attempted);
     if (a->n_graded > 0) {
-        printf("right, in %%, on the %d problems whose samples are graded; [95 %% interval over problems]\n\n",
-               a->n_graded);
+        printf(
+            "right, in %%, on the %d problems whose samples are graded; [95 %% interval over problems]\n\n",
+            a->n_graded);
         table_init(&t, 4);
         table_cell(&t, "chosen by");
         table_cell(&t, "right");
@@ -166,7 +168,7 @@ static bool execute(const struct agree_values *values, struct agree *a, struct e
         return err_set(e, ERR_INPUT, "--isolation '%.60s': expected namespaces or filtered",
                        values->isolation);
     limits.cpu_seconds = values->seconds;
-    limits.wall_seconds = 20 * values->seconds;
+    limits.wall_seconds = 5 + 5 * values->seconds;
     struct verify *v = verify_open(&options, e);
     if (!v) return false;
     struct progress progress = progress_begin();
@@ -187,8 +189,8 @@ static int agree_run(const struct command_line *line, struct err *e) {
     for (int m = 0; m < MEASURES; m++) a.right[m] = mem_zalloc(a.h.n_problems, sizeof *a.right[m]);
     buf_printf(&path, "%s_choices.jsonl", line->args[1]);
     const char *out = values->out ? values->out : buf_cstr(&path);
-    bool ok = selftests_read_samples(&a.s, line->args[1], e) && selftests_read_tests(&a.s, line->args[2], e) &&
-              execute(values, &a, e);
+    bool ok = selftests_read_samples(&a.s, line->args[1], e) &&
+              selftests_read_tests(&a.s, line->args[2], e) && execute(values, &a, e);
     for (size_t i = 0; ok && i < a.h.n_problems; i++)
         if (a.s.problems[i].n_programs > 0) choose(&a, i);
     ok = ok && file_write_atomic(out, buf_str(&a.lines), e);
@@ -206,8 +208,10 @@ static const struct option agree_options[] = {
     {"out", 'o', OPTION_TEXT, offsetof(struct agree_values, out), "FILE",
      "where the choices go, one a problem (default SAMPLES.jsonl_choices.jsonl)", 0, 0},
     {"seconds", 0, OPTION_REAL, offsetof(struct agree_values, seconds), "S",
-     "CPU time of a program for all its tests (default 1); what takes longer is tried with half of them", 0.01,
-     3600},
+     "CPU time of a program for all its tests, five times as much and 5 s more by the clock (default 1); "
+     "what takes longer is "
+     "tried with half of them",
+     0.01, 3600},
     {"isolation", 0, OPTION_TEXT, offsetof(struct agree_values, isolation), "LEVEL",
      "refuse to run below: namespaces (the default), or filtered: seccomp and Landlock are enough", 0, 0},
     {"workers", 0, OPTION_COUNT, offsetof(struct agree_values, n_workers), "N",
@@ -232,11 +236,14 @@ const struct command command_agree = {
     .arguments = "TASK SAMPLES.jsonl TESTS.jsonl",
     .summary = "choose among programs by tests that the policy wrote itself",
     .about =
-        "CodeT's dual execution agreement: runs every program of a problem against every test that the policy "
+        "CodeT's dual execution agreement: runs every program of a problem against every test that the "
+        "policy "
         "wrote for it, puts programs that pass the same tests together, and chooses from the group with the "
-        "highest root of its solutions times its tests. TASK is HumanEval's; its own tests are not looked at. "
+        "highest root of its solutions times its tests. TASK is HumanEval's; its own tests are not looked "
+        "at. "
         "SAMPLES are lines of task_id and completion (or completions), TESTS of task_id and tests, a list of "
-        "assert statements. Where samples say whether they passed, as 'brood verify' writes them, the choices "
+        "assert statements. Where samples say whether they passed, as 'brood verify' writes them, the "
+        "choices "
         "are graded. Programs run in the sandbox of 'brood verify'.",
     .examples = agree_examples,
     .options = agree_options,

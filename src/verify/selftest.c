@@ -9,15 +9,15 @@
 #include "base/json.h"
 #include "base/mem.h"
 
-enum { TESTS_MAX = 400, BROKEN_MAX = 6, TEXT_MAX = 4096, COPIES_MAX = 1000000 };
+enum { TESTS_MAX = 400, BROKEN_MAX = 5, TEXT_MAX = 4096, COPIES_MAX = 1000000 };
 
 /* selftest.py, as it lies in the program */
 __asm__(".section .rodata\n"
         "brood_selftest_begin: .incbin \"src/verify/selftest.py\"\n"
         "brood_selftest_end: .byte 0\n"
         ".previous\n");
-extern const char selftest_begin[] __asm__("brood_selftest_begin"),
-    selftest_end[] __asm__("brood_selftest_end");
+extern const char selftest_begin[] __asm__("brood_selftest_begin"), selftest_end[] __asm__(
+                                                                        "brood_selftest_end");
 
 void selftests_init(struct selftests *s, const struct humaneval *h) {
     *s = (struct selftests){.h = h,
@@ -63,7 +63,7 @@ static bool read_lines(struct selftests *s, const char *path, line_reader read, 
         ok = o && json_want_string(o, "task_id", &id, buf_cstr(&where), e);
         if (ok && !map_get(s->h->index, str_from(id), &problem))
             ok = err_set(e, ERR_INPUT, "%s: task_id '%.80s' is not among the problems", buf_cstr(&where), id);
-        if (ok && (!s->h->problems[problem].entry_point || !s->h->problems[problem].prompt))
+        if (ok && !s->h->problems[problem].entry_point[0])
             ok = err_set(e, ERR_INPUT, "%s: problem '%.80s' names no function that tests could call",
                          buf_cstr(&where), id);
         ok = ok && read(s, problem, o, buf_cstr(&where), e);
@@ -194,13 +194,15 @@ static void submit(const struct selftests *s, const struct queue *q, size_t id, 
     const struct job *job = &q->jobs[id];
     const struct humaneval_problem *problem = &s->h->problems[job->problem];
     struct buf text = {0}, tests = {0};
-    buf_printf(&text, "%s%s\n", problem->prompt, s->problems[job->problem].programs[job->program].text);
+    buf_add_str(&text, str_from(problem->prompt));
+    buf_printf(&text, "%s\n", s->problems[job->problem].programs[job->program].text);
     write_tests(s, job, &tests);
-    const struct verify_job out = {
-        .id = id,
-        .program = buf_str(&text),
-        .tests = {.setup = str_from(problem->setup), .code = buf_str(&tests), .entry_point = problem->entry_point},
-        .limits = *limits};
+    const struct verify_job out = {.id = id,
+                                   .program = buf_str(&text),
+                                   .tests = {.setup = str_from(problem->setup),
+                                             .code = buf_str(&tests),
+                                             .entry_point = problem->entry_point},
+                                   .limits = *limits};
     verify_submit(v, &out);
     buf_free(&text);
     buf_free(&tests);
@@ -217,8 +219,8 @@ static void take(struct selftests *s, struct queue *q, const struct verify_resul
     const struct job job = q->jobs[r->id];
     struct selftest_problem *p = &s->problems[job.problem];
     struct selftest_program *program = &p->programs[job.program];
-    const bool broke = r->verdict == VERIFY_TIMED_OUT || r->verdict == VERIFY_CRASHED ||
-                       r->verdict == VERIFY_BROKEN;
+    const bool broke =
+        r->verdict == VERIFY_TIMED_OUT || r->verdict == VERIFY_CRASHED || r->verdict == VERIFY_BROKEN;
     uint8_t *row = p->passed + job.program * p->n_tests + job.first;
     c->n_done++;
     c->cpu_seconds += r->cpu_seconds;
