@@ -6,14 +6,14 @@ cat >problems.jsonl <<'END'
 {"task_id":"Own/0","prompt":"import math\ndef helper(x):\n    return x + 1\n\ndef twice(x):\n    \"\"\" Twice the number. \"\"\"\n","entry_point":"twice","test":"def check(candidate):\n    assert False\n"}
 {"task_id":"Own/1","prompt":"def first(xs):\n    \"\"\" The first. \"\"\"\n","entry_point":"first","test":"def check(candidate):\n    assert False\n"}
 END
-# three are right in two ways of writing it; three agree on a wrong one; one hangs on a negative number, one ends there
+# three are right in two ways of writing it; three agree on a wrong one; two are right for positive numbers alone
 cat >samples.jsonl <<'END'
 {"task_id":"Own/0","completion":"    return x * x\n","passed":false}
 {"task_id":"Own/0","completion":"    return x * x\n","passed":false}
 {"task_id":"Own/0","completion":"    return x * x\n","passed":false}
 {"task_id":"Own/0","completions":["    return 2 * x\n","    return x + x\n","    return x + x\n"],"passed":[true,true,true]}
-{"task_id":"Own/0","completion":"    while x < 0: pass\n    return 2 * x\n","passed":false}
-{"task_id":"Own/0","completion":"    import os\n    if x < 0: os._exit(0)\n    return 2 * x\n","passed":false}
+{"task_id":"Own/0","completion":"    return 2 * abs(x)\n","passed":false}
+{"task_id":"Own/0","completion":"    if x < 0: raise SystemExit\n    return 2 * x\n","passed":false}
 {"task_id":"Own/1","completion":"    return xs[-1]\n","passed":false}
 {"task_id":"Own/1","completion":"    return xs[0]\n","passed":true}
 END
@@ -48,10 +48,10 @@ if ! "$BROOD" agree --isolation $level problems.jsonl samples.jsonl tests.jsonl 
     finish
     exit
 fi
-agree() { "$BROOD" agree --isolation $level --seconds 0.2 "$@"; }
+agree() { "$BROOD" agree --isolation $level --seconds 0.1 "$@"; }
 
-# The right ones pass 2 + 1 + 1 + 1 + 1 = 6 tests, three solutions of them; the squares 1 + 1 = 2; those that hang or end
-# lose the tests with negative numbers and no others: 5. Own/1 has no tests: the first program.
+# The right ones pass 2 + 1 + 1 + 1 + 1 = 6 tests, three solutions of them; the squares 1 + 1 = 2; those for
+# positive numbers 5. Own/1 has no tests: the first program.
 cat >wanted.jsonl <<'END'
 {"task_id":"Own/0","completion":"    return x + x\n","solutions":3,"tests":6,"score":10.392304845413264,"groups":3}
 {"task_id":"Own/1","completion":"    return xs[-1]\n","solutions":2,"tests":0,"score":0.0,"groups":1}
@@ -71,6 +71,14 @@ cat >evil.jsonl <<'END'
 END
 says "choices" agree problems.jsonl samples.jsonl evil.jsonl -o choices.jsonl
 says '"tests":1,' head -n 1 choices.jsonl
+
+# ---- a program that hangs or ends under a test loses that test alone
+cat >hang.jsonl <<'END'
+{"task_id":"Own/0","completion":"    while x < 0: pass\n    return 2 * x\n"}
+{"task_id":"Own/0","completion":"    import os\n    if x < 0: os._exit(0)\n    return 2 * x\n"}
+END
+says "choices" agree problems.jsonl hang.jsonl tests.jsonl -o choices.jsonl
+says '"solutions":2,"tests":5,' cat choices.jsonl
 
 # ---- a program cannot say itself which tests it passes
 cat >forged.jsonl <<'END'
