@@ -111,6 +111,9 @@ tidy: ## floors, lengths, banned calls
 
 check-arm: ## kernels of 64-bit ARM, cross-compiled and run under emulation
 	@scripts/check-arm
+.PHONY: check-page
+check-page: all ## the page of brood serve in headless Chromium, where node, npm and Chromium are; SHOTS=DIR keeps pictures
+	@BROOD=$(abspath $(PROGRAM)) BUILD_DIR=$(abspath $(OUT)) tests/page/run
 campaign: all ## a bench killed at least 50 times and resumed: the same records
 	@BROOD=$(abspath $(PROGRAM)) tests/campaign/kill_resume.sh
 soak: all $(B)/soak_clients ## SECONDS=n CLIENTS=n: many clients before brood serve: no error, flat memory, fair latencies
