@@ -1,14 +1,18 @@
 /* http.c - see http.h. */
 #include "http/http.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 
 #include <curl/curl.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 
-enum { CONNECT_MS = 5000, IDLE_CONNECTIONS_MAX = 256, KEPT_SECONDS = 4 };
+enum { CONNECT_MS = 5000, CONNECTIONS_MAX = 8192, KEPT_SECONDS = 4, EVENTS_MAX = 256 };
 
 struct http_call {
     CURL *easy;
@@ -27,6 +31,8 @@ struct call_list {
 
 struct http {
     CURLM *multi;
+    int epoll;       /* what curl waits for: one that grows with what happens, not with what is in flight */
+    double timer_at; /* when curl wants to be called; INFINITY: not */
     struct curl_slist *headers;
     struct call_list flying, ended;
     struct http_call *told; /* of the last reply: its body is being read */
@@ -46,6 +52,29 @@ static void list_remove(struct call_list *l, struct http_call *c) {
     *(c->next ? &c->next->prev : &l->last) = c->prev;
 }
 
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *known) {
+    struct http *h = ctx;
+    UNUSED(easy);
+    struct epoll_event x = {.data.fd = fd};
+    if (what == CURL_POLL_REMOVE) {
+        epoll_ctl(h->epoll, EPOLL_CTL_DEL, fd, NULL); /* it may be closed already */
+        curl_multi_assign(h->multi, fd, NULL);
+        return 0;
+    }
+    x.events = (what & CURL_POLL_IN ? EPOLLIN : 0u) | (what & CURL_POLL_OUT ? EPOLLOUT : 0u);
+    if (epoll_ctl(h->epoll, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &x) != 0)
+        epoll_ctl(h->epoll, known ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, &x);
+    curl_multi_assign(h->multi, fd, h);
+    return 0;
+}
+
+static int on_timer(CURLM *multi, long ms, void *ctx) {
+    struct http *h = ctx;
+    UNUSED(multi);
+    h->timer_at = ms < 0 ? INFINITY : clock_seconds() + (double)ms / 1000;
+    return 0;
+}
+
 struct http *http_new(const char *key, struct err *e) {
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
         err_set(e, ERR_SERVICE, "libcurl cannot be used");
@@ -53,7 +82,14 @@ struct http *http_new(const char *key, struct err *e) {
     }
     struct http *h = mem_zalloc(1, sizeof *h);
     h->multi = curl_multi_init();
-    curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, (long)IDLE_CONNECTIONS_MAX);
+    h->epoll = epoll_create1(EPOLL_CLOEXEC);
+    ASSERT(h->multi && h->epoll >= 0);
+    h->timer_at = INFINITY;
+    curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, (long)CONNECTIONS_MAX);
+    curl_multi_setopt(h->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+    curl_multi_setopt(h->multi, CURLMOPT_SOCKETDATA, h);
+    curl_multi_setopt(h->multi, CURLMOPT_TIMERFUNCTION, on_timer);
+    curl_multi_setopt(h->multi, CURLMOPT_TIMERDATA, h);
     static const char *const lines[] = {"Content-Type: application/json", "Accept: application/json",
                                         "Expect:"};
     for (size_t i = 0; i < ARRAY_LEN(lines); i++) h->headers = curl_slist_append(h->headers, lines[i]);
@@ -68,7 +104,6 @@ struct http *http_new(const char *key, struct err *e) {
 }
 
 static void keep_spare(struct http *h, CURL *easy) {
-    curl_easy_reset(easy);
     MEM_GROW(h->spare, h->cap, h->n_spare + 1);
     h->spare[h->n_spare++] = easy;
 }
@@ -94,6 +129,7 @@ void http_free(struct http *h) {
     for (size_t i = 0; i < h->n_spare; i++) curl_easy_cleanup(h->spare[i]);
     free(h->spare);
     curl_multi_cleanup(h->multi);
+    close(h->epoll);
     curl_slist_free_all(h->headers);
     curl_global_cleanup();
     free(h);
@@ -108,27 +144,36 @@ static size_t on_bytes(char *bytes, size_t one, size_t n, void *ctx) {
     return n;
 }
 
+/* What is the same for all requests. */
+static CURL *new_easy(const struct http *h) {
+    CURL *x = curl_easy_init();
+    ASSERT(x);
+    curl_easy_setopt(x, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(x, CURLOPT_HTTPHEADER, h->headers);
+    curl_easy_setopt(x, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(x, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
+    /* Servers close idle connections after five seconds (uvicorn): one that is used just then would fail. */
+    curl_easy_setopt(x, CURLOPT_MAXAGE_CONN, (long)KEPT_SECONDS);
+    curl_easy_setopt(x, CURLOPT_WRITEFUNCTION, on_bytes);
+    return x;
+}
+
 struct http_call *http_send(struct http *h, const struct http_request *r) {
     struct http_call *c = mem_zalloc(1, sizeof *c);
     c->n_bytes_max = r->n_bytes_max;
     c->ctx = r->ctx;
-    c->easy = h->n_spare > 0 ? h->spare[--h->n_spare] : curl_easy_init();
-    ASSERT(c->easy);
+    c->easy = h->n_spare > 0 ? h->spare[--h->n_spare] : new_easy(h);
     CURL *x = c->easy;
     curl_easy_setopt(x, CURLOPT_URL, r->url);
-    curl_easy_setopt(x, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(x, CURLOPT_HTTPHEADER, h->headers);
     if (r->body.ptr) {
+        curl_easy_setopt(x, CURLOPT_POST, 1L);
         curl_easy_setopt(x, CURLOPT_POSTFIELDS, r->body.ptr);
         curl_easy_setopt(x, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.len);
+    } else {
+        curl_easy_setopt(x, CURLOPT_HTTPGET, 1L);
     }
-    curl_easy_setopt(x, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(x, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
     curl_easy_setopt(x, CURLOPT_TIMEOUT_MS, (long)(r->seconds_max * 1000) + 1);
-    /* Servers close idle connections after five seconds (uvicorn): one that is used just then would fail. */
-    curl_easy_setopt(x, CURLOPT_MAXAGE_CONN, (long)KEPT_SECONDS);
     curl_easy_setopt(x, CURLOPT_ERRORBUFFER, c->reason);
-    curl_easy_setopt(x, CURLOPT_WRITEFUNCTION, on_bytes);
     curl_easy_setopt(x, CURLOPT_WRITEDATA, c);
     curl_easy_setopt(x, CURLOPT_PRIVATE, c);
     ASSERT(curl_multi_add_handle(h->multi, x) == CURLM_OK);
@@ -154,12 +199,34 @@ static int collect(struct http *h) {
     return n;
 }
 
-void http_work(struct http *h, double seconds_max) {
+static void run_timer(struct http *h) {
     int n_running;
-    curl_multi_perform(h->multi, &n_running);
+    if (clock_seconds() < h->timer_at) return;
+    h->timer_at = INFINITY; /* curl sets it anew if it wants to */
+    curl_multi_socket_action(h->multi, CURL_SOCKET_TIMEOUT, 0, &n_running);
+}
+
+/* What has happened on connections; waits so long for something. */
+static void run_events(struct http *h, double seconds_max) {
+    struct epoll_event events[EVENTS_MAX];
+    const double until_timer = fmax(0, h->timer_at - clock_seconds());
+    const int ms = (int)ceil(fmin(seconds_max, fmin(until_timer, 3600)) * 1000);
+    const int n = epoll_wait(h->epoll, events, EVENTS_MAX, ms);
+    for (int i = 0; i < n; i++) {
+        int n_running;
+        const uint32_t got = events[i].events;
+        const int what = (got & EPOLLIN ? CURL_CSELECT_IN : 0) | (got & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
+                         (got & (EPOLLERR | EPOLLHUP) ? CURL_CSELECT_ERR : 0);
+        curl_multi_socket_action(h->multi, events[i].data.fd, what, &n_running);
+    }
+}
+
+void http_work(struct http *h, double seconds_max) {
+    run_timer(h);
+    run_events(h, 0);
     if (collect(h) > 0 || h->ended.first || seconds_max <= 0) return;
-    curl_multi_poll(h->multi, NULL, 0, (int)(seconds_max * 1000) + 1, NULL);
-    curl_multi_perform(h->multi, &n_running);
+    run_events(h, seconds_max);
+    run_timer(h);
     collect(h);
 }
 
