@@ -125,6 +125,7 @@ static void send_to(struct remote *r, struct ask *a, int server, double now) {
     fly(r, a);
     servers_sent(&r->servers, server);
     a->call = http_send(r->http, &(struct http_request){.url = buf_cstr(url),
+                                                        .group = server,
                                                         .body = buf_str(&a->body),
                                                         .seconds_max = a->seconds_max,
                                                         .n_bytes_max = a->n_bytes_max,
