@@ -83,9 +83,9 @@ void wire_put_content(struct buf *out, const char *text) {
 
 static void put_text(struct buf *out, enum wire_form form, const char *model, const char *text, bool begun) {
     wire_put_model(out, model);
-    buf_printf(out, "\"%s\":", form == WIRE_LLAMA ? "content" : "prompt");
+    buf_printf(out, "\"%s\":", wire_is_llama(form) ? "content" : "prompt");
     wire_put_string(out, text);
-    buf_printf(out, ",\"%s\":%s}", form == WIRE_LLAMA ? "add_special" : "add_special_tokens",
+    buf_printf(out, ",\"%s\":%s}", wire_is_llama(form) ? "add_special" : "add_special_tokens",
                begun ? "true" : "false");
 }
 

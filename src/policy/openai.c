@@ -433,6 +433,18 @@ static void take_part(struct job *job) {
     job->over = true;
 }
 
+/* Whether the last token of an answer ended a step, where its server does not say. */
+static bool decide_part(struct job *job, struct err *e) {
+    struct wire_answer *part = &job->part;
+    const char *text;
+    if (!part->is_unsure) return true;
+    if (!lead_ids_text(&job->owner->leads, part->ids.ptr[part->ids.len - 1], job->asked.from->affinity, &text,
+                       e))
+        return false;
+    wire_decide(part, text ? text : "", separator_of(job));
+    return true;
+}
+
 /* A key or a model that is refused from now on is so for all jobs. */
 static bool is_for_good(const struct ask *a) {
     return a->state == ASK_REFUSED && (a->status == 401 || a->status == 403 || a->status == 404);
@@ -443,6 +455,7 @@ static bool take_asks(struct openai *p, struct err *e) {
         struct job *job = (struct job *)a;
         if (is_for_good(a))
             return err_set(e, ERR_SERVICE, "%s: %s", remote_server(p->remote, a->server), a->why);
+        if (a->state == ASK_DONE && !decide_part(job, e)) return false;
         if (a->state == ASK_DONE)
             take_part(job);
         else
@@ -563,6 +576,7 @@ static void fill_info(struct openai *p) {
     static const char *const talks[] = {
         [WIRE_IDS] = "/v1/completions, token ids both ways",
         [WIRE_LLAMA] = "/completion (llama-server), token ids both ways",
+        [WIRE_IK] = "/v1/completions (ik_llama.cpp), token ids in and among the log-probabilities",
         [WIRE_CHAT] = "/v1/chat/completions, text",
     };
     p->base.info = (struct policy_info){

@@ -23,7 +23,7 @@ const char *wire_path(enum wire_form form, bool *at_root) {
 
 void wire_put_job(struct buf *out, const struct wire_job *j) {
     const struct policy_sampling *s = &j->sampling;
-    const bool llama = j->form == WIRE_LLAMA;
+    const bool llama = j->form == WIRE_LLAMA, filters = wire_is_llama(j->form);
     wire_put_model(out, j->model);
     if (j->form == WIRE_CHAT) {
         wire_put_conversation(out, j->system, j->turns, j->n_turns);
@@ -38,10 +38,12 @@ void wire_put_job(struct buf *out, const struct wire_job *j) {
                llama ? "n_predict" : "max_tokens", j->n_tokens_max, (double)s->temperature, (double)s->top_p,
                j->seed);
     /* llama-server filters unless it is told not to; the others do not, and hosted ones know no such keys. */
-    if (s->top_k > 0 || llama) buf_printf(out, ",\"top_k\":%d", s->top_k);
-    if (s->min_p > 0 || llama) buf_printf(out, ",\"min_p\":%.7g", (double)s->min_p);
+    if (s->top_k > 0 || filters) buf_printf(out, ",\"top_k\":%d", s->top_k);
+    if (s->min_p > 0 || filters) buf_printf(out, ",\"min_p\":%.7g", (double)s->min_p);
     const int n_probs = MAX(j->n_top, 1);
     if (llama) buf_printf(out, ",\"n_probs\":%d,\"return_tokens\":true,\"cache_prompt\":true", n_probs);
+    if (j->form == WIRE_IK)
+        buf_printf(out, ",\"logprobs\":%d,\"n_probs\":%d,\"cache_prompt\":true", n_probs, n_probs);
     if (j->form == WIRE_IDS) buf_printf(out, ",\"logprobs\":%d,\"return_token_ids\":true", n_probs);
     /* else tokens of equal text are told once */
     if (j->form == WIRE_IDS && j->n_top > 0) buf_add_str(out, STR(",\"return_tokens_as_token_ids\":true"));
@@ -49,7 +51,7 @@ void wire_put_job(struct buf *out, const struct wire_job *j) {
         buf_add_str(out, STR(",\"stop\":["));
         wire_put_string(out, j->separator);
         buf_add_char(out, ']');
-        if (!llama) buf_add_str(out, STR(",\"include_stop_str_in_output\":true,\"no_stop_trim\":true"));
+        if (!filters) buf_add_str(out, STR(",\"include_stop_str_in_output\":true,\"no_stop_trim\":true"));
     }
     buf_add_char(out, '}');
 }
@@ -191,9 +193,45 @@ static bool take_llama(const json_t *answer, const char *separator, int n_tokens
     return take_confidences(probabilities, true, n_tokens_max, n_top, out, e);
 }
 
+/* Each place tells its token's id and bytes; one that stopped the answer has no bytes. finish_reason is
+ * "stop" also where no more tokens were to be written. */
+static bool take_ik(const json_t *answer, int n_tokens_max, int n_top, struct wire_answer *out,
+                    struct err *e) {
+    const json_t *choices = json_object_get(answer, "choices"), *choice = json_array_get(choices, 0);
+    const json_t *text = json_object_get(choice, "text");
+    const json_t *places = json_object_get(json_object_get(choice, "logprobs"), "content");
+    const size_t n = json_array_size(places);
+    if (json_object_get(answer, "error")) return wire_senseless(e, "an error with status 200");
+    if (json_array_size(choices) != 1) return wire_senseless(e, "not one choice");
+    if (!json_is_string(text)) return wire_senseless(e, "no text");
+    if (n == 0) return wire_senseless(e, "no token ids");
+    json_t *ids = json_array();
+    for (size_t i = 0; i < n; i++) json_array_append(ids, json_object_get(json_array_get(places, i), "id"));
+    const bool done = json_array_size(ids) == n && wire_take_list(ids, (size_t)n_tokens_max, &out->ids, e);
+    if (json_array_size(ids) != n) wire_senseless(e, "a token without its id");
+    json_decref(ids);
+    if (!done) return false;
+    take_text(&out->text, text);
+    const json_t *bytes = json_object_get(json_array_get(places, n - 1), "bytes");
+    out->is_unsure = json_is_array(bytes) && json_array_size(bytes) == 0;
+    out->finish = !out->is_unsure && n == (size_t)n_tokens_max ? POLICY_LENGTH : POLICY_END;
+    out->n_tokens = (int)n;
+    out->logprob = sum_of_logprobs(places, "logprob");
+    out->n_read = wire_count(json_object_get(answer, "timings"), "prompt_n");
+    return take_confidences(places, true, n_tokens_max, n_top, out, e);
+}
+
+void wire_decide(struct wire_answer *a, const char *last, const char *separator) {
+    a->is_unsure = false;
+    if (!separator || !last[0]) return;
+    const struct str token = str_from(last), whole = str_from(separator);
+    if (str_find(token, whole) >= 0 || str_ends(whole, token)) end_step(a, separator);
+}
+
 bool wire_take_job(enum wire_form form, const json_t *answer, const char *separator, int n_tokens_max,
                    int n_top, struct wire_answer *out, struct err *e) {
     *out = (struct wire_answer){.logprob = (double)NAN};
+    if (form == WIRE_IK) return take_ik(answer, n_tokens_max, n_top, out, e);
     if (form == WIRE_LLAMA) return take_llama(answer, separator, n_tokens_max, n_top, out, e);
     return take_completion(form, answer, separator, n_tokens_max, n_top, out, e);
 }
