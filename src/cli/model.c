@@ -11,12 +11,14 @@
 #include "cli/commands.h"
 #include "base/format.h"
 #include "engine/plan.h"
+#include "model/quantise.h"
 #include "hub/hub.h"
 #include "policy/policy.h"
 #include "reward/reward.h"
 
 struct model_values {
     bool json;
+    const char *weights;
 };
 
 struct numbers {
@@ -296,14 +298,20 @@ static int served_reward_run(const char *spec, bool json, struct err *e) {
 
 static int model_run(const struct command_line *line, struct err *e) {
     const struct model_values *v = line->values;
-    if (strncmp(line->args[0], "http://", 7) == 0 || strncmp(line->args[0], "https://", 8) == 0)
+    if (strncmp(line->args[0], "http://", 7) == 0 || strncmp(line->args[0], "https://", 8) == 0) {
+        if (v->weights && !err_set(e, ERR_INPUT, "--weights: not of a model behind a server")) return -1;
         return strstr(line->args[0], ",profile=") ? served_reward_run(line->args[0], v->json, e)
                                                   : server_run(line->args[0], v->json, e);
+    }
     char *path = path_of(line->args[0], e);
     struct model *m = path ? model_open(path, e) : NULL;
     const char *profile = strstr(line->args[0], profile_key);
     free(path);
     if (!m) return -1;
+    if (!quantise_named(m, v->weights, 0, e)) {
+        model_close(m);
+        return -1;
+    }
     if (profile && !prm_profile_named(m, profile + strlen(profile_key), &m->prm, e)) {
         model_close(m);
         return -1;
@@ -321,6 +329,8 @@ static int model_run(const struct command_line *line, struct err *e) {
 static const struct option model_options[] = {
     {"json", 0, OPTION_FLAG, offsetof(struct model_values, json), NULL, "one JSON object (docs/json.md)", 0,
      0},
+    {"weights", 0, OPTION_TEXT, offsetof(struct model_values, weights), "TYPE",
+     "with its weights quantised so (kept in the cache): q8_0, q5_1, q5_0, q4_1, q4_0 or file", 0, 0},
 };
 
 static const char *const model_examples[] = {

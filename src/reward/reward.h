@@ -27,6 +27,7 @@ struct reward_prefix;
 struct reward_options {
     int n_threads;
     const char *separator; /* NULL: "\n\n" */
+    const char *weights;   /* embedded: "q8_0", ... (model/quantise.h); NULL or "file": as they are */
 };
 
 struct reward_job {

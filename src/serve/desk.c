@@ -14,7 +14,7 @@
 #include "serve/reply.h"
 #include "serve/terms.h"
 
-static const double metrics_seconds = 0.2;
+static const double metrics_seconds = 0.2, text_seconds = 0.01;
 
 struct desk {
     const struct serve_options *options;
@@ -43,14 +43,15 @@ static bool on_event(void *ctx, const struct run_event *event, struct err *e);
 
 static void renew_coordinator(struct desk *d) {
     coordinator_free(d->coordinator);
-    d->coordinator = coordinator_new(d->policy, d->reward, on_event, d);
+    d->coordinator = coordinator_new(d->policy, d->reward, NULL, on_event, d);
     coordinator_share(d->coordinator);
 }
 
 struct desk *desk_open(const struct serve_options *o, struct metrics *m, struct err *e) {
     struct desk *d = mem_zalloc(1, sizeof *d);
-    const struct policy_options po = {.n_threads = o->n_threads, .system = o->system, .chat = o->chat};
-    const struct reward_options ro = {.n_threads = o->n_threads};
+    const struct policy_options po = {
+        .n_threads = o->n_threads, .system = o->system, .chat = o->chat, .weights = o->weights};
+    const struct reward_options ro = {.n_threads = o->n_threads, .weights = o->reward_weights};
     d->options = o;
     d->metrics = m;
     d->is_well = true;
@@ -118,7 +119,7 @@ bool desk_prepare(struct desk *d, struct call *c, struct refusal *why) {
     const struct request *r = &c->request;
     struct err e;
     if (!terms_settle(c, d->options, desk_policy(d)->name, why)) return false;
-    if (!answering_begin(&c->answering, d->policy, d->reward, &c->asked, &e))
+    if (!answering_begin(&c->answering, d->policy, d->reward, false, &c->asked, &e))
         return refuse(why, 400, "brood", "invalid_value", "%s", e.msg);
     struct coordinator_problem *p = &c->answering.problem;
     p->stops = (const char *const *)r->stops;
@@ -305,9 +306,27 @@ static void fail_all(struct desk *d, const struct err *e) {
     renew_coordinator(d);
 }
 
+/* A search that writes one solution has nothing to choose: its text is sent while it is written. */
+static bool writes_one(const struct call *c) {
+    const struct search_spec *spec = &c->answering.spec;
+    if (strcmp(spec->strategy->name, "greedy") == 0) return true;
+    return strcmp(spec->strategy->name, "sample") == 0 && search_spec_get(spec, "n") <= 1;
+}
+
+static void send_text_so_far(struct desk *d, int ordinal, double now) {
+    struct call *c = d->active[ordinal];
+    struct buf text = {0};
+    if (!c->request.stream || !writes_one(c) || now - c->written < text_seconds) return;
+    if (coordinator_peek(d->coordinator, ordinal, &text)) reply_text(c, buf_str(&text), &d->names);
+    buf_free(&text);
+}
+
 static void flush_all(struct desk *d, double now) {
-    for (int i = 0; i < d->options->n_active_max; i++)
-        if (d->active[i]) reply_flush(d->active[i], now);
+    for (int i = 0; i < d->options->n_active_max; i++) {
+        if (!d->active[i]) continue;
+        send_text_so_far(d, i, now);
+        reply_flush(d->active[i], now);
+    }
     pthread_mutex_lock(&d->lock);
     for (size_t i = 0; i < d->n_waiting; i++) reply_flush(d->waiting[i], now);
     pthread_mutex_unlock(&d->lock);

@@ -95,6 +95,7 @@ static void build_root(const struct isolate_plan *plan) {
         close(trees[i]);
     }
     make_place("/tmp", true, place);
+    make_place("/work", true, place);
     enter_new_root();
 }
 
@@ -108,9 +109,8 @@ static void keep_only(const int lines[2]) {
 }
 
 _Noreturn static void run_inside(const struct isolate_plan *plan, int go) {
-    static char *const environment[] = {
-        "PATH=/usr/bin:/bin", "HOME=/tmp", "LC_ALL=C.UTF-8", "TZ=UTC", "PYTHONHASHSEED=0",
-        "OMP_NUM_THREADS=1", "LD_BIND_NOW=1", NULL};
+    static char *const environment[] = {"PATH=/usr/bin:/bin", "HOME=/tmp",         "LC_ALL=C.UTF-8", "TZ=UTC",
+                                        "PYTHONHASHSEED=0",   "OMP_NUM_THREADS=1", "LD_BIND_NOW=1",  NULL};
     char byte;
     sigset_t none;
     const int go_on = fcntl(go, F_DUPFD, 10);

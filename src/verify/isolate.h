@@ -1,9 +1,9 @@
 /* isolate.h - starting a process in namespaces of its own, and the seccomp programs of candidates.
  *
  * With namespaces: user, pid, mount, net, ipc, uts. Its root is a read-only tmpfs with the listed paths bound
- * read-only, /dev/null, /dev/zero, /dev/urandom and an empty /tmp; no /proc, no network device up. Root on
- * the outside becomes nobody; inside, the process is root of its own user namespace and can do nothing
- * outside it.
+ * read-only, /dev/null, /dev/zero, /dev/urandom, an empty /tmp and an empty /work; no /proc, no network
+ * device up. Root on the outside becomes nobody; inside, the process is root of its own user namespace and
+ * can do nothing outside it.
  */
 #ifndef BROOD_ISOLATE_H
 #define BROOD_ISOLATE_H
@@ -27,8 +27,8 @@ struct isolate_plan {
 MUST pid_t isolate_start(const struct isolate_plan *plan, struct err *e);
 
 /* A BPF program of the kernel's struct sock_filter, as hexadecimal text; owned. Everything that is not listed
- * is refused. With namespaces, signals may be sent (they stay in the pid namespace); with processes, more
- * processes may be started. */
-MUST char *isolate_filter(bool namespaces, bool processes, struct err *e);
+ * is refused. With namespaces, signals may be sent (they stay in the pid namespace). */
+enum isolate_starts { ISOLATE_NOTHING, ISOLATE_COMMAND, ISOLATE_PROCESSES }; /* execve; and more processes */
+MUST char *isolate_filter(bool namespaces, enum isolate_starts starts, struct err *e);
 
 #endif
