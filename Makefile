@@ -66,6 +66,7 @@ $(B)/%_neondot.o: ISA := -march=armv8.2-a+dotprod
 $(B)/src/base/share.o: DEFS = -DBROOD_PREFIX='"$(PREFIX)"'
 $(B)/src/base/share.o: $(B)/prefix
 $(B)/src/verify/runner.o: src/verify/runner.py
+$(B)/src/verify/selftest.o: src/verify/selftest.py
 $(B)/src/verify/layout.o: src/verify/evalplus.py
 $(B)/src/serve/assets.o: $(wildcard src/serve/page/*)
 $(B)/src/eval/html_page.o: src/eval/html_page.css src/eval/html_page.js
@@ -170,6 +171,14 @@ demo: ## the main job on the bundled models
 	@scripts/setup
 	@$(MAKE) --no-print-directory all
 	@scripts/demo
+endif
+
+ifneq ($(wildcard scripts/demo-code),)
+.PHONY: demo-code
+demo-code: ## PROBLEMS= SAMPLES=: repeated sampling of programs that unit tests check, on the bundled code policy
+	@scripts/setup
+	@$(MAKE) --no-print-directory all
+	@scripts/demo-code
 endif
 
 ifneq ($(wildcard scripts/science),)
