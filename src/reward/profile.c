@@ -188,6 +188,8 @@ const char *profile_talks(const struct profile *p, enum way_server server) {
     };
     if (p->way == WAY_LOGPROB && server == WAY_SGLANG)
         return "/generate (SGLang) with token ids: probabilities of two words behind each step";
+    if (p->way == WAY_LOGPROB && server == WAY_IK)
+        return "/v1/completions (ik_llama.cpp) with token ids: probabilities of two words behind each step";
     if (p->way == WAY_LOGPROB && server == WAY_LLAMA)
         return "/completion (llama-server) with token ids: probabilities of two words behind each step";
     return talks[p->way];

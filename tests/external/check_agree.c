@@ -3,8 +3,8 @@
  *   replay/humaneval_codegen16b_100.jsonl     8,200 samples of CodeGen-16B-mono, graded
  *   replay/humaneval_codegen16b_tests.jsonl   its own tests of the same 82 problems
  *
- * The paper (Chen et al. 2022, CodeT) says of this policy, on all 164 problems: 29.7 by one sample, 36.7 by
- * agreement.
+ * The paper (Chen et al. 2022, CodeT, 2207.10397) says in its abstract of another, larger policy
+ * (code-davinci-002), on all 164 problems: 65.8 by agreement, 18.8 more than by one sample.
  */
 #include <stdio.h>
 #include <stdlib.h>
