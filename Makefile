@@ -183,7 +183,7 @@ endif
 
 ifneq ($(wildcard scripts/science),)
 .PHONY: science
-science: ## PROBLEMS= N=: accuracy against cost of every method on the bundled models, and the plan; about 30 minutes, resumable
+science: ## PROBLEMS= N=: accuracy against cost of every method on the bundled models, and the plan; about 40 minutes, resumable
 	@scripts/setup
 	@$(MAKE) --no-print-directory all
 	@scripts/science
