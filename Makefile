@@ -117,13 +117,15 @@ $(B)/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(LIB)
 
 SHARED_DATA ?= ../shared/data
 EXTERNAL := $(patsubst tests/external/%.c,$(B)/external/%,$(wildcard tests/external/check_*.c))
-.PHONY: check-external bench-equal bench-sandbox bench-tokenizer bench-speculate bench-logits bench-prm-reads
+.PHONY: check-external check-prm bench-equal bench-sandbox bench-tokenizer bench-speculate bench-logits bench-prm-reads
 check-external: $(EXTERNAL) ## SHARED_DATA=DIR: checks against data that others made; what is missing is skipped aloud
 	@status=0; for t in $(EXTERNAL); do echo "== $$t"; $$t $(SHARED_DATA) || status=1; done; exit $$status
 $(B)/external/%: $(B)/tests/external/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(call SAY,link,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)
+check-prm: all ## PYTHON=: scores of reward models against the publishers' code re-stated in PyTorch; skipped aloud without it
+	@$(or $(PYTHON),$(firstword $(wildcard /usr/bin/python3) python3)) tests/external/compare_prm.py $(PROGRAM)
 bench-equal: $(B)/bench_equal ## pairs of answers compared a second, beside SymPy where it is installed
 	@$<
 bench-tokenizer: $(B)/bench_tokenizer ## SHARED_DATA=DIR: text encoded a second, beside Hugging Face's tokenizers
