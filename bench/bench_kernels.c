@@ -15,89 +15,23 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "kernels/kernels.h"
+#include "limits.h"
 
 enum { N_ROWS_MAX = 256 };
 static const double round_seconds = 0.006;
 
 static const struct kernels *table;
 static int n_rounds = 7;
-static volatile float sink;
 
 /* ---- the limit ---- */
 
-#if defined(__clang__)
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 32")
-#endif
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-
-#define PEAK(name, isa, vec, set1, fma, n_sums)                                                              \
-    __attribute__((target(isa), noinline)) static void name(int n) {                                         \
-        vec sum[n_sums], a = set1(0.999f), b = set1(0.001f);                                                 \
-        UNROLL for (int i = 0; i < n_sums; i++) sum[i] = set1((float)i);                                     \
-        for (int k = 0; k < n; k++) UNROLL for (int i = 0; i < n_sums; i++) sum[i] = fma(sum[i], a, b);      \
-        UNROLL for (int i = 1; i < n_sums; i++) sum[0] += sum[i];                                            \
-        sink = sum[0][0];                                                                                    \
-    }
-PEAK(peak_avx2, "avx2,fma", __m256, _mm256_set1_ps, _mm256_fmadd_ps, 12)
-PEAK(peak_avx512, "avx512f", __m512, _mm512_set1_ps, _mm512_fmadd_ps, 12)
-#endif
-
-/* Multiply-adds of bytes, summed to 32 bits: what the fastest way of the table does, two operations each. */
-__attribute__((target("avx2"), noinline)) static void peak_bytes_avx2(int n) {
-    __m256i sum[10], a = _mm256_set1_epi8(3), ones = _mm256_set1_epi16(1);
-    UNROLL for (int i = 0; i < 10; i++) sum[i] = _mm256_set1_epi32(i);
-    for (int k = 0; k < n; k++) {
-        __asm__ volatile("" : "+x"(a));
-        UNROLL for (int i = 0; i < 10; i++) {
-            __m256i b = a;
-            __asm__ volatile("" : "+x"(b));
-            sum[i] = _mm256_add_epi32(sum[i], _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), ones));
-        }
-    }
-    UNROLL for (int i = 1; i < 10; i++) sum[0] = _mm256_add_epi32(sum[0], sum[i]);
-    sink = (float)_mm256_extract_epi32(sum[0], 0);
-}
-
-__attribute__((target("avx512f,avx512vnni"), noinline)) static void peak_bytes_vnni(int n) {
-    __m512i sum[16], a = _mm512_set1_epi32(0x03030303), b = a;
-    UNROLL for (int i = 0; i < 16; i++) sum[i] = _mm512_set1_epi32(i);
-    for (int k = 0; k < n; k++) {
-        __asm__ volatile("" : "+v"(a), "+v"(b));
-        UNROLL for (int i = 0; i < 16; i++) sum[i] = _mm512_dpbusd_epi32(sum[i], a, b);
-    }
-    UNROLL for (int i = 1; i < 16; i++) sum[0] = _mm512_add_epi32(sum[0], sum[i]);
-    sink = (float)_mm512_reduce_add_epi32(sum[0]);
-}
-
 static double peak_bytes(void) {
-    enum { N = 20000 };
-    double operations = 0, start = clock_cpu_seconds();
-    if (strcmp(table->name, "avx512vnni") == 0)
-        peak_bytes_vnni(N), operations = 2.0 * N * 16 * 64;
-    else if (strncmp(table->name, "avx", 3) == 0)
-        peak_bytes_avx2(N), operations = 2.0 * N * 10 * 32;
+    double start = clock_cpu_seconds(), operations = limits_bytes(table->name, 20000);
     return operations / (clock_cpu_seconds() - start) * 1e-9;
 }
 
 static double peak_gflops(void) {
-    enum { N = 20000 };
-    double flops = 2.0 * N, start = clock_cpu_seconds();
-#if defined(__x86_64__)
-    if (strncmp(table->name, "avx512", 6) == 0)
-        peak_avx512(N), flops *= 12 * 16;
-    else if (strcmp(table->name, "avx2") == 0)
-        peak_avx2(N), flops *= 12 * 8;
-    else
-#endif
-    {
-        float x = 1;
-        for (int i = 0; i < N; i++) x = fmaf(x, 0.999f, 0.001f);
-        sink = x;
-    }
+    double start = clock_cpu_seconds(), flops = limits_floats(table->name, 20000);
     return flops / (clock_cpu_seconds() - start) * 1e-9;
 }
 
@@ -300,7 +234,7 @@ static void call_silu(void *ctx) {
 static void call_exp_sum(void *ctx) {
     UNUSED(ctx);
     float max;
-    sink = table->exp_sum(ec, ea, N_ELEMENTS, 0.7f, &max);
+    limits_sink = table->exp_sum(ec, ea, N_ELEMENTS, 0.7f, &max);
 }
 
 static void bench_elements(const char *name, call_function *call) {

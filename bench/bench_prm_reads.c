@@ -265,7 +265,7 @@ static struct outcome run(const struct task *task, const int *problems, int n, c
     const double began = clock_seconds();
     for (int i = 0; i < n; i++) { /* one after the other, as a person asks */
         const struct task_problem *t = &task->problems[problems[i]];
-        struct coordinator *co = coordinator_new(policy, reward, on_event, &c);
+        struct coordinator *co = coordinator_new(policy, reward, NULL, on_event, &c);
         const struct coordinator_problem p = {.ordinal = i,
                                               .id = t->id,
                                               .text = t->prompt,

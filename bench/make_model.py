@@ -1,11 +1,12 @@
 """Writes models of random weights at the shapes of real ones, with fewer layers: a Hugging Face folder and GGUF files.
 
-    make_model.py SHAPE OUT [--layers N] [--types F32,Q4_K,...] [--ranks FILE] [--rope linear|yarn] [--seed N]
+    make_model.py SHAPE OUT [--layers N] [--types F32,Q4_K,...] [--ranks FILE] [--rope linear|yarn] [--seed N] [--speed]
 
-SHAPE is llama3 (Llama-3.2-1B), llama2 (half of Llama-2-7B's width), qwen2 (Qwen2.5-1.5B) or qwen3 (Qwen3-0.6B); the vocabulary
+SHAPE is llama3 (Llama-3.2-1B), llama2 (half of Llama-2-7B's width), qwen2 (Qwen2.5-1.5B), qwen2-0.5b or qwen3 (Qwen3-0.6B); the vocabulary
 has the real size. With --ranks its tokens are those of a file of ranks (a token in base64 and its rank a line, as
 tiktoken has them); without, bytes, "th" and made-up words. Weights have the variance that keeps activations of size one.
-Needs numpy. OUT gets hf/ (F32, two files and their index) and TYPE.gguf for each type.
+Needs numpy. OUT gets hf/ (F32, two files and their index) and TYPE.gguf for each type. With --speed there is no hf/ and all
+layers have the numbers of the first one: whole models in a minute, good for measuring time and nothing else.
 """
 import argparse
 import base64
@@ -27,8 +28,10 @@ SHAPES = {  # width, feed-forward, heads, key-value heads, head width, vocabular
     "llama3": ("LlamaForCausalLM", 2048, 8192, 32, 8, 64, 128256, 500000.0, 1e-5, True, "llama-bpe", "{1,3}", 128000),
     "llama2": ("LlamaForCausalLM", 2048, 5632, 16, 16, 128, 32000, 10000.0, 1e-5, False, "llama-bpe", "{1,3}", 31000),
     "qwen2": ("Qwen2ForCausalLM", 1536, 8960, 12, 2, 128, 151936, 1000000.0, 1e-6, True, "qwen2", "", 151643),
+    "qwen2-0.5b": ("Qwen2ForCausalLM", 896, 4864, 14, 2, 64, 151936, 1000000.0, 1e-6, True, "qwen2", "", 151643),
     "qwen3": ("Qwen3ForCausalLM", 1024, 3072, 16, 8, 128, 151936, 1000000.0, 1e-6, True, "qwen2", "", 151643),
 }
+ARCHITECTURES = {"llama3": "llama", "llama2": "llama", "qwen2-0.5b": "qwen2"}
 SPECIALS = ["<|begin|>", "<|end|>", "<|im_start|>", "<|im_end|>"]
 
 
@@ -37,14 +40,14 @@ def make_config(shape, layers, rope):
     scaling = {"linear": {"rope_type": "linear", "factor": 4.0},
                "yarn": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768}}.get(rope)
     return {
-        "architectures": [arch], "model_type": shape, "hidden_size": d, "intermediate_size": f, "num_hidden_layers": layers,
+        "architectures": [arch], "model_type": ARCHITECTURES.get(shape, shape), "hidden_size": d, "intermediate_size": f, "num_hidden_layers": layers,
         "num_attention_heads": heads, "num_key_value_heads": kv, "head_dim": w, "vocab_size": vocab, "rope_theta": theta,
         "rms_norm_eps": eps, "tie_word_embeddings": tied, "max_position_embeddings": 32768, "torch_dtype": "float32",
         "rope_scaling": scaling or (LLAMA3 if shape == "llama3" else None), "eos_token_id": SHAPES[shape][12] + 1,
     }
 
 
-def make_weights(c, rng):
+def make_weights(c, rng, alike=False):
     d, f, w = c["hidden_size"], c["intermediate_size"], c["head_dim"]
     q, k = c["num_attention_heads"] * w, c["num_key_value_heads"] * w
     family = c["architectures"][0]
@@ -62,6 +65,9 @@ def make_weights(c, rng):
         t["lm_head.weight"] = matrix(c["vocab_size"], d)
     for i in range(c["num_hidden_layers"]):
         p = "model.layers.%d." % i
+        if alike and i > 0:
+            t.update({p + name[len("model.layers.0."):]: x for name, x in list(t.items()) if name.startswith("model.layers.0.")})
+            continue
         t[p + "input_layernorm.weight"] = vector(d, 1.0)
         t[p + "post_attention_layernorm.weight"] = vector(d, 1.0)
         for name, rows, columns in (("q", q, d), ("k", k, d), ("v", k, d), ("o", d, q)):
@@ -297,7 +303,7 @@ def factors(c):
 
 
 def put_metadata(out, shape, c, tokens, merges):
-    arch = {"llama3": "llama", "llama2": "llama"}.get(shape, shape)
+    arch = ARCHITECTURES.get(shape, shape)
     gguf.put_config(out, c, arch, "random weights of the shape " + shape, "F32")
     scaling = c["rope_scaling"] or {}
     if scaling.get("rope_type") in ("linear", "yarn"):
@@ -323,11 +329,14 @@ def write_gguf(path, shape, c, weights, kind, tokens, merges):
     if (c["rope_scaling"] or {}).get("rope_type") == "llama3":
         out.tensor("rope_freqs.weight", 0, [c["head_dim"] // 2], factors(c).tobytes())
     heads = {"q_proj": c["num_attention_heads"], "k_proj": c["num_key_value_heads"]}
+    done = {}  # layers that are alike share their arrays
     for name, x in weights.items():
         part = name.split(".")[-2]
-        if shape.startswith("llama") and part in heads:
-            x = paired(x, heads[part])
-        out.tensor(gguf.gguf_name(name), *[(t, list(x.shape), d) for t, d in [coded(x, kind)]][0])
+        if id(x) not in done:
+            y = paired(x, heads[part]) if shape.startswith("llama") and part in heads else x
+            done[id(x)] = coded(y, kind)
+        number, data = done[id(x)]
+        out.tensor(gguf.gguf_name(name), number, list(x.shape), data)
     out.write(path)
 
 
@@ -340,13 +349,16 @@ def main():
     p.add_argument("--ranks")
     p.add_argument("--rope", choices=["linear", "yarn"])
     p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--speed", action="store_true")
     a = p.parse_args()
     config = make_config(a.shape, a.layers, a.rope)
-    weights = make_weights(config, np.random.default_rng(a.seed))
+    weights = make_weights(config, np.random.default_rng(a.seed), a.speed)
     tokens, merges = make_vocabulary(a.shape, a.ranks)
     if len(tokens) + len(SPECIALS) > config["vocab_size"]:
         sys.exit("make_model.py: %d tokens are over this shape's vocabulary" % len(tokens))
-    write_folder(os.path.join(a.out, "hf"), config, weights, make_tokenizer(a.shape, tokens, merges))
+    os.makedirs(a.out, exist_ok=True)
+    if not a.speed:
+        write_folder(os.path.join(a.out, "hf"), config, weights, make_tokenizer(a.shape, tokens, merges))
     for kind in a.types.split(","):
         write_gguf(os.path.join(a.out, kind + ".gguf"), a.shape, config, weights, kind, tokens, merges)
 

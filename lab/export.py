@@ -1,6 +1,6 @@
 """Writes a trained checkpoint as a Hugging Face folder (safetensors, F16) and reads such a folder back.
 
-    export.py small|large|prm     work/NAME.pt -> models/NAME
+    export.py small|large|prm|code     work/NAME.pt -> models/NAME
 """
 import json
 import os
@@ -10,20 +10,21 @@ import sys
 import torch
 
 import model
+import programs_text
 import tokenizer
 
 TEMPERATURE = 0.6
 
 
-def config(shape):
+def config(shape, end_id):
     common = {
         "model_type": "llama", "vocab_size": shape.vocabulary, "hidden_size": shape.width,
         "intermediate_size": shape.inner, "num_hidden_layers": shape.layers, "num_attention_heads": shape.heads,
         "num_key_value_heads": shape.kv_heads, "head_dim": shape.head, "hidden_act": "silu",
         "max_position_embeddings": 512, "rms_norm_eps": shape.epsilon, "rope_theta": shape.theta,
         "rope_scaling": None, "attention_bias": False, "mlp_bias": False, "attention_dropout": 0.0,
-        "tie_word_embeddings": True, "bos_token_id": None, "eos_token_id": tokenizer.END_ID,
-        "pad_token_id": tokenizer.END_ID, "torch_dtype": "float16",
+        "tie_word_embeddings": True, "bos_token_id": None, "eos_token_id": end_id,
+        "pad_token_id": end_id, "torch_dtype": "float16",
     }
     if not shape.labels:
         return {"architectures": ["LlamaForCausalLM"], **common}
@@ -66,13 +67,15 @@ def write_json(path, content):
 
 def write(net, folder):
     os.makedirs(folder, exist_ok=True)
+    code = net.shape is model.SHAPES["code"]
+    words = programs_text.CODE if code else tokenizer.STORY
     write_tensors(f"{folder}/model.safetensors", dict(sorted(net.state_dict().items())))
-    write_json(f"{folder}/config.json", config(net.shape))
+    write_json(f"{folder}/config.json", config(net.shape, words.end_id))
     if not net.shape.labels:
         write_json(f"{folder}/generation_config.json", {
-            "do_sample": True, "temperature": TEMPERATURE, "top_p": 1.0, "top_k": 0,
-            "eos_token_id": tokenizer.END_ID, "pad_token_id": tokenizer.END_ID})
-    tokenizer.write(folder)
+            "do_sample": True, "temperature": 1.0 if code else TEMPERATURE, "top_p": 1.0, "top_k": 0,
+            "eos_token_id": words.end_id, "pad_token_id": words.end_id})
+    words.write(folder)
 
 
 def load(name):

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import attention
+import programs_text
 import tokenizer
 
 
@@ -29,6 +30,7 @@ class Shape:
 SHAPES = {
     "small": Shape(width=64, layers=4, heads=4, kv_heads=4, head=16, inner=176),
     "large": Shape(width=192, layers=6, heads=6, kv_heads=2, head=32, inner=512),
+    "code": Shape(width=96, layers=4, heads=6, kv_heads=6, head=16, inner=256, vocabulary=programs_text.SIZE),
     "prm": Shape(width=64, layers=6, heads=4, kv_heads=4, head=16, inner=176, labels=2),
 }
 

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 import model
 import optimiser
 import problems
+import programs_text
 import tokenizer
 
 DRILLS = 0.15           # share of texts that are calculations without a story
@@ -51,8 +52,10 @@ def revision(rng, records):
             return ids, len(start)
 
 
-def text(rng, records):
+def text(name, rng, records):
     """(ids, index of the first token that is learnt)"""
+    if name == "code":
+        return programs_text.example(rng)
     if records and rng.random() < REVISIONS:
         return revision(rng, records)
     if rng.random() < DRILLS:
@@ -63,11 +66,11 @@ def text(rng, records):
     return start + tokenizer.encode(problem.solution(rng)) + [tokenizer.END_ID], len(start)
 
 
-def batch(rng, tokens, records):
+def batch(name, rng, tokens, records):
     """PARTS micro-batches of (ids [B, T], flat positions that predict, targets), sorted by length."""
     texts, size = [], 0
     while size < tokens:
-        texts.append(text(rng, records))
+        texts.append(text(name, rng, records))
         size += len(texts[-1][0])
     texts.sort(key=lambda t: len(t[0]))
     parts, part, filled = [], [], 0
@@ -138,7 +141,7 @@ def main():
     for step in range(done, o.steps):
         optimiser.set_rate(optimisers, min((step + 1) / 100, (o.steps - step) / (o.span or o.steps), 1))
         net.zero_grad(set_to_none=True)
-        parts = batch(rng, o.tokens, records)
+        parts = batch(o.name, rng, o.tokens, records)
         recent.append(learn(net, parts))
         for opt in optimisers:
             opt.step()

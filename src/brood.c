@@ -19,7 +19,8 @@ static const char default_policy[] = "lab:small", default_reward[] = "lab:prm";
 
 struct brood {
     struct policy *policy;
-    struct reward *reward; /* NULL: none */
+    struct reward *reward;     /* NULL: none */
+    struct verifier *verifier; /* likewise */
     volatile sig_atomic_t cancelled;
 };
 
@@ -47,10 +48,15 @@ struct brood *brood_open(const struct brood_options *o, struct brood_error *erro
     const struct policy_options po = {.n_threads = o->n_threads,
                                       .system = o->system,
                                       .chat = o->chat,
+                                      .weights = o->weights,
                                       .lead_revise = o->revise_text,
                                       .lead_wait = o->wait_text,
                                       .lead_answer = o->answer_text};
-    const struct reward_options ro = {.n_threads = o->n_threads};
+    const struct reward_options ro = {.n_threads = o->n_threads, .weights = o->reward_weights};
+    if (o->verify) {
+        b->verifier = verifier_open(o->verify, &(struct verifier_options){.n_workers = o->n_threads}, &e);
+        if (!b->verifier) goto failed;
+    }
     b->policy = policy_open(policy, &po, &e);
     if (!b->policy) goto failed;
     if (strcmp(reward, "none") != 0) {
@@ -68,6 +74,7 @@ void brood_close(struct brood *b) {
     if (!b) return;
     reward_close(b->reward);
     policy_close(b->policy);
+    verifier_close(b->verifier);
     free(b);
     answer_thread_end();
 }
@@ -99,6 +106,10 @@ static bool on_event(void *ctx, const struct run_event *event, struct err *e) {
         out.kind = BROOD_EVENT_SCORE;
         out.rewards = event->score->rewards;
         out.n_rewards = MAX(event->score->n_rewards, 0);
+    } else if (event->what == RUN_VERDICT) {
+        out.kind = BROOD_EVENT_VERDICT;
+        out.verified = event->verdict->passed;
+        out.feedback = event->verdict->feedback;
     } else {
         out.kind = BROOD_EVENT_DROP;
     }
@@ -137,7 +148,8 @@ static void add_waste(struct brood_answer *a, const struct waste *w, struct coor
 }
 
 static bool search(struct solving *v, struct err *e) {
-    struct coordinator *c = coordinator_new(v->brood->policy, v->brood->reward, on_event, v);
+    struct coordinator *c =
+        coordinator_new(v->brood->policy, v->brood->reward, v->brood->verifier, on_event, v);
     const struct waste before = coordinator_waste(c);
     double n_told = 0;
     coordinator_speculate(c, (enum coordinator_speculation)v->request->speculate);
@@ -157,7 +169,8 @@ struct brood_answer *brood_solve(struct brood *b, const struct brood_request *re
                                  struct brood_error *error) {
     struct err e = {0};
     struct solving v = {.brood = b, .request = request};
-    const bool ok = answering_begin(&v.answering, b->policy, b->reward, request, &e) && search(&v, &e);
+    const bool ok = answering_begin(&v.answering, b->policy, b->reward, b->verifier != NULL, request, &e) &&
+                    search(&v, &e);
     b->cancelled = 0;
     if (ok) return v.answering.answer;
     brood_answer_free(v.answering.answer);

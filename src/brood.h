@@ -50,19 +50,22 @@ struct brood_options {
     const char
         *policy; /* SPEC: a Hugging Face folder, a .gguf file, lab:NAME, replay:FILE; NULL: lab:small */
     const char *reward; /* SPEC; NULL: lab:prm with the default policy, else none; "none": none */
+    const char *verify; /* SPEC of a verifier (docs/verifiers.md); NULL: none */
     const char *system; /* system message; NULL: none */
     const char *chat;   /* chat format by name; NULL: the model's own */
     int n_threads;      /* 0: all cores */
+    const char *weights, *reward_weights; /* of folders and files: "q8_0", "q4_0", ...; NULL: as they are */
     /* What asks for a revised solution, makes a thought go on, ends it and begins the answer, for strategies
      * that do so; NULL: what suits the policy. */
     const char *revise_text, *wait_text, *answer_text;
 };
 
 enum brood_event_kind {
-    BROOD_EVENT_NODE,  /* a piece of solution was written */
-    BROOD_EVENT_SCORE, /* its steps were scored */
-    BROOD_EVENT_DROP,  /* it was pruned, with all below */
-    BROOD_EVENT_RETRY, /* the policy's servers had to be asked again: n_retried, and no path */
+    BROOD_EVENT_NODE,    /* a piece of solution was written */
+    BROOD_EVENT_SCORE,   /* its steps were scored */
+    BROOD_EVENT_VERDICT, /* a verifier judged the solution that ends there */
+    BROOD_EVENT_DROP,    /* it was pruned, with all below */
+    BROOD_EVENT_RETRY,   /* the policy's servers had to be asked again: n_retried, and no path */
 };
 
 struct brood_event {
@@ -74,7 +77,9 @@ struct brood_event {
     int n_tokens;         /* NODE */
     const float *rewards; /* SCORE: [n_rewards] in [0,1] */
     int n_rewards;
-    double n_retried; /* RETRY: requests asked again so far */
+    double n_retried;     /* RETRY: requests asked again so far */
+    int verified;         /* VERDICT: 1 passed, 0 rejected, -1 the verifier could not tell */
+    const char *feedback; /* VERDICT: what is wrong, or "" */
 };
 
 /* Borrowed for the call. Not zero: stop the search and answer with what there is. */
@@ -91,8 +96,9 @@ struct brood_request {
     const char *problem_id; /* keys the random numbers, finds recorded samples; NULL: "problem" */
     const char *strategy;   /* "sample:n=16,temperature=0.8"; NULL: sample */
     const char *plan; /* for the strategy adaptive: the JSON text of a plan (docs/plan.md); NULL: built in */
-    /* majority, best, weighted, confident, confident-low, confident-high; NULL: confident where the strategy
-     * goes by it (deepconf), weighted with a reward model, else majority */
+    /* majority, best, weighted, first-verified, confident, confident-low, confident-high; NULL:
+     * first-verified with a verifier, confident where the strategy goes by it (deepconf), weighted with a
+     * reward model, else majority */
     const char *select;
     const char *confidence; /* what confident goes by: lowest, tail, bottom or mean, as in "tail:512"; NULL:
                                lowest */
@@ -122,6 +128,7 @@ struct brood_solution {
     double score;      /* aggregate of its rewards; 0 if not scored */
     double logprob;    /* of its tokens */
     double confidence; /* as the request asked for; NAN where the strategy told none */
+    int verified;      /* by the verifier: 1 passed, 0 rejected, -1 not asked or not known */
 };
 
 struct brood_class {    /* equal answers */
@@ -158,6 +165,8 @@ struct brood_answer {
     double n_retried, tokens_retried;
     double n_guessed, n_guesses_used; /* steps written ahead of the search; those that it then asked for */
     int n_failed;                     /* pieces of work that a service could not do */
+    /* Verdicts told, of these taken from an equal solution; what the verifier ran for them. */
+    double n_verdicts, n_equal, n_executions, seconds_verifier;
 };
 
 BROOD_API struct brood *brood_open(const struct brood_options *options, struct brood_error *error);

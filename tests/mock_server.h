@@ -23,7 +23,7 @@
 #include "base/rng.h"
 #include "model/toy_chain.h"
 
-enum mock_dialect { MOCK_VLLM, MOCK_LLAMA, MOCK_CHAT };
+enum mock_dialect { MOCK_VLLM, MOCK_LLAMA, MOCK_CHAT, MOCK_SGLANG };
 
 enum mock_fault {
     MOCK_429,
@@ -53,6 +53,8 @@ struct mock_options {
     bool keep_end;              /* the ids of an answer do not have the end token */
     bool no_detokenize, no_top; /* no such page; no likeliest tokens */
     bool thinks;                /* "</think>", one token, stands before the last step */
+    bool rows_by_token;         /* of /pooling: one a token, not one a step */
+    int n_shy;                  /* a judge's first replies to a question, which say no score */
     const char *retry_after;
     /* For measurements: a step takes first_seconds, and token_seconds for each of its tokens, of which there
      * are as many as a log-normal distribution says, drawn by the seed; the text stays as it is. */
@@ -165,8 +167,10 @@ static inline json_t *mock_top(size_t i, bool as_list) {
 
 /* Whether a request wants so many likeliest tokens. */
 static inline bool mock_wants_top(const struct mock *m, const json_t *request) {
-    static const char *const names[] = {
-        [MOCK_VLLM] = "logprobs", [MOCK_LLAMA] = "n_probs", [MOCK_CHAT] = "top_logprobs"};
+    static const char *const names[] = {[MOCK_VLLM] = "logprobs",
+                                        [MOCK_LLAMA] = "n_probs",
+                                        [MOCK_CHAT] = "top_logprobs",
+                                        [MOCK_SGLANG] = "logprobs"};
     return !m->o.no_top && json_integer_value(json_object_get(request, names[m->o.dialect])) == 3;
 }
 
@@ -285,18 +289,23 @@ static inline json_t *mock_chat(const struct mock *m, const json_t *request, boo
     return answer;
 }
 
+#include "mock_reward.h"
+
 /* NULL: there is no such page. */
 static inline json_t *mock_answer(struct mock *m, const char *url, const json_t *request, bool twice,
                                   bool *too_long) {
     const enum mock_dialect d = m->o.dialect;
     if (strcmp(url, "/v1/models") == 0)
         return json_pack("{s:[{s:s,s:s,s:i}]}", "data", "id", "toy", "owned_by",
-                         d == MOCK_VLLM    ? "vllm"
-                         : d == MOCK_LLAMA ? "llamacpp"
-                                           : "somebody",
+                         d == MOCK_VLLM     ? "vllm"
+                         : d == MOCK_LLAMA  ? "llamacpp"
+                         : d == MOCK_SGLANG ? "sglang"
+                                            : "somebody",
                          d == MOCK_VLLM ? "max_model_len" : "created", MOCK_CONTEXT);
     if (d == MOCK_LLAMA && strcmp(url, "/props") == 0)
         return json_pack("{s:{s:i}}", "default_generation_settings", "n_ctx", MOCK_CONTEXT);
+    json_t *reward = mock_reward(m, url, request, twice);
+    if (reward) return reward;
     if (strcmp(url, "/v1/chat/completions") == 0) return mock_chat(m, request, twice);
     if (d == MOCK_CHAT) return NULL;
     struct buf text = {0};

@@ -50,9 +50,11 @@ static size_t n_tables;
 
 static int find_tables(void **state) {
     UNUSED(state);
-    static const char *const names[] = {"generic", "avx2", "avx512", "avx512vnni"};
-    for (size_t i = 0; i < ARRAY_LEN(names); i++)
-        if (kernels_by_name(names[i])) tables[n_tables++] = kernels_by_name(names[i]);
+    tables[n_tables++] = kernels_by_name("generic");
+    for (size_t i = 0; kernels_name(i); i++) {
+        const struct kernels *k = kernels_by_name(kernels_name(i));
+        if (k && k != tables[0]) tables[n_tables++] = k;
+    }
     return 0;
 }
 

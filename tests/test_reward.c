@@ -43,7 +43,6 @@ static void refusals_say_what_would_work(void **state) {
     } cases[] = {
         {"", "lab:NAME"},
         {"no/such/folder", "no such folder"},
-        {"http://127.0.0.1:8000/v1#model", "no reward model over HTTP"},
         {"lab:no-such-model", "no-such-model"},
         {"toy:noise=2", "noise must be a number from 0 to 1"},
     };

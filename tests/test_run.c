@@ -287,8 +287,6 @@ static void test_tasks_say_what_is_wrong_and_where(void **state) {
     expect_task_refused("{\"id\":\"x\",\"problem\":\"a\"}\n{\"id\":\"x\",\"problem\":\"b\"}\n",
                         "appears twice");
     expect_task_refused("{\"problem\":\"  \"}\n", "empty");
-    expect_task_refused("{\"prompt\":\"def f():\",\"entry_point\":\"f\",\"test\":\"assert f()\"}\n",
-                        "unit tests");
     expect_task_refused("{\"problem\":\"a\",\"level\":[1]}\n", "level");
 }
 

@@ -73,7 +73,7 @@ static void search_one(struct services *s, const char *strategy, int i, int n_st
     struct search_spec spec;
     assert_true(search_spec_parse(&spec, strategy, &e));
     run_fill_spec(&spec, policy_info(s->policy), AGGREGATE_MIN);
-    struct coordinator *c = coordinator_new(s->policy, s->reward, on_event, s);
+    struct coordinator *c = coordinator_new(s->policy, s->reward, NULL, on_event, s);
     const struct coordinator_problem p = problem_of(s, i, &spec);
     int n_active = 1;
     s->ended = false;
@@ -125,7 +125,7 @@ static void test_a_search_that_ended_leaves_the_other_its_pages(void **state) {
     for (int with_other = 0; with_other < 2; with_other++) {
         struct services s = open_services();
         run_fill_spec(&spec, policy_info(s.policy), AGGREGATE_MIN);
-        struct coordinator *c = coordinator_new(s.policy, s.reward, NULL, NULL);
+        struct coordinator *c = coordinator_new(s.policy, s.reward, NULL, NULL, NULL);
         const struct coordinator_problem a = problem_of(&s, 0, &spec), b = problem_of(&s, 1, &spec);
         int n_active = 1;
         assert_true(coordinator_add(c, &a, &e));

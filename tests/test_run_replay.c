@@ -73,6 +73,8 @@ static bool on_event(void *ctx, const struct run_event *event, struct err *e) {
     case RUN_SCORE:
     case RUN_SCORE_COST:
         return store_put_score(l->store, event->score, e);
+    case RUN_VERDICT:
+        return store_put_verdict(l->store, event->verdict, e);
     case RUN_DROP:
         note(l->dropped, event->ordinal, event->path);
         l->n_drops++;
@@ -96,7 +98,7 @@ static void run_live(struct live *l, const char *strategy, const char *policy_sp
     assert_true(l->store && policy && reward && search_spec_parse(&spec, strategy, &e));
     run_fill_spec(&spec, policy_info(policy), AGGREGATE_LAST);
     search_spec_print(&spec, &l->strategy);
-    struct coordinator *c = coordinator_new(policy, reward, on_event, l);
+    struct coordinator *c = coordinator_new(policy, reward, NULL, on_event, l);
     for (int i = 0; i < N_PROBLEMS; i++) {
         snprintf(ids[i], sizeof ids[i], "p%d", i);
         const struct coordinator_problem p = {.ordinal = i,

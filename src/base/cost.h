@@ -17,6 +17,13 @@ struct waste {
     double n_retried, tokens_retried; /* requests to servers asked again; tokens that those carried */
 };
 
+struct verification {  /* of solutions by a verifier: sums */
+    double n_verdicts; /* told, those of equal solutions included */
+    double n_equal;    /* of these, taken from an equal solution */
+    double n_executions;
+    double seconds, cpu_seconds; /* of the executions */
+};
+
 static inline void cost_add(struct cost *sum, const struct cost *c) {
     sum->tokens_read += c->tokens_read;
     sum->tokens_generated += c->tokens_generated;
@@ -46,6 +53,14 @@ static inline void waste_subtract(struct waste *from, const struct waste *w) {
 static inline bool cost_equal(const struct cost *a, const struct cost *b) {
     return a->tokens_read == b->tokens_read && a->tokens_generated == b->tokens_generated &&
            a->flops == b->flops;
+}
+
+static inline void verification_add(struct verification *sum, const struct verification *v, double sign) {
+    sum->n_verdicts += sign * v->n_verdicts;
+    sum->n_equal += sign * v->n_equal;
+    sum->n_executions += sign * v->n_executions;
+    sum->seconds += sign * v->seconds;
+    sum->cpu_seconds += sign * v->cpu_seconds;
 }
 
 #endif

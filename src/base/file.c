@@ -12,6 +12,7 @@
 #include <zlib.h>
 
 #include "base/mem.h"
+#include "base/rng.h"
 
 #define CHUNK_BYTES ((size_t)128 << 10)
 
@@ -145,6 +146,14 @@ bool file_write_atomic(const char *path, struct str content, struct err *e) {
     return done;
 }
 
+static uint64_t identity_of(const struct stat *st) {
+    const int64_t parts[] = {(int64_t)st->st_dev,          (int64_t)st->st_ino,
+                             (int64_t)st->st_size,         (int64_t)st->st_mtim.tv_sec,
+                             (int64_t)st->st_mtim.tv_nsec, (int64_t)st->st_ctim.tv_sec,
+                             (int64_t)st->st_ctim.tv_nsec};
+    return rng_hash(0, parts, sizeof parts);
+}
+
 bool file_map(const char *path, struct file_map *out, struct err *e) {
     *out = (struct file_map){0};
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -157,7 +166,7 @@ bool file_map(const char *path, struct file_map *out, struct err *e) {
         if (ptr == MAP_FAILED)
             done = err_set(e, ERR_INPUT, "%s: cannot map %lld bytes: %m", path, (long long)st.st_size);
         else
-            *out = (struct file_map){ptr, (size_t)st.st_size};
+            *out = (struct file_map){ptr, (size_t)st.st_size, identity_of(&st)};
     }
     close(fd);
     return done;
@@ -166,6 +175,14 @@ bool file_map(const char *path, struct file_map *out, struct err *e) {
 void file_unmap(struct file_map *m) {
     if (m->ptr) munmap((void *)(uintptr_t)m->ptr, m->n_bytes);
     *m = (struct file_map){0};
+}
+
+void file_map_used(const struct file_map *m, const void *ptr, size_t n_bytes) {
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    const uintptr_t begin = ((uintptr_t)ptr + page - 1) / page * page,
+                    end = ((uintptr_t)ptr + n_bytes) / page * page;
+    ASSERT((const unsigned char *)ptr >= m->ptr && n_bytes <= m->n_bytes);
+    if (begin < end) (void)madvise((void *)begin, end - begin, MADV_DONTNEED); /* advice: it may be ignored */
 }
 
 bool file_check_pointer(struct str content, const char *path, struct err *e) {

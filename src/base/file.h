@@ -20,9 +20,14 @@ MUST bool file_write_atomic(const char *path, struct str content, struct err *e)
 struct file_map {
     const unsigned char *ptr; /* read-only; NULL for an empty file */
     size_t n_bytes;
+    uint64_t identity; /* of device, inode, size and times: another file, or one that was written to, has
+                          another */
 };
 MUST bool file_map(const char *path, struct file_map *out, struct err *e);
 void file_unmap(struct file_map *m);
+/* These bytes of a mapping have been used: they may leave memory, and are read from disk again when needed.
+ */
+void file_map_used(const struct file_map *m, const void *ptr, size_t n_bytes);
 
 /* False, with what to do, if the content is not the file but a Git LFS pointer to it: what a clone without
  * LFS leaves. */

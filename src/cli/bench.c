@@ -51,6 +51,7 @@ static char *default_path(const struct bench_values *v, const struct run_options
     if (v->limit) buf_printf(&path, "-first%" PRIu64, v->limit);
     add_name(&path, o->policy, "");
     if (o->reward) add_name(&path, o->reward, "");
+    if (o->verify) add_name(&path, o->verify, "");
     add_name(&path, buf_cstr(&strategy), "");
     buf_printf(&path, "-seed%" PRIu64 ".brood", o->seed);
     buf_free(&strategy);
@@ -94,11 +95,21 @@ static void show_progress(struct progress *progress, const struct run_progress *
     if (n_done_now > 0)
         buf_printf(&text, ", %s left",
                    format_seconds(number, p->seconds / n_done_now * (p->n_problems - p->n_done)));
+    if (p->verification.n_verdicts > 0)
+        buf_printf(&text, ", %s verdicts", format_count(number, p->verification.n_verdicts));
     if (p->n_failed > 0) buf_printf(&text, ", %d failed", p->n_failed);
     if (p->waste.n_retried > 0)
         buf_printf(&text, ", %s requests asked again", format_count(number, p->waste.n_retried));
     progress_show(progress, buf_cstr(&text));
     buf_free(&text);
+}
+
+static void print_verification(const struct verification *v) {
+    char verdicts[FORMAT_MAX], equal[FORMAT_MAX], executions[FORMAT_MAX], seconds[FORMAT_MAX];
+    if (v->n_verdicts <= 0) return;
+    fprintf(stderr, "brood: %s verdicts, %s of them of equal solutions; %s executions took %s\n",
+            format_count(verdicts, v->n_verdicts), format_count(equal, v->n_equal),
+            format_count(executions, v->n_executions), format_seconds(seconds, v->seconds));
 }
 
 static bool carry_on(struct run *r, struct err *e) {
@@ -120,6 +131,7 @@ static bool carry_on(struct run *r, struct err *e) {
         fprintf(stderr, "brood: %s requests to servers were asked again, which carried %s tokens\n",
                 format_count(requests, p.waste.n_retried), format_count(tokens, p.waste.tokens_retried));
     }
+    if (ok) print_verification(&p.verification);
     if (ok && p.n_guessed > 0)
         fprintf(stderr, "brood: %.0f steps were written ahead, %.0f of them were asked for\n", p.n_guessed,
                 p.n_guesses_used);
@@ -199,9 +211,11 @@ static bool read_options(const struct command_line *line, struct run_options *o,
     o->lenient = v->lenient;
     o->system = v->search.system;
     o->chat = v->search.chat;
+    o->verify = v->search.verify;
     o->lead_revise = v->search.lead_revise;
     o->lead_wait = v->search.lead_wait;
     o->lead_answer = v->search.lead_answer;
+    search_options_weights(&v->search, &o->weights, &o->reward_weights);
     search_options_models(&v->search, &o->policy, &o->reward);
     if (!search_options_plan(&v->search, plan, e)) return false;
     o->plan = *plan;
@@ -211,10 +225,6 @@ static bool read_options(const struct command_line *line, struct run_options *o,
         return err_wrap(e, "--aggregate");
     if (v->search.confidence && !select_confidence_parse(v->search.confidence, &o->confidence, e))
         return err_wrap(e, "--confidence");
-    if (o->select == SELECT_FIRST_VERIFIED)
-        return err_set(e, ERR_INPUT,
-                       "--select first-verified: nothing here verifies solutions: 'brood vote' can "
-                       "choose so among recorded ones");
     return search_options_spec(&v->search, &o->spec, e) &&
            search_options_budget(&v->search, &o->budget, &o->prices, e) && read_run_budget(v, o, e) &&
            search_options_speculate(&v->search, &o->speculate, e);

@@ -6,11 +6,13 @@
 
 #include "cli/commands.h"
 #include "cli/help.h"
+#include "cli/progress.h"
+#include "model/quantise.h"
 
 const struct command *const commands[] = {
-    &command_solve, &command_bench, &command_report, &command_serve, &command_plan,    &command_verify,
-    &command_vote,  &command_score, &command_equal,  &command_model, &command_convert, &command_pull,
-    &command_help,  NULL,
+    &command_solve,   &command_bench, &command_report, &command_serve, &command_plan,
+    &command_verify,  &command_vote,  &command_score,  &command_equal, &command_model,
+    &command_convert, &command_pull,  &command_help,   NULL,
 };
 
 static const char *command_name(const void *ctx, int i) {
@@ -55,8 +57,22 @@ static int run(int argc, char **argv, struct err *e) {
     return status;
 }
 
+/* Shown where it takes longer than two seconds. */
+static void on_quantise(void *ctx, const char *path, double done) {
+    struct progress *p = ctx;
+    char text[200];
+    if (p->started == 0) *p = progress_begin();
+    snprintf(text, sizeof text, "%.120s: weights are quantised, once: %.0f %%", path, 100 * done);
+    if (progress_due(p)) progress_show(p, text);
+    if (done < 1) return;
+    progress_end(p);
+    *p = (struct progress){0};
+}
+
 int main(int argc, char **argv) {
     setlocale(LC_CTYPE, "");
+    struct progress quantising = {0};
+    quantise_watch(on_quantise, &quantising);
     struct err e = {0};
     int status = run(argc, argv, &e);
     if (status >= 0 && (fflush(stdout) != 0 || ferror(stdout))) {

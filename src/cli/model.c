@@ -11,11 +11,14 @@
 #include "cli/commands.h"
 #include "base/format.h"
 #include "engine/plan.h"
+#include "model/quantise.h"
 #include "hub/hub.h"
 #include "policy/policy.h"
+#include "reward/reward.h"
 
 struct model_values {
     bool json;
+    const char *weights;
 };
 
 struct numbers {
@@ -270,17 +273,45 @@ static int server_run(const char *spec, bool json, struct err *e) {
     return 0;
 }
 
+static int served_reward_run(const char *spec, bool json, struct err *e) {
+    struct reward *r = reward_open(spec, NULL, e);
+    if (!r) return -1;
+    const struct reward_info *info = reward_info(r);
+    if (json) {
+        json_t *o =
+            json_pack("{s:o,s:s,s:s,s:i,s:s}", "path", json_text(str_from(info->name)), "kind", info->kind,
+                      "talks", info->talks, "context", info->n_context, "aggregate", info->aggregate);
+        char *line = json_line(o);
+        printf("%s\n", line);
+        free(line);
+        json_decref(o);
+    } else {
+        printf("server       %s\n", info->name);
+        printf("step reward  %s; best used with %s\n", info->talks, info->aggregate);
+        if (info->n_context > 0) printf("context      %d tokens\n", info->n_context);
+    }
+    reward_close(r);
+    return 0;
+}
+
 /* ---- the command ---- */
 
 static int model_run(const struct command_line *line, struct err *e) {
     const struct model_values *v = line->values;
-    if (strncmp(line->args[0], "http://", 7) == 0 || strncmp(line->args[0], "https://", 8) == 0)
-        return server_run(line->args[0], v->json, e);
+    if (strncmp(line->args[0], "http://", 7) == 0 || strncmp(line->args[0], "https://", 8) == 0) {
+        if (v->weights && !err_set(e, ERR_INPUT, "--weights: not of a model behind a server")) return -1;
+        return strstr(line->args[0], ",profile=") ? served_reward_run(line->args[0], v->json, e)
+                                                  : server_run(line->args[0], v->json, e);
+    }
     char *path = path_of(line->args[0], e);
     struct model *m = path ? model_open(path, e) : NULL;
     const char *profile = strstr(line->args[0], profile_key);
     free(path);
     if (!m) return -1;
+    if (!quantise_named(m, v->weights, 0, e)) {
+        model_close(m);
+        return -1;
+    }
     if (profile && !prm_profile_named(m, profile + strlen(profile_key), &m->prm, e)) {
         model_close(m);
         return -1;
@@ -298,6 +329,8 @@ static int model_run(const struct command_line *line, struct err *e) {
 static const struct option model_options[] = {
     {"json", 0, OPTION_FLAG, offsetof(struct model_values, json), NULL, "one JSON object (docs/json.md)", 0,
      0},
+    {"weights", 0, OPTION_TEXT, offsetof(struct model_values, weights), "TYPE",
+     "with its weights quantised so (kept in the cache): q8_0, q5_1, q5_0, q4_1, q4_0 or file", 0, 0},
 };
 
 static const char *const model_examples[] = {
@@ -311,6 +344,8 @@ static const char *const model_examples[] = {
     "what it would read as a reward model by this profile",
     "brood model http://127.0.0.1:8000/v1",
     "what a server can be used for (docs/servers.md)",
+    "brood model http://127.0.0.1:8000/v1#NAME,profile=judge",
+    "how a server is asked for rewards",
     NULL,
 };
 
@@ -319,7 +354,8 @@ const struct command command_model = {
     .arguments = "PATH",
     .summary = "what a model is: family, size, memory, tokenizer, chat format, end tokens, FLOP a token",
     .about = "PATH is a Hugging Face folder, a GGUF file (the first of a split set, or a folder with one), "
-             "lab:NAME, hf:OWNER/NAME (brood pull), or the URL of an OpenAI-compatible server up to /v1. A "
+             "lab:NAME, hf:OWNER/NAME (brood pull), or the URL of an OpenAI-compatible server up to /v1 (a "
+             "reward model: with #NAME and ,profile=NAME behind it). A "
              "model that this build cannot run is refused by name.",
     .examples = model_examples,
     .options = model_options,

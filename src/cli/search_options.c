@@ -14,15 +14,20 @@ enum { PLAN_BYTES_MAX = 1 << 22 };
 const struct option search_options[SEARCH_OPTIONS] = {
     {"policy", 0, OPTION_TEXT, FIELD(policy), "SPEC", "who writes the solutions (default lab:small)", 0, 0},
     {"reward", 0, OPTION_TEXT, FIELD(reward), "SPEC",
-     "who scores their steps, or none (default lab:prm with the default policy, else none)", 0, 0},
+     "who scores their steps, or none (default lab:prm with the default policy, else none); behind a server: "
+     "http://host:port/v1#model,profile=NAME",
+     0, 0},
+    {"verify", 0, OPTION_TEXT, FIELD(verify), "SPEC",
+     "what checks each solution as it ends, as in --verify tests: see verifiers (docs/verifiers.md)", 0, 0},
     {"strategy", 0, OPTION_TEXT, FIELD(strategy), "STRATEGY",
      "how the search goes (default sample, with --plan adaptive): see strategies", 0, 0},
     {"plan", 0, OPTION_TEXT, FIELD(plan), "FILE",
      "what the strategy adaptive goes by, as 'brood plan' writes it (default a built-in one)", 0, 0},
     {"samples", 'n', OPTION_COUNT, FIELD(n), "N", "the strategy's n: how many solutions", 1, 100000},
     {"select", 0, OPTION_TEXT, FIELD(select), "RULE",
-     "what chooses the answer: majority, best, weighted, confident, confident-low, confident-high (default "
-     "confident with the strategy deepconf, weighted with a reward model, else majority)",
+     "what chooses the answer: majority, best, weighted, first-verified, confident, confident-low, "
+     "confident-high (default first-verified with a verifier, confident with the strategy deepconf, weighted "
+     "with a reward model, else majority)",
      0, 0},
     {"confidence", 0, OPTION_TEXT, FIELD(confidence), "HOW",
      "what confident goes by: lowest, tail, bottom or mean of the tokens' confidences; :N for groups of N "
@@ -48,6 +53,12 @@ const struct option search_options[SEARCH_OPTIONS] = {
      "longest solution (default 1024, or what the policy can hold)", 1, 1 << 24},
     {"system", 0, OPTION_TEXT, FIELD(system), "TEXT", "system message for the policy", 0, 0},
     {"chat", 0, OPTION_TEXT, FIELD(chat), "NAME", "chat format, if not the policy's own", 0, 0},
+    {"weights", 0, OPTION_TEXT, FIELD(weights), "TYPE",
+     "quantise the policy's and the reward model's weights when they are loaded, once (a cache keeps them): "
+     "q8_0, "
+     "q5_1, q5_0, q4_1, q4_0 or file (default file: as they are)",
+     0, 0},
+    {"reward-weights", 0, OPTION_TEXT, FIELD(reward_weights), "TYPE", "the reward model's, if others", 0, 0},
     {"revise-text", 0, OPTION_TEXT, FIELD(lead_revise), "TEXT",
      "what asks for a revised solution (default what suits the policy, as of the next two)", 0, 0},
     {"wait-text", 0, OPTION_TEXT, FIELD(lead_wait), "TEXT", "what makes a thought go on", 0, 0},
@@ -101,6 +112,15 @@ bool search_options_speculate(const struct search_values *v, enum coordinator_sp
         if (strcmp(v->speculate ? v->speculate : "auto", names[i]) == 0) return true;
     }
     return err_set(e, ERR_INPUT, "--speculate %s: give on, off or auto", v->speculate);
+}
+
+static const char *type_or_null(const char *type) {
+    return type && strcmp(type, "file") == 0 ? NULL : type;
+}
+
+void search_options_weights(const struct search_values *v, const char **policy, const char **reward) {
+    *policy = type_or_null(v->weights);
+    *reward = type_or_null(v->reward_weights ? v->reward_weights : v->weights);
 }
 
 void search_options_models(const struct search_values *v, const char **policy, const char **reward) {

@@ -9,8 +9,8 @@
 
 struct search_values {
     const char *policy, *reward, *strategy, *plan, *select, *aggregate, *budget, *prices, *speculate, *system,
-        *chat;
-    const char *confidence, *lead_revise, *lead_wait, *lead_answer;
+        *chat, *weights, *reward_weights;
+    const char *verify, *confidence, *lead_revise, *lead_wait, *lead_answer;
     uint64_t n, seed, n_threads, n_tokens_max;
     double temperature, top_p; /* NAN: not given */
 };
@@ -19,7 +19,7 @@ struct search_values {
     { .temperature = NAN, .top_p = NAN }
 
 /* The shared rows of a command whose values begin with a struct search_values. */
-enum { SEARCH_OPTIONS = 21 };
+enum { SEARCH_OPTIONS = 24 };
 extern const struct option search_options[SEARCH_OPTIONS];
 
 /* The text of the plan that was asked for, owned; *out NULL where none was. */
@@ -30,6 +30,8 @@ MUST bool search_options_budget(const struct search_values *v, struct budget *b,
                                 struct err *e);
 MUST bool search_options_speculate(const struct search_values *v, enum coordinator_speculation *out,
                                    struct err *e);
+/* Which types their weights are asked to become; NULL: as they are. */
+void search_options_weights(const struct search_values *v, const char **policy, const char **reward);
 /* The policy and the reward model asked for; *reward NULL: none. */
 void search_options_models(const struct search_values *v, const char **policy, const char **reward);
 

@@ -11,7 +11,8 @@
 #include "serve/serve.h"
 
 struct serve_values {
-    const char *policy, *reward, *strategy, *system, *chat, *host, *key_file, *runs;
+    const char *policy, *reward, *strategy, *system, *chat, *host, *key_file, *runs, *weights,
+        *reward_weights;
     uint64_t n_threads, port, n_active, n_queue, n_connections, body_bytes, n_samples, n_tokens;
     double seconds, drain;
     bool no_key;
@@ -30,6 +31,12 @@ static const struct option serve_options[] = {
      "how the search goes where a request does not say (default sample): see strategies", 0, 0},
     {"system", 0, OPTION_TEXT, FIELD(system), "TEXT", "system message of requests that have none", 0, 0},
     {"chat", 0, OPTION_TEXT, FIELD(chat), "NAME", "chat format, if not the policy's own", 0, 0},
+    {"weights", 0, OPTION_TEXT, FIELD(weights), "TYPE",
+     "quantise the policy's and the reward model's weights when they are loaded, once (a cache keeps them): "
+     "q8_0, "
+     "q5_1, q5_0, q4_1, q4_0 or file (default file: as they are)",
+     0, 0},
+    {"reward-weights", 0, OPTION_TEXT, FIELD(reward_weights), "TYPE", "the reward model's, if others", 0, 0},
     {"threads", 0, OPTION_COUNT, FIELD(n_threads), "N", "cores to use (default all)", 1, 256},
     {"key-file", 0, OPTION_TEXT, FIELD(key_file), "F",
      "keys that clients send (Authorization: Bearer KEY), one a line; one more in $BROOD_SERVE_KEY "
@@ -74,6 +81,8 @@ static struct serve_options options_of(const struct serve_values *v) {
                                   .strategy = v->strategy,
                                   .system = v->system,
                                   .chat = v->chat,
+                                  .weights = v->weights,
+                                  .reward_weights = v->reward_weights ? v->reward_weights : v->weights,
                                   .n_threads = (int)v->n_threads,
                                   .host = v->host,
                                   .port = (int)v->port,

@@ -126,7 +126,9 @@ static bool chose_by_confidence(const struct brood_answer *a) {
 
 static void print_support(const struct brood_answer *a) {
     printf("\nsupport: %d of %d solutions", a->n_votes, a->n_solutions);
-    if (strcmp(a->select, "majority") == 0)
+    if (strcmp(a->select, "first-verified") == 0)
+        printf("; %s\n", a->chosen >= 0 ? "the first that the verifier passed" : "the verifier passed none");
+    else if (strcmp(a->select, "majority") == 0)
         printf("; chosen by majority, margin %.2f\n", a->margin);
     else if (chose_by_confidence(a))
         printf("; chosen by confidences (%s), sum %.3f, margin %.2f\n", a->select, a->score, a->margin);
@@ -179,6 +181,9 @@ static void print_cost(const struct brood_answer *a) {
     if (a->flops_reward > 0) printf(", %sFLOP by the reward model", format_count(reward, a->flops_reward));
     if (a->usd > 0) printf("; %s", format_dollars(generated, a->usd));
     printf("; %s\n", format_seconds(seconds, a->seconds));
+    if (a->n_verdicts > 0)
+        printf("verified: %.0f solutions, %.0f of them equal to others; %.0f executions, %s\n", a->n_verdicts,
+               a->n_equal, a->n_executions, format_seconds(seconds, a->seconds_verifier));
     print_waste(a);
     if (a->n_failed > 0) printf("%d piece%s of work failed\n", a->n_failed, a->n_failed == 1 ? "" : "s");
     if (a->ran_out)
@@ -194,6 +199,7 @@ static void print_all(const struct brood_answer *a) {
                or_none(x->answer), x->n_tokens, x->logprob);
         if (x->n_rewards > 0) printf(", score %.3f", x->score);
         if (!isnan(x->confidence)) printf(", confidence %.3f", x->confidence);
+        if (x->verified >= 0) printf(", %s by the verifier", x->verified ? "passed" : "rejected");
         printf("%s\n", x->complete ? "" : ", cut off");
         print_steps(x);
     }
@@ -258,13 +264,18 @@ static bool read_request(const struct solve_values *v, struct buf *strategy, str
 static struct brood_answer *search(const struct solve_values *v, struct brood_request *request,
                                    struct err *e) {
     struct brood_error error;
+    const char *weights, *reward_weights;
+    search_options_weights(&v->search, &weights, &reward_weights);
     const struct brood_options options = {.policy = v->search.policy,
                                           .revise_text = v->search.lead_revise,
                                           .wait_text = v->search.lead_wait,
                                           .answer_text = v->search.lead_answer,
                                           .reward = v->search.reward,
+                                          .verify = v->search.verify,
                                           .system = v->search.system,
                                           .chat = v->search.chat,
+                                          .weights = weights,
+                                          .reward_weights = reward_weights,
                                           .n_threads = (int)v->search.n_threads};
     struct brood *b = brood_open(&options, &error);
     if (!b) {

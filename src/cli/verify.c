@@ -11,18 +11,13 @@
 #include "cli/progress.h"
 #include "cli/table.h"
 #include "select/coverage.h"
+#include "cli/verify_values.h"
 #include "verify/humaneval.h"
+#include "verify/repository.h"
 
 enum { N_KS = 3 };
 static const int64_t ks[N_KS] = {1, 10, 100};
 static const uint64_t interval_key = 0x7665726966792e6bU;
-
-struct verify_values {
-    const char *python, *isolation, *out;
-    double seconds;
-    uint64_t memory_mib, n_workers;
-    bool json;
-};
 
 static void stop(void *ctx) {
     UNUSED(ctx);
@@ -39,7 +34,7 @@ static bool on_progress(void *ctx, const struct humaneval_counts *c) {
     return !interrupt_came();
 }
 
-static bool parse_isolation(const char *name, enum verify_level *out, struct err *e) {
+bool verify_parse_isolation(const char *name, enum verify_level *out, struct err *e) {
     for (int i = 0; i < VERIFY_LEVELS; i++) {
         if (strcmp(name, verify_level_names[i]) != 0) continue;
         *out = (enum verify_level)i;
@@ -128,24 +123,40 @@ static void print_report(const struct humaneval *h, const struct humaneval_count
            info->landlock ? " and Landlock" : "", info->version, info->n_workers, out);
 }
 
+/* Says which problems cannot tell right from wrong. */
+static void say_trouble(const struct humaneval *h) {
+    static const char *const words[] = {
+        [HUMANEVAL_FAILS] = "fails its own tests", [HUMANEVAL_FLAKY] = "passes only sometimes"};
+    for (size_t i = 0; i < h->n_problems; i++) {
+        const struct humaneval_problem *p = &h->problems[i];
+        if (p->trust == HUMANEVAL_FAILS || p->trust == HUMANEVAL_FLAKY)
+            fprintf(stderr, "brood: %s is left out: its reference %s: %.200s\n", p->task_id, words[p->trust],
+                    p->trouble);
+    }
+}
+
 static bool check_samples(const struct verify_values *values, struct humaneval *h, const char *samples,
-                          const char *out, struct err *e) {
+                          const struct verify_language *language, const char *out, struct err *e) {
     struct verify_options options = {
         .python = values->python, .highest = VERIFY_NAMESPACES, .n_workers = (int)values->n_workers};
-    struct verify_limits limits = verify_limits_default;
+    struct progress progress;
+    struct humaneval_way way = {
+        .language = language, .limits = verify_limits_default, .on_progress = on_progress, .ctx = &progress};
     struct humaneval_counts counts;
     struct buf results = {0};
-    if (!parse_isolation(values->isolation, &options.least, e)) return false;
-    limits.cpu_seconds = values->seconds;
-    limits.wall_seconds = 5 * values->seconds;
-    limits.memory_bytes = (size_t)values->memory_mib << 20;
+    if (!verify_parse_isolation(values->isolation, &options.least, e)) return false;
+    way.limits.cpu_seconds = values->seconds;
+    way.limits.wall_seconds = 5 * values->seconds;
+    way.limits.memory_bytes = (size_t)values->memory_mib << 20;
     struct verify *v = verify_open(&options, e);
     if (!v) return false;
-    struct progress progress = progress_begin();
+    progress = progress_begin();
     interrupt_catch(stop, NULL);
-    bool ok = humaneval_run(h, samples, v, &limits, on_progress, &progress, &counts, &results, e);
+    bool ok = !values->n_references || humaneval_check_references(h, (int)values->n_references, v, &way, e);
+    ok = ok && humaneval_run(h, samples, v, &way, &counts, &results, e);
     interrupt_release();
     progress_end(&progress);
+    if (ok) say_trouble(h);
     ok = ok && file_write_atomic(out, buf_str(&results), e);
     if (ok && values->json) print_json(h, &counts, verify_info(v), out);
     if (ok && !values->json) print_report(h, &counts, verify_info(v), out);
@@ -160,13 +171,21 @@ static bool check_samples(const struct verify_values *values, struct humaneval *
 
 static int verify_run(const struct command_line *line, struct err *e) {
     const struct verify_values *values = line->values;
+    struct verify_language *language;
     struct humaneval h;
     struct buf out = {0};
-    if (!humaneval_read(&h, line->args[0], e)) return -1;
-    buf_printf(&out, "%s_results.jsonl", line->args[1]);
-    const bool ok = check_samples(values, &h, line->args[1], values->out ? values->out : buf_cstr(&out), e);
-    buf_free(&out);
-    humaneval_fini(&h);
+    if (repository_is(line->args[0]))
+        return verify_repository(values, line->args[0], line->args[1], e) ? 0 : -1;
+    if (!verify_language_parse(values->language, &language, e)) return -1;
+    bool ok = humaneval_read(&h, line->args[0], language, e);
+    if (ok) {
+        buf_printf(&out, "%s_results.jsonl", line->args[1]);
+        ok =
+            check_samples(values, &h, line->args[1], language, values->out ? values->out : buf_cstr(&out), e);
+        buf_free(&out);
+        humaneval_fini(&h);
+    }
+    verify_language_free(language);
     return ok ? 0 : -1;
 }
 
@@ -174,9 +193,32 @@ static const struct option verify_options[] = {
     {"out", 'o', OPTION_TEXT, offsetof(struct verify_values, out), "FILE",
      "where the results go (default SAMPLES.jsonl_results.jsonl)", 0, 0},
     {"seconds", 0, OPTION_REAL, offsetof(struct verify_values, seconds), "S",
-     "CPU time of a program; five times as much by the clock (default 3)", 0.01, 86400},
+     "CPU time of a program, or of each test of one that prints; five times as much by the clock (default 3; "
+     "more "
+     "where the problem says so)",
+     0.01, 86400},
     {"memory", 0, OPTION_COUNT, offsetof(struct verify_values, memory_mib), "MIB",
      "address space of a program in MiB (default 1024)", 64, 1 << 20},
+    {"language", 0, OPTION_TEXT, offsetof(struct verify_values, language), "LANGUAGE",
+     "of programs that read standard input and print: python (the default), c, c++, perl, or a file name and "
+     "commands: 'program.rb /usr/bin/ruby {source}', 'program.c /usr/bin/cc -o {program} {source} ; "
+     "{program}'",
+     0, 0},
+    {"references", 0, OPTION_COUNT, offsetof(struct verify_values, n_references), "N",
+     "first run each problem's own solution N times; leave out, aloud, the problems where it fails or is "
+     "flaky",
+     1, 100},
+    {"repositories", 0, OPTION_TEXT, offsetof(struct verify_values, repositories), "FOLDER",
+     "tasks whose solution is a patch: where clones of their repositories lie, as owner__name, owner/name or "
+     "name",
+     0, 0},
+    {"run", 0, OPTION_TEXT, offsetof(struct verify_values, run), "COMMAND",
+     "what runs a patched repository's tests, in the sandbox; {tests} stands for their names (default "
+     "/usr/bin/python3 -m unittest -v {tests})",
+     0, 0},
+    {"container", 0, OPTION_TEXT, offsetof(struct verify_values, container), "COMMAND",
+     "runs them outside of the sandbox instead, for example in a container; {folder} is the patched copy", 0,
+     0},
     {"isolation", 0, OPTION_TEXT, offsetof(struct verify_values, isolation), "LEVEL",
      "refuse to run below: namespaces (the default), or filtered: seccomp and Landlock are enough", 0, 0},
     {"workers", 0, OPTION_COUNT, offsetof(struct verify_values, n_workers), "N",
@@ -190,6 +232,10 @@ static const struct option verify_options[] = {
 static const char *const verify_examples[] = {
     "brood verify HumanEval.jsonl.gz samples.jsonl",
     "writes samples.jsonl_results.jsonl, prints pass@1, pass@10 and pass@100 as far as there are samples",
+    "brood verify --language c --references 3 code_contests.jsonl samples.jsonl",
+    "programs in C, compiled inside the sandbox; problems whose own solution fails or is flaky are left out",
+    "brood verify --repositories clones --references 3 SWE-bench.jsonl predictions.jsonl",
+    "patches, against the named tests of each task",
     NULL,
 };
 
@@ -198,19 +244,32 @@ const struct command command_verify = {
     .arguments = "TASK SAMPLES.jsonl",
     .summary = "check existing programs against unit tests, in a sandbox",
     .about =
-        "Reads HumanEval's problems and samples as published (task_id and completion) and writes each sample "
+        "Reads problems as HumanEval, EvalPlus, MBPP and CodeContests publish them, samples as HumanEval and "
+        "EvalPlus "
+        "do (task_id and completion, or solution: a whole program), and writes each sample "
         "with \"result\" and \"passed\" added. Programs run in namespaces of their own without network, "
         "files, "
         "processes and privileges; the tests run elsewhere and see only the values that come back, so "
         "neither "
         "exit status nor output nor anything a program does to its interpreter can pass them. Time is CPU "
-        "time, and a program that runs out of it is tried once more, alone. Equal programs run once.",
+        "time, and a program that runs out of it is tried once more, alone. Equal programs run once. "
+        "Programs that "
+        "print are compared by CodeContests' rules: words, but for case; numbers within 1e-5. Tasks as "
+        "SWE-bench publishes "
+        "them (samples: instance_id and model_patch) are patches: each is applied to a clean copy of the "
+        "repository at "
+        "its commit, and the named tests have to pass by name in the command's report; at least 60 s of CPU "
+        "time.",
     .examples = verify_examples,
     .options = verify_options,
     .n_options = (int)ARRAY_LEN(verify_options),
     .n_args_min = 2,
     .n_args_max = 2,
-    .defaults = &(const struct verify_values){.isolation = "namespaces", .seconds = 3, .memory_mib = 1024},
+    .defaults = &(const struct verify_values){.isolation = "namespaces",
+                                              .language = "python",
+                                              .run = "/usr/bin/python3 -m unittest -v {tests}",
+                                              .seconds = 3,
+                                              .memory_mib = 1024},
     .values_bytes = sizeof(struct verify_values),
     .run = verify_run,
 };

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/memory.h"
+#include "base/str.h"
 #include "engine/plan.h"
 #include "engine/scheduler.h"
 
@@ -37,10 +38,12 @@ static bool open_memory(struct engine *en, const struct engine_plan *p, enum eng
 struct engine *engine_open(const struct model *m, const struct engine_options *o, struct err *e) {
     const struct kernels *kernels = kernels_pick();
     if (!kernels) {
-        err_set(e, ERR_INPUT,
-                "BROOD_ISA=%s is not an instruction set that this machine runs: generic, avx2, "
-                "avx512 or avx512vnni",
-                getenv("BROOD_ISA"));
+        struct buf names = {0};
+        for (size_t i = 0; kernels_name(i); i++)
+            if (kernels_by_name(kernels_name(i))) buf_printf(&names, " %s", kernels_name(i));
+        err_set(e, ERR_INPUT, "BROOD_ISA=%s is none of the instruction sets that this machine runs:%s",
+                getenv("BROOD_ISA"), names.ptr);
+        buf_free(&names);
         return NULL;
     }
     struct engine_plan plan = engine_plan_make(m, o);

@@ -11,6 +11,7 @@
 /* ---- tensors by name ---- */
 
 enum { NAME_MAX_BYTES = 96 };
+#define USED_BYTES ((size_t)4 << 20)
 
 struct binder {
     const struct model *m;
@@ -85,6 +86,7 @@ static bool pack_block(const struct binder *b, struct matrix *m, int first, cons
     const size_t n = (size_t)m->n_in, row_bytes = row_bytes_of(m->dtype, n);
     char *rows = mem_alloc_aligned(64, MATRIX_PANEL * row_bytes);
     bool done = true;
+    int i_used = 0; /* what is packed leaves memory in larger pieces: not the model twice */
     for (int i = 0; done && i < block->n_rows; i += MATRIX_PANEL) {
         int n_rows = MIN(MATRIX_PANEL, block->n_rows - i);
         for (int k = 0; k < n_rows; k++) {
@@ -93,6 +95,9 @@ static bool pack_block(const struct binder *b, struct matrix *m, int first, cons
             if (done && !dtype_is_finite(row, m->dtype, n)) done = refuse_value(b, t, i + k);
         }
         matrix_pack_rows(m, first + i, rows, n_rows);
+        if ((size_t)(i + n_rows - i_used) * row_bytes < USED_BYTES && i + n_rows < block->n_rows) continue;
+        model_rows_used(b->m, t, i_used, i + n_rows - i_used);
+        i_used = i + n_rows;
     }
     free(rows);
     return done;

@@ -160,6 +160,8 @@ static void add_solutions(struct loading *l, const struct rows *r) {
         const struct rows_solution *v = &r->solutions[i];
         struct select_solution *x = &all[i];
         x->answer_class = v->answer ? select_classes_add_answer(classes, str_from(v->answer)) : -1;
+        const struct rows_node *end = rows_find(r, v->path);
+        if (end && end->verdict >= 0) x->verified = end->verdict ? SELECT_VERIFIED : SELECT_REJECTED;
         x->complete = v->complete;
         x->rewards = rewards;
         x->n_rewards = MIN(rows_rewards(r, v->path, rewards, CURVES_REWARDS_MAX), CURVES_REWARDS_MAX);
@@ -174,18 +176,28 @@ static bool note_choice(void *ctx, const struct store_choice *c) {
     return true;
 }
 
+/* Without an answer key: by a verifier. */
+static bool is_graded(const struct rows *r) {
+    for (size_t i = 0; i < r->n_solutions; i++) {
+        const struct rows_node *end = rows_find(r, r->solutions[i].path);
+        if (r->solutions[i].right >= 0 && end && end->verdict >= 0) return true;
+    }
+    return false;
+}
+
 static bool load_problem(void *ctx, const struct store_problem *p) {
     struct loading *l = ctx;
     l->set->n_problems++;
     if (!p->done) return true;
     l->set->n_done++;
-    if (!p->answer) {
-        l->set->n_ungraded++;
-        return true;
-    }
     struct rows *r = rows_load(l->store, p->ordinal, l->e);
     l->failed = !r;
     if (!r) return false;
+    if (!p->answer && !is_graded(r)) {
+        l->set->n_ungraded++;
+        rows_free(r);
+        return true;
+    }
     struct curves_problem *out = curves_add_problem(l->set, p->id, p->ordinal, p->level);
     out->policy_root = p->policy_root;
     out->reward_root = p->reward_root;

@@ -65,11 +65,20 @@ void wire_put_content(struct buf *out, const char *text) {
     buf_add_str(out, STR(",\"add_special\":true,\"parse_special\":true}"));
 }
 
-void wire_put_plain(struct buf *out, enum wire_form form, const char *model, const char *text) {
+static void put_text(struct buf *out, enum wire_form form, const char *model, const char *text, bool begun) {
     wire_put_model(out, model);
     buf_printf(out, "\"%s\":", form == WIRE_LLAMA ? "content" : "prompt");
     wire_put_string(out, text);
-    buf_printf(out, ",\"%s\":false}", form == WIRE_LLAMA ? "add_special" : "add_special_tokens");
+    buf_printf(out, ",\"%s\":%s}", form == WIRE_LLAMA ? "add_special" : "add_special_tokens",
+               begun ? "true" : "false");
+}
+
+void wire_put_plain(struct buf *out, enum wire_form form, const char *model, const char *text) {
+    put_text(out, form, model, text, false);
+}
+
+void wire_put_begun(struct buf *out, enum wire_form form, const char *model, const char *text) {
+    put_text(out, form, model, text, true);
 }
 
 void wire_put_token(struct buf *out, const char *model, int id) {

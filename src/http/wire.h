@@ -31,6 +31,8 @@ void wire_put_messages(struct buf *out, const char *model, const char *system, c
 void wire_put_content(struct buf *out, const char *text);
 /* Text to be cut into tokens as it stands, without any put before it. */
 void wire_put_plain(struct buf *out, enum wire_form form, const char *model, const char *text);
+/* Likewise, with what the tokenizer puts before a text. */
+void wire_put_begun(struct buf *out, enum wire_form form, const char *model, const char *text);
 /* A token whose text is asked for, and its text; NULL: none in the answer. */
 void wire_put_token(struct buf *out, const char *model, int id);
 const char *wire_token_text(const json_t *answer);

@@ -62,6 +62,11 @@ void dtype_to_f32(float *out, const void *in, enum dtype t, size_t n);
 /* The nearest F16 (ties to even); beyond 65504 infinite. A NaN stays one. */
 void dtype_f16_from_f32(uint16_t *out, const float *in, size_t n);
 
+/* Whether dtype_from_f32 writes it: types in blocks of 32. n finite elements (whole blocks), by GGUF's
+ * reference rule (blocks_write.c). */
+bool dtype_is_written(enum dtype t);
+void dtype_from_f32(void *out, enum dtype t, const float *in, size_t n);
+
 /* No NaN and no infinity among n elements (whole blocks): of blocks, among their scales. */
 bool dtype_is_finite(const void *in, enum dtype t, size_t n);
 
@@ -203,10 +208,11 @@ static inline void kernels_multiply(const struct kernels *k, float *y, size_t y_
  * -87, +inf above 88.7. */
 float kernels_exp(float x);
 
-/* The best table that this processor runs; BROOD_ISA=generic|avx2|avx512|avx512vnni in the environment forces
- * one (unknown or unsupported: NULL, and the caller says so). The choice is made once per call; callers keep
- * the pointer. */
+/* The best table that this processor runs; BROOD_ISA=NAME in the environment forces one (unknown or
+ * unsupported: NULL, and the caller says so). The choice is made once per call; callers keep the pointer. */
 const struct kernels *kernels_pick(void);
+/* Name i of those that this program was built with, the best first; NULL at the end. The last is generic. */
+const char *kernels_name(size_t i);
 const struct kernels *kernels_by_name(const char *name); /* NULL if unknown or not supported here */
 
 #endif

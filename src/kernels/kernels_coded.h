@@ -7,6 +7,7 @@
  * the multiply-add wants them ACC, acc_zero(start), acc_add(acc, codes, inputs), acc_int(acc)   sums of LANES
  * outputs INPUT, input_round      type of a rounded input TILE_ROWS, TILE_VECS    the tallest and the widest
  * tile, in vectors CODED_FUNCTION          the name of the function
+ *     CODES_LESS              what codes_8 takes off a code; 0 if not defined
  *
  * Inputs are rounded once a call, row by row, into scratch:
  *
@@ -14,8 +15,8 @@
  * a block]
  *
  * A tile is rows x vectors of outputs. For each block of 32 inputs the integers are summed in registers, from
- * -bias * sum_q on, so codes stay unsigned; then two float operations add the block to the sums, which stay
- * in registers for a slice of the inputs and are parked in y between slices.
+ * -bias * sum_q on, so codes stay as they are; then two float operations add the block to the sums, which
+ * stay in registers for a slice of the inputs and are parked in y between slices.
  */
 #include <math.h>
 #include <string.h>
@@ -31,6 +32,10 @@
 #define EACH(i, n)    UNROLL for (int i = 0; i < (n); i++) /* n is a constant once inlined */
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
+#if !defined(CODES_LESS)
+#define CODES_LESS 0
+#endif
+
 enum { SLICE_BLOCKS = 16 }; /* a slice of a tile's codes stays in the first-level cache while rows pass */
 
 /* ---- inputs ---- */
@@ -45,6 +50,7 @@ struct coded_rows {
 
 static void round_row(const float *x, int n_in, const struct coding *c, INPUT *q, float *scale,
                       float *scaled_sum, int32_t *start) {
+    const int bias = c->bias - (c->bits == 8 ? CODES_LESS : 0);
     for (int j = 0; j < n_in / CODED_BLOCK; j++, x += CODED_BLOCK, q += CODED_BLOCK) {
         const float most = input_most(x);
         const bool usable = most >= MATH_CODED_LEAST && most < INFINITY;
@@ -53,9 +59,9 @@ static void round_row(const float *x, int n_in, const struct coding *c, INPUT *q
         scale[j] = usable ? most / 127.0f : most;
         scaled_sum[j] = scale[j] * (float)(sums[0] + sums[1]);
         if (c->n_scales == 1)
-            start[j] = -c->bias * (sums[0] + sums[1]);
+            start[j] = -bias * (sums[0] + sums[1]);
         else
-            for (int s = 0; s < 2; s++) start[2 * j + s] = -c->bias * sums[s];
+            for (int s = 0; s < 2; s++) start[2 * j + s] = -bias * sums[s];
     }
 }
 

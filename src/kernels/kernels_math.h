@@ -122,6 +122,12 @@ void kernels_matmul_halves_avx2(float *y, size_t y_stride, const float *x, size_
                                 const struct matrix *w, int panel_first, int panel_end, void *scratch);
 void kernels_matmul_coded_vnni(float *y, size_t y_stride, const float *x, size_t x_stride, int n_rows,
                                const struct matrix *w, int panel_first, int panel_end, void *scratch);
+#elif defined(__aarch64__)
+extern const struct kernels kernels_neon, kernels_neondot;
+void kernels_matmul_coded_neon(float *y, size_t y_stride, const float *x, size_t x_stride, int n_rows,
+                               const struct matrix *w, int panel_first, int panel_end, void *scratch);
+void kernels_matmul_coded_neondot(float *y, size_t y_stride, const float *x, size_t x_stride, int n_rows,
+                                  const struct matrix *w, int panel_first, int panel_end, void *scratch);
 #endif
 
 #endif

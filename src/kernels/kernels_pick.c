@@ -3,6 +3,9 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
+enum { ARM_HAS_DOTPROD = 1 << 20 }; /* of AT_HWCAP: ASIMDDP */
 #endif
 
 #include "kernels/kernels.h"
@@ -30,17 +33,32 @@ const struct kernels *kernels_by_name(const char *name) {
     if (strcmp(name, "avx512") == 0 && has_avx512()) return &kernels_avx512;
     if (strcmp(name, "avx512vnni") == 0 && has_avx512() && __builtin_cpu_supports("avx512vnni"))
         return &kernels_avx512vnni;
+#elif defined(__aarch64__)
+    if (strcmp(name, "neon") == 0) return &kernels_neon;
+    if (strcmp(name, "neondot") == 0 && getauxval(AT_HWCAP) & ARM_HAS_DOTPROD) return &kernels_neondot;
 #endif
     return NULL;
 }
 
+const char *kernels_name(size_t i) {
+    static const char *const best_first[] = {
+#if defined(__x86_64__)
+        "avx512vnni",
+        "avx512",
+        "avx2",
+#elif defined(__aarch64__)
+        "neondot",
+        "neon",
+#endif
+        "generic",
+    };
+    return i < ARRAY_LEN(best_first) ? best_first[i] : NULL;
+}
+
 const struct kernels *kernels_pick(void) {
-    static const char *const best_first[] = {"avx512vnni", "avx512", "avx2", "generic"};
     const char *forced = getenv("BROOD_ISA");
     if (forced && *forced) return kernels_by_name(forced);
-    for (size_t i = 0; i < ARRAY_LEN(best_first); i++) {
-        const struct kernels *k = kernels_by_name(best_first[i]);
-        if (k) return k;
-    }
-    return NULL;
+    size_t i = 0;
+    while (!kernels_by_name(kernels_name(i))) i++; /* generic runs everywhere */
+    return kernels_by_name(kernels_name(i));
 }

@@ -207,6 +207,11 @@ void model_drop_tensors(struct model *m) {
     weights_unmap(m->mappings);
 }
 
+void model_rows_used(const struct model *m, const struct tensor *t, int64_t first, int64_t n) {
+    const size_t row = tensor_row_bytes(t);
+    weights_used(m->mappings, (const char *)t->data + (size_t)first * row, (size_t)n * row);
+}
+
 /* ---- asking ---- */
 
 const struct tensor *model_tensor(const struct model *m, const char *name) {

@@ -99,6 +99,9 @@ void model_close(struct model *m);
 void model_drop_tensors(
     struct model *m); /* unmaps the weights; tensors keep their names and shapes, data become NULL */
 
+/* Rows [first, first + n) of a tensor have been read for good: their pages may leave memory. */
+void model_rows_used(const struct model *m, const struct tensor *t, int64_t first, int64_t n);
+
 const struct tensor *model_tensor(const struct model *m, const char *name); /* NULL if absent */
 /* The tensor with this name and exactly this shape (n_dims numbers), or an error that names what was found.
  */

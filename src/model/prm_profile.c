@@ -317,31 +317,40 @@ static bool from_json_texts(const json_t *root, const char *where, struct prm_pr
            put_texts(p, opening, first, next, closing, where, e);
 }
 
-static bool from_json(const struct model *m, const json_t *root, const char *where, struct prm_profile *p,
-                      struct err *e) {
+/* All but outputs. *bad is NULL with a readout that needs none. */
+static bool from_json_any(const json_t *root, const char *where, struct prm_profile *p, bool *softmax,
+                          const char **good, const char **bad, struct err *e) {
     static const char *const aggregates[] = {"last", "min", "prod", "mean"};
-    const char *readout, *good, *bad, *aggregate;
+    const char *readout, *aggregate;
     size_t i = 0;
     if (!json_is_object(root)) return err_set(e, ERR_INPUT, "%s: a profile is a JSON object", where);
     if (!check_keys(root, where, e) || !from_json_texts(root, where, p, e) ||
         !json_get_string(root, "readout", "softmax", &readout, where, e) ||
-        !json_get_string(root, "good", NULL, &good, where, e) ||
-        !json_get_string(root, "bad", NULL, &bad, where, e) ||
+        !json_get_string(root, "good", NULL, good, where, e) ||
+        !json_get_string(root, "bad", NULL, bad, where, e) ||
         !json_get_string(root, "aggregate", "min", &aggregate, where, e))
         return false;
-    const bool softmax = strcmp(readout, "softmax") == 0;
-    if (!softmax && strcmp(readout, "sigmoid") != 0)
+    *softmax = strcmp(readout, "softmax") == 0;
+    if (!*softmax && strcmp(readout, "sigmoid") != 0)
         return err_set(e, ERR_INPUT, "%s: readout \"%.40s\" is unknown: softmax or sigmoid", where, readout);
-    if (m->config.head == MODEL_HEAD_LM && (!good || (softmax && !bad)))
-        return err_set(e, ERR_INPUT, "%s: a language model's score needs the tokens \"good\"%s", where,
-                       softmax ? " and \"bad\"" : "");
     while (i < ARRAY_LEN(aggregates) && strcmp(aggregate, aggregates[i]) != 0) i++;
     if (i == ARRAY_LEN(aggregates))
         return err_set(e, ERR_INPUT, "%s: aggregate \"%.40s\" is unknown: last, min, prod or mean", where,
                        aggregate);
     p->kind = PRM_STEPS;
-    return put(p->aggregate, sizeof p->aggregate, aggregate, "aggregate", where, e) &&
-           put_outputs(m, p, good, softmax ? bad : NULL, e) && check(m, p, e);
+    p->readout = *softmax ? PRM_SOFTMAX_GOOD : PRM_SIGMOID;
+    return put(p->aggregate, sizeof p->aggregate, aggregate, "aggregate", where, e);
+}
+
+static bool from_json(const struct model *m, const json_t *root, const char *where, struct prm_profile *p,
+                      struct err *e) {
+    const char *good, *bad;
+    bool softmax;
+    if (!from_json_any(root, where, p, &softmax, &good, &bad, e)) return false;
+    if (m->config.head == MODEL_HEAD_LM && (!good || (softmax && !bad)))
+        return err_set(e, ERR_INPUT, "%s: a language model's score needs the tokens \"good\"%s", where,
+                       softmax ? " and \"bad\"" : "");
+    return put_outputs(m, p, good, softmax ? bad : NULL, e) && check(m, p, e);
 }
 
 bool prm_profile_named(const struct model *m, const char *name, struct prm_profile *p, struct err *e) {
@@ -368,6 +377,53 @@ bool prm_profile_parse(const struct model *m, struct str content, const char *wh
     const bool done = root && from_json(m, root, where, p, e);
     json_decref(root);
     return done;
+}
+
+/* ---- without the model ---- */
+
+static bool words_of_row(const struct row *r, struct prm_words *out, struct err *e) {
+    struct prm_profile *p = &out->profile;
+    p->kind = PRM_STEPS;
+    p->aside = r->aside;
+    p->one_line = r->one_line;
+    p->readout = r->bad || r->n_outputs != 1 ? PRM_SOFTMAX_GOOD : PRM_SIGMOID;
+    out->whole = r->aside && !r->good;
+    return put(p->name, sizeof p->name, r->name, "name", r->name, e) &&
+           put(p->aggregate, sizeof p->aggregate, r->aggregate, "aggregate", r->name, e) &&
+           put(out->good, sizeof out->good, r->good, "good", r->name, e) &&
+           put(out->bad, sizeof out->bad, r->bad, "bad", r->name, e) &&
+           put_texts(p, r->opening, r->first, r->next, r->closing, r->name, e);
+}
+
+bool prm_profile_words(const char *name, struct prm_words *out, struct err *e) {
+    *out = (struct prm_words){0};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (strcmp(rows[i].name, name) == 0) return words_of_row(&rows[i], out, e);
+    const char *good, *bad;
+    bool softmax;
+    json_t *root = json_read_file(name, FILE_BYTES_MAX, e);
+    bool done = root && from_json_any(root, name, &out->profile, &softmax, &good, &bad, e);
+    if (done && good && softmax && !bad)
+        done =
+            err_set(e, ERR_INPUT, "%s: a language model's score needs the tokens \"good\" and \"bad\"", name);
+    done = done && put(out->good, sizeof out->good, good, "good", name, e) &&
+           put(out->bad, sizeof out->bad, softmax ? bad : NULL, "bad", name, e);
+    out->whole = done && out->profile.aside && !out->good[0];
+    json_decref(root);
+    return done;
+}
+
+const char *prm_profile_suits(const char *model_name) {
+    static const char *const heads[][2] = {{"qwen2.5-math-prm", "qwen2.5-math-prm"},
+                                           {"qwen2.5-math-rm", "qwen2.5-math-rm"},
+                                           {"skywork-o1-open-prm", "skywork-o1-open-prm"},
+                                           {"skywork-reward", "sequence-classification"}};
+    for (size_t i = 0; i < ARRAY_LEN(heads); i++)
+        if (contains_word(model_name, heads[i][0])) return heads[i][1];
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        for (size_t k = 0; k < ARRAY_LEN(rows[i].words); k++)
+            if (rows[i].words[k] && contains_word(model_name, rows[i].words[k])) return rows[i].name;
+    return NULL;
 }
 
 double prm_profile_score(const struct prm_profile *p, const float *outputs) {

@@ -90,6 +90,22 @@ MUST bool prm_profile_open(const struct model *m, const struct prm_profile *p, s
 MUST bool prm_profile_step(const struct model *m, const struct prm_profile *p, struct str step, bool is_first,
                            struct tokens *out, struct tokens *closing, struct tokens *behind, struct err *e);
 
+/* ---- for models whose tokenizer is elsewhere (behind a server) ---- */
+struct prm_words {
+    struct prm_profile profile; /* without outputs */
+    bool whole;                 /* scores a conversation at its end, not every step of one text */
+    char good[40], bad[40]; /* a language model's tokens by their text; "": it is none, or there is none */
+};
+/* The profile of this name, or in the file of this path. */
+MUST bool prm_profile_words(const char *name, struct prm_words *out, struct err *e);
+/* The name of the profile that suits a model of this name; NULL: not known. */
+const char *prm_profile_suits(const char *model_name);
+
+/* The parts of a profile's text: plain bytes, and fields without their braces. */
+typedef bool prm_profile_part(void *ctx, struct str part, bool is_field, struct err *e);
+MUST bool prm_profile_walk(const char *text, prm_profile_part *each, void *ctx, struct err *e);
+bool prm_profile_unknown_field(struct str field, struct err *e); /* sets *e, false */
+
 /* The score in [0,1] from the head outputs listed in the profile. */
 double prm_profile_score(const struct prm_profile *p, const float *outputs);
 

@@ -100,6 +100,14 @@ static bool put_end(struct writer *w) {
     return done;
 }
 
+bool prm_profile_unknown_field(struct str field, struct err *e) {
+    return err_set(
+        e, ERR_INPUT,
+        "a profile's text has {%.*s}: {problem}, {chat}, {end}, {user}, {answer}, {step}, {bos}, {bos?}, "
+        "{token:...}, {one:...} and {{ are known",
+        (int)MIN(field.len, 40u), field.ptr);
+}
+
 /* {user}: what stands before the user's words in the chat format; {answer}: what stands behind them. */
 static bool put_around(struct writer *w, bool behind) {
     struct chat_around a;
@@ -138,27 +146,34 @@ static bool put_field(struct writer *w, struct str field) {
         return put_added(w, (struct str){field.ptr + strlen(token), field.len - strlen(token)});
     if (str_starts(field, str_from(one)))
         return put_one(w, (struct str){field.ptr + strlen(one), field.len - strlen(one)});
-    return err_set(
-        w->e, ERR_INPUT,
-        "a profile's text has {%.*s}: {problem}, {chat}, {end}, {user}, {answer}, {step}, {bos}, {bos?}, "
-        "{token:...}, {one:...} and {{ are known",
-        (int)MIN(field.len, 40u), field.ptr);
+    return prm_profile_unknown_field(field, w->e);
 }
 
-static bool put_text(struct writer *w, const char *text) {
+bool prm_profile_walk(const char *text, prm_profile_part *each, void *ctx, struct err *e) {
     for (const char *at = text; *at; at++) {
         if (*at != '{' || at[1] == '{') {
             at += *at == '{';
-            put_marked(w, (struct str){at, 1}, NULL);
+            if (!each(ctx, (struct str){at, 1}, false, e)) return false;
             continue;
         }
         const char *end = strchr(at, '}');
-        if (!end)
-            return err_set(w->e, ERR_INPUT, "a profile's text has a { without its }; a plain one is {{");
-        if (!put_field(w, (struct str){at + 1, (size_t)(end - at - 1)})) return false;
+        if (!end) return err_set(e, ERR_INPUT, "a profile's text has a { without its }; a plain one is {{");
+        if (!each(ctx, (struct str){at + 1, (size_t)(end - at - 1)}, true, e)) return false;
         at = end;
     }
     return true;
+}
+
+static bool put_part(void *ctx, struct str part, bool is_field, struct err *e) {
+    struct writer *w = ctx;
+    UNUSED(e);
+    if (is_field) return put_field(w, part);
+    put_marked(w, part, NULL);
+    return true;
+}
+
+static bool put_text(struct writer *w, const char *text) {
+    return prm_profile_walk(text, put_part, w, w->e);
 }
 
 bool prm_profile_open(const struct model *m, const struct prm_profile *p, struct str problem,

@@ -44,6 +44,14 @@ const struct tensor *weights_find(const struct tensor *sorted, size_t n, const c
     return n ? bsearch(&key, sorted, n, sizeof *sorted, compare_names) : NULL;
 }
 
+void weights_used(const struct weights *w, const void *data, size_t n_bytes) {
+    const unsigned char *at = data;
+    for (size_t i = 0; w && i < w->n_maps; i++) {
+        const struct file_map *m = &w->maps[i];
+        if (at >= m->ptr && at < m->ptr + m->n_bytes) file_map_used(m, data, n_bytes);
+    }
+}
+
 void weights_unmap(struct weights *w) {
     for (size_t i = 0; i < w->n_tensors; i++) w->tensors[i].data = NULL;
     for (size_t i = 0; i < w->n_maps; i++) file_unmap(&w->maps[i]);

@@ -31,8 +31,9 @@ void weights_add_map(struct weights *w, struct file_map map); /* takes the mappi
 MUST bool weights_finish(struct weights *w, const char *where, struct err *e);
 
 const struct tensor *weights_find(const struct tensor *sorted, size_t n,
-                                  const char *name); /* NULL if absent */
-void weights_unmap(struct weights *w);               /* data become NULL */
+                                  const char *name);                          /* NULL if absent */
+void weights_used(const struct weights *w, const void *data, size_t n_bytes); /* as file_map_used */
+void weights_unmap(struct weights *w);                                        /* data become NULL */
 void weights_fini(struct weights *w);
 
 #endif

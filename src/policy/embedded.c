@@ -26,6 +26,7 @@
 #include "base/share.h"
 #include "engine/engine.h"
 #include "model/model.h"
+#include "model/quantise.h"
 #include "policy/kinds.h"
 #include "policy/thought.h"
 
@@ -562,7 +563,7 @@ struct policy *policy_open_embedded(const char *path, const struct policy_option
         err_set(e, ERR_INPUT, "%s: this model scores text and cannot write it; give it as --reward", path);
         goto failed;
     }
-    if (!check_system(p, e)) goto failed;
+    if (!check_system(p, e) || !quantise_named(p->model, o->weights, o->n_threads, e)) goto failed;
     p->engine = engine_open(p->model, &(struct engine_options){.n_threads = o->n_threads}, e);
     if (!p->engine) goto failed;
     model_drop_tensors(p->model);

@@ -38,6 +38,7 @@ struct policy_options {
     const char *separator; /* ends a step; NULL: "\n\n" */
     const char *system;    /* system message, or NULL */
     const char *chat;      /* chat format by name, overriding the model's; NULL: the model's */
+    const char *weights;   /* embedded: "q8_0", ... (model/quantise.h); NULL or "file": as they are */
     /* Words of the leads below; NULL: what suits the policy (info.leads). */
     const char *lead_revise, *lead_wait, *lead_answer;
 };

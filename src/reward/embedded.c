@@ -27,6 +27,7 @@
 #include "base/share.h"
 #include "engine/engine.h"
 #include "model/model.h"
+#include "model/quantise.h"
 #include "reward/kinds.h"
 
 struct place {
@@ -560,6 +561,7 @@ struct reward *reward_open_embedded(const char *spec, const struct reward_option
     free(path);
     if (!p->model || !choose_profile(p, spec[n_path] ? spec + n_path + strlen(REWARD_PROFILE) : NULL, e))
         goto failed;
+    if (!quantise_named(p->model, o->weights, o->n_threads, e)) goto failed;
     p->engine = engine_open(p->model, &(struct engine_options){.n_threads = o->n_threads}, e);
     if (!p->engine) goto failed;
     model_drop_tensors(p->model);

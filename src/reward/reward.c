@@ -44,21 +44,17 @@ static struct reward *open_kind(const char *spec, const struct reward_options *o
         struct str prefix = str_from(reward_kinds[i].prefix);
         if (str_starts(s, prefix)) return reward_kinds[i].open(spec + prefix.len, o, e);
     }
+    if (str_starts(s, STR("http://")) || str_starts(s, STR("https://")))
+        return reward_open_served(spec, o, e);
     if (str_starts(s, STR(HUB_PREFIX))) return open_pulled(spec, o, e);
     char *path = str_dup((struct str){spec, reward_path_length(spec)});
     const bool is_path = model_is_path(path);
     free(path);
     if (is_path) return reward_open_embedded(spec, o, e);
-    if (str_starts(s, STR("http://")) || str_starts(s, STR("https://")))
-        err_set(e, ERR_INPUT,
-                "reward model %s: this build has no reward model over HTTP; use lab:NAME or the folder of a "
-                "Hugging Face model with a step-scoring head",
-                spec);
-    else
-        err_set(e, ERR_INPUT,
-                "reward model '%s': no such folder; use lab:NAME, the folder of a Hugging Face model with a "
-                "step-scoring head, or toy:",
-                spec);
+    err_set(e, ERR_INPUT,
+            "reward model '%s': no such folder; use lab:NAME, the folder of a Hugging Face model with a "
+            "step-scoring head, http://host:port/v1#model,profile=NAME, or toy:",
+            spec);
     return NULL;
 }
 
@@ -71,6 +67,12 @@ struct reward *reward_open(const char *spec, const struct reward_options *o, str
     }
     struct reward *r = open_kind(spec, o, e);
     if (!r) return NULL;
+    if (o->weights && strcmp(o->weights, "file") != 0 && strcmp(r->info.kind, "embedded") != 0) {
+        r->ops->close(r);
+        err_set(e, ERR_INPUT, "reward %s: weights %s are for models that run here; leave them out", spec,
+                o->weights);
+        return NULL;
+    }
     r->name = mem_strdup(spec);
     r->info.name = r->name;
     return r;

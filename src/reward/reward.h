@@ -7,8 +7,9 @@
  *
  *     "2+3 = 5.\n\n5*4 = 20.\n\n"  ->  two steps, two rewards; a trailing separator makes no phantom step
  *
- * The kinds: embedded.c (our engine with a scoring head), toy.c (exact values of policy/toy.c's chain, for
- * tests). A new kind is one file that fills struct reward_ops and one row in reward.c.
+ * The kinds: embedded.c (our engine with a scoring head), served.c (models behind servers), toy.c (exact
+ * values of policy/toy.c's chain, for tests). A new kind is one file that fills struct reward_ops and one row
+ * in reward.c.
  *
  * Determinism: a reward is a function of (model, prompt, the steps so far), whatever else is in flight.
  * Ownership and threads: as policy.h.
@@ -26,6 +27,7 @@ struct reward_prefix;
 struct reward_options {
     int n_threads;
     const char *separator; /* NULL: "\n\n" */
+    const char *weights;   /* embedded: "q8_0", ... (model/quantise.h); NULL or "file": as they are */
 };
 
 struct reward_job {
@@ -52,6 +54,7 @@ struct reward_info {
     double flops_per_token, flops_per_position; /* of one token read, as in policy_info */
     int n_context, n_wanted;
     int n_tokens_step; /* read with each step beyond its own text, at most; > 0 */
+    const char *talks; /* http: how its servers are asked; NULL: there are none */
     char aggregate[8]; /* what this reward model is best used with: last, min, prod, mean */
 };
 

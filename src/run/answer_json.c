@@ -16,11 +16,12 @@ static json_t *solution_json(const struct brood_solution *x) {
     for (int i = 0; i < x->n_steps; i++) json_array_append_new(steps, answer_json_text(x->steps[i]));
     for (int i = 0; i < x->n_rewards; i++)
         json_array_append_new(rewards, answer_json_real((double)x->rewards[i]));
-    return json_pack("{s:s,s:o,s:o,s:o,s:o,s:o,s:b,s:i,s:o,s:o}", "path", x->path, "text",
+    return json_pack("{s:s,s:o,s:o,s:o,s:o,s:o,s:b,s:i,s:o,s:o,s:o}", "path", x->path, "text",
                      answer_json_text(x->text), "answer", answer_json_text(x->answer), "steps", steps,
                      "rewards", rewards, "score", x->rewards ? answer_json_real(x->score) : json_null(),
                      "complete", x->complete, "tokens", x->n_tokens, "logprob", answer_json_real(x->logprob),
-                     "confidence", answer_json_real(x->confidence));
+                     "confidence", answer_json_real(x->confidence), "verified",
+                     x->verified < 0 ? json_null() : json_boolean(x->verified));
 }
 
 static json_t *work_json(const struct brood_work *w) {
@@ -28,14 +29,19 @@ static json_t *work_json(const struct brood_work *w) {
                      "flops", w->flops);
 }
 
+static json_t *verifier_json(const struct brood_answer *a) {
+    return json_pack("{s:f,s:f,s:f,s:f}", "verdicts", a->n_verdicts, "equal", a->n_equal, "executions",
+                     a->n_executions, "seconds", a->seconds_verifier);
+}
+
 static json_t *cost_json(const struct brood_answer *a) {
-    return json_pack("{s:f,s:f,s:f,s:f,s:f,s:f,s:i,s:{s:o,s:o,s:o},s:{s:f,s:f},s:{s:f,s:f}}",
+    return json_pack("{s:f,s:f,s:f,s:f,s:f,s:f,s:i,s:{s:o,s:o,s:o},s:{s:f,s:f},s:{s:f,s:f},s:o}",
                      "tokens_generated", a->tokens_generated, "tokens_read", a->tokens_read, "flops_policy",
                      a->flops_policy, "flops_reward", a->flops_reward, "usd", a->usd, "seconds", a->seconds,
                      "failed", a->n_failed, "wasted", "pruned", work_json(&a->pruned), "cancelled",
                      work_json(&a->cancelled), "recomputed", work_json(&a->recomputed), "retried", "requests",
                      a->n_retried, "tokens", a->tokens_retried, "speculated", "steps", a->n_guessed, "used",
-                     a->n_guesses_used);
+                     a->n_guesses_used, "verifier", verifier_json(a));
 }
 
 json_t *answer_json_classes(const struct brood_answer *a) {

@@ -96,6 +96,7 @@ static void list_solutions(struct brood_answer *a, const struct answering *v, co
             .score = x->rewards ? aggregate_of(v->aggregate, x->rewards, x->n_rewards) : 0,
             .logprob = x->logprob,
             .confidence = s->view[i].has_confidence ? s->view[i].confidence : (double)NAN,
+            .verified = s->view[i].verified == SELECT_UNKNOWN ? -1 : s->view[i].verified == SELECT_VERIFIED,
         };
     }
 }
@@ -143,6 +144,10 @@ static struct brood_answer *make_answer(struct answering *v, const struct run_ev
         .seconds = event->seconds,
         .pruned = answering_work(&cost->policy_pruned, &cost->reward_pruned),
         .n_failed = event->n_failed,
+        .n_verdicts = event->verification->n_verdicts,
+        .n_equal = event->verification->n_equal,
+        .n_executions = event->verification->n_executions,
+        .seconds_verifier = event->verification->seconds,
     };
     a->usd = prices_dollars(prices_of(&v->prices, &cost->policy_root, &cost->reward_root) +
                             prices_of(&v->prices, &cost->policy, &cost->reward));
@@ -185,7 +190,8 @@ static bool choose_rules(struct answering *v, struct search_spec *spec, struct e
     const struct brood_request *q = v->request;
     const struct reward_info *info = v->reward ? reward_info(v->reward) : NULL;
     if (!search_spec_parse(spec, q->strategy ? q->strategy : "sample", e)) return false;
-    const char *rule = q->select ? q->select : select_rule_name(coordinator_select(spec, info != NULL));
+    const char *rule =
+        q->select ? q->select : select_rule_name(coordinator_select(spec, info != NULL, v->has_verifier));
     const char *aggregate = q->aggregate                 ? q->aggregate
                             : info && info->aggregate[0] ? info->aggregate
                                                          : "last";
@@ -202,11 +208,10 @@ static bool choose_rules(struct answering *v, struct search_spec *spec, struct e
             e, ERR_INPUT,
             "selection %s needs the confidences of tokens: use strategy deepconf, or sample:top=20", rule);
     }
-    if (v->select == SELECT_FIRST_VERIFIED) {
-        return err_set(
-            e, ERR_INPUT,
-            "selection first-verified needs verified solutions: it works on recorded ones (brood vote)");
-    }
+    if (v->select == SELECT_FIRST_VERIFIED && !v->has_verifier)
+        return err_set(e, ERR_INPUT,
+                       "selection first-verified needs a verifier: give one (--verify), or choose among "
+                       "recorded solutions with 'brood vote'");
     return true;
 }
 
@@ -253,9 +258,10 @@ static bool prepare(struct answering *v, struct search_spec *spec, struct coordi
     return true;
 }
 
-bool answering_begin(struct answering *v, struct policy *policy, struct reward *reward,
+bool answering_begin(struct answering *v, struct policy *policy, struct reward *reward, bool has_verifier,
                      const struct brood_request *request, struct err *e) {
-    *v = (struct answering){.policy = policy, .reward = reward, .request = request};
+    *v = (struct answering){
+        .policy = policy, .reward = reward, .has_verifier = has_verifier, .request = request};
     return choose_rules(v, &v->spec, e) && prepare(v, &v->spec, &v->problem, e);
 }
 

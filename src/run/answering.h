@@ -1,7 +1,7 @@
 /* answering.h - one request in a coordinator: a struct brood_request into a problem, and what the search
  * came to into a struct brood_answer.
  *
- *     answering_begin(&v, policy, reward, &request, &e)     chooses the rules, checks, fills v.problem
+ *     answering_begin(&v, policy, reward, false, &request, &e)     chooses the rules, checks, fills v.problem
  *     coordinator_add(c, &v.problem, &e)
  *     on RUN_ENDED: answering_end(&v, event, &e)            v.answer
  *
@@ -17,6 +17,7 @@
 struct answering {
     struct policy *policy;
     struct reward *reward; /* NULL: none */
+    bool has_verifier;     /* in the coordinator */
     const struct brood_request *request;
     struct search_spec spec;
     struct coordinator_problem problem;
@@ -30,7 +31,7 @@ struct answering {
 
 /* ERR_INPUT: the request asks for what cannot be done. The answering stays where it is in memory. */
 MUST bool answering_begin(struct answering *v, struct policy *policy, struct reward *reward,
-                          const struct brood_request *request, struct err *e);
+                          bool has_verifier, const struct brood_request *request, struct err *e);
 /* False where there is nothing to answer with: ERR_INPUT, ERR_SERVICE, or ERR_CANCELLED if it was stopped
  * before there was a solution. Solutions of this event live as long as the call. */
 MUST bool answering_end(struct answering *v, const struct run_event *event, struct err *e);

@@ -10,6 +10,8 @@
 struct coordinator {
     struct policy *policy;
     struct reward *reward;
+    struct verifier *verifier; /* NULL: none */
+    struct verification verification;
     coordinator_on_event *on_event;
     void *ctx;
     struct trial **slots; /* NULL: free */
@@ -23,12 +25,13 @@ struct coordinator {
 
 /* A service that has only a few jobs waits for more while the other has work: larger batches cost less a row.
  */
-enum { COORDINATOR_REWARD_BATCH = 32, COORDINATOR_SLOTS_MAX = 1 << 20 };
+enum { COORDINATOR_REWARD_BATCH = 32, COORDINATOR_SLOTS_MAX = 1 << 20, COORDINATOR_UNVERIFIED_MAX = 1024 };
 
-struct coordinator *coordinator_new(struct policy *policy, struct reward *reward,
+struct coordinator *coordinator_new(struct policy *policy, struct reward *reward, struct verifier *verifier,
                                     coordinator_on_event *on_event, void *ctx) {
     struct coordinator *c = mem_zalloc(1, sizeof *c);
-    *c = (struct coordinator){.policy = policy, .reward = reward, .on_event = on_event, .ctx = ctx};
+    *c = (struct coordinator){
+        .policy = policy, .reward = reward, .verifier = verifier, .on_event = on_event, .ctx = ctx};
     return c;
 }
 
@@ -46,6 +49,18 @@ struct policy *coordinator_policy(struct coordinator *c) {
 
 struct reward *coordinator_reward(struct coordinator *c) {
     return c->reward;
+}
+
+struct verifier *coordinator_verifier(struct coordinator *c) {
+    return c->verifier;
+}
+
+struct verification *coordinator_verification(struct coordinator *c) {
+    return &c->verification;
+}
+
+struct verification coordinator_verified(const struct coordinator *c) {
+    return c->verification;
 }
 
 bool coordinator_event(struct coordinator *c, const struct run_event *event, struct err *e) {
@@ -72,7 +87,8 @@ bool coordinator_tells_confidences(const struct search_spec *spec) {
            (search_spec_has(spec, "top") && search_spec_get(spec, "top") > 0);
 }
 
-enum select_rule coordinator_select(const struct search_spec *spec, bool has_reward) {
+enum select_rule coordinator_select(const struct search_spec *spec, bool has_reward, bool has_verifier) {
+    if (has_verifier) return SELECT_FIRST_VERIFIED;
     if (spec->strategy->needs_confidences) return SELECT_CONFIDENT;
     return has_reward ? SELECT_WEIGHTED : SELECT_MAJORITY;
 }
@@ -119,8 +135,14 @@ static int n_asked(const struct coordinator *c) {
     return policy_in_flight(c->policy) - c->guessing.n_flying;
 }
 
+/* Solutions that wait for a verifier much slower than the policy do not pile up without end. */
+static bool verifier_is_full(const struct coordinator *c) {
+    return c->verifier && verifier_in_flight(c->verifier) >=
+                              MAX(COORDINATOR_UNVERIFIED_MAX, 4 * verifier_info(c->verifier)->n_wanted);
+}
+
 bool coordinator_hungry(const struct coordinator *c) {
-    return n_asked(c) < policy_info(c->policy)->n_wanted;
+    return !verifier_is_full(c) && n_asked(c) < policy_info(c->policy)->n_wanted;
 }
 
 /* ---- guesses ---- */
@@ -240,6 +262,17 @@ static bool tell_reward(struct coordinator *c, struct err *e) {
     return true;
 }
 
+/* Waits only where nothing else has work: the processes of a verifier go on by themselves. */
+static bool work_verifier(struct coordinator *c, bool idle, struct err *e) {
+    struct verifier_result r;
+    if (!c->verifier || verifier_in_flight(c->verifier) == 0) return true;
+    if (verifier_work(c->verifier, idle ? 0.05 : 0, e) < 0) return false;
+    while (verifier_next(c->verifier, &r)) {
+        if (!trial_verdict(c->slots[r.id >> 33], (size_t)(r.id & 0x1ffffffffu), &r, e)) return false;
+    }
+    return true;
+}
+
 static bool end_trials(struct coordinator *c, struct err *e) {
     size_t n = 0;
     const double now = clock_seconds();
@@ -277,7 +310,9 @@ bool coordinator_step(struct coordinator *c, int *n_active, struct err *e) {
         (policy_did == 0 || scores_now || reward_in_flight(c->reward) >= COORDINATOR_REWARD_BATCH)) {
         if (reward_work(c->reward, policy_did ? 0 : 0.05, e) < 0 || !tell_reward(c, e)) return false;
     }
-    if (!end_trials(c, e)) return false;
+    const bool idle = policy_did == 0 && policy_in_flight(c->policy) == 0 &&
+                      (!c->reward || reward_in_flight(c->reward) == 0);
+    if (!work_verifier(c, idle, e) || !end_trials(c, e)) return false;
     *n_active = (int)c->n_active;
     return true;
 }

@@ -6,8 +6,11 @@
  * there without computing: that is how a run resumes.
  *
  *     search A ─┐                      ┌─> policy ──┐
- *     search B ─┼─ asks ─> coordinator ┤            ├─ results ─> tell, event
- *     search C ─┘    (budget, deadline)└─> reward ──┘
+ *     search B ─┼─ asks ─> coordinator ┼─> reward ──┼─ results ─> tell, event
+ *     search C ─┘    (budget, deadline)└─> verifier ┘
+ *
+ * With a verifier, a solution goes there as soon as it has ended, and the search is told of it when the
+ * verdict is in; the policy goes on writing meanwhile. Each different text of a problem is verified once.
  *
  * While coordinator_hungry() says so the batches are not full: add another problem. What a search decides,
  * and so every event's content, does not depend on what else is in flight; only the order of events does.
@@ -24,13 +27,15 @@
 #include "run/solutions.h"
 #include "search/search.h"
 #include "store/rows.h"
+#include "verify/verifier.h"
 
 struct coordinator;
 
 struct coordinator_problem {
     int ordinal;
     const char *id, *text;
-    uint64_t key; /* of the problem: rng_child_named(seed, id) */
+    struct str line; /* for the verifier: its fields without the answer key, as JSON; empty: none */
+    uint64_t key;    /* of the problem: rng_child_named(seed, id) */
     const struct search_spec *spec;
     const char *plan; /* of the strategy adaptive, as text; NULL: the built-in one */
     struct budget budget;
@@ -49,6 +54,7 @@ enum run_what {
     RUN_NODE,       /* `node` was told */
     RUN_SCORE,      /* `score` was told */
     RUN_SCORE_COST, /* of a score told before: an equal sibling, earlier in path order, is charged instead */
+    RUN_VERDICT,    /* `verdict` was told: of a solution that was a RUN_NODE before */
     RUN_DROP,       /* the node at `path` and all below were pruned */
     RUN_ENDED,      /* the search of this problem is over */
 };
@@ -73,6 +79,7 @@ struct run_event {
     const char *path;
     const struct store_node *node;
     const struct store_score *score;
+    const struct store_verdict *verdict;
     struct str solution; /* RUN_NODE that ended: the whole text up to it; else empty */
     /* RUN_ENDED */
     enum run_why why;
@@ -80,8 +87,9 @@ struct run_event {
     struct search_advice advice;       /* names live as long as the call */
     const struct solutions *solutions; /* valid during the call */
     const struct run_cost *cost;
-    int n_failed;        /* expansions or scores that a service could not do */
-    const char *failure; /* why the first of them failed, or NULL */
+    const struct verification *verification; /* what the verifier did for it */
+    int n_failed;                            /* expansions, scores or verdicts that a service could not do */
+    const char *failure;                     /* why the first of them failed, or NULL */
     double seconds;
 };
 
@@ -101,8 +109,8 @@ struct coordinator_guessing {
     struct cost in_vain;   /* of guesses that were written and not asked for */
 };
 
-/* reward may be NULL. */
-struct coordinator *coordinator_new(struct policy *policy, struct reward *reward,
+/* reward and verifier may be NULL. */
+struct coordinator *coordinator_new(struct policy *policy, struct reward *reward, struct verifier *verifier,
                                     coordinator_on_event *on_event, void *ctx);
 void coordinator_free(struct coordinator *c); /* cancels what is in flight */
 
@@ -110,8 +118,9 @@ void coordinator_free(struct coordinator *c); /* cancels what is in flight */
 MUST bool coordinator_can(const struct policy_info *policy, bool leads, bool confidences, struct err *e);
 /* Whether a strategy asks for the confidences of all tokens. */
 bool coordinator_tells_confidences(const struct search_spec *spec);
-/* What to choose by where nobody said: what the strategy is made for, else by rewards if there are any. */
-enum select_rule coordinator_select(const struct search_spec *spec, bool has_reward);
+/* What to choose by where nobody said: the verdicts, if there are any; else what the strategy is made for;
+ * else by rewards if there are any. */
+enum select_rule coordinator_select(const struct search_spec *spec, bool has_reward, bool has_verifier);
 MUST bool coordinator_add(struct coordinator *c, const struct coordinator_problem *p, struct err *e);
 bool coordinator_hungry(const struct coordinator *c);
 /* From now on jobs are drawn from the client with the fewest expansions in flight, and of its problems from
@@ -124,6 +133,7 @@ void coordinator_expect(struct coordinator *c, bool more_problems);
 struct coordinator_guessing coordinator_guessed(const struct coordinator *c);
 /* One turn: ask, submit, one slice of work, tell. *n_active becomes the number of problems not ended. */
 MUST bool coordinator_step(struct coordinator *c, int *n_active, struct err *e);
+struct verification coordinator_verified(const struct coordinator *c); /* so far, of all problems */
 /* What the services, and guesses, computed in vain so far. */
 struct waste coordinator_waste(const struct coordinator *c);
 /* Ends one search with what it has: RUN_ENDED follows in the next step. An ordinal that is not there is

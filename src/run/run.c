@@ -29,6 +29,7 @@ struct run {
     struct task *task;
     struct policy *policy;
     struct reward *reward;
+    struct verifier *verifier;
     struct store *store;
     struct coordinator *coordinator;
     bool *done;             /* [n_problems] */
@@ -41,6 +42,7 @@ struct run {
     double started, started_cpu, flushed;
     double seconds_before;             /* of earlier sessions */
     struct store_session told, stored; /* of this session: so far, and written */
+    struct verification verified;      /* of this session, written */
     volatile sig_atomic_t stopped;
 };
 
@@ -89,6 +91,12 @@ static bool is_adaptive(const struct run *r) {
     return strcmp(r->options.spec.strategy->name, "adaptive") == 0;
 }
 
+/* Of the verifier, and of all that it is shown. Owned. */
+static char *verifier_hash(const struct run *r) {
+    const char *identity = verifier_info(r->verifier)->identity;
+    return hex(rng_hash(r->task->line_hash, identity, strlen(identity)));
+}
+
 static json_t *configuration(const struct run *r) {
     const struct run_options *o = &r->options;
     const struct policy_info *p = policy_info(r->policy);
@@ -103,6 +111,17 @@ static json_t *configuration(const struct run *r) {
     const struct reward_info *w = r->reward ? reward_info(r->reward) : NULL;
     json_object_set_new(c, "reward",
                         w ? service_json(w->name, w->kind, w->identity, w->n_parameters) : json_null());
+    if (o->weights) json_object_set_new(json_object_get(c, "policy"), "weights", json_string(o->weights));
+    if (w && o->reward_weights)
+        json_object_set_new(json_object_get(c, "reward"), "weights", json_string(o->reward_weights));
+    if (r->verifier) {
+        char *identity = verifier_hash(r);
+        const struct verifier_info *v = verifier_info(r->verifier);
+        json_object_set_new(
+            c, "verifier",
+            json_pack("{s:s,s:s,s:s}", "name", v->name, "kind", v->kind, "identity", identity));
+        free(identity);
+    }
     json_object_set_new(c, "strategy", json_string(buf_cstr(&strategy)));
     if (is_adaptive(r)) {
         const char *plan = o->plan ? o->plan : plan_default(r->reward != NULL);
@@ -273,8 +292,25 @@ static bool choose_rules(struct run *r, struct err *e) {
     r->said_select = o->select;
     r->said_aggregate = o->aggregate;
     const char *suits = r->reward ? reward_info(r->reward)->aggregate : "";
-    if (o->select == SELECT_RULES) o->select = coordinator_select(&o->spec, r->reward != NULL);
+    if (o->select == SELECT_RULES)
+        o->select = coordinator_select(&o->spec, r->reward != NULL, r->verifier != NULL);
     return o->aggregate != AGGREGATES || aggregate_parse(suits[0] ? suits : "last", &o->aggregate, e);
+}
+
+static bool open_verifier(struct run *r, struct err *e) {
+    const struct verifier_options vo = {.n_workers = r->options.n_threads};
+    if (r->options.verify) {
+        r->verifier = verifier_open(r->options.verify, &vo, e);
+        return r->verifier != NULL;
+    }
+    for (size_t i = 0; i < r->task->n_problems; i++) {
+        if (!r->task->problems[i].has_tests) continue;
+        return err_set(e, ERR_INPUT,
+                       "%s: problem %s has unit tests and no answer: have its solutions verified with "
+                       "--verify tests",
+                       r->task->name, r->task->problems[i].id);
+    }
+    return true;
 }
 
 static bool open_services(struct run *r, struct err *e) {
@@ -283,10 +319,13 @@ static bool open_services(struct run *r, struct err *e) {
                                       .separator = o->separator,
                                       .system = o->system,
                                       .chat = o->chat,
+                                      .weights = o->weights,
                                       .lead_revise = o->lead_revise,
                                       .lead_wait = o->lead_wait,
                                       .lead_answer = o->lead_answer};
-    const struct reward_options ro = {.n_threads = o->n_threads, .separator = o->separator};
+    const struct reward_options ro = {
+        .n_threads = o->n_threads, .separator = o->separator, .weights = o->reward_weights};
+    if (!open_verifier(r, e)) return false; /* it starts processes: before threads */
     r->policy = policy_open(o->policy, &po, e);
     if (!r->policy) return false;
     if (o->reward) {
@@ -310,6 +349,10 @@ static bool open_services(struct run *r, struct err *e) {
             "selection %s needs the confidences of tokens: use --strategy deepconf, or sample:top=20",
             select_rule_name(o->select));
     }
+    if (o->select == SELECT_FIRST_VERIFIED && !r->verifier)
+        return err_set(e, ERR_INPUT,
+                       "selection first-verified needs a verifier: give one with --verify, or choose among "
+                       "recorded solutions with 'brood vote'");
     if (select_needs_rewards(o->select) && !r->reward) {
         return err_set(e, ERR_INPUT,
                        "selection %s needs a reward model: give one with --reward, or --select majority",
@@ -345,7 +388,7 @@ struct run *run_open(const struct run_options *o, struct err *e) {
     if (r->has_shares) shares_init(&r->shares, &o->run_budget, &o->budget, r->progress.n_problems);
     r->store = store_open(o->store, STORE_WRITE, e);
     if (!r->store || !settle_configuration(r, e) || !open_records(r, e)) goto failed;
-    r->coordinator = coordinator_new(r->policy, r->reward, on_event, r);
+    r->coordinator = coordinator_new(r->policy, r->reward, r->verifier, on_event, r);
     coordinator_speculate(r->coordinator, o->speculate);
     return r;
 failed:;
@@ -381,8 +424,13 @@ static bool flush(struct run *r, struct err *e) {
     };
     waste_subtract(&more.waste, &r->stored.waste);
     r->flushed = clock_seconds();
-    if (!store_put_session(r->store, &more, e) || !store_flush(r->store, e)) return false;
+    struct verification verified = coordinator_verified(r->coordinator), new = verified;
+    verification_add(&new, &r->verified, -1);
+    if (!store_put_session(r->store, &more, e) || !store_put_verification(r->store, &new, e) ||
+        !store_flush(r->store, e))
+        return false;
     r->stored = r->told;
+    r->verified = verified;
     return true;
 }
 
@@ -393,6 +441,7 @@ bool run_close(struct run *r, struct err *e) {
     if (r->store && !store_close(r->store, e)) ok = false;
     reward_close(r->reward);
     policy_close(r->policy);
+    verifier_close(r->verifier);
     for (size_t i = 0; r->recorded && i < r->task->n_problems; i++) rows_free(r->recorded[i]);
     shares_fini(&r->shares);
     free(r->recorded);
@@ -405,8 +454,12 @@ bool run_close(struct run *r, struct err *e) {
 
 /* ---- events into the store ---- */
 
+/* The grade of a problem without an answer key. */
+static int verdict_of(const struct select_solution *x) {
+    return x->verified == SELECT_UNKNOWN ? -1 : x->verified == SELECT_VERIFIED;
+}
+
 static int grade(struct run *r, const struct task_problem *p, const char *answer, struct map *grades) {
-    if (!p->answer) return -1;
     if (!answer) return 0;
     uint32_t right;
     if (!map_get(grades, str_from(answer), &right)) {
@@ -428,7 +481,8 @@ static bool put_solutions(struct run *r, int ordinal, const struct solutions *s,
                                            .path = x->path,
                                            .answer = x->answer,
                                            .complete = x->complete,
-                                           .right = grade(r, p, x->answer, grades)};
+                                           .right = p->answer ? grade(r, p, x->answer, grades)
+                                                              : verdict_of(&s->view[i])};
         if ((int)i == chosen) *chosen_right = row.right;
         ok = store_put_solution(r->store, &row, e);
     }
@@ -490,6 +544,7 @@ static bool on_event(void *ctx, const struct run_event *event, struct err *e) {
     if (event->what == RUN_SCORE_COST) return store_put_score(r->store, event->score, e);
     r->told.n_jobs++;
     if (event->what == RUN_SCORE) return store_put_score(r->store, event->score, e);
+    if (event->what == RUN_VERDICT) return store_put_verdict(r->store, event->verdict, e);
     if (event->node->finish == STORE_END) r->progress.n_solutions++;
     return store_put_node(r->store, event->node, e);
 }
@@ -511,6 +566,7 @@ static bool feed(struct run *r, int *n_active, struct err *e) {
             .ordinal = (int)i,
             .id = p->id,
             .text = p->prompt,
+            .line = str_from(p->line),
             .key = rng_child_named(r->options.seed, p->id),
             .spec = &r->options.spec,
             .plan = r->options.plan,
@@ -560,6 +616,7 @@ bool run_step(struct run *r, struct run_progress *p, struct err *e) {
     r->progress.tokens_generated = r->told.tokens_generated;
     r->progress.tokens_read = r->told.tokens_read;
     r->progress.waste = r->told.waste;
+    r->progress.verification = coordinator_verified(r->coordinator);
     r->progress.n_guessed = coordinator_guessed(r->coordinator).n_made;
     r->progress.n_guesses_used = coordinator_guessed(r->coordinator).n_used;
     *p = r->progress;

@@ -20,11 +20,13 @@
 #include "run/task.h"
 #include "search/search.h"
 #include "select/select.h"
+#include "verify/verifier.h"
 
 struct run_options {
     const char *task;   /* path or lab:NAME */
     const char *policy; /* SPEC */
     const char *reward; /* SPEC or NULL */
+    const char *verify; /* SPEC of a verifier or NULL */
     const char *store;  /* path of the run; ":memory:" keeps nothing */
     struct search_spec spec;
     /* For the strategy adaptive: the text of a plan (search/plan.h); NULL: the built-in one. */
@@ -45,6 +47,7 @@ struct run_options {
     bool lenient;      /* grade by Qwen's rules */
     int n_threads;
     const char *system, *chat, *separator;             /* as policy_options */
+    const char *weights, *reward_weights;              /* as policy_options and reward_options */
     const char *lead_revise, *lead_wait, *lead_answer; /* likewise */
 };
 
@@ -57,6 +60,7 @@ struct run_progress {
     double n_solutions;                   /* told in this session */
     double tokens_generated, tokens_read; /* computed in this session: policy and reward model */
     struct waste waste;                   /* of that in vain, in this session */
+    struct verification verification;     /* likewise: what the verifier did */
     double seconds;                       /* of this session */
     double n_guessed, n_guesses_used;     /* steps written ahead; those that were asked for */
     int n_failed;

@@ -60,6 +60,11 @@ void solutions_add_confidences(struct solutions *s, float *confidences, int n) {
     s->items[s->n - 1].n_confidences = confidences ? n : 0;
 }
 
+void solutions_add_verdict(struct solutions *s, int verdict) {
+    ASSERT(s->n > 0);
+    s->view[s->n - 1].verified = verdict < 0 ? SELECT_UNKNOWN : verdict ? SELECT_VERIFIED : SELECT_REJECTED;
+}
+
 void solutions_weigh(struct solutions *s, const struct select_confidence *how) {
     struct select_tokens *tokens = mem_zalloc(s->n, sizeof *tokens);
     for (size_t i = 0; i < s->n; i++)

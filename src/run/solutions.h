@@ -39,6 +39,8 @@ void solutions_add(struct solutions *s, const char *path, struct str text, const
 
 /* To the one added last, owned by the set from now on; NULL: none. */
 void solutions_add_confidences(struct solutions *s, float *confidences, int n);
+/* Of a verifier on the one added last: 1 passed, 0 rejected, -1 not known. */
+void solutions_add_verdict(struct solutions *s, int verdict);
 /* Sets the confidence of each in the view. */
 void solutions_weigh(struct solutions *s, const struct select_confidence *how);
 

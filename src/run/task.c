@@ -16,6 +16,11 @@ static const char *const id_keys[] = {"id", "task_id", "unique_id", NULL};
 static const char *const prompt_keys[] = {"prompt", "problem", "question", "Problem", "Question", NULL};
 static const char *const answer_keys[] = {"answer", "Answer", "final_answer", NULL};
 
+/* Where published tasks keep solutions of their own. */
+static const char *const reference_keys[] = {
+    "solution",       "solutions", "canonical_solution", "code", "reference", "proof", "formal_proof",
+    "informal_proof", "patch",     "gold_patch",         NULL};
+
 static const json_t *first_of(const json_t *object, const char *const *keys) {
     for (; *keys; keys++) {
         const json_t *v = json_object_get(object, *keys);
@@ -57,6 +62,16 @@ static bool read_level(const json_t *line, int *level, const char *where, struct
     return err_set(e, ERR_INPUT, "%s: level is neither a number nor like \"Level 3\"", where);
 }
 
+/* Owned. */
+static char *public_line(const json_t *line) {
+    json_t *o = json_copy((json_t *)(uintptr_t)line); /* shallow */
+    for (const char *const *key = answer_keys; *key; key++) json_object_del(o, *key);
+    for (const char *const *key = reference_keys; *key; key++) json_object_del(o, *key);
+    char *text = json_line(o);
+    json_decref(o);
+    return text;
+}
+
 static bool read_problem(struct task *t, const json_t *line, size_t number, const char *where,
                          struct err *e) {
     if (!json_is_object(line)) return err_set(e, ERR_INPUT, "%s: a problem is a JSON object", where);
@@ -65,14 +80,11 @@ static bool read_problem(struct task *t, const json_t *line, size_t number, cons
     if (!json_is_string(prompt))
         return err_set(e, ERR_INPUT, "%s: no prompt: a problem needs \"prompt\", \"problem\" or \"question\"",
                        where);
-    if (!answer && (json_object_get(line, "entry_point") || json_object_get(line, "tests") ||
-                    json_object_get(line, "test"))) {
-        return err_set(e, ERR_INPUT,
-                       "%s: a programming problem with unit tests, which this build cannot run: give "
-                       "problems with an \"answer\"",
-                       where);
-    }
-    struct task_problem p = {.prompt = mem_strdup(json_string_value(prompt))};
+    struct task_problem p = {
+        .prompt = mem_strdup(json_string_value(prompt)),
+        .has_tests = !answer && (json_object_get(line, "entry_point") || json_object_get(line, "tests") ||
+                                 json_object_get(line, "test")),
+    };
     if (str_trim(str_from(p.prompt)).len == 0) {
         free(p.prompt);
         return err_set(e, ERR_INPUT, "%s: the prompt is empty", where);
@@ -89,6 +101,7 @@ static bool read_problem(struct task *t, const json_t *line, size_t number, cons
     }
     p.answer = answer ? scalar_text(answer) : NULL;
     if (p.answer) p.answer = answer_key_of(p.answer);
+    p.line = public_line(line);
     MEM_GROW(t->problems, t->cap, t->n_problems + 1);
     t->problems[t->n_problems++] = p;
     return true;
@@ -147,6 +160,7 @@ struct task *task_open(const char *spec, size_t n_max, struct err *e) {
         const struct task_problem *p = &t->problems[i];
         t->hash = hash_text(hash_text(hash_text(t->hash, p->id), p->prompt), p->answer);
         t->hash = rng_hash(t->hash, &p->level, sizeof p->level);
+        t->line_hash = hash_text(t->line_hash, p->line);
     }
     return t;
 }
@@ -157,6 +171,7 @@ void task_free(struct task *t) {
         free(t->problems[i].id);
         free(t->problems[i].prompt);
         free(t->problems[i].answer);
+        free(t->problems[i].line);
     }
     free(t->problems);
     free(t->name);

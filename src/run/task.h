@@ -5,8 +5,9 @@
  *     prompt    prompt, problem, question, Problem, Question
  *     answer    answer, Answer, final_answer (string or number; of GSM8K's the text after "####"); may be
  * missing: then nothing is graded level     level (an integer, or "Level 3"); may be missing This reads the
- * published layouts of GSM8K, MATH-500, AIME and AMC as they are. A line with unit tests and no answer
- * (HumanEval) is refused: this build has no verifier for programs.
+ * published layouts of GSM8K, MATH-500, AIME and AMC as they are, and those of tasks that a verifier decides
+ * (HumanEval's: unit tests and no answer). `line` keeps the fields that a verifier may see: all but those of
+ * the answer, and those in which published tasks keep reference solutions.
  *
  * `lab:NAME` names a bundled task. Ownership: the task owns all its strings. Threads: read-only after
  * loading.
@@ -19,15 +20,18 @@
 
 struct task_problem {
     char *id, *prompt;
-    char *answer; /* NULL: unknown. For the grader only. */
-    int level;    /* 0: none */
+    char *answer;   /* NULL: unknown. For the grader only. */
+    int level;      /* 0: none */
+    char *line;     /* a JSON object */
+    bool has_tests; /* and no answer: only a verifier can tell */
 };
 
 struct task {
     char *name;
     struct task_problem *problems;
     size_t n_problems, cap;
-    uint64_t hash; /* of ids, prompts, levels and answers: what a resumed run must find again */
+    uint64_t line_hash; /* of what verifiers see */
+    uint64_t hash;      /* of ids, prompts, levels and answers: what a resumed run must find again */
 };
 
 /* Reads at most n_max problems (0: all). An empty task, a duplicate id or a malformed line is an error that

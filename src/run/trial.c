@@ -21,7 +21,7 @@ static const struct tree_node *tree_node(const struct trial *t, int node) {
 }
 
 /* The trial's record of a tree node, made when first needed. */
-static struct trial_node *trial_node(struct trial *t, int node) {
+struct trial_node *trial_node(struct trial *t, int node) {
     const size_t n = (size_t)node + 1;
     if (n > t->n_nodes) {
         MEM_GROW(t->nodes, t->cap_nodes, n);
@@ -54,6 +54,7 @@ static void node_forget_reward(struct trial *t, int node) {
 static void node_withdraw(struct trial *t, int node) {
     struct trial_node *x = &t->nodes[node];
     guess_forget(t, node);
+    verdict_withdraw(t, node);
     if (x->writing) policy_cancel(coordinator_policy(t->owner), x->job);
     if (x->scoring) reward_cancel(coordinator_reward(t->owner), job_id(t, node, true));
     t->n_in_flight -= (int)x->writing + (int)x->scoring;
@@ -71,6 +72,7 @@ void trial_free(struct trial *t) {
         free(t->nodes[i].text);
     }
     guess_fini(t);
+    verdicts_fini(&t->verdicts);
     free(t->nodes);
     free(t->failure);
     free(t->held);
@@ -170,6 +172,7 @@ struct trial *trial_new(struct coordinator *owner, uint64_t slot, const struct c
     const struct search_context context = {
         .problem_key = p->key,
         .has_reward = coordinator_reward(owner) != NULL,
+        .has_verifier = coordinator_verifier(owner) != NULL,
         .in_turns = p->budget.samples > 0 || p->budget.tokens > 0 || p->budget.flops > 0 || p->budget.usd > 0,
         .plan = p->plan,
         .n_tokens_answer_max = p->n_tokens_max,
@@ -243,6 +246,30 @@ static void settle(struct trial *t, struct trial_node *x, const struct cost *sco
     ledger_settle(&t->ledger, x->ledger_entry, &s);
 }
 
+/* Whether a node that was told is continued no more. */
+static bool is_over(const struct trial *t, int node) {
+    const enum tree_state state = tree_node(t, node)->state;
+    return state == TREE_FAILED || (state != TREE_OPEN && !search_revises(t->search));
+}
+
+void trial_tell(struct trial *t, int node, struct search_told *told) {
+    struct trial_node *x = trial_node(t, node);
+    if (!coordinator_reward(t->owner) || told->finish == SEARCH_FAILED) {
+        settle(t, x, &(struct cost){0});
+    } else if (x->has_entry) { /* its score may still be asked for */
+        const struct spending known = spent_on(t, x, &(struct cost){0});
+        ledger_note(&t->ledger, x->ledger_entry, &known);
+    }
+    if (told->finish == SEARCH_END) {
+        struct buf text = {0};
+        solution_text(t, node, &text);
+        told->answer_class = select_classes_add(t->classes, buf_str(&text));
+        buf_free(&text);
+    }
+    search_tell_node(t->search, node, told);
+    if (is_over(t, node)) node_forget_policy(t, node); /* its pages are free at once */
+}
+
 static bool tell_node(struct trial *t, int node, const struct store_node *row, bool recorded, struct err *e) {
     struct trial_node *x = trial_node(t, node);
     x->text = str_dup(row->text);
@@ -252,12 +279,6 @@ static bool tell_node(struct trial *t, int node, const struct store_node *row, b
     x->is_sample = row->finish == STORE_END || row->finish == STORE_LENGTH;
     cost_add(&t->cost.policy, &row->cost);
     if (row->finish == STORE_FAILED) note_failure(t, row->why);
-    if (!coordinator_reward(t->owner) || row->finish == STORE_FAILED) {
-        settle(t, x, &(struct cost){0});
-    } else if (x->has_entry) { /* its score may still be asked for */
-        const struct spending known = spent_on(t, x, &(struct cost){0});
-        ledger_note(&t->ledger, x->ledger_entry, &known);
-    }
     struct buf text = {0};
     if (row->finish == STORE_END) solution_text(t, node, &text);
     const struct run_event event = {.what = RUN_NODE,
@@ -279,10 +300,18 @@ static bool tell_node(struct trial *t, int node, const struct store_node *row, b
                                .n_confidences = row->n_confidences,
                                .answer_class = -1,
                                .verdict = row->verdict};
-    if (row->finish == STORE_END) told.answer_class = select_classes_add(t->classes, buf_str(&text));
+    bool ok = true;
+    if (row->finish == STORE_END && coordinator_verifier(t->owner))
+        ok = verdict_ask(t, node, buf_str(&text), &told, e);
+    else
+        trial_tell(t, node, &told);
     buf_free(&text);
-    search_tell_node(t->search, node, &told);
-    return true;
+    return ok;
+}
+
+bool trial_verdict(struct trial *t, size_t face, const struct verifier_result *r, struct err *e) {
+    if (r->verdict == VERIFIER_UNKNOWN) note_failure(t, r->feedback);
+    return verdict_result(t, face, r, e);
 }
 
 static bool tell_score(struct trial *t, int node, const struct store_score *row, bool recorded,
@@ -314,12 +343,6 @@ _Static_assert((int)TREE_LEAD_REVISE == (int)STORE_LEAD_REVISE &&
                    (int)POLICY_LEAD_ANSWER == (int)STORE_LEAD_ANSWER,
                "the rooms list the leads in one order");
 
-/* Whether a node that was told is continued no more. */
-static bool is_over(const struct trial *t, int node) {
-    const enum tree_state state = tree_node(t, node)->state;
-    return state == TREE_FAILED || (state != TREE_OPEN && !search_revises(t->search));
-}
-
 bool trial_policy_result(struct trial *t, int node, const struct policy_result *r, struct err *e) {
     struct trial_node *x = trial_node(t, node);
     x->writing = false;
@@ -345,9 +368,7 @@ bool trial_policy_result(struct trial *t, int node, const struct policy_result *
         .why = r->finish == POLICY_FAILED ? r->why : NULL,
     };
     apply_stops(t, node, &row);
-    if (!tell_node(t, node, &row, false, e)) return false;
-    if (is_over(t, node)) node_forget_policy(t, node); /* its pages are free at once */
-    return true;
+    return tell_node(t, node, &row, false, e);
 }
 
 bool trial_reward_result(struct trial *t, int node, const struct reward_result *r, struct err *e) {
@@ -373,9 +394,14 @@ bool trial_reward_result(struct trial *t, int node, const struct reward_result *
 
 /* ---- asks ---- */
 
+/* What the revision is told of the solution above it. */
+static struct str feedback_of(const struct trial *t, const struct search_ask *ask) {
+    return ask->feedback ? verdict_feedback(t, ask->parent) : (struct str){0};
+}
+
 /* Tokens of its lead. */
 static double lead_bound(const struct trial *t, const struct search_ask *ask) {
-    return policy_lead_reads(coordinator_policy(t->owner), (enum policy_lead)ask->lead, (struct str){0});
+    return policy_lead_reads(coordinator_policy(t->owner), (enum policy_lead)ask->lead, feedback_of(t, ask));
 }
 
 /* Tokens that a job from a prefix is charged for reading, at most. A step may be asked for twice. */
@@ -447,6 +473,7 @@ void trial_submit(struct trial *t, const struct search_ask *ask, uint64_t id, ui
         .index = index,
         .until = ask->until_end ? POLICY_UNTIL_END : POLICY_UNTIL_STEP,
         .lead = (enum policy_lead)ask->lead,
+        .feedback = feedback_of(t, ask),
         .n_tokens_max = n_tokens,
         .n_top = ask->n_top,
         .n_read_max = t->problem.budget.usd > 0 ? read_bound(t, ask) : 0,
@@ -605,6 +632,7 @@ bool trial_over(const struct trial *t) {
 void trial_stop(struct trial *t, enum run_why why) {
     t->why = why;
     t->n_held = 0;
+    verdicts_give_up(t); /* what was written is a solution without them, too */
     search_stop(t->search);
     for (size_t i = 0; i < t->n_nodes; i++) node_withdraw(t, (int)i);
 }
@@ -630,6 +658,7 @@ static void add_solution(struct trial *t, int node, struct solutions *out) {
     int n_confidences;
     float *confidences = tree_path_confidences(tree, node, &n_confidences);
     solutions_add_confidences(out, confidences, n_confidences);
+    solutions_add_verdict(out, tree->nodes[node].verdict);
     buf_free(&text);
 }
 
@@ -674,6 +703,7 @@ bool trial_end(struct trial *t, struct err *e) {
         .cost = &t->cost,
         .n_failed = t->n_failed,
         .failure = t->failure,
+        .verification = &t->verdicts.sum,
         .seconds = clock_seconds() - t->started,
     };
     const bool ok = coordinator_event(t->owner, &event, e);

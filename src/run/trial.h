@@ -9,6 +9,7 @@
 
 #include "run/coordinator.h"
 #include "run/speculate.h"
+#include "run/verdicts.h"
 
 struct trial_node {
     char *path; /* "" for the root */
@@ -23,6 +24,9 @@ struct trial_node {
     int payer;                   /* the equal sibling that is charged for this one's score; 0: itself */
     size_t ledger_entry;
     uint64_t job; /* writing: the id of the job */
+    struct verdict_wait
+        *verdict; /* it ended, and is told when the verifier has spoken; NULL: it does not wait */
+    int face;     /* of its solution's text, + 1; 0: not known to the verdicts */
     bool has_entry, writing, scoring;
     bool is_sample; /* ended or was cut off */
 };
@@ -43,6 +47,7 @@ struct trial {
     int n_in_flight;
     int n_writing, n_writing_max; /* of these, expansions: now, and at most */
     struct guesses guesses;
+    struct verdicts verdicts;
     struct run_cost cost;
     struct cost
         reward_root; /* what reading the prompt for the reward model costs, where anything is scored */
@@ -60,6 +65,11 @@ void trial_free(struct trial *t); /* cancels its jobs */
 MUST bool trial_advance(struct trial *t, bool *did, struct err *e);
 MUST bool trial_policy_result(struct trial *t, int node, const struct policy_result *r, struct err *e);
 MUST bool trial_reward_result(struct trial *t, int node, const struct reward_result *r, struct err *e);
+/* The verifier's answer about a text (verdicts.h). */
+MUST bool trial_verdict(struct trial *t, size_t face, const struct verifier_result *r, struct err *e);
+/* For verdicts.c: tells the search of a node that was recorded. */
+void trial_tell(struct trial *t, int node, struct search_told *told);
+struct trial_node *trial_node(struct trial *t, int node);
 bool trial_over(const struct trial *t);
 void trial_stop(struct trial *t, enum run_why why);
 /* Gathers the solutions and sends RUN_ENDED. */
@@ -73,6 +83,8 @@ void trial_submit(struct trial *t, const struct search_ask *ask, uint64_t id, ui
 /* What the trial uses of its owner. */
 struct policy *coordinator_policy(struct coordinator *c);
 struct reward *coordinator_reward(struct coordinator *c);
+struct verifier *coordinator_verifier(struct coordinator *c);
+struct verification *coordinator_verification(struct coordinator *c);
 struct coordinator_guessing *coordinator_guessing(struct coordinator *c);
 bool coordinator_event(struct coordinator *c, const struct run_event *event, struct err *e);
 

@@ -142,6 +142,7 @@ static void next_round(struct ab *x) {
         int node = decide(x);
         x->round[x->n_round++] = node ? search_want_lead(&x->search, node, true, TREE_LEAD_REVISE)
                                       : search_want_expand(&x->search, 0, true);
+        if (node) search_want_feedback(&x->search);
     }
     x->n_waiting = x->n_round;
 }
@@ -200,6 +201,7 @@ static const struct search_param params[] = {
     {"aggregate", SEARCH_PARAM_CHOICE, NAN, 0, AGGREGATES - 1, aggregate_names, "of a solution's rewards",
      false},
     SEARCH_PARAM_STOP,
+    SEARCH_PARAM_FEEDBACK,
     SEARCH_SAMPLING_PARAMS,
 };
 

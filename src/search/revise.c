@@ -68,8 +68,12 @@ static int param(const struct revise *x, const char *key) {
 static void write_version(struct revise *x, int i_chain) {
     struct chain *c = &x->chains[i_chain];
     c->n_left--;
-    c->last = c->last ? search_want_lead(&x->search, c->last, true, TREE_LEAD_REVISE)
-                      : search_want_expand(&x->search, 0, true);
+    if (c->last) {
+        c->last = search_want_lead(&x->search, c->last, true, TREE_LEAD_REVISE);
+        search_want_feedback(&x->search);
+    } else {
+        c->last = search_want_expand(&x->search, 0, true);
+    }
     tree_get(&x->search.tree, c->last)->tag = i_chain;
     x->n_waiting++;
 }
@@ -191,6 +195,7 @@ static const struct search_param params[] = {
     {"aggregate", SEARCH_PARAM_CHOICE, NAN, 0, AGGREGATES - 1, aggregate_names,
      "versions=best: of a version's rewards", false},
     SEARCH_PARAM_STOP,
+    SEARCH_PARAM_FEEDBACK,
     SEARCH_SAMPLING_PARAMS,
 };
 

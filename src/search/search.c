@@ -145,6 +145,14 @@ void search_want_confidences(struct search *s, int n_top) {
     last_expand(s)->n_top = n_top;
 }
 
+const char *const search_feedbacks[] = {"verifier", "none", NULL};
+
+void search_want_feedback(struct search *s) {
+    struct search_ask *ask = last_expand(s);
+    ASSERT(ask->lead == TREE_LEAD_REVISE);
+    ask->feedback = search_spec_get(&s->spec, "feedback") == SEARCH_FEEDBACK_VERIFIER;
+}
+
 void search_want_tokens(struct search *s, int n_max) {
     ASSERT(n_max > 0);
     struct search_ask *ask = last_expand(s);

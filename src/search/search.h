@@ -106,6 +106,7 @@ struct search_ask {
     int node, parent;
     bool until_end;                  /* EXPAND: to the end of the answer; else one step */
     enum tree_lead lead;             /* EXPAND: what comes first */
+    bool feedback;                   /* EXPAND: REVISE: with what the verifier says of the solution above */
     int n_top;                       /* EXPAND: > 0: tell confidences, each over so many likeliest tokens */
     int n_tokens_max;                /* EXPAND: > 0 */
     float temperature, top_p, min_p; /* EXPAND */
@@ -212,6 +213,7 @@ int search_want_expand(struct search *s, int parent, bool until_end);
 int search_want_greedy(struct search *s, int parent, bool until_end); /* the same at temperature 0 */
 /* With a lead, below an ended node too (the strategy `revises`). */
 int search_want_lead(struct search *s, int parent, bool until_end, enum tree_lead lead);
+void search_want_feedback(struct search *s); /* with the one that was wanted last, a revision */
 /* As another search's EXPAND says. */
 int search_want_as(struct search *s, int parent, const struct search_ask *ask);
 void search_want_confidences(struct search *s,
@@ -240,6 +242,16 @@ enum { SEARCH_STOP_NONE, SEARCH_STOP_VERIFIED };
     }
 /* Whether that parameter says that it is enough. */
 bool search_may_stop(const struct search *s);
+
+/* What a revision is told of the solution above it. */
+extern const char *const search_feedbacks[];
+enum { SEARCH_FEEDBACK_VERIFIER, SEARCH_FEEDBACK_NONE };
+#define SEARCH_PARAM_FEEDBACK                                                                                \
+    {                                                                                                        \
+        "feedback", SEARCH_PARAM_CHOICE, SEARCH_FEEDBACK_VERIFIER, 0, SEARCH_FEEDBACK_NONE,                  \
+            search_feedbacks,                                                                                \
+            "what a revision is told: what the verifier found, if there is one, or nothing", true            \
+    }
 
 /* The parameters that every sampling strategy has: rows of its table. */
 #define SEARCH_PARAM_TEMPERATURE                                                                             \

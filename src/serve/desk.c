@@ -43,14 +43,15 @@ static bool on_event(void *ctx, const struct run_event *event, struct err *e);
 
 static void renew_coordinator(struct desk *d) {
     coordinator_free(d->coordinator);
-    d->coordinator = coordinator_new(d->policy, d->reward, on_event, d);
+    d->coordinator = coordinator_new(d->policy, d->reward, NULL, on_event, d);
     coordinator_share(d->coordinator);
 }
 
 struct desk *desk_open(const struct serve_options *o, struct metrics *m, struct err *e) {
     struct desk *d = mem_zalloc(1, sizeof *d);
-    const struct policy_options po = {.n_threads = o->n_threads, .system = o->system, .chat = o->chat};
-    const struct reward_options ro = {.n_threads = o->n_threads};
+    const struct policy_options po = {
+        .n_threads = o->n_threads, .system = o->system, .chat = o->chat, .weights = o->weights};
+    const struct reward_options ro = {.n_threads = o->n_threads, .weights = o->reward_weights};
     d->options = o;
     d->metrics = m;
     d->is_well = true;
@@ -118,7 +119,7 @@ bool desk_prepare(struct desk *d, struct call *c, struct refusal *why) {
     const struct request *r = &c->request;
     struct err e;
     if (!terms_settle(c, d->options, desk_policy(d)->name, why)) return false;
-    if (!answering_begin(&c->answering, d->policy, d->reward, &c->asked, &e))
+    if (!answering_begin(&c->answering, d->policy, d->reward, false, &c->asked, &e))
         return refuse(why, 400, "brood", "invalid_value", "%s", e.msg);
     struct coordinator_problem *p = &c->answering.problem;
     p->stops = (const char *const *)r->stops;

@@ -20,17 +20,18 @@
 struct serve;
 
 struct serve_options {
-    const char *policy, *reward;   /* reward NULL: none */
-    const char *strategy;          /* where a request names none; NULL: sample */
-    const char *system, *chat;     /* NULL: none, the model's own */
-    int n_threads;                 /* 0: all cores */
-    const char *host;              /* NULL: 127.0.0.1 */
-    int port;                      /* 0: any free one */
-    const char *key_file;          /* one key a line; NULL: see key */
-    const char *key;               /* NULL: none */
-    bool no_key;                   /* other addresses than this machine's need no key */
-    const char *runs;              /* folder of run files; NULL: none */
-    int n_active_max, n_queue_max; /* searches at once; requests that wait */
+    const char *policy, *reward;          /* reward NULL: none */
+    const char *strategy;                 /* where a request names none; NULL: sample */
+    const char *system, *chat;            /* NULL: none, the model's own */
+    const char *weights, *reward_weights; /* as policy_options and reward_options */
+    int n_threads;                        /* 0: all cores */
+    const char *host;                     /* NULL: 127.0.0.1 */
+    int port;                             /* 0: any free one */
+    const char *key_file;                 /* one key a line; NULL: see key */
+    const char *key;                      /* NULL: none */
+    bool no_key;                          /* other addresses than this machine's need no key */
+    const char *runs;                     /* folder of run files; NULL: none */
+    int n_active_max, n_queue_max;        /* searches at once; requests that wait */
     int n_connections_max;
     size_t body_bytes_max;
     int n_samples_max, n_tokens_max; /* of a request */

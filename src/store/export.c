@@ -53,7 +53,10 @@ static void add_optional(json_t *o, const struct rows_node *n) {
     }
     if (n->n_confidences > 0)
         json_object_set_new(o, "confidences", reals_json(n->confidences, n->n_confidences));
-    if (n->verdict >= 0) json_object_set_new(o, "verified", json_boolean(n->verdict));
+    if (n->verdict >= 0 || n->verified) json_object_set_new(o, "verified", tri_state(n->verdict));
+    if (n->verified && isfinite(n->verifier_score))
+        json_object_set_new(o, "verifier_score", json_real(n->verifier_score));
+    if (n->feedback) json_object_set_new(o, "feedback", json_text(str_from(n->feedback)));
 }
 
 static json_t *node_json(const struct rows_node *n) {
@@ -75,6 +78,7 @@ static json_t *node_json(const struct rows_node *n) {
 }
 
 static json_t *solution_json(const struct rows *r, const struct rows_solution *v) {
+    const struct rows_node *end = rows_find(r, v->path);
     struct buf text = {0};
     rows_text(r, v->path, &text);
     float rewards[EXPORT_REWARDS_MAX];
@@ -89,6 +93,7 @@ static json_t *solution_json(const struct rows *r, const struct rows_solution *v
     if (confidences) json_object_set_new(o, "confidences", reals_json(confidences, n_confidences));
     free(confidences);
     json_object_set_new(o, "complete", json_boolean(v->complete));
+    if (end && end->verdict >= 0) json_object_set_new(o, "verified", json_boolean(end->verdict));
     json_object_set_new(o, "right", tri_state(v->right));
     buf_free(&text);
     return o;

@@ -16,6 +16,7 @@ enum store_put {
     STORE_PUT_CHOICE,
     STORE_PUT_DONE,
     STORE_PUT_CONFIG,
+    STORE_PUT_VERDICT, /* verdict.c */
     STORE_PUTS,
 };
 
@@ -25,7 +26,7 @@ struct store {
     int format;
     sqlite3 *db;
     int lock_fd; /* -1: none */
-    bool in_transaction;
+    bool in_transaction, has_verdicts;
     sqlite3_int64 session; /* row of this process, 0 until first written */
     sqlite3_stmt *put[STORE_PUTS];
 };

@@ -50,6 +50,18 @@ static bool add_score(void *ctx, const struct store_score *c) {
     return true;
 }
 
+static bool add_verdict(void *ctx, const struct store_verdict *v) {
+    struct rows *r = ctx;
+    uint32_t i;
+    if (!map_get(r->by_path, str_from(v->path), &i)) return true;
+    struct rows_node *n = &r->nodes[i];
+    n->verified = true;
+    n->verdict = v->passed;
+    n->verifier_score = v->score;
+    n->feedback = v->feedback[0] ? mem_strdup(v->feedback) : NULL;
+    return true;
+}
+
 static bool add_solution(void *ctx, const struct store_solution *v) {
     struct rows *r = ctx;
     MEM_GROW(r->solutions, r->cap_solutions, r->n_solutions + 1);
@@ -66,6 +78,7 @@ struct rows *rows_load(struct store *s, int problem, struct err *e) {
     struct rows *r = mem_zalloc(1, sizeof *r);
     r->by_path = map_new(64);
     if (store_each_node(s, problem, add_node, r, e) && store_each_score(s, problem, add_score, r, e) &&
+        store_each_verdict(s, problem, add_verdict, r, e) &&
         store_each_solution(s, problem, add_solution, r, e)) {
         return r;
     }
@@ -83,6 +96,7 @@ void rows_free(struct rows *r) {
         free(n->why);
         free(n->confidences);
         free(n->rewards);
+        free(n->feedback);
     }
     for (size_t i = 0; i < r->n_solutions; i++) {
         free(r->solutions[i].path);

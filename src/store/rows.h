@@ -22,7 +22,10 @@ struct rows_node {
     double logprob;
     float *confidences;
     int n_confidences;
-    int verdict;
+    int verdict;   /* -1: not known */
+    bool verified; /* a verifier was asked; then: */
+    double verifier_score;
+    char *feedback; /* NULL: none */
     enum store_finish finish;
     struct cost cost;
     char *why;

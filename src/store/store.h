@@ -12,11 +12,15 @@
  * not part of the result
  *   waste(session, what, value)                        and of that in vain; the table is made when there is
  * any
+ *   verdict(problem, path, passed, score, feedback)    of a verifier on the solution that ends there; passed
+ * NULL: it could not tell. This table and the next are made when there is a verifier
+ *   verification(session, verdicts, equal, executions, seconds, cpu_seconds)      what asking it cost: no
+ * part of the result
  *
  * A node is named by (problem ordinal, path of child indices "0.3.1"). Rows are appended as results are told,
  * in transactions of store_flush; a process killed at any instant loses at most what was told since the last
- * flush, and resumes by being told again from here. All tables but session and waste are a function of the
- * configuration: store_export writes them in a fixed order, equal for equal runs.
+ * flush, and resumes by being told again from here. All tables but session, waste and verification are a
+ * function of the configuration: store_export writes them in a fixed order, equal for equal runs.
  *
  * Format 2 added what follows `why` in node. Files of format 1 are read as they are; who writes to one makes
  * it format 2.
@@ -87,6 +91,14 @@ struct store_score {
     struct cost cost;
 };
 
+struct store_verdict {
+    int problem;
+    const char *path;
+    int passed;           /* 1, 0; -1: the verifier could not tell */
+    double score;         /* NAN: it gave none */
+    const char *feedback; /* "": none */
+};
+
 struct store_solution {
     int problem;
     const char *path;
@@ -116,12 +128,15 @@ MUST bool store_put_root_costs(struct store *s, int problem, const struct cost *
                                const struct cost *reward, struct err *e);
 MUST bool store_put_node(struct store *s, const struct store_node *n, struct err *e);
 MUST bool store_put_score(struct store *s, const struct store_score *c, struct err *e);
+MUST bool store_put_verdict(struct store *s, const struct store_verdict *v, struct err *e);
 MUST bool store_put_solution(struct store *s, const struct store_solution *v,
                              struct err *e); /* with its grade, if any */
 MUST bool store_put_choice(struct store *s, const struct store_choice *c, struct err *e);
 MUST bool store_put_done(struct store *s, int problem, struct err *e);
 /* Adds to the row of this process's session. */
 MUST bool store_put_session(struct store *s, const struct store_session *t, struct err *e);
+/* Likewise; behind it. */
+MUST bool store_put_verification(struct store *s, const struct verification *v, struct err *e);
 MUST bool store_flush(struct store *s, struct err *e); /* commits what was put since the last one */
 
 /* Readers: each calls back in ordinal and path order (paths by their numbers); a callback that returns false
@@ -130,12 +145,15 @@ typedef bool store_on_problem(void *ctx, const struct store_problem *p);
 typedef bool store_on_node(void *ctx, const struct store_node *n);
 typedef bool store_on_score(void *ctx, const struct store_score *c);
 typedef bool store_on_solution(void *ctx, const struct store_solution *v);
+typedef bool store_on_verdict(void *ctx, const struct store_verdict *v);
 typedef bool store_on_choice(void *ctx, const struct store_choice *c);
 MUST bool store_each_problem(struct store *s, store_on_problem *on, void *ctx, struct err *e);
 MUST bool store_each_node(struct store *s, int problem, store_on_node *on, void *ctx, struct err *e);
 MUST bool store_each_score(struct store *s, int problem, store_on_score *on, void *ctx, struct err *e);
 MUST bool store_each_solution(struct store *s, int problem, store_on_solution *on, void *ctx, struct err *e);
 MUST bool store_each_choice(struct store *s, int problem, store_on_choice *on, void *ctx, struct err *e);
+MUST bool store_each_verdict(struct store *s, int problem, store_on_verdict *on, void *ctx, struct err *e);
+MUST bool store_verifications(struct store *s, struct verification *sum, struct err *e);
 MUST bool store_sessions(struct store *s, struct store_session *sum, int *n_sessions, struct err *e);
 MUST bool store_count_done(struct store *s, int *n_problems, int *n_done, struct err *e);
 

@@ -52,7 +52,7 @@ static const int always[] = {
     CALL(getsockopt), CALL(setsockopt), CALL(getsockname), CALL(getpeername)};
 
 static const int in_pid_namespace[] = {CALL(kill), CALL(tkill), CALL(tgkill)};
-static const int with_processes[] = {CALL(fork),   CALL(vfork),  CALL(execve), CALL(wait4),
+static const int with_processes[] = {CALL(fork),   CALL(vfork),  CALL(wait4),
                                      CALL(waitid), CALL(setsid), CALL(setpgid)};
 static const unsigned long terminal_free[] = {TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIOCLEX, FIONCLEX};
 static const unsigned long prctls[] = {PR_SET_NAME, PR_GET_NAME, PR_GET_DUMPABLE};
@@ -73,12 +73,14 @@ static bool allow_where(scmp_filter_ctx f, int call, unsigned arg, scmp_datum_t 
     return seccomp_rule_add_array(f, SCMP_ACT_ALLOW, call, 1, &where) == 0;
 }
 
-static bool add_rules(scmp_filter_ctx f, bool namespaces, bool processes) {
+static bool add_rules(scmp_filter_ctx f, bool namespaces, enum isolate_starts starts) {
+    const bool processes = starts == ISOLATE_PROCESSES;
     const scmp_datum_t new_spaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
                                     CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_PTRACE;
     bool ok = seccomp_attr_set(f, SCMP_FLTATR_CTL_OPTIMIZE, 2) == 0;
     ok &= allow(f, always, ARRAY_LEN(always));
     if (namespaces) ok &= allow(f, in_pid_namespace, ARRAY_LEN(in_pid_namespace));
+    if (starts != ISOLATE_NOTHING) ok &= allow(f, (const int[]){CALL(execve)}, 1);
     if (processes) ok &= allow(f, with_processes, ARRAY_LEN(with_processes));
     for (size_t i = 0; i < ARRAY_LEN(terminal_free); i++)
         ok &= allow_where(f, CALL(ioctl), 1, 0xffffffff, terminal_free[i]);
@@ -102,12 +104,12 @@ static char *to_hex(const unsigned char *bytes, size_t n) {
     return text;
 }
 
-char *isolate_filter(bool namespaces, bool processes, struct err *e) {
+char *isolate_filter(bool namespaces, enum isolate_starts starts, struct err *e) {
     unsigned char program[32768];
     char *hex = NULL;
     const int fd = memfd_create("filter", MFD_CLOEXEC);
     scmp_filter_ctx f = seccomp_init(SCMP_ACT_ERRNO(EPERM));
-    if (fd >= 0 && f && add_rules(f, namespaces, processes) && seccomp_export_bpf(f, fd) == 0) {
+    if (fd >= 0 && f && add_rules(f, namespaces, starts) && seccomp_export_bpf(f, fd) == 0) {
         const ssize_t n = pread(fd, program, sizeof program, 0);
         if (n > 0 && n < (ssize_t)sizeof program) hex = to_hex(program, (size_t)n);
     }

@@ -9,28 +9,14 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "verify/layout.h"
 
 /* ---- problems ---- */
 
-static bool take_problem(struct humaneval *h, const json_t *o, const char *where, struct err *e) {
-    const char *id, *prompt, *entry_point, *test;
-    if (!json_want_string(o, "task_id", &id, where, e) || !json_want_string(o, "prompt", &prompt, where, e) ||
-        !json_want_string(o, "entry_point", &entry_point, where, e) ||
-        !json_want_string(o, "test", &test, where, e))
-        return false;
-    if (!map_put(h->index, str_from(id), (uint32_t)h->n_problems))
-        return err_set(e, ERR_INPUT, "%s: task_id '%.80s' was there before", where, id);
-    MEM_GROW(h->problems, h->cap, h->n_problems + 1);
-    h->problems[h->n_problems++] = (struct humaneval_problem){.task_id = mem_strdup(id),
-                                                              .prompt = mem_strdup(prompt),
-                                                              .entry_point = mem_strdup(entry_point),
-                                                              .test = mem_strdup(test)};
-    return true;
-}
-
-/* Calls each(ctx, object, where) for every line that is not blank. */
-static bool each_line(const char *path, bool (*each)(void *ctx, json_t *o, const char *where, struct err *e),
-                      void *ctx, struct err *e) {
+/* Calls each(ctx, line, where) for every line that is not blank. */
+static bool each_line(const char *path,
+                      bool (*each)(void *ctx, struct str line, const char *where, struct err *e), void *ctx,
+                      struct err *e) {
     struct file_lines *lines = file_lines_open(path, e);
     struct buf where = {0};
     struct str line;
@@ -40,38 +26,50 @@ static bool each_line(const char *path, bool (*each)(void *ctx, json_t *o, const
         if (str_trim(line).len == 0) continue;
         buf_clear(&where);
         buf_printf(&where, "%s:%zu", path, file_lines_number(lines));
-        json_t *o = json_parse(line, buf_cstr(&where), e);
-        ok = o && each(ctx, o, buf_cstr(&where), e);
-        json_decref(o);
+        ok = each(ctx, line, buf_cstr(&where), e);
     }
     buf_free(&where);
     file_lines_close(lines);
     return ok && got == 0;
 }
 
-static bool on_problem(void *ctx, json_t *o, const char *where, struct err *e) {
-    return take_problem(ctx, o, where, e);
+struct reading {
+    struct humaneval *h;
+    const struct verify_language *language;
+};
+
+static bool on_problem(void *ctx, struct str line, const char *where, struct err *e) {
+    struct reading *r = ctx;
+    struct humaneval *h = r->h;
+    struct humaneval_problem p;
+    bool ok = layout_read(line, r->language, &p, where, e);
+    if (ok && !map_put(h->index, str_from(p.task_id), (uint32_t)h->n_problems))
+        ok = err_set(e, ERR_INPUT, "%s: task_id '%.80s' was there before", where, p.task_id);
+    if (!ok) {
+        layout_free(&p);
+        return false;
+    }
+    MEM_GROW(h->problems, h->cap, h->n_problems + 1);
+    h->problems[h->n_problems++] = p;
+    return true;
 }
 
-bool humaneval_read(struct humaneval *h, const char *path, struct err *e) {
+bool humaneval_read(struct humaneval *h, const char *path, const struct verify_language *language,
+                    struct err *e) {
     *h = (struct humaneval){.index = map_new(256)};
-    bool ok = each_line(path, on_problem, h, e);
+    struct reading reading = {h, language};
+    bool ok = each_line(path, on_problem, &reading, e);
     if (ok && h->n_problems == 0)
         ok = err_set(e, ERR_INPUT,
                      "%s: no problems in it: a line needs \"task_id\", \"prompt\", \"entry_point\" and "
-                     "\"test\"",
+                     "\"test\", or the fields of EvalPlus, MBPP or CodeContests",
                      path);
     if (!ok) humaneval_fini(h);
     return ok;
 }
 
 void humaneval_fini(struct humaneval *h) {
-    for (size_t i = 0; i < h->n_problems; i++) {
-        free(h->problems[i].task_id);
-        free(h->problems[i].prompt);
-        free(h->problems[i].entry_point);
-        free(h->problems[i].test);
-    }
+    for (size_t i = 0; i < h->n_problems; i++) layout_free(&h->problems[i]);
     free(h->problems);
     map_free(h->index);
     *h = (struct humaneval){0};
@@ -81,16 +79,17 @@ void humaneval_fini(struct humaneval *h) {
 
 struct program { /* of one problem, with all samples that are this text */
     uint32_t problem;
-    char *completion; /* owned until it has been submitted */
+    char *text; /* owned until it has been submitted */
     enum verify_verdict verdict;
     char *result; /* owned; NULL: not decided */
 };
 
 struct run {
     struct humaneval *h;
+    const struct humaneval_way *way;
     struct program *programs;
     size_t n_programs, cap;
-    struct map *index; /* problem and completion -> program */
+    struct map *index; /* problem and program -> number */
     struct {
         json_t *line; /* owned */
         uint32_t program;
@@ -98,48 +97,73 @@ struct run {
     size_t n_samples, samples_cap;
 };
 
-static bool on_sample(void *ctx, json_t *o, const char *where, struct err *e) {
-    struct run *r = ctx;
-    const char *id, *completion;
-    uint32_t problem, program = (uint32_t)r->n_programs;
-    if (!json_want_string(o, "task_id", &id, where, e) ||
-        !json_want_string(o, "completion", &completion, where, e))
-        return false;
-    if (!map_get(r->h->index, str_from(id), &problem))
-        return err_set(e, ERR_INPUT, "%s: task_id '%.80s' is not among the problems", where, id);
+/* The number of a problem's program; owned text is taken. */
+static uint32_t add_program(struct run *r, uint32_t problem, char *text, bool once) {
+    uint32_t program = (uint32_t)r->n_programs;
     struct buf key = {0};
     buf_printf(&key, "%u:", problem);
-    buf_add_str(&key, str_from(completion));
-    if (map_put(r->index, buf_str(&key), program)) {
+    buf_add_str(&key, str_from(text));
+    if (!once || map_put(r->index, buf_str(&key), program)) {
         MEM_GROW(r->programs, r->cap, r->n_programs + 1);
-        r->programs[r->n_programs++] =
-            (struct program){.problem = problem, .completion = mem_strdup(completion)};
+        r->programs[r->n_programs++] = (struct program){.problem = problem, .text = text};
     } else {
         map_get(r->index, buf_str(&key), &program);
+        free(text);
     }
     buf_free(&key);
+    return program;
+}
+
+static bool take_sample(struct run *r, json_t *o, const char *where, struct err *e) {
+    const json_t *id = json_object_get(o, "task_id");
+    const char *completion, *solution;
+    char number[32];
+    uint32_t problem;
+    if (!json_get_string(o, "completion", NULL, &completion, where, e) ||
+        !json_get_string(o, "solution", NULL, &solution, where, e))
+        return false;
+    if (!completion == !solution)
+        return err_set(e, ERR_INPUT, "%s: needs \"completion\" or \"solution\"", where);
+    if (!json_is_string(id) && !json_is_integer(id))
+        return err_set(e, ERR_INPUT, "%s: needs \"task_id\", a text or a number", where);
+    snprintf(number, sizeof number, "%" JSON_INTEGER_FORMAT, json_integer_value(id));
+    const char *name = json_is_string(id) ? json_string_value(id) : number;
+    if (!map_get(r->h->index, str_from(name), &problem))
+        return err_set(e, ERR_INPUT, "%s: task_id '%.80s' is not among the problems", where, name);
+    struct buf text = {0};
+    if (completion) buf_add_str(&text, str_from(r->h->problems[problem].prompt));
+    buf_printf(&text, "%s\n", completion ? completion : solution);
     MEM_GROW(r->samples, r->samples_cap, r->n_samples + 1);
     r->samples[r->n_samples].line = json_incref(o);
-    r->samples[r->n_samples++].program = program;
+    r->samples[r->n_samples++].program = add_program(r, problem, buf_take(&text), true);
     return true;
 }
 
-static void submit_program(struct run *r, size_t i, struct verify *v, const struct verify_limits *limits) {
+static bool on_sample(void *ctx, struct str line, const char *where, struct err *e) {
+    json_t *o = json_parse(line, where, e);
+    const bool ok = o && take_sample(ctx, o, where, e);
+    json_decref(o);
+    return ok;
+}
+
+static void submit_program(struct run *r, size_t i, struct verify *v) {
     struct program *p = &r->programs[i];
     const struct humaneval_problem *problem = &r->h->problems[p->problem];
-    struct buf text = {0};
-    buf_add_str(&text, str_from(problem->prompt));
-    buf_add_str(&text, str_from(p->completion));
-    buf_add_char(&text, '\n');
-    const struct verify_job job = {
-        .id = i,
-        .program = buf_str(&text),
-        .tests = {str_from(problem->prompt), str_from(problem->test), problem->entry_point},
-        .limits = *limits};
+    struct verify_job job = {.id = i,
+                             .language = r->way->language,
+                             .program = str_from(p->text),
+                             .tests = {.setup = str_from(problem->setup),
+                                       .code = str_from(problem->test),
+                                       .entry_point = problem->entry_point,
+                                       .io = problem->io,
+                                       .n_io = problem->n_io},
+                             .limits = r->way->limits};
+    job.limits.cpu_seconds = MAX(job.limits.cpu_seconds, problem->cpu_seconds);
+    job.limits.wall_seconds = MAX(job.limits.wall_seconds, 5 * problem->cpu_seconds);
+    job.limits.memory_bytes = MAX(job.limits.memory_bytes, problem->memory_bytes);
     verify_submit(v, &job);
-    buf_free(&text);
-    free(p->completion);
-    p->completion = NULL;
+    free(p->text);
+    p->text = NULL;
 }
 
 static void take_result(struct run *r, const struct verify_result *got, struct humaneval_counts *c) {
@@ -160,17 +184,30 @@ static void take_result(struct run *r, const struct verify_result *got, struct h
         snprintf(c->refused, sizeof c->refused, "%s: %s", r->h->problems[p->problem].task_id, got->text);
 }
 
-static bool decide_all(struct run *r, struct verify *v, const struct verify_limits *limits,
-                       bool (*on_progress)(void *ctx, const struct humaneval_counts *c), void *ctx,
-                       struct humaneval_counts *c, struct err *e) {
+/* A problem that cannot be run here: every program of it. */
+static void refuse_program(struct run *r, size_t i, struct humaneval_counts *c) {
+    struct program *p = &r->programs[i];
+    take_result(
+        r,
+        &(struct verify_result){.id = i, .verdict = VERIFY_REFUSED, .text = r->h->problems[p->problem].unfit},
+        c);
+    free(p->text);
+    p->text = NULL;
+}
+
+static bool decide_all(struct run *r, struct verify *v, struct humaneval_counts *c, struct err *e) {
     struct verify_result got;
     size_t n_submitted = 0;
     while (c->n_done < c->n_distinct) {
-        while (n_submitted < r->n_programs && verify_in_flight(v) < verify_info(v)->n_wanted)
-            submit_program(r, n_submitted++, v, limits);
+        for (; n_submitted < r->n_programs && verify_in_flight(v) < verify_info(v)->n_wanted; n_submitted++) {
+            if (r->h->problems[r->programs[n_submitted].problem].unfit)
+                refuse_program(r, n_submitted, c);
+            else
+                submit_program(r, n_submitted, v);
+        }
         if (verify_work(v, 0.2, e) < 0) return false;
         while (verify_next(v, &got)) take_result(r, &got, c);
-        if (on_progress && !on_progress(ctx, c))
+        if (r->way->on_progress && !r->way->on_progress(r->way->ctx, c))
             return err_set(e, ERR_CANCELLED,
                            "interrupted: %lld of %lld programs were decided, no results are written",
                            (long long)c->n_done, (long long)c->n_distinct);
@@ -188,15 +225,16 @@ static void write_results(const struct run *r, struct humaneval_counts *c, struc
         char *text = json_line(line);
         buf_printf(results, "%s\n", text);
         free(text);
+        c->n_of[p->verdict]++;
+        if (problem->trust == HUMANEVAL_FAILS || problem->trust == HUMANEVAL_FLAKY) continue;
         problem->n_samples++;
         problem->n_passed += p->verdict == VERIFY_PASSED;
-        c->n_of[p->verdict]++;
     }
 }
 
 static void run_fini(struct run *r) {
     for (size_t i = 0; i < r->n_programs; i++) {
-        free(r->programs[i].completion);
+        free(r->programs[i].text);
         free(r->programs[i].result);
     }
     for (size_t i = 0; i < r->n_samples; i++) json_decref(r->samples[i].line);
@@ -206,10 +244,9 @@ static void run_fini(struct run *r) {
 }
 
 bool humaneval_run(struct humaneval *h, const char *samples_path, struct verify *v,
-                   const struct verify_limits *limits,
-                   bool (*on_progress)(void *ctx, const struct humaneval_counts *c), void *ctx,
-                   struct humaneval_counts *counts, struct buf *results, struct err *e) {
-    struct run r = {.h = h, .index = map_new(1024)};
+                   const struct humaneval_way *way, struct humaneval_counts *counts, struct buf *results,
+                   struct err *e) {
+    struct run r = {.h = h, .way = way, .index = map_new(1024)};
     *counts = (struct humaneval_counts){0};
     for (size_t i = 0; i < h->n_problems; i++) h->problems[i].n_samples = h->problems[i].n_passed = 0;
     bool ok = each_line(samples_path, on_sample, &r, e);
@@ -220,10 +257,41 @@ bool humaneval_run(struct humaneval *h, const char *samples_path, struct verify 
         const double started = clock_seconds();
         counts->n_samples = (int64_t)r.n_samples;
         counts->n_distinct = (int64_t)r.n_programs;
-        ok = decide_all(&r, v, limits, on_progress, ctx, counts, e);
+        ok = decide_all(&r, v, counts, e);
         counts->wall_seconds = clock_seconds() - started;
     }
     if (ok) write_results(&r, counts, results);
+    run_fini(&r);
+    return ok;
+}
+
+/* ---- references ---- */
+
+static void judge_reference(struct humaneval_problem *p, const struct program *runs, int n_times) {
+    int n_passed = 0, failed = -1;
+    for (int i = 0; i < n_times; i++) {
+        if (runs[i].verdict == VERIFY_PASSED)
+            n_passed++;
+        else if (failed < 0)
+            failed = i;
+    }
+    p->trust = n_passed == n_times ? HUMANEVAL_HOLDS : n_passed == 0 ? HUMANEVAL_FAILS : HUMANEVAL_FLAKY;
+    free(p->trouble);
+    p->trouble = failed < 0 ? NULL : mem_strdup(runs[failed].result);
+}
+
+bool humaneval_check_references(struct humaneval *h, int n_times, struct verify *v,
+                                const struct humaneval_way *way, struct err *e) {
+    struct run r = {.h = h, .way = way, .index = map_new(1024)};
+    struct humaneval_counts counts = {0};
+    for (size_t i = 0; i < h->n_problems; i++) {
+        for (int time = 0; h->problems[i].reference && time < n_times; time++)
+            add_program(&r, (uint32_t)i, mem_strdup(h->problems[i].reference), false);
+    }
+    counts.n_samples = counts.n_distinct = (int64_t)r.n_programs;
+    const bool ok = decide_all(&r, v, &counts, e);
+    for (size_t i = 0; ok && i < r.n_programs; i += (size_t)n_times)
+        judge_reference(&h->problems[r.programs[i].problem], &r.programs[i], n_times);
     run_fini(&r);
     return ok;
 }

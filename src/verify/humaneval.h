@@ -1,12 +1,25 @@
-/* humaneval.h - HumanEval's files as published: problems and samples in, results out.
+/* humaneval.h - files of problems with tests as they are published, samples of programs in, results out.
  *
- *     problems  {"task_id", "prompt", "entry_point", "test", ...}     one a line; gzip is read too
- *     samples   {"task_id", "completion", ...}                        any number a problem, in any order
- *     results   each sample's line with "result" and "passed" added, in the order of the samples
+ *     problems  one a line, gzip is read too; each line in any of these layouts:
+ *       HumanEval     {"task_id", "prompt", "entry_point", "test", "canonical_solution"?}
+ *       EvalPlus      {"task_id", "prompt", "entry_point", "canonical_solution", "base_input", "plus_input",
+ * "atol"?} MBPP          {"task_id", "test_list", "code", "test_setup_code"? or "test_imports"?} CodeContests
+ * {"name", "public_tests", "private_tests", "generated_tests", "time_limit", ...}: programs that read
+ * standard input and print samples   {"task_id", "completion"} or {"task_id", "solution"}, any number a
+ * problem, in any order results   each sample's line with "result" and "passed" added, in the order of the
+ * samples
  *
- * A program is prompt + completion; the tests are `test`, which defines check(candidate). "result" is
- * "passed", "timed out" or "failed: why", as human-eval writes it (openai/human-eval, execution.py). Equal
- * programs of a problem are run once; their samples share the verdict.
+ * A program is prompt + completion, or the solution alone; MBPP and CodeContests have no prompt that belongs
+ * to it. "result" is "passed", "timed out" or "failed: why", as human-eval writes it (openai/human-eval,
+ * execution.py). Equal programs of a problem are run once; their samples share the verdict. Tests that can be
+ * told apart go from the shortest to the longest, up to the first that does not hold.
+ *
+ * EvalPlus's expectations are what the reference gives, within atol (1e-6 where it gives floats) and a
+ * relative 1e-7; which arguments of MBPP+ are tuples, and what it takes as equal sets, is in evalplus.py.
+ *
+ * A reference is a solution that comes with the problem. humaneval_check_references runs each several times:
+ * a problem whose reference fails, or passes only sometimes, cannot tell right from wrong and is left out of
+ * counts.
  */
 #ifndef BROOD_HUMANEVAL_H
 #define BROOD_HUMANEVAL_H
@@ -15,9 +28,20 @@
 #include "base/str.h"
 #include "verify/verify.h"
 
+enum humaneval_trust { HUMANEVAL_UNKNOWN, HUMANEVAL_HOLDS, HUMANEVAL_FAILS, HUMANEVAL_FLAKY };
+
 struct humaneval_problem {
-    char *task_id, *prompt, *entry_point, *test; /* owned */
-    int64_t n_samples, n_passed;                 /* counted by humaneval_run */
+    char *task_id, *prompt, *entry_point, *test; /* owned; prompt: what stands before a completion */
+    char *setup;                                 /* owned; run before the tests */
+    char *reference;                             /* owned; a whole program that is right; NULL: none */
+    struct verify_io *io;                        /* [n_io], owned; their texts are, too */
+    size_t n_io;
+    double cpu_seconds;  /* 0: not said by the problem; else at least so much */
+    size_t memory_bytes; /* as well */
+    char *unfit;         /* owned; why its programs cannot be run here; NULL: they can */
+    enum humaneval_trust trust;
+    char *trouble;               /* owned; what its reference ran into */
+    int64_t n_samples, n_passed; /* counted by humaneval_run; not of problems that fail or are flaky */
 };
 
 struct humaneval {
@@ -26,7 +50,9 @@ struct humaneval {
     struct map *index; /* task_id -> problem */
 };
 
-MUST bool humaneval_read(struct humaneval *h, const char *path, struct err *e);
+/* language: which of CodeContests' solutions is the reference; NULL: Python. */
+MUST bool humaneval_read(struct humaneval *h, const char *path, const struct verify_language *language,
+                         struct err *e);
 void humaneval_fini(struct humaneval *h); /* a zeroed one is legal */
 
 struct humaneval_counts {
@@ -39,11 +65,20 @@ struct humaneval_counts {
     char refused[200]; /* the first line that says why tests could not be run; "" if none */
 };
 
-/* Checks every sample, counts, and puts the results' lines into *results. on_progress (may be NULL) returns
- * false to stop, which is ERR_CANCELLED. */
+struct humaneval_way {
+    const struct verify_language *language; /* NULL: Python */
+    struct verify_limits limits;
+    bool (*on_progress)(void *ctx,
+                        const struct humaneval_counts *c); /* false stops: ERR_CANCELLED; may be NULL */
+    void *ctx;
+};
+
+/* Runs every reference n_times and fills trust and trouble. */
+MUST bool humaneval_check_references(struct humaneval *h, int n_times, struct verify *v,
+                                     const struct humaneval_way *way, struct err *e);
+/* Checks every sample, counts, and puts the results' lines into *results. */
 MUST bool humaneval_run(struct humaneval *h, const char *samples_path, struct verify *v,
-                        const struct verify_limits *limits,
-                        bool (*on_progress)(void *ctx, const struct humaneval_counts *c), void *ctx,
-                        struct humaneval_counts *counts, struct buf *results, struct err *e);
+                        const struct humaneval_way *way, struct humaneval_counts *counts, struct buf *results,
+                        struct err *e);
 
 #endif

@@ -27,8 +27,8 @@ struct isolate_plan {
 MUST pid_t isolate_start(const struct isolate_plan *plan, struct err *e);
 
 /* A BPF program of the kernel's struct sock_filter, as hexadecimal text; owned. Everything that is not listed
- * is refused. With namespaces, signals may be sent (they stay in the pid namespace); with processes, more
- * processes may be started. */
-MUST char *isolate_filter(bool namespaces, bool processes, struct err *e);
+ * is refused. With namespaces, signals may be sent (they stay in the pid namespace). */
+enum isolate_starts { ISOLATE_NOTHING, ISOLATE_COMMAND, ISOLATE_PROCESSES }; /* execve; and more processes */
+MUST char *isolate_filter(bool namespaces, enum isolate_starts starts, struct err *e);
 
 #endif

@@ -1,11 +1,12 @@
 # runner.py - what runs in a worker: the keeper, which forks a candidate for each program, and the judge, which holds the
 # tests. verify.h draws the picture. Line 3 is the keeper's to brood, line 4 the judge's: 4 bytes of length, then JSON.
-import array, builtins, ctypes, gc, json, os, resource, select, signal, socket, struct, sys, time
+import array, builtins, ctypes, gc, json, os, resource, select, signal, socket, stat, struct, sys, time
 import _collections_abc, _sitebuiltins, abc, ast, bisect, cmath, collections, copy, dataclasses, datetime, decimal
 import enum, fractions, functools, hashlib, heapq, inspect, io, itertools, keyword, math, operator, queue, random, re
 import statistics, string, textwrap, threading, traceback, types, typing, unicodedata
 
 MESSAGE_MAX = 32 << 20
+OUTPUT_MAX, SHOWN_MAX = 16 << 20, 256 << 10
 ITEMS_MAX = 1 << 20  # what is taken of an iterator that a candidate returned
 libc = ctypes.CDLL(None, use_errno=True)
 syscall = libc.syscall
@@ -54,6 +55,11 @@ def receive(line, with_fd=False):
     if n > MESSAGE_MAX:
         raise EOFError
     return json.loads(line.take(n)), fd
+
+
+def clean(text):
+    """What brood reads as JSON: no NUL, no half of a pair."""
+    return text.encode('utf-8', 'replace').decode('utf-8').replace('\0', '?')
 
 
 def send(line, message):
@@ -184,6 +190,50 @@ def serve(line, program, entry_point):
             send(line, describe(e))
 
 
+def run_main(program):
+    """A program that reads standard input and prints, as Python itself would run it; gives its exit status."""
+    import atexit
+    sys.stdin, sys.stdout, sys.stderr = sys.__stdin__, sys.__stdout__, sys.__stderr__ = open(0), open(1, 'w'), open(2, 'w')
+    sys.argv, status = ['program.py'], 0
+    main_module = sys.modules['__main__'] = types.ModuleType('__main__')
+    try:
+        exec(compile(program, 'program.py', 'exec'), main_module.__dict__)
+    except SystemExit as e:
+        if e.code is not None and type(e.code) is not int:
+            print(e.code, file=sys.stderr)
+        status = 0 if e.code is None else e.code & 255 if type(e.code) is int else 1
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            status = status or 120
+    return status
+
+
+def run_command(command):
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
+    os.execve(command[0], command, {'PATH': '/usr/bin:/bin', 'HOME': '/tmp', 'TMPDIR': '/tmp', 'LC_ALL': 'C.UTF-8', 'TZ': 'UTC'})
+
+
+def read_and_print(config, job, ruleset, fd, errors):
+    os.dup2(fd, 0)
+    os.dup2(fd, 1)
+    os.dup2(errors if job['step'] == 'run' else fd, 2)
+    become_candidate(config, job, ruleset, 3)
+    program, command = job['program'], job.get('command')
+    config.clear()
+    job.clear()
+    if command:
+        run_command(command)
+    return run_main(program)
+
+
 def limit(what, amount):
     hard = resource.getrlimit(what)[1]
     amount = amount if hard == resource.RLIM_INFINITY else min(amount, hard)
@@ -201,7 +251,7 @@ def limit_keeper(config):
         raise OSError('no_new_privs')
 
 
-def become_candidate(config, job, ruleset):
+def become_candidate(config, job, ruleset, first_closed=4):
     limits = job['limits']
     os.setsid()
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -216,13 +266,20 @@ def become_candidate(config, job, ruleset):
         raise OSError('landlock')
     if config['namespaces'] and syscall(SYS[1], *NO_CAPABILITIES):
         raise OSError('capset')
-    libc.close_range(4, 0xffffffff, 0)
-    head, _ = config['filter_processes' if limits['n_processes'] else 'filter']
+    libc.close_range(first_closed, 0xffffffff, 0)
+    head, _ = config['filter_processes' if limits['n_processes'] else 'filter_command' if 'command' in job else 'filter']
     if libc.prctl(PR_SET_SECCOMP, 2, head, 0, 0):
         raise OSError('seccomp')
 
 
-def candidate(config, job, ruleset, fd):
+def candidate(config, job, ruleset, fd, errors):
+    if 'step' in job:
+        status = 99
+        try:
+            status = read_and_print(config, job, ruleset, fd, errors)
+        except BaseException as e:
+            os.write(2, ('the sandbox: ' + repr(e)).encode())
+        os._exit(status)
     try:
         os.dup2(fd, 3)
         become_candidate(config, job, ruleset)
@@ -313,6 +370,43 @@ def cpu_seconds(pid):
         return 0.0
 
 
+class Files:
+    """What a program in another language lies in: its source, or what was made of it; both in /tmp."""
+
+    def __init__(self):
+        self.key, self.made = None, None
+
+    def put(self, job):
+        if job['step'] == 'compile' or not job['compiled']:
+            name, data = '/tmp/' + job['source'], job['program'].encode('utf-8', 'surrogatepass')
+        elif self.key == job['key'] and self.made is not None:
+            name, data = '/tmp/program', self.made
+        else:
+            raise OSError('no program was made')
+        fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o755)
+        with open(fd, 'wb') as out:
+            out.write(data)
+
+    def take(self, job):
+        self.key, self.made = job['key'], None
+        try:
+            fd = os.open('/tmp/program', os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return False
+        with open(fd, 'rb') as made:
+            st = os.fstat(fd)
+            if stat.S_ISREG(st.st_mode) and st.st_size <= job['limits']['disk_bytes']:
+                self.made = made.read(st.st_size)
+        return self.made is not None
+
+
+def tail_of(errors):
+    """The last line that the program wrote to standard error."""
+    size = os.fstat(errors).st_size
+    lines = os.pread(errors, 4000, max(0, size - 4000)).decode('utf-8', 'replace').split('\n')
+    return next((clean(line.strip()[:500]) for line in reversed(lines) if line.strip()), '')
+
+
 def watch(line, judged, job, pid):
     """Until the program has ended or is to end: by its CPU time, or because the judge or brood says so."""
     most, ended_by = job['limits']['cpu_seconds'], 'itself'
@@ -374,7 +468,8 @@ def keeper(line, judged, config):
     warm()
     warm()
     random.seed(0)
-    for name in ('filter', 'filter_processes'):
+    files = Files()
+    for name in ('filter', 'filter_command', 'filter_processes'):
         if name in config:
             config[name] = prepare_filter(config[name])
     flags = signal.SIGCHLD | (CLONE_NEWPID if config['namespaces'] else 0)
@@ -386,10 +481,15 @@ def keeper(line, judged, config):
         if 'end' in job:
             continue
         tmp.ready(job['limits']['disk_bytes'])
+        errors = -1
+        if 'step' in job:
+            errors = os.memfd_create('errors')
+            if 'command' in job:
+                files.put(job)
         # No hook runs in the child: there is one thread, no lock is held, and random numbers are to repeat.
         pid = ctypes.pythonapi.syscall(SYS[0], flags, 0, 0, 0, 0)
         if pid == 0:
-            candidate(config, job, tmp.ruleset, fd)
+            candidate(config, job, tmp.ruleset, fd, errors)
         os.close(fd)
         if pid < 0:
             raise OSError(ctypes.get_errno(), 'clone')
@@ -398,6 +498,11 @@ def keeper(line, judged, config):
         except EOFError:
             os.kill(pid, signal.SIGKILL)
             raise
+        if 'step' in job:
+            report['said'] = tail_of(errors)
+            os.close(errors)
+            if job['step'] == 'compile':
+                report['made'] = files.take(job)
         send(line, report)
 
 
@@ -467,6 +572,85 @@ class Candidate:
             raise Gone
 
 
+def same_word(a, b):
+    """CodeContests' rule: the same but for case; the same whole number; numbers within 1e-5."""
+    if a == b:
+        return True
+    if WHOLE.fullmatch(a) and WHOLE.fullmatch(b):
+        return int(a) == int(b)
+    return bool(REAL.fullmatch(a) and REAL.fullmatch(b)) and abs(float(a) - float(b)) < 1e-5
+
+
+WHOLE, REAL = re.compile('[-+]?[0-9]{1,4000}'), re.compile('[-+]?([0-9]+[.]?[0-9]*|[.][0-9]+)(e[-+]?[0-9]+)?')
+SPACES = re.compile('[ \n\t\r\v]+')
+
+
+def words_of(text):
+    return [word for word in SPACES.split(text.lower()) if word]
+
+
+def compare(printed, expected):
+    """What differs, or None."""
+    a, b = words_of(printed), words_of(expected)
+    for i, (x, y) in enumerate(zip(a, b)):
+        if not same_word(x, y):
+            return 'word %d is %.60s, expected %.60s' % (i + 1, x, y)
+    if len(a) != len(b):
+        return 'printed %d words, expected %d' % (len(a), len(b))
+    return None
+
+
+def talk(fd, text):
+    """Gives a program its input and gives back what it printed; None: too much."""
+    line, data, parts, n = socket.socket(fileno=fd), memoryview(text.encode('utf-8', 'surrogatepass')), [], 0
+    line.setblocking(False)
+    poll = select.poll()
+    poll.register(line, select.POLLIN | select.POLLOUT)
+    with line:
+        while True:
+            (_, event), = poll.poll()
+            if event & select.POLLOUT:
+                try:
+                    data = data[line.send(data[:1 << 16]):] if data else data
+                except BlockingIOError:
+                    pass
+                except OSError:  # it reads no more
+                    data = data[:0]
+                if not data:
+                    poll.modify(line, select.POLLIN)
+                    try:
+                        line.shutdown(socket.SHUT_WR)
+                    except OSError:
+                        pass
+            if event & ~select.POLLOUT:
+                try:
+                    part = line.recv(1 << 16)
+                except BlockingIOError:
+                    continue
+                except OSError:
+                    part = b''
+                if not part:
+                    return b''.join(parts).decode('utf-8', 'replace')
+                parts.append(part)
+                n += len(part)
+                if n > OUTPUT_MAX:
+                    return None
+
+
+def judge_output(job, fd):
+    printed = talk(fd, job['input'])
+    if printed is None:
+        return {'verdict': 'flood', 'text': 'printed more than 16 MiB', 'stop': True}
+    if job['step'] == 'show':
+        return {'verdict': 'said', 'text': printed[-SHOWN_MAX:]}
+    if job['step'] == 'compile':
+        lines = [line for line in printed.split('\n') if line.strip()]
+        text = next((line for line in lines if 'error' in line), lines[0] if lines else '')
+        return {'verdict': 'said', 'text': text.strip()[:500]}
+    differs = compare(printed, job['output'])
+    return {'verdict': 'failed', 'text': differs} if differs else {'verdict': 'passed', 'text': ''}
+
+
 def run_tests(job, candidate, compiled):
     names = {}
     try:
@@ -481,6 +665,7 @@ def run_tests(job, candidate, compiled):
     except BaseException as e:
         return {'verdict': 'refused', 'text': 'the tests: ' + type(e).__name__ + ': ' + str(e)[:500]}
     names[job['entry_point']] = candidate
+    names['remembered'] = compiled.setdefault(job['setup'] + '\0' + job['tests'], {})  # by tests, from program to program
     try:
         candidate.hear()  # it has been loaded
         exec(compiled[job['tests']], names)
@@ -509,12 +694,20 @@ def judge(line, done):
         job, fd = receive(line, True)
         if len(compiled) > 256:
             compiled.clear()
+        if 'step' in job:
+            verdict = judge_output(job, fd)
+            if verdict.pop('stop', False):
+                os.write(done, job['id'].to_bytes(8, 'little'))
+            verdict.update(judged=job['id'], calls=1, text=clean(verdict['text']))
+            send(line, verdict)
+            continue
         random.seed(0)
         candidate = Candidate(fd, job['entry_point'])
         verdict = run_tests(job, candidate, compiled)
         candidate.line.close()
         os.write(done, job['id'].to_bytes(8, 'little'))  # the keeper ends what is left of the program
-        verdict.update(judged=job['id'], calls=candidate.n_calls)
+        verdict.update(judged=job['id'], calls=candidate.n_calls, text=clean(verdict['text']))
+        verdict['exception'] = clean(verdict.get('exception', ''))
         send(line, verdict)
 
 
@@ -527,7 +720,7 @@ def main():
     if not SYS:
         send(keeper_line, {'error': 'no system call numbers for ' + os.uname().machine})
         return
-    sys.stdin, sys.stdout, sys.stderr = open(0), open(1, 'w'), open(2, 'w')
+    sys.stdin, sys.stdout, sys.stderr = open(0, closefd=False), open(1, 'w', closefd=False), open(2, 'w', closefd=False)
     judged, done = os.pipe()
     try:
         if os.fork() == 0:

@@ -17,7 +17,14 @@
 #include "verify/isolate.h"
 #include "verify/worker.h"
 
-enum { TRIES_MAX = 2, BREAKS_MAX = 2, STARTS_FAILED_MAX = 5, WORKERS_MAX = 64, PROGRAM_MAX = 8 << 20 };
+enum {
+    TRIES_MAX = 2,
+    BREAKS_MAX = 2,
+    STARTS_FAILED_MAX = 5,
+    WORKERS_MAX = 64,
+    PROGRAM_MAX = 8 << 20,
+    IO_MAX = 16 << 20
+};
 static const double start_seconds = 60, judge_grace_seconds = 2;
 
 const char *const verify_level_names[] = {"filtered", "namespaces", NULL};
@@ -26,13 +33,24 @@ const char *const verify_verdict_names[] = {"passed",  "failed", "timed out", "c
 const struct verify_limits verify_limits_default = {
     .cpu_seconds = 3, .wall_seconds = 15, .memory_bytes = (size_t)1 << 30, .disk_bytes = 16 << 20};
 
+struct test {             /* one input, and what is to be printed */
+    char *input, *output; /* owned, may hold NULs */
+    size_t n_input, n_output;
+    int i; /* among those submitted */
+};
+
 struct job {
     struct job *next;
     uint64_t id;
     char *program, *setup, *tests, *entry_point; /* owned */
     struct verify_limits limits;
     int n_tries, n_breaks;
-    bool cancelled;
+    bool cancelled, show;
+    const struct verify_language *language;
+    struct test *tests_io; /* [n_io], owned, by size */
+    size_t n_io, n_held;
+    double cpu_seconds; /* of the tests that are over */
+    size_t memory_bytes;
 };
 
 struct jobs { /* a queue */
@@ -52,9 +70,10 @@ struct seat { /* a worker and what it does */
     enum seat_state state;
     struct worker worker;
     struct job *job;
-    int64_t serial; /* of the job, among all that were ever started */
+    int64_t serial; /* of what was sent, among all that was ever sent */
+    int64_t key;    /* serial of the job's first */
     double started, deadline;
-    bool wall_over, end_sent;
+    bool wall_over, end_sent, is_compile;
     json_t *verdict, *report; /* what the judge and the keeper said, owned */
 };
 
@@ -110,6 +129,11 @@ static void job_free(struct job *j) {
     free(j->setup);
     free(j->tests);
     free(j->entry_point);
+    for (size_t i = 0; i < j->n_io; i++) {
+        free(j->tests_io[i].input);
+        free(j->tests_io[i].output);
+    }
+    free(j->tests_io);
     free(j);
 }
 
@@ -121,6 +145,8 @@ static void finished_free(struct finished *f) {
 }
 
 /* ---- verdicts ---- */
+
+static void seat_go_on(struct verify *v, struct seat *s, bool compile);
 
 /* The job is over, one way or the other; r without id and text. Frees the job. */
 static void conclude(struct verify *v, struct job *j, struct verify_result r, const char *exception,
@@ -160,52 +186,124 @@ static const char *text_of(const json_t *o, const char *key) {
     return s ? s : "";
 }
 
-static void say_how_ended(int status, char out[static 200]) {
+static void say_how_ended(int status, char out[static 900]) {
     if (WIFSIGNALED(status))
-        snprintf(out, 200, "ended before the tests had: killed by signal %d (%s)", WTERMSIG(status),
+        snprintf(out, 900, "ended before the tests had: killed by signal %d (%s)", WTERMSIG(status),
                  strsignal(WTERMSIG(status)));
     else
-        snprintf(out, 200, "ended before the tests had: exit status %d", WEXITSTATUS(status));
+        snprintf(out, 900, "ended before the tests had: exit status %d", WEXITSTATUS(status));
+}
+
+/* How a program that prints has ended, and what that says. */
+static void read_end(const struct seat *s, int status, struct verify_result *r, const char **exception,
+                     char text[static 900]) {
+    const bool ended_well = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    const char *said = text_of(s->report, "said"), *verdict = text_of(s->verdict, "verdict");
+    if (s->is_compile) {
+        r->verdict =
+            ended_well && json_is_true(json_object_get(s->report, "made")) ? VERIFY_PASSED : VERIFY_FAILED;
+        *exception = r->verdict == VERIFY_PASSED ? "" : "CompileError";
+        if (r->verdict != VERIFY_PASSED && !text[0]) snprintf(text, 900, "no program was made");
+    } else if (strcmp(verdict, "flood") == 0) {
+        r->verdict = VERIFY_FAILED; /* it was ended for that, however it took it */
+        *exception = "WrongOutput";
+    } else if (!ended_well) {
+        const size_t n = strcspn(said, ":");
+        const bool raised =
+            !s->job->language && WIFEXITED(status) && n > 0 && n < 60 && !memchr(said, ' ', n);
+        r->verdict = raised ? VERIFY_FAILED : VERIFY_CRASHED;
+        if (raised)
+            snprintf(text, 900, "raised %s", said);
+        else if (WIFSIGNALED(status))
+            snprintf(text, 900, "killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+        else
+            snprintf(text, 900, "exit status %d%s%s", WEXITSTATUS(status), said[0] ? ": " : "", said);
+        *exception = raised ? "RuntimeError" : "";
+    } else {
+        r->verdict = strcmp(verdict, "passed") == 0 ? VERIFY_PASSED : VERIFY_FAILED;
+        *exception = r->verdict == VERIFY_PASSED ? "" : "WrongOutput";
+    }
+}
+
+/* What the keeper and the judge said of one run of the program; text holds up to 900 characters. */
+static void read_run(const struct seat *s, struct verify_result *r, const char **exception,
+                     char text[static 900]) {
+    const struct job *j = s->job;
+    const char *said = text_of(s->verdict, "verdict"), *by = text_of(s->report, "by");
+    const int status = (int)json_integer_value(json_object_get(s->report, "status"));
+    *r = (struct verify_result){.verdict = VERIFY_CRASHED,
+                                .n_calls = (int)json_integer_value(json_object_get(s->verdict, "calls")),
+                                .cpu_seconds = json_number_value(json_object_get(s->report, "cpu")),
+                                .wall_seconds = clock_seconds() - s->started,
+                                .memory_bytes =
+                                    (size_t)json_integer_value(json_object_get(s->report, "memory"))};
+    const bool out_of_cpu = strcmp(by, "cpu") == 0 || (WIFSIGNALED(status) && strcmp(by, "itself") == 0 &&
+                                                       r->cpu_seconds >= j->limits.cpu_seconds);
+    const bool decided = !j->n_io; /* programs that print have to end well, too */
+    *exception = text_of(s->verdict, "exception");
+    snprintf(text, 900, "%s", text_of(s->verdict, "text"));
+    if (decided && strcmp(said, "passed") == 0) {
+        r->verdict = VERIFY_PASSED;
+    } else if (decided && strcmp(said, "failed") == 0) {
+        r->verdict = VERIFY_FAILED;
+    } else if (strcmp(said, "refused") == 0) {
+        r->verdict = VERIFY_REFUSED;
+    } else if (out_of_cpu || s->wall_over) {
+        r->verdict = VERIFY_TIMED_OUT;
+        snprintf(text, 900, out_of_cpu ? "more than %g s of CPU time" : "more than %g s by the clock",
+                 out_of_cpu ? j->limits.cpu_seconds : j->limits.wall_seconds);
+    } else if (!decided) {
+        read_end(s, status, r, exception, text);
+    } else if (strcmp(by, "itself") == 0 || !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) {
+        /* Where brood wanted it to end it may have been ending already: its status says so. */
+        say_how_ended(status, text);
+    }
+}
+
+/* A second try, alone, for what ran out of time; else it is over. */
+static void settle(struct verify *v, struct seat *s, const struct verify_result *r, const char *exception,
+                   const char *text) {
+    struct job *j = s->job;
+    j->n_tries++;
+    if (r->verdict == VERIFY_TIMED_OUT && j->n_tries < TRIES_MAX && !j->cancelled)
+        jobs_push(&v->again, j);
+    else
+        conclude(v, j, *r, exception, text);
+    leave_seat(v, s);
 }
 
 /* Both have spoken, or the keeper alone: the judge is stuck in the tests. */
 static void judge_seat(struct verify *v, struct seat *s) {
     struct job *j = s->job;
-    const char *said = text_of(s->verdict, "verdict"), *text = text_of(s->verdict, "text");
-    const double cpu = json_number_value(json_object_get(s->report, "cpu"));
-    const char *by = text_of(s->report, "by");
-    const int status = (int)json_integer_value(json_object_get(s->report, "status"));
-    struct verify_result r = {.verdict = VERIFY_CRASHED,
-                              .n_calls = (int)json_integer_value(json_object_get(s->verdict, "calls")),
-                              .cpu_seconds = cpu,
-                              .wall_seconds = clock_seconds() - s->started,
-                              .memory_bytes =
-                                  (size_t)json_integer_value(json_object_get(s->report, "memory"))};
-    char how[200];
-    const bool out_of_cpu = strcmp(by, "cpu") == 0 || (WIFSIGNALED(status) && strcmp(by, "itself") == 0 &&
-                                                       cpu >= j->limits.cpu_seconds);
-    j->n_tries++;
-    if (strcmp(said, "passed") == 0) {
-        r.verdict = VERIFY_PASSED;
-    } else if (strcmp(said, "failed") == 0) {
-        r.verdict = VERIFY_FAILED;
-    } else if (strcmp(said, "refused") == 0) {
-        r.verdict = VERIFY_REFUSED;
-    } else if (out_of_cpu || s->wall_over) {
-        r.verdict = VERIFY_TIMED_OUT;
-        snprintf(how, sizeof how, out_of_cpu ? "more than %g s of CPU time" : "more than %g s by the clock",
-                 out_of_cpu ? j->limits.cpu_seconds : j->limits.wall_seconds);
-        text = how;
-    } else if (strcmp(by, "itself") == 0 || !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) {
-        /* Where brood wanted it to end it may have been ending already: its status says so. */
-        say_how_ended(status, how);
-        text = how;
+    struct verify_result r;
+    const char *exception;
+    char text[900], where[1000];
+    read_run(s, &r, &exception, text);
+    if (!j->n_io) {
+        settle(v, s, &r, exception, text);
+        return;
     }
-    if (r.verdict == VERIFY_TIMED_OUT && j->n_tries < TRIES_MAX && !j->cancelled)
-        jobs_push(&v->again, j);
-    else
-        conclude(v, j, r, text_of(s->verdict, "exception"), text);
-    leave_seat(v, s);
+    if (j->show && r.verdict != VERIFY_TIMED_OUT && !s->is_compile) {
+        const int status = (int)json_integer_value(json_object_get(s->report, "status"));
+        r.verdict = status == 0 ? VERIFY_PASSED : VERIFY_FAILED;
+        settle(v, s, &r, "", text_of(s->verdict, "text"));
+        return;
+    }
+    r.cpu_seconds = j->cpu_seconds += r.cpu_seconds;
+    r.memory_bytes = j->memory_bytes = MAX(r.memory_bytes, j->memory_bytes);
+    if (r.verdict == VERIFY_PASSED && !s->is_compile) j->n_held++;
+    r.n_calls = (int)j->n_held + (r.verdict != VERIFY_PASSED && !s->is_compile);
+    if (r.verdict == VERIFY_PASSED && j->n_held < j->n_io && !j->cancelled) {
+        json_decref(s->verdict);
+        json_decref(s->report);
+        s->verdict = s->report = NULL;
+        if (!s->is_compile) j->n_tries = 0; /* the next test has two tries of its own */
+        seat_go_on(v, s, false);
+        return;
+    }
+    snprintf(where, sizeof where, "test %d: %s",
+             r.verdict == VERIFY_PASSED ? 0 : j->tests_io[j->n_held].i + 1, text);
+    settle(v, s, &r, exception, r.verdict == VERIFY_PASSED || s->is_compile ? text : where);
 }
 
 /* The worker has ended or talks nonsense: its job has another try on a new one. */
@@ -248,18 +346,62 @@ static void send_end(struct seat *s) {
     s->end_sent = true;
 }
 
+static json_t *limits_of(const struct verify_limits *l) {
+    return json_pack("{s:f, s:I, s:I, s:i}", "cpu_seconds", l->cpu_seconds, "memory_bytes",
+                     (json_int_t)l->memory_bytes, "disk_bytes", (json_int_t)l->disk_bytes, "n_processes",
+                     l->n_processes);
+}
+
+static const struct verify_limits compile_limits = {.cpu_seconds = 30,
+                                                    .wall_seconds = 120,
+                                                    .memory_bytes = (size_t)4 << 30,
+                                                    .disk_bytes = 64 << 20,
+                                                    .n_processes = 16};
+
+static json_t *command_of(char *const *words, const struct verify_language *l) {
+    char source[64];
+    json_t *command = json_array();
+    snprintf(source, sizeof source, "/tmp/%s", l->source);
+    for (int i = 0; words[i]; i++)
+        json_array_append_new(command, json_string(strcmp(words[i], "{source}") == 0    ? source
+                                                   : strcmp(words[i], "{program}") == 0 ? "/tmp/program"
+                                                                                        : words[i]));
+    return command;
+}
+
+/* The two messages for a test of unit tests, or for one step of a program that prints. */
+static void describe_job(const struct seat *s, json_t **run, json_t **tests) {
+    const struct job *j = s->job;
+    const json_int_t serial = (json_int_t)s->serial;
+    if (!j->n_io) {
+        *run = json_pack("{s:I, s:s, s:s, s:o}", "id", serial, "program", j->program, "entry_point",
+                         j->entry_point, "limits", limits_of(&j->limits));
+        *tests = json_pack("{s:I, s:s, s:s, s:s}", "id", serial, "setup", j->setup, "tests", j->tests,
+                           "entry_point", j->entry_point);
+        return;
+    }
+    const struct test *t = &j->tests_io[j->n_held];
+    const char *step = s->is_compile ? "compile" : j->show ? "show" : "run";
+    *run =
+        json_pack("{s:I, s:I, s:s, s:s, s:o}", "id", serial, "key", (json_int_t)s->key, "step", step,
+                  "program", j->program, "limits", limits_of(s->is_compile ? &compile_limits : &j->limits));
+    if (j->language) {
+        const struct verify_language *l = j->language;
+        json_object_set_new(*run, "source", json_string(l->source));
+        json_object_set_new(*run, "compiled", json_boolean(l->compile != NULL));
+        json_object_set_new(*run, "command", command_of(s->is_compile ? l->compile : l->run, l));
+    }
+    *tests = json_pack("{s:I, s:s, s:o, s:o}", "id", serial, "step", step, "input",
+                       s->is_compile ? json_string("") : json_stringn(t->input, t->n_input), "output",
+                       s->is_compile ? json_string("") : json_stringn(t->output, t->n_output));
+}
+
 /* True if both messages have gone out. */
 static bool send_job(struct seat *s) {
-    const struct job *j = s->job;
     int pair[2];
+    json_t *run, *tests;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) return false;
-    json_t *limits = json_pack("{s:f, s:I, s:I, s:i}", "cpu_seconds", j->limits.cpu_seconds, "memory_bytes",
-                               (json_int_t)j->limits.memory_bytes, "disk_bytes",
-                               (json_int_t)j->limits.disk_bytes, "n_processes", j->limits.n_processes);
-    json_t *run = json_pack("{s:I, s:s, s:s, s:o}", "id", (json_int_t)s->serial, "program", j->program,
-                            "entry_point", j->entry_point, "limits", limits);
-    json_t *tests = json_pack("{s:I, s:s, s:s, s:s}", "id", (json_int_t)s->serial, "setup", j->setup, "tests",
-                              j->tests, "entry_point", j->entry_point);
+    describe_job(s, &run, &tests);
     ASSERT(run && tests);
     const bool ok = worker_send(&s->worker, WORKER_KEEPER, run, pair[0]) &&
                     worker_send(&s->worker, WORKER_JUDGE, tests, pair[1]);
@@ -270,15 +412,23 @@ static bool send_job(struct seat *s) {
     return ok;
 }
 
-static void seat_begin(struct verify *v, struct seat *s, struct job *j) {
-    s->job = j;
+/* Sends its job, or the next step of it. */
+static void seat_go_on(struct verify *v, struct seat *s, bool compile) {
+    const struct verify_limits *limits = compile ? &compile_limits : &s->job->limits;
+    s->is_compile = compile;
     s->serial = ++v->n_serials;
     s->started = clock_seconds();
-    s->deadline = s->started + j->limits.wall_seconds;
+    s->deadline = s->started + limits->wall_seconds;
     s->wall_over = s->end_sent = false;
-    s->state = SEAT_BUSY;
-    v->n_busy++;
     if (!send_job(s)) break_seat(v, s);
+}
+
+static void seat_begin(struct verify *v, struct seat *s, struct job *j) {
+    s->job = j;
+    s->state = SEAT_BUSY;
+    s->key = v->n_serials + 1;
+    v->n_busy++;
+    seat_go_on(v, s, j->language && j->language->compile);
 }
 
 /* Second tries wait until nothing else runs or could run, and run one at a time. */
@@ -398,9 +548,11 @@ static bool open_at(struct verify *v, enum verify_level level, struct err *e) {
     const bool namespaces = level == VERIFY_NAMESPACES;
     v->info.level = v->plan.level = level;
     v->n_starts_failed = 0;
-    v->plan.filter = isolate_filter(namespaces, false, e);
+    v->plan.filter = isolate_filter(namespaces, ISOLATE_NOTHING, e);
     if (!v->plan.filter) return false;
-    if (namespaces && !(v->plan.filter_processes = isolate_filter(true, true, e))) return false;
+    if (namespaces && (!(v->plan.filter_command = isolate_filter(true, ISOLATE_COMMAND, e)) ||
+                       !(v->plan.filter_processes = isolate_filter(true, ISOLATE_PROCESSES, e))))
+        return false;
     while (!has_worker(v, true)) {
         for (int i = 0; i < v->info.n_workers; i++) {
             if (v->seats[i].state == SEAT_EMPTY) seat_start(v, &v->seats[i]);
@@ -426,8 +578,9 @@ static void close_workers(struct verify *v) {
         *s = (struct seat){0};
     }
     free(v->plan.filter);
+    free(v->plan.filter_command);
     free(v->plan.filter_processes);
-    v->plan.filter = v->plan.filter_processes = NULL;
+    v->plan.filter = v->plan.filter_command = v->plan.filter_processes = NULL;
     for (struct job *j; (j = jobs_pop(&v->fresh)) || (j = jobs_pop(&v->again));) job_free(j);
     for (struct finished *f; (f = v->first); finished_free(f)) v->first = f->next;
     finished_free(v->taken);
@@ -443,6 +596,7 @@ struct verify *verify_open(const struct verify_options *o, struct err *e) {
     v->info.n_workers = MIN(o->n_workers > 0 ? o->n_workers : pool_cores(), WORKERS_MAX);
     v->info.n_wanted = 2 * v->info.n_workers;
     v->seats = mem_zalloc((size_t)v->info.n_workers, sizeof *v->seats);
+    v->plan.readable = o->readable;
     bool ok = python_find(o->python, &v->plan.python, e);
     if (!ok) goto done;
     v->info.python = v->plan.python.path;
@@ -478,27 +632,58 @@ const struct verify_info *verify_info(const struct verify *v) {
     return &v->info;
 }
 
+static bool is_text(struct str s) {
+    json_t *o = json_stringn(s.ptr ? s.ptr : "", s.len);
+    json_decref(o);
+    return o != NULL;
+}
+
 /* Why it cannot be run here at all; NULL if it can. */
 static const char *unfit(const struct verify *v, const struct verify_job *job) {
     if (job->program.len > PROGRAM_MAX) return "the program is longer than 8 MiB";
     if (memchr(job->program.ptr, 0, job->program.len)) return "the program has a NUL character in it";
     if (job->limits.n_processes > 0 && v->info.level < VERIFY_NAMESPACES)
         return "programs that start processes need isolation by namespaces";
+    if (job->language && v->info.level < VERIFY_NAMESPACES)
+        return "programs in declared languages need isolation by namespaces";
+    for (size_t i = 0; i < job->tests.n_io; i++) {
+        const struct verify_io *t = &job->tests.io[i];
+        if (t->input.len > IO_MAX || t->output.len > IO_MAX) return "a test is longer than 16 MiB";
+        if (!is_text(t->input) || !is_text(t->output)) return "a test is no UTF-8 text";
+    }
     return NULL;
 }
 
+static int compare_sizes(const void *a, const void *b) {
+    const struct test *x = a, *y = b;
+    const size_t m = x->n_input + x->n_output, n = y->n_input + y->n_output;
+    return m < n ? -1 : m > n ? 1 : x->i - y->i;
+}
+
+static void take_io(struct job *j, const struct verify_tests *t) {
+    j->n_io = t->n_io;
+    j->tests_io = mem_zalloc(t->n_io + 1, sizeof *j->tests_io);
+    for (size_t i = 0; i < t->n_io; i++)
+        j->tests_io[i] = (struct test){str_dup(t->io[i].input), str_dup(t->io[i].output), t->io[i].input.len,
+                                       t->io[i].output.len, (int)i};
+    qsort(j->tests_io, j->n_io, sizeof *j->tests_io, compare_sizes);
+}
+
 void verify_submit(struct verify *v, const struct verify_job *job) {
-    ASSERT(job->language == VERIFY_PYTHON && job->tests.entry_point);
+    ASSERT(job->tests.n_io > 0 || (!job->language && job->tests.entry_point));
     ASSERT(job->limits.cpu_seconds > 0 && job->limits.wall_seconds > 0);
     struct job *j = mem_zalloc(1, sizeof *j);
     j->id = job->id;
     j->program = str_dup(job->program);
     j->setup = str_dup(job->tests.setup);
     j->tests = str_dup(job->tests.code);
-    j->entry_point = mem_strdup(job->tests.entry_point);
+    j->entry_point = mem_strdup(job->tests.entry_point ? job->tests.entry_point : "");
     j->limits = job->limits;
+    j->language = job->language;
+    j->show = job->tests.show;
     v->n_in_flight++;
     const char *why = unfit(v, job);
+    if (!why) take_io(j, &job->tests);
     if (why)
         conclude(v, j, (struct verify_result){.verdict = VERIFY_REFUSED}, "", why);
     else

@@ -25,6 +25,9 @@
  * the built-in it derives from); arguments are copies, so what a program does to them stays with it; names
  * that the tests use are those of `setup`, except the entry point.
  *
+ * Programs that read standard input and print are given each input in a process and a /tmp of their own; the
+ * judge compares what was printed. That a process ends well is asked for besides, never instead.
+ *
  * Time is CPU time, so a busy machine changes no verdict: a program that runs out of it is run once more,
  * alone, after all others, and only then counts as timed out. A wall clock ends programs that sleep.
  *
@@ -50,7 +53,8 @@ enum verify_level {
 extern const char *const verify_level_names[VERIFY_LEVELS + 1]; /* "filtered", "namespaces", NULL */
 
 struct verify_options {
-    const char *python;               /* program to run; NULL: python3 */
+    const char *python;   /* program to run; NULL: python3 */
+    const char *readable; /* a folder that programs may read besides, not below /tmp; NULL: none */
     enum verify_level least, highest; /* refuse below `least`; do not try above `highest` */
     int n_workers;                    /* 0: one a core */
 };
@@ -64,17 +68,39 @@ struct verify_limits {
 };
 extern const struct verify_limits verify_limits_default; /* 3 s, 15 s, 1 GiB, 16 MiB, 0 */
 
-enum verify_language { VERIFY_PYTHON };
+/* A language other than the preloaded Python, declared by its commands. Needs VERIFY_NAMESPACES. The words
+ * {source} and {program} stand for the file with the program and for the file that `compile` makes of it,
+ * once a program, inside the sandbox. Both lie in /tmp, which each test finds as new. */
+struct verify_language {
+    char source[32]; /* "program.c": no folder */
+    char **compile;  /* owned, NULL-terminated; [0] absolute; NULL: nothing is made */
+    char **run;
+};
+/* By name ("c", "c++", "perl", "python") or as commands, parted by spaces: "SOURCE RUN" and "SOURCE COMPILE ;
+ * RUN". *out is NULL for the preloaded Python. */
+MUST bool verify_language_parse(const char *text, struct verify_language **out, struct err *e);
+void verify_language_free(struct verify_language *l);
+
+struct verify_io { /* a program reads `input` and is to print `output`, by CodeContests' rules */
+    struct str input, output;
+};
 
 struct verify_tests {
     struct str setup;        /* run before the tests: what they may name, e.g. helpers and imports */
     struct str code;         /* the tests: defines check(candidate), or asserts at top level */
     const char *entry_point; /* the candidate's function */
+    /* n_io > 0: instead of the above, each in a process of its own, in order of their size. Words are
+     * compared: the same but for case, the same whole number, or numbers within 1e-5. The limits are those of
+     * one test. */
+    const struct verify_io *io;
+    size_t n_io;
+    bool show; /* n_io = 1: nothing is compared; the result's text is what was printed on both outputs, its
+                  last 256 KiB, and "passed" says that it ended well: no evidence of anything */
 };
 
 struct verify_job {
-    uint64_t id; /* the caller's, unique among jobs in flight */
-    enum verify_language language;
+    uint64_t id;                            /* the caller's, unique among jobs in flight */
+    const struct verify_language *language; /* for n_io > 0; borrowed until its result; NULL: Python */
     struct str program;
     struct verify_tests tests;
     struct verify_limits limits;
@@ -97,7 +123,7 @@ struct verify_result {
     const char *exception; /* failed: its class, "AssertionError", ...; else "" */
     const char *text;      /* its message, or one line that says what happened; both valid until verify_work
                               or verify_next */
-    int n_calls;           /* of the candidate by the tests */
+    int n_calls;           /* of the candidate by the tests; programs that print: how often it ran */
     int n_tries;
     double cpu_seconds, wall_seconds; /* of the last try */
     size_t memory_bytes;              /* its largest resident set */

@@ -117,7 +117,8 @@ static bool is_below(const char *path, const char *folder) {
     return strncmp(path, folder, n) == 0 && (path[n] == '/' || path[n] == '\0');
 }
 
-static int list_paths(const struct python *python, const char *paths[ISOLATE_PATHS_MAX]) {
+static int list_paths(const struct python *python, const char *readable,
+                      const char *paths[ISOLATE_PATHS_MAX]) {
     static const char *const system[] = {"/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache"};
     int n = 0;
     for (size_t i = 0; i < ARRAY_LEN(system); i++) {
@@ -128,6 +129,7 @@ static int list_paths(const struct python *python, const char *paths[ISOLATE_PAT
         for (int j = 0; j < n; j++) has |= is_below(python->folders[i], paths[j]);
         if (!has) paths[n++] = python->folders[i];
     }
+    if (readable) paths[n++] = readable;
     paths[n] = NULL;
     return n;
 }
@@ -135,8 +137,9 @@ static int list_paths(const struct python *python, const char *paths[ISOLATE_PAT
 static json_t *describe_plan(const struct worker_plan *plan, const char *const *paths) {
     json_t *readable = json_array();
     for (int i = 0; paths[i]; i++) json_array_append_new(readable, json_string(paths[i]));
-    json_t *o = json_pack("{s:b, s:s, s:s*, s:o}", "namespaces", plan->level == VERIFY_NAMESPACES, "filter",
-                          plan->filter, "filter_processes", plan->filter_processes, "readable", readable);
+    json_t *o = json_pack("{s:b, s:s, s:s*, s:s*, s:o}", "namespaces", plan->level == VERIFY_NAMESPACES,
+                          "filter", plan->filter, "filter_command", plan->filter_command, "filter_processes",
+                          plan->filter_processes, "readable", readable);
     ASSERT(o);
     return o;
 }
@@ -165,7 +168,7 @@ bool worker_start(struct worker *w, const struct worker_plan *plan, struct err *
     }
     char *script = str_dup(worker_script());
     char *const argv[] = {plan->python.path, "-S", "-s", "-B", "-c", script, NULL};
-    list_paths(&plan->python, isolate.paths);
+    list_paths(&plan->python, plan->readable, isolate.paths);
     isolate.argv = argv;
     const pid_t pid = isolate_start(&isolate, e);
     free(script);

@@ -20,7 +20,10 @@ struct str worker_script(void); /* runner.py */
 struct worker_plan {
     struct python python;
     enum verify_level level;
-    char *filter, *filter_processes; /* hexadecimal; the second NULL below VERIFY_NAMESPACES */
+    const char *readable;                    /* another folder; NULL: none */
+    char *filter;                            /* hexadecimal */
+    char *filter_command, *filter_processes; /* that may start a command, and processes; NULL below
+                                                VERIFY_NAMESPACES */
 };
 
 enum worker_line { WORKER_KEEPER, WORKER_JUDGE, WORKER_LINES };

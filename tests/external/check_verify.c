@@ -2,6 +2,7 @@
  * minutes.
  *
  *   bench/humaneval.jsonl                        all canonical solutions pass; mutated ones fail
+ *   grader/codecontests_output_match.jsonl       what counts as the same output
  *   replay/humaneval_codegen16b_100.jsonl        8,200 samples of CodeGen-16B: the recorded flags, sample by
  * sample
  */
@@ -58,7 +59,8 @@ static bool run(struct verify *v, struct humaneval *h, const struct buf *samples
     const int fd = mkstemp(path);
     if (fd < 0) return false;
     bool ok = write(fd, samples->ptr, samples->len) == (ssize_t)samples->len;
-    ok = ok && humaneval_run(h, path, v, &verify_limits_default, NULL, NULL, counts, &lines, &e);
+    const struct humaneval_way way = {.limits = verify_limits_default};
+    ok = ok && humaneval_run(h, path, v, &way, counts, &lines, &e);
     for (char *line = lines.ptr, *end; ok && line && (end = strchr(line, '\n')); line = end + 1) {
         json_t *o = json_parse((struct str){line, (size_t)(end - line)}, path, &e);
         ok = o && json_array_append_new(results, o) == 0;
@@ -168,26 +170,57 @@ static void check_recorded(struct verify *v, struct humaneval *h, const char *pa
     buf_free(&samples);
 }
 
+/* Each case as a program that prints `a`, of which `b` is expected. */
+static void check_outputs(struct verify *v, const char *path) {
+    struct err e = {0};
+    struct str line;
+    struct verify_result r;
+    int n = 0, n_agree = 0;
+    struct file_lines *f = file_lines_open(path, &e);
+    while (f && file_lines_next(f, &line, &e) > 0) {
+        json_t *o = json_parse(line, path, &e);
+        const char *a = json_string_value(json_object_get(o, "a")),
+                   *b = json_string_value(json_object_get(o, "b"));
+        const struct verify_io io = {str_from(a ? a : ""), str_from(b ? b : "")};
+        const struct verify_job job = {.program = STR("import sys\nsys.stdout.write(sys.stdin.read())\n"),
+                                       .tests = {.io = &io, .n_io = 1},
+                                       .limits = verify_limits_default};
+        verify_submit(v, &job);
+        while (!verify_next(v, &r)) {
+            if (verify_work(v, 1, &e) < 0) break;
+        }
+        n++;
+        n_agree += (r.verdict == VERIFY_PASSED) == json_is_true(json_object_get(o, "expected"));
+        json_decref(o);
+    }
+    file_lines_close(f);
+    printf("CodeContests' output comparison: %d of %d cases agree\n", n_agree, n);
+    check(n == 13 && n_agree == n, "outputs are compared as CodeContests does");
+}
+
 int main(int argc, char **argv) {
     const char *dir = argc > 1 ? argv[1] : "../shared/data";
     const struct verify_options options = {.least = VERIFY_FILTERED, .highest = VERIFY_NAMESPACES};
     struct humaneval h = {0};
     struct err e = {0};
     char *problems = find(dir, "bench/humaneval.jsonl");
+    char *outputs = find(dir, "grader/codecontests_output_match.jsonl");
     char *recorded = find(dir, "replay/humaneval_codegen16b_100.jsonl");
     struct verify *v = problems ? verify_open(&options, &e) : NULL;
     if (problems && !v) printf("skip: %s\n", e.msg);
-    if (v && !humaneval_read(&h, problems, &e)) {
+    if (v && !humaneval_read(&h, problems, NULL, &e)) {
         printf("FAIL %s\n", e.msg);
         n_failed++;
     } else if (v) {
         check_canonical(v, &h, problems);
+        if (outputs) check_outputs(v, outputs);
         if (recorded) check_recorded(v, &h, recorded);
     }
     humaneval_fini(&h);
     verify_close(v);
     free(problems);
     free(recorded);
+    free(outputs);
     printf("%d passed, %d failed\n", n_passed, n_failed);
     return n_failed > 0;
 }

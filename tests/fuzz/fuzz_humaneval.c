@@ -16,11 +16,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     struct err e = {0};
     struct humaneval h;
-    if (humaneval_read(&h, path, &e)) {
+    if (humaneval_read(&h, path, NULL, &e)) {
         ASSERT(h.n_problems > 0);
         for (size_t i = 0; i < h.n_problems; i++) {
             const struct humaneval_problem *p = &h.problems[i];
-            ASSERT(p->task_id && p->prompt && p->entry_point && p->test && p->n_samples == 0);
+            ASSERT(p->task_id && p->prompt && p->entry_point && p->test && p->setup && p->n_samples == 0);
+            ASSERT((p->n_io == 0) == (p->io == NULL));
         }
     } else {
         ASSERT(e.code == ERR_INPUT && e.msg[0] && !strchr(e.msg, '\n'));

@@ -1,0 +1,256 @@
+/* tests.c - the verifier `tests`: a solution is a Python program, run in the sandbox against unit tests.
+ *
+ * The tests are those of the problem's line in the task ("test" and "entry_point", as HumanEval has them), or
+ * of one file for every problem (tests,entry=NAME:FILE).
+ *
+ * From a solution to a program. Chat models put code between lines of ```: of such blocks the last that
+ * defines the entry point counts, else the last. What defines the entry point is a program of its own, run
+ * behind the prompt where that is code (it holds imports and helpers); what does not goes on from the prompt,
+ * to the first line that begins anything else (the stops of Chen et al. 2021, 2107.03374).
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "verify/kinds.h"
+#include "verify/verify.h"
+
+enum { TESTS_BYTES_MAX = 1 << 20 };
+
+struct tests {
+    struct verifier base;
+    struct verify *verify;
+    struct verify_limits limits;
+    struct verdict_queue answers;
+    char *code, *entry; /* of tests:FILE; NULL: the problem's */
+};
+
+static void tests_close(struct verifier *v) {
+    struct tests *t = (struct tests *)v;
+    verify_close(t->verify);
+    verdict_queue_free(&t->answers);
+    free(t->code);
+    free(t->entry);
+    free(t);
+}
+
+/* ---- programs ---- */
+
+/* Whether a line of the code begins the definition of the function. */
+static bool defines(struct str code, const char *entry) {
+    struct buf head = {0};
+    buf_printf(&head, "def %s", entry);
+    bool found = false;
+    for (size_t at = 0; !found && at < code.len;) {
+        const struct str rest = {code.ptr + at, code.len - at};
+        const ptrdiff_t n = str_find(rest, buf_str(&head));
+        if (n < 0) break;
+        const size_t begin = at + (size_t)n, end = begin + head.len;
+        const bool ends = end < code.len && (code.ptr[end] == '(' || code.ptr[end] == ' ');
+        found = ends && (begin == 0 || code.ptr[begin - 1] == '\n' || code.ptr[begin - 1] == ' ');
+        at = end;
+    }
+    buf_free(&head);
+    return found;
+}
+
+/* The block of code that counts, or all of it where there are none. */
+static struct str code_of(struct str text, const char *entry) {
+    struct str chosen = text;
+    bool any = false, chosen_defines = false;
+    for (size_t at = 0; at < text.len;) {
+        struct str rest = {text.ptr + at, text.len - at};
+        const ptrdiff_t open = str_find(rest, STR("```"));
+        const void *line = open < 0 ? NULL : memchr(rest.ptr + open, '\n', rest.len - (size_t)open);
+        if (!line) break;
+        const size_t begin = (size_t)((const char *)line + 1 - text.ptr);
+        rest = (struct str){text.ptr + begin, text.len - begin};
+        const ptrdiff_t close = str_find(rest, STR("```"));
+        const struct str block = {rest.ptr, close < 0 ? rest.len : (size_t)close};
+        const bool does = defines(block, entry);
+        if (!any || does || !chosen_defines) {
+            chosen = block;
+            chosen_defines = does;
+        }
+        any = true;
+        at = begin + block.len + (close < 0 ? 0 : 3);
+    }
+    return chosen;
+}
+
+static struct str to_first_stop(struct str code) {
+    static const char *const stops[] = {"\nclass ", "\ndef ", "\n#", "\nif ", "\nprint("};
+    for (size_t i = 0; i < ARRAY_LEN(stops); i++) {
+        const ptrdiff_t at = str_find(code, str_from(stops[i]));
+        if (at >= 0) code.len = (size_t)at;
+    }
+    return code;
+}
+
+static void write_program(struct buf *out, struct str prompt, const char *entry, struct str solution) {
+    const struct str code = code_of(solution, entry);
+    const bool whole = defines(code, entry), begun = defines(prompt, entry);
+    if (begun) buf_add_str(out, prompt);
+    if (begun && whole) buf_add_char(out, '\n');
+    buf_add_str(out, whole || !begun ? code : to_first_stop(code));
+    buf_add_char(out, '\n');
+}
+
+/* ---- jobs ---- */
+
+static void refuse(struct tests *t, uint64_t id, const char *why) {
+    verdict_queue_add(&t->answers,
+                      &(struct verifier_result){.id = id, .verdict = VERIFIER_UNKNOWN, .score = (double)NAN},
+                      str_from(why));
+}
+
+static void submit_program(struct tests *t, const struct verifier_job *job, const char *test,
+                           const char *entry) {
+    struct buf program = {0};
+    const struct str prompt = str_from(job->problem.prompt);
+    write_program(&program, prompt, entry, job->solution);
+    const struct verify_job run = {
+        .id = job->id,
+        .program = buf_str(&program),
+        .tests = {defines(prompt, entry) ? prompt : STR(""), str_from(test), entry},
+        .limits = t->limits};
+    verify_submit(t->verify, &run);
+    buf_free(&program);
+}
+
+static void tests_submit(struct verifier *v, const struct verifier_job *job) {
+    struct tests *t = (struct tests *)v;
+    struct err e;
+    if (t->code) {
+        submit_program(t, job, t->code, t->entry);
+        return;
+    }
+    const char *test = NULL, *entry = NULL;
+    json_t *line = job->problem.line.len > 0 ? json_parse(job->problem.line, job->problem.id, &e) : NULL;
+    if (!line)
+        refuse(t, job->id, "the problem has no unit tests: give them with --verify tests,entry=NAME:FILE");
+    else if (!json_want_string(line, "test", &test, job->problem.id, &e) ||
+             !json_want_string(line, "entry_point", &entry, job->problem.id, &e))
+        refuse(t, job->id, e.msg);
+    else
+        submit_program(t, job, test, entry);
+    json_decref(line);
+}
+
+static void tests_cancel(struct verifier *v, uint64_t id) {
+    struct tests *t = (struct tests *)v;
+    if (!verdict_queue_cancel(&t->answers, id)) verify_cancel(t->verify, id);
+}
+
+static void take(struct tests *t, const struct verify_result *got) {
+    static const char *const by_verdict[VERIFY_VERDICTS] = {
+        [VERIFY_FAILED] = "The tests failed: ",
+        [VERIFY_TIMED_OUT] = "The program was too slow: ",
+        [VERIFY_CRASHED] = "The program ended before the tests had: ",
+        [VERIFY_REFUSED] = "the tests cannot be run: ",
+        [VERIFY_BROKEN] = "",
+    };
+    const bool unknown = got->verdict == VERIFY_REFUSED || got->verdict == VERIFY_BROKEN;
+    const struct verifier_result r = {
+        .id = got->id,
+        .verdict = got->verdict == VERIFY_PASSED ? VERIFIER_PASSED
+                   : unknown                     ? VERIFIER_UNKNOWN
+                                                 : VERIFIER_REJECTED,
+        .score = (double)NAN,
+        .n_executions = got->n_tries,
+        .seconds = got->wall_seconds,
+        .cpu_seconds = got->cpu_seconds,
+    };
+    struct buf text = {0};
+    if (by_verdict[got->verdict]) {
+        const bool is_named = got->exception[0] && strncmp(got->text, got->exception, strlen(got->exception));
+        buf_printf(&text, "%s%s%s%s", by_verdict[got->verdict], is_named ? got->exception : "",
+                   is_named ? ": " : "", got->text);
+    }
+    verdict_queue_add(&t->answers, &r, buf_str(&text));
+    buf_free(&text);
+}
+
+static int tests_work(struct verifier *v, double seconds_max, struct err *e) {
+    struct tests *t = (struct tests *)v;
+    struct verify_result got;
+    if (verdict_queue_length(&t->answers) > 0) seconds_max = 0;
+    const int status = verify_work(t->verify, seconds_max, e);
+    if (status < 0) return -1;
+    while (verify_next(t->verify, &got)) take(t, &got);
+    return (int)verdict_queue_length(&t->answers) + verify_in_flight(t->verify);
+}
+
+static bool tests_next(struct verifier *v, struct verifier_result *out) {
+    return verdict_queue_next(&((struct tests *)v)->answers, out);
+}
+
+static int tests_in_flight(const struct verifier *v) {
+    const struct tests *t = (const struct tests *)v;
+    return (int)verdict_queue_length(&t->answers) + verify_in_flight(t->verify);
+}
+
+/* ---- opening ---- */
+
+static const struct verifier_ops tests_ops = {
+    .close = tests_close,
+    .submit = tests_submit,
+    .cancel = tests_cancel,
+    .work = tests_work,
+    .next = tests_next,
+    .in_flight = tests_in_flight,
+};
+
+static bool read_tests(struct tests *t, const struct settings *s, struct err *e) {
+    struct buf text = {0};
+    if (!s->rest) {
+        return !s->entry ||
+               err_set(e, ERR_INPUT,
+                       "verifier tests: entry=%s is the function that tests of a file call: name "
+                       "the file, as in tests,entry=%s:FILE",
+                       s->entry, s->entry);
+    }
+    if (!s->entry)
+        return err_set(e, ERR_INPUT,
+                       "verifier tests:%s: say which function the tests call, as in tests,entry=NAME:%s",
+                       s->rest, s->rest);
+    if (!file_read(s->rest, TESTS_BYTES_MAX, &text, e)) {
+        buf_free(&text);
+        return false;
+    }
+    t->code = buf_take(&text);
+    t->entry = mem_strdup(s->entry);
+    return true;
+}
+
+static uint64_t identity_of(const struct tests *t) {
+    const double limits[] = {t->limits.cpu_seconds, t->limits.wall_seconds, (double)t->limits.memory_bytes};
+    uint64_t hash = rng_hash(0x7465737473, limits, sizeof limits);
+    if (t->code) hash = rng_hash(hash, t->code, strlen(t->code));
+    return t->entry ? rng_hash(hash, t->entry, strlen(t->entry)) : hash;
+}
+
+struct verifier *verifier_open_tests(const struct settings *s, const struct verifier_options *o,
+                                     struct err *e) {
+    struct tests *t = mem_zalloc(1, sizeof *t);
+    const bool filtered = s->isolation && strcmp(s->isolation, "filtered") == 0;
+    const struct verify_options options = {.least = filtered ? VERIFY_FILTERED : VERIFY_NAMESPACES,
+                                           .highest = VERIFY_NAMESPACES,
+                                           .n_workers = s->n_workers > 0 ? s->n_workers : o->n_workers};
+    t->base.ops = &tests_ops;
+    t->limits = verify_limits_default;
+    t->limits.wall_seconds = s->seconds;
+    if (s->cpu > 0) t->limits.cpu_seconds = s->cpu;
+    if (s->memory_mib > 0) t->limits.memory_bytes = (size_t)s->memory_mib << 20;
+    if (read_tests(t, s, e)) t->verify = verify_open(&options, e);
+    if (!t->verify) {
+        tests_close(&t->base);
+        return NULL;
+    }
+    t->base.info.n_wanted = verify_info(t->verify)->n_wanted;
+    verifier_set_identity(&t->base, identity_of(t));
+    return &t->base;
+}

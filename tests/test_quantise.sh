@@ -1,0 +1,41 @@
+#!/bin/sh
+# test_quantise.sh - --weights at the command line: the same work from a folder and from a GGUF file, at any number of threads, recorded.
+. "$(dirname "$0")/shell.inc"
+export XDG_CACHE_HOME="$dir/cache"
+small="$root/lab/models/small" export="$root/lab/export_gguf.py"
+question='Ida has 25 nuts. Now Ida has 8 times as many. Ida keeps half of them. How many nuts does Ida have now?'
+
+says 'Q4_0 (24), F16 (13), Q8_0 (1)' "$BROOD" model "$small" --weights q4_0
+refuses 2 'weights q3: give q8_0' model "$small" --weights q3
+refuses 2 'weights q8_0 are for models that run here' solve --policy toy: --reward none --weights q8_0 x
+
+solve() { # POLICY THREADS OUT
+    "$BROOD" solve --json --reward none --weights q8_0 --policy "$1" --threads "$2" --strategy sample:n=8 "$question" 2>err |
+        sed 's/"seconds":[0-9.e+-]*//' >"$3" || bad "solve with $1" "$(cat err)"
+}
+solve "$small" 1 one.json
+grep -q '"logprob":-' one.json && good || bad "no probabilities" "$(head -c 300 one.json)"
+solve "$small" 2 two.json
+same one.json two.json "one thread and two"
+if command -v python3 >/dev/null; then
+    for type in F32 F16; do
+        python3 "$export" "$small" small.gguf $type || bad "export of $type"
+        solve small.gguf 2 file.json
+        same one.json file.json "a folder and a GGUF file of $type, quantised"
+    done
+    python3 "$export" "$small" small.gguf Q4_0
+    refuses 2 'coded already' model small.gguf --weights q8_0
+fi
+
+# ---- a run knows its weights
+bench="bench lab:story --limit 1 --strategy sample:n=2 --run run.brood"
+ends 0 "$BROOD" $bench --weights q8_0 --reward-weights file
+"$BROOD" report --jsonl run.brood | head -1 >run.json
+grep -q '"policy":{[^}]*"weights":"q8_0"}' run.json && good || bad "the run does not say q8_0" "$(head -c 400 run.json)"
+grep -q '"reward":{[^}]*"weights"' run.json && bad "the reward model's weights are the file's" || good
+ends 0 "$BROOD" $bench --weights q8_0 --reward-weights file
+refuses 2 'another policy' $bench --weights q5_0 --reward-weights file
+refuses 2 'another policy' $bench
+env -u HOME -u XDG_CACHE_HOME "$BROOD" model "$small" --weights q5_1 >out 2>err
+grep -q 'no place for quantised weights: set XDG_CACHE_HOME' err && good || bad "without a place" "$(cat out err)"
+finish
