@@ -398,7 +398,7 @@ static bool words_of_row(const struct row *r, struct prm_words *out, struct err 
 bool prm_profile_words(const char *name, struct prm_words *out, struct err *e) {
     *out = (struct prm_words){0};
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-        if (strcmp(rows[i].name, name) == 0) return words_of_row(&rows[i], out, e);
+        if (strcmp(rows[i].name, name) == 0 && !rows[i].chat) return words_of_row(&rows[i], out, e);
     const char *good, *bad;
     bool softmax;
     json_t *root = json_read_file(name, FILE_BYTES_MAX, e);
