@@ -54,7 +54,7 @@ Q     := $(if $(VERBOSE),,@)
 SAY    = @printf '%-8s %s\n' $(1) $(2)
 comma := ,
 
-.PHONY: all test check check-arm campaign format tidy fuzz fuzz-build install clean help FORCE
+.PHONY: all test check check-arm campaign soak format tidy fuzz fuzz-build install clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 all: $(PROGRAM) $(LIB) $(SO)
@@ -112,6 +112,11 @@ check-arm: ## kernels of 64-bit ARM, cross-compiled and run under emulation
 	@scripts/check-arm
 campaign: all ## a bench killed at least 50 times and resumed: the same records
 	@BROOD=$(abspath $(PROGRAM)) tests/campaign/kill_resume.sh
+soak: all $(B)/soak_clients ## SECONDS=n CLIENTS=n: many clients before brood serve: no error, flat memory, fair latencies
+	@SECONDS_=$(SECONDS) CLIENTS=$(or $(CLIENTS),200) tests/campaign/soak.sh $(abspath $(PROGRAM)) $(abspath $(B)/soak_clients)
+$(B)/soak_clients: $(B)/tests/campaign/soak_clients.o $(LIB)
+	$(call SAY,link,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)
 fuzz: ## SECONDS=n [TARGET=name]: libFuzzer on every parser of foreign bytes
 	@scripts/setup --clang
 	@$(MAKE) --no-print-directory V=fuzz CC=clang fuzz-build
@@ -123,15 +128,15 @@ $(B)/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(LIB)
 
 SHARED_DATA ?= ../shared/data
 EXTERNAL := $(patsubst tests/external/%.c,$(B)/external/%,$(wildcard tests/external/check_*.c))
-.PHONY: check-external check-prm bench-engine bench-equal bench-sandbox bench-tokenizer bench-speculate bench-logits bench-prm-reads
+.PHONY: check-external check-openai bench-engine bench-equal bench-sandbox bench-tokenizer bench-speculate bench-logits bench-prm-reads
 check-external: $(EXTERNAL) ## SHARED_DATA=DIR: checks against data that others made; what is missing is skipped aloud
 	@status=0; for t in $(EXTERNAL); do echo "== $$t"; $$t $(SHARED_DATA) || status=1; done; exit $$status
 $(B)/external/%: $(B)/tests/external/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(call SAY,link,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)
-check-prm: all ## PYTHON=: scores of reward models against the publishers' code re-stated in PyTorch; skipped aloud without it
-	@$(or $(PYTHON),$(firstword $(wildcard /usr/bin/python3) python3)) tests/external/compare_prm.py $(PROGRAM)
+check-openai: all ## the official JavaScript client before brood serve: npm install --prefix build/npm openai
+	@tests/external/openai_client.sh $(abspath $(PROGRAM)) $(or $(OPENAI),$(abspath $(BUILD))/npm)
 bench-equal: $(B)/bench_equal ## pairs of answers compared a second, beside SymPy where it is installed
 	@$<
 bench-engine: $(B)/bench_engine $(B)/bench_limits $(PROGRAM) ## PEER="DIR ..." [SHAPES= CASES= N= TOKENS= REPEAT=]: beside other engines (docs/benchmarks.md)

@@ -327,6 +327,14 @@ struct waste coordinator_waste(const struct coordinator *c) {
     return w;
 }
 
+bool coordinator_peek(struct coordinator *c, int ordinal, struct buf *out) {
+    for (size_t i = 0; i < c->n_active; i++) {
+        struct trial *t = c->slots[c->order[i]];
+        if (t->problem.ordinal == ordinal) return !trial_over(t) && trial_peek(t, out);
+    }
+    return false;
+}
+
 void coordinator_end(struct coordinator *c, int ordinal, enum run_why why) {
     for (size_t i = 0; i < c->n_active; i++) {
         struct trial *t = c->slots[c->order[i]];

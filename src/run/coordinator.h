@@ -136,6 +136,9 @@ MUST bool coordinator_step(struct coordinator *c, int *n_active, struct err *e);
 struct verification coordinator_verified(const struct coordinator *c); /* so far, of all problems */
 /* What the services, and guesses, computed in vain so far. */
 struct waste coordinator_waste(const struct coordinator *c);
+/* Appends what the one job of a search that writes only one solution has so far, with what stands before it
+ * and up to a stop text; false where that is not known. */
+bool coordinator_peek(struct coordinator *c, int ordinal, struct buf *out);
 /* Ends one search with what it has: RUN_ENDED follows in the next step. An ordinal that is not there is
  * ignored. */
 void coordinator_end(struct coordinator *c, int ordinal, enum run_why why);
