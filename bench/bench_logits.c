@@ -2,12 +2,16 @@
  * (bench/compare_logits.py).
  *
  *     bench_logits MODEL N_MARKS N_GREEDY OUT <ids    logits of the last N_MARKS prompt positions, then
- * N_GREEDY tokens bench_logits MODEL - <text                      the ids of a text
+ *                                                     N_GREEDY tokens
+ *     bench_logits MODEL - <text                      the ids of a text
+ *     bench_logits MODEL answers N END <lines         for each line of ids, how many first, a line of greedy
+ *                                                     tokens: N, or up to the token END
  *
  * OUT: i32 n_marks, n_vocab, n_greedy | f32 logits [n_marks][n_vocab] | i32 tokens [n_greedy]
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/file.h"
 #include "base/mem.h"
@@ -86,15 +90,52 @@ static int compute(const struct model *m, int n_marks, int n_greedy, const char 
     return fclose(out) == 0 ? 0 : fail("cannot write");
 }
 
+static bool answer_one(struct engine *en, const struct tokens *ids, int n, int end, struct err *e) {
+    struct branch *b = engine_root(en);
+    branch_append(b, ids->ptr, ids->len);
+    for (bool ended = false; n > 0 && !ended;) {
+        engine_generate(en, &(struct engine_generate){.branch = b, .n_tokens_max = n});
+        struct engine_event event = wait_for(en, e);
+        for (int i = 0; i < event.n_tokens && !ended; i++) {
+            ended = event.tokens[i] == end;
+            if (!ended) printf("%d ", event.tokens[i]);
+        }
+        if (event.n_tokens == 0) return err_set(e, ERR_INPUT, "no token was drawn");
+        n -= event.n_tokens;
+    }
+    printf("\n");
+    branch_release(b);
+    return true;
+}
+
+static int answer_all(const struct model *m, int n_tokens, int end, struct err *e) {
+    struct engine *en =
+        engine_open(m, &(struct engine_options){.n_threads = 1, .kv_bytes = (size_t)64 << 20}, e);
+    if (!en) return fail(e->msg);
+    struct tokens ids = {0};
+    for (int n; scanf("%d", &n) == 1; ids.len = 0) {
+        for (int id; n > 0 && scanf("%d", &id) == 1; n--) tokens_add(&ids, id);
+        if (n != 0 || ids.len == 0) return fail("how many ids a line has stands first");
+        if (!answer_one(en, &ids, n_tokens, end, e)) return fail(e->msg);
+    }
+    tokens_free(&ids);
+    engine_close(en);
+    return 0;
+}
+
 int main(int argc, char **argv) {
     struct err e = {0};
     bool text = argc == 3 && argv[2][0] == '-';
-    if (argc != 5 && !text) return fail("MODEL N_MARKS N_GREEDY OUT <ids, or MODEL - <text");
+    bool answers = argc == 5 && strcmp(argv[2], "answers") == 0;
+    if (argc != 5 && !text)
+        return fail(
+            "MODEL N_MARKS N_GREEDY OUT <ids, or MODEL - <text, or MODEL answers N END <lines of ids");
     struct model *m = model_open(argv[1], &e);
     if (!m) return fail(e.msg);
     int status =
-        text ? print_ids(m, &e)
-             : compute(m, (int)strtol(argv[2], NULL, 10), (int)strtol(argv[3], NULL, 10), argv[4], &e);
+        text      ? print_ids(m, &e)
+        : answers ? answer_all(m, (int)strtol(argv[3], NULL, 10), (int)strtol(argv[4], NULL, 10), &e)
+                  : compute(m, (int)strtol(argv[2], NULL, 10), (int)strtol(argv[3], NULL, 10), argv[4], &e);
     model_close(m);
     return status;
 }

@@ -62,13 +62,10 @@ static int largest(const float *x, int n) {
     return best;
 }
 
-/* Of n_ids ids the likeliest is drawn: padding of the vocabulary is not. */
-static int compute(struct llama_model *m, int n_marks, int n_greedy, const char *path, int n_ids) {
-    int *ids = malloc(IDS_MAX * sizeof *ids), n = read_ids(ids),
-        n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(m));
+static struct llama_context *open_context(struct llama_model *m, int n_tokens) {
     struct llama_context_params p = llama_context_default_params();
-    p.n_ctx = (unsigned)(n + n_greedy + 8);
-    p.n_batch = p.n_ubatch = (unsigned)(n > 512 ? n : 512);
+    p.n_ctx = (unsigned)n_tokens + 8;
+    p.n_batch = p.n_ubatch = (unsigned)(n_tokens > 512 ? n_tokens : 512);
     p.type_k = p.type_v = GGML_TYPE_F32;
 #ifdef PEER_FLASH_TYPE
     p.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;
@@ -81,6 +78,36 @@ static int compute(struct llama_model *m, int n_marks, int n_greedy, const char 
         p.type_v = GGML_TYPE_F16;
         ctx = llama_init_from_model(m, p);
     }
+    return ctx;
+}
+
+/* A line of ids in (how many first), a line of greedy tokens out, up to the one that ends an answer. */
+static int answer_all(struct llama_model *m, int n_tokens, int end) {
+    int *ids = malloc(IDS_MAX * sizeof *ids), n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(m));
+    for (int n; scanf("%d", &n) == 1;) {
+        if (n < 1 || n > IDS_MAX) return fail("how many ids a line has stands first");
+        for (int i = 0; i < n; i++)
+            if (scanf("%d", &ids[i]) != 1) return fail("a line ends early");
+        struct llama_context *ctx = open_context(m, n + n_tokens);
+        if (!ctx || decode(ctx, ids, n, 0, 1)) return fail("cannot decode the prompt");
+        for (int i = 0; i < n_tokens; i++) {
+            int token = largest(llama_get_logits_ith(ctx, i == 0 ? n - 1 : 0), n_vocab);
+            if (token == end) break;
+            printf("%d ", token);
+            if (decode(ctx, &token, 1, n + i, 1)) return fail("cannot decode a token");
+        }
+        printf("\n");
+        llama_free(ctx);
+    }
+    free(ids);
+    return 0;
+}
+
+/* Of n_ids ids the likeliest is drawn: padding of the vocabulary is not. */
+static int compute(struct llama_model *m, int n_marks, int n_greedy, const char *path, int n_ids) {
+    int *ids = malloc(IDS_MAX * sizeof *ids), n = read_ids(ids),
+        n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(m));
+    struct llama_context *ctx = open_context(m, n + n_greedy);
     FILE *out = fopen(path, "wb");
     if (!ctx || !out || n_marks > n || decode(ctx, ids, n, 0, n_marks))
         return fail("cannot decode the prompt");
@@ -99,11 +126,14 @@ static int compute(struct llama_model *m, int n_marks, int n_greedy, const char 
 }
 
 int main(int argc, char **argv) {
-    if (argc != 3 && argc != 6) return fail("MODEL N_MARKS N_GREEDY OUT N_IDS <ids, or MODEL - <text");
+    if (argc != 3 && argc != 5 && argc != 6)
+        return fail(
+            "MODEL N_MARKS N_GREEDY OUT N_IDS <ids, or MODEL - <text, or MODEL answers N END <lines of ids");
     llama_log_set(quiet, NULL);
     llama_backend_init();
     struct llama_model *m = llama_model_load_from_file(argv[1], llama_model_default_params());
     if (!m) return fail("cannot open the model");
+    if (argc == 5) return answer_all(m, (int)strtol(argv[3], NULL, 10), (int)strtol(argv[4], NULL, 10));
     return argc == 3 ? print_ids(m)
                      : compute(m, (int)strtol(argv[2], NULL, 10), (int)strtol(argv[3], NULL, 10), argv[4],
                                (int)strtol(argv[5], NULL, 10));

@@ -318,6 +318,7 @@ static void what_cannot_be_is_refused(void **state) {
         {"{\"opening\": \"{bos}\", \"good\": \"+\", \"bad\": \"-\"}", "{bos}"},
         {"{\"opening\": \"{one:ab}\", \"good\": \"+\", \"bad\": \"-\"}", "it would be 2"},
         {"{\"opening\": \"{problem}\", \"good\": \"+\"}", "\"good\" and \"bad\""},
+        {"{\"opening\": \"{problem}\", \"good\": \"ok\", \"bad\": \"-\"}", "\"ok\" is 2 tokens"},
         {"{\"opening\": \"{problem}\", \"good\": \"plus\", \"bad\": \"-\"}", "\"plus\" is 4 tokens"},
         {"{\"opening\": \"{problem}\", \"good\": \"+\", \"bad\": \"-\", \"readout\": \"max\"}", "readout"},
         {"{\"opening\": \"{problem}\", \"good\": \"+\", \"bad\": \"-\", \"aggregate\": \"sum\"}",

@@ -223,7 +223,7 @@ static void costs_follow_positions(void **state) {
     struct model *m = model_open(dir, &e);
     struct reward *r = open_tiny(1);
     struct reward_prefix *root = root_of(r);
-    double n_prompt = (double)strlen(question), flops = 0;
+    double n_prompt = (double)strlen(question) + 1, flops = 0; /* a marker stands behind it */
     for (double i = 0; i < n_prompt; i++) flops += model_flops_per_token(&m->config, i + 1, 0);
     struct cost cost = reward_root_cost(r, root);
     assert_true(cost.tokens_read == n_prompt && cost.flops == flops);
@@ -257,8 +257,8 @@ static void too_long_texts_fail(void **state) {
     assert_non_null(strstr(result.why, "longer than what the reward model"));
     assert_null(reward_extend(r, root, str_from(text), &e));
     assert_null(reward_root(r, text, &e));
-    assert_non_null(strstr(e.msg, "256 tokens"));
-    text[TINY_CONTEXT - (int)strlen(question) - 1] = '\0'; /* fits with its marker */
+    assert_non_null(strstr(e.msg, "257 tokens"));
+    text[TINY_CONTEXT - (int)strlen(question) - 2] = '\0'; /* fits with its marker and the problem's */
     struct kept k = score(r, root, text);
     assert_int_equal(k.n_rewards, 1);
     reward_release(r, k.prefix);

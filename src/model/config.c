@@ -34,6 +34,7 @@ static bool parse_family(const json_t *root, const char *where, struct model_con
                        family_names());
     c->family = f->name;
     c->head = f->head;
+    c->n_head_outputs = f->n_outputs;
     c->qkv_bias = f->qkv_bias;
     c->qk_norm = f->qk_norm;
     return true;
@@ -68,10 +69,9 @@ bool config_check(const struct model_config *c, const char *where, struct err *e
 }
 
 static bool parse_head(const json_t *root, const char *where, struct model_config *c, struct err *e) {
+    if (c->n_head_outputs > 0) return true;
     c->n_head_outputs = c->n_vocab;
     if (c->head == MODEL_HEAD_LM) return true;
-    if (c->head == MODEL_HEAD_VALUE) c->n_head_outputs = 1;
-    if (c->head == MODEL_HEAD_VALUE) return true;
     const json_t *labels = json_object_get(root, "id2label");
     size_t n_labels = json_is_object(labels) ? MIN(json_object_size(labels), 1024u) : 2;
     return get_int(root, "num_labels", (int)MAX(n_labels, 1u), 1024, &c->n_head_outputs, where, e);

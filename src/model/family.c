@@ -8,18 +8,18 @@
 #include "base/str.h"
 
 static const struct family families[] = {
-    {"LlamaForCausalLM", "llama", MODEL_HEAD_LM, false, false},
-    {"LlamaForTokenClassification", "llama", MODEL_HEAD_CLASS, false, false},
-    {"LlamaForSequenceClassification", "llama", MODEL_HEAD_SEQUENCE, false, false},
-    {"MistralForCausalLM", "mistral", MODEL_HEAD_LM, false, false},
-    {"Qwen2ForCausalLM", "qwen2", MODEL_HEAD_LM, true, false},
-    {"Qwen2ForTokenClassification", "qwen2", MODEL_HEAD_CLASS, true, false},
-    {"Qwen2ForSequenceClassification", "qwen2", MODEL_HEAD_SEQUENCE, true, false},
-    {"Qwen2ForProcessRewardModel", "qwen2", MODEL_HEAD_MLP, true, false},
-    {"Qwen2ForRewardModel", "qwen2", MODEL_HEAD_MLP, true, false},
-    {"Qwen2ForPrmModel", "qwen2", MODEL_HEAD_VALUE, true, false},
-    {"Qwen3ForCausalLM", "qwen3", MODEL_HEAD_LM, false, true},
-    {"Qwen3ForSequenceClassification", "qwen3", MODEL_HEAD_SEQUENCE, false, true},
+    {"LlamaForCausalLM", "llama", MODEL_HEAD_LM, false, false, 0},
+    {"LlamaForTokenClassification", "llama", MODEL_HEAD_CLASS, false, false, 0},
+    {"LlamaForSequenceClassification", "llama", MODEL_HEAD_SEQUENCE, false, false, 0},
+    {"MistralForCausalLM", "mistral", MODEL_HEAD_LM, false, false, 0},
+    {"Qwen2ForCausalLM", "qwen2", MODEL_HEAD_LM, true, false, 0},
+    {"Qwen2ForTokenClassification", "qwen2", MODEL_HEAD_CLASS, true, false, 0},
+    {"Qwen2ForSequenceClassification", "qwen2", MODEL_HEAD_SEQUENCE, true, false, 0},
+    {"Qwen2ForProcessRewardModel", "qwen2", MODEL_HEAD_MLP, true, false, 2},
+    {"Qwen2ForRewardModel", "qwen2", MODEL_HEAD_MLP, true, false, 1},
+    {"Qwen2ForPrmModel", "qwen2", MODEL_HEAD_VALUE, true, false, 1},
+    {"Qwen3ForCausalLM", "qwen3", MODEL_HEAD_LM, false, true, 0},
+    {"Qwen3ForSequenceClassification", "qwen3", MODEL_HEAD_SEQUENCE, false, true, 0},
 };
 
 enum need { ALWAYS, QKV_BIAS, QK_NORM, UNTIED, CLASS, CLASS_MAYBE, MLP, VALUE, VALUE_MAYBE, FACTORS };

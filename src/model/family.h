@@ -19,6 +19,7 @@ struct family {
     enum model_head head;
     bool qkv_bias;
     bool qk_norm;
+    int n_outputs; /* of its head, whatever config.json says; 0: as that says */
 };
 
 const struct family *family_find(const char *architecture); /* NULL if unknown */

@@ -16,6 +16,7 @@ struct row {
     enum model_head head;
     int n_outputs;        /* of the head; 0: any, or a language model */
     const char *words[2]; /* in the path; NULL: none are asked for */
+    const char *chat;     /* NULL: any chat format */
     const char *opening, *first, *next, *closing;
     bool aside, one_line, by_name; /* by_name: no file tells that a model is one */
     const char *good, *bad;        /* a language model's tokens */
@@ -26,14 +27,20 @@ struct row {
 #define CHATML(role)      "{token:<|im_start|>}" role "\n"
 
 static const struct row rows[] = {
+    {.name = "token-classification", /* the bundled ones, which were trained on conversations */
+     .head = MODEL_HEAD_CLASS,
+     .chat = "lab",
+     .opening = "{chat}",
+     .closing = "{one:\n\n}",
+     .aggregate = "min"},
     {.name = "token-classification",
      .head = MODEL_HEAD_CLASS,
-     .opening = "{chat}",
+     .opening = "{bos?}{problem}{one:\n\n}",
      .closing = "{one:\n\n}",
      .aggregate = "min"},
     {.name = "token-classification-lines",
      .head = MODEL_HEAD_CLASS,
-     .opening = "{chat}",
+     .opening = "{bos?}{problem}{one:\n}",
      .closing = "{one:\n}",
      .aggregate = "min"},
     {.name = "qwen2.5-math-prm",
@@ -125,12 +132,13 @@ static bool put_texts(struct prm_profile *p, const char *opening, const char *fi
            put(p->closing, sizeof p->closing, closing, "closing", where, e);
 }
 
-/* The token that a word at the beginning of a text ends with. */
+/* The token that a word is at the beginning of a text, behind a space that some tokenizers put there. */
 static bool find_word(const struct model *m, const char *word, int *out, struct err *e) {
     struct tokens ids = {0};
     bool done = tokenizer_encode(m->tokenizer, str_from(word), &ids, e);
+    const bool has_space = ids.len == 2 && str_equal(tokenizer_bytes(m->tokenizer, ids.ptr[0]), STR(" "));
     if (done && ids.len > 0) *out = ids.ptr[ids.len - 1];
-    if (done && (ids.len == 0 || ids.len > 2))
+    if (done && ids.len != 1 && !has_space)
         done = err_set(e, ERR_INPUT, "%s: \"%s\" is %zu tokens, and a score is one token", m->path, word,
                        ids.len);
     tokens_free(&ids);
@@ -159,15 +167,16 @@ static bool put_outputs(const struct model *m, struct prm_profile *p, const char
 
 /* Every text can be encoded, and something stands where a score is read. */
 static bool check(const struct model *m, const struct prm_profile *p, struct err *e) {
-    struct tokens ids = {0}, closing = {0};
+    struct tokens ids = {0}, closing = {0}, behind = {0};
     bool done = prm_profile_open(m, p, STR("x"), &ids, e) &&
-                prm_profile_step(m, p, STR("y"), true, &ids, &closing, e) &&
-                prm_profile_step(m, p, STR("z"), false, &ids, &closing, e);
-    if (done && p->aside && closing.len == 0)
+                prm_profile_step(m, p, STR("y"), true, &ids, &closing, &behind, e) &&
+                prm_profile_step(m, p, STR("z"), false, &ids, &closing, &behind, e);
+    if (done && p->aside && !p->closing[0])
         done = err_set(e, ERR_INPUT, "%s: profile %s reads an empty closing aside: give it a \"closing\"",
                        m->path, p->name);
     tokens_free(&ids);
     tokens_free(&closing);
+    tokens_free(&behind);
     return done;
 }
 
@@ -188,7 +197,13 @@ static bool contains_word(const char *path, const char *word) {
     return false;
 }
 
+/* A row is for models with this chat format. */
+static bool has_chat(const struct model *m, const struct row *r) {
+    return !r->chat || strcmp(r->chat, chat_name(m->chat)) == 0;
+}
+
 static bool is_row(const struct model *m, const struct row *r) {
+    if (!has_chat(m, r)) return false;
     if (r->by_name || r->head != m->config.head || (r->n_outputs && r->n_outputs != m->config.n_head_outputs))
         return false;
     for (size_t i = 0; i < ARRAY_LEN(r->words); i++)
@@ -340,7 +355,7 @@ static bool from_json(const struct model *m, const json_t *root, const char *whe
 
 bool prm_profile_named(const struct model *m, const char *name, struct prm_profile *p, struct err *e) {
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        if (strcmp(rows[i].name, name) != 0) continue;
+        if (strcmp(rows[i].name, name) != 0 || !has_chat(m, &rows[i])) continue;
         if (rows[i].head == m->config.head) return from_row(m, &rows[i], p, e);
         return err_set(e, ERR_INPUT, "%s: profile %s is for models with another head", m->path, name);
     }
@@ -383,7 +398,7 @@ static bool words_of_row(const struct row *r, struct prm_words *out, struct err 
 bool prm_profile_words(const char *name, struct prm_words *out, struct err *e) {
     *out = (struct prm_words){0};
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-        if (strcmp(rows[i].name, name) == 0) return words_of_row(&rows[i], out, e);
+        if (strcmp(rows[i].name, name) == 0 && !rows[i].chat) return words_of_row(&rows[i], out, e);
     const char *good, *bad;
     bool softmax;
     json_t *root = json_read_file(name, FILE_BYTES_MAX, e);

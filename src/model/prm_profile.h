@@ -83,9 +83,12 @@ const char *prm_profile_names(void); /* "math-shepherd, ...", static */
 /* Appends the ids of the opening. */
 MUST bool prm_profile_open(const struct model *m, const struct prm_profile *p, struct str problem,
                            struct tokens *out, struct err *e);
-/* Appends the ids of a step, and its closing's: to the same list, or with `aside` to *closing. */
+/* Appends the ids of a step with its closing. With `aside` these are parted: what the step has in common with
+ * and without what follows, and to *closing what is read on the side behind that; *behind takes what stands
+ * between there and the next step, to be put before its ids. So a step reads as in the text of a whole, where
+ * the end of a step and the white space behind it are often one token. */
 MUST bool prm_profile_step(const struct model *m, const struct prm_profile *p, struct str step, bool is_first,
-                           struct tokens *out, struct tokens *closing, struct err *e);
+                           struct tokens *out, struct tokens *closing, struct tokens *behind, struct err *e);
 
 /* ---- for models whose tokenizer is elsewhere (behind a server) ---- */
 struct prm_words {

@@ -192,17 +192,36 @@ static void put_step(struct writer *w, const struct prm_profile *p, struct str s
     }
 }
 
+/* A step and the text behind it. */
+static bool put_step_and(struct writer *w, const struct prm_profile *p, struct str step, const char *before,
+                         const char *behind) {
+    w->step = str_trim(step);
+    bool done = put_text(w, before);
+    if (done) put_step(w, p, step);
+    done = done && put_text(w, behind) && flush(w);
+    writer_fini(w);
+    return done;
+}
+
 bool prm_profile_step(const struct model *m, const struct prm_profile *p, struct str step, bool is_first,
-                      struct tokens *out, struct tokens *closing, struct err *e) {
+                      struct tokens *out, struct tokens *closing, struct tokens *behind, struct err *e) {
     struct writer w = {.m = m, .out = out, .place = TOKENIZER_INSIDE, .e = e};
-    bool done = put_text(&w, is_first ? p->first : p->next);
-    if (done) put_step(&w, p, step);
-    if (p->aside) {
-        done = done && flush(&w);
-        w.out = closing;
+    if (!p->aside) return put_step_and(&w, p, step, is_first ? p->first : p->next, p->closing);
+    struct tokens goes_on = {0}, ends = {0};
+    struct writer v = w;
+    const char *before = is_first ? p->first : "";
+    w.out = &goes_on;
+    v.out = &ends;
+    const bool done =
+        put_step_and(&w, p, step, before, p->next) && put_step_and(&v, p, step, before, p->closing);
+    if (done) {
+        size_t n = 0;
+        while (n < goes_on.len && n + 1 < ends.len && goes_on.ptr[n] == ends.ptr[n]) n++;
+        tokens_add_all(out, ends.ptr, n);
+        tokens_add_all(closing, ends.ptr + n, ends.len - n);
+        tokens_add_all(behind, goes_on.ptr + n, goes_on.len - n);
     }
-    w.step = str_trim(step);
-    done = done && put_text(&w, p->closing) && flush(&w);
-    writer_fini(&w);
+    tokens_free(&goes_on);
+    tokens_free(&ends);
     return done;
 }

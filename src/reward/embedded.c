@@ -36,6 +36,7 @@ struct place {
     struct branch *branch;         /* NULL: not needed now */
     struct branch *side;           /* with closings aside, while branch is there and the reward is not */
     struct tokens ids, closing;    /* its own; the closing, if it is read aside */
+    struct tokens behind;          /* what its children begin with, likewise */
     size_t first;                  /* position of its first token */
     int depth;                     /* steps up to here */
     float reward;
@@ -148,6 +149,7 @@ static void place_free(struct embedded *p, struct place *x) {
     give_pages_back(p, x);
     tokens_free(&x->ids);
     tokens_free(&x->closing);
+    tokens_free(&x->behind);
     free(x);
 }
 
@@ -191,9 +193,14 @@ struct reading { /* a text on its way down the places */
     bool failed;
 };
 
-static struct place *find_child(const struct place *from, const struct tokens *ids) {
+static bool same_tokens(const struct tokens *a, const struct tokens *b) {
+    return a->len == b->len && (a->len == 0 || memcmp(a->ptr, b->ptr, a->len * sizeof *a->ptr) == 0);
+}
+
+static struct place *find_child(const struct place *from, const struct place *like) {
     struct place *x = from->children;
-    while (x && (x->ids.len != ids->len || memcmp(x->ids.ptr, ids->ptr, ids->len * sizeof *ids->ptr) != 0))
+    while (x && !(same_tokens(&x->ids, &like->ids) && same_tokens(&x->closing, &like->closing) &&
+                  same_tokens(&x->behind, &like->behind)))
         x = x->next;
     return x;
 }
@@ -203,13 +210,14 @@ static void read_one_step(void *ctx, struct str step) {
     const struct model *m = r->p->model;
     if (r->failed) return;
     struct place *x = place_new(r->at);
-    r->failed = !prm_profile_step(m, &m->prm, step, x->depth == 1, &x->ids, &x->closing, r->e);
+    tokens_add_all(&x->ids, r->at->behind.ptr, r->at->behind.len);
+    r->failed = !prm_profile_step(m, &m->prm, step, x->depth == 1, &x->ids, &x->closing, &x->behind, r->e);
     if (!r->failed && place_end(x) + x->closing.len > (size_t)r->p->base.info.n_context) {
         r->failed = true;
         err_set(r->e, ERR_INPUT, "the solution is longer than what the reward model %s reads (%d tokens)",
                 r->p->base.name, r->p->base.info.n_context);
     }
-    struct place *known = r->failed ? NULL : find_child(r->at, &x->ids);
+    struct place *known = r->failed ? NULL : find_child(r->at, x);
     if (r->failed || known) {
         place_free(r->p, x);
     } else {
@@ -496,13 +504,14 @@ static const struct reward_ops embedded_ops = {
 /* Tokens of a profile's own that come with a step. */
 static int count_step_tokens(const struct model *m) {
     struct err e;
-    struct tokens ids = {0}, closing = {0};
+    struct tokens ids = {0}, closing = {0}, behind = {0};
     size_t most = 1;
-    for (int first = 0; first < 2; first++, ids.len = closing.len = 0)
-        if (prm_profile_step(m, &m->prm, STR("."), first, &ids, &closing, &e))
-            most = MAX(most, ids.len + closing.len);
+    for (int first = 0; first < 2; first++, ids.len = closing.len = behind.len = 0)
+        if (prm_profile_step(m, &m->prm, STR("."), first, &ids, &closing, &behind, &e))
+            most = MAX(most, ids.len + closing.len + behind.len);
     tokens_free(&ids);
     tokens_free(&closing);
+    tokens_free(&behind);
     return (int)MAX(most, (size_t)2) - 1;
 }
 

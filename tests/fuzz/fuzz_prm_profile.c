@@ -45,12 +45,12 @@ static struct model *open_model(int which) {
 
 /* How many special tokens there are in all; SIZE_MAX: it is refused. */
 static size_t read_all(const struct model *m, const struct prm_profile *p, struct str text) {
-    struct tokens ids = {0}, closing = {0};
+    struct tokens ids = {0}, closing = {0}, behind = {0};
     struct err e = {0};
     size_t n_special = 0;
     const bool done = prm_profile_open(m, p, text, &ids, &e) &&
-                      prm_profile_step(m, p, text, true, &ids, &closing, &e) &&
-                      prm_profile_step(m, p, text, false, &ids, &closing, &e);
+                      prm_profile_step(m, p, text, true, &ids, &closing, &behind, &e) &&
+                      prm_profile_step(m, p, text, false, &ids, &closing, &behind, &e);
     ASSERT(done || (e.code == ERR_INPUT && e.msg[0]));
     for (size_t k = 0; k < ids.len + closing.len; k++) {
         const int id = k < ids.len ? ids.ptr[k] : closing.ptr[k - ids.len];
@@ -59,6 +59,7 @@ static size_t read_all(const struct model *m, const struct prm_profile *p, struc
     }
     tokens_free(&ids);
     tokens_free(&closing);
+    tokens_free(&behind);
     return done ? n_special : SIZE_MAX;
 }
 
