@@ -103,6 +103,8 @@ check: all $(TESTS) ## build and tests, without set-up
 $(B)/tests/%: $(B)/tests/%.o $(LIB)
 	$(call SAY,link,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(CMOCKA) $(LIBS)
+COUNT_ALLOCATIONS := $(foreach f,malloc calloc realloc aligned_alloc posix_memalign,-Wl$(comma)--wrap=$(f))
+$(B)/tests/test_engine_allocate: override LDFLAGS += $(COUNT_ALLOCATIONS)
 format: ## clang-format over ROOMS and the tests T
 	clang-format -i $(foreach r,$(ROOMS),$(wildcard src/$(r)/*.[ch])) $(foreach t,$(T),$(wildcard tests/test_$(t).c))
 tidy: ## floors, lengths, banned calls
