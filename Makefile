@@ -54,7 +54,7 @@ Q     := $(if $(VERBOSE),,@)
 SAY    = @printf '%-8s %s\n' $(1) $(2)
 comma := ,
 
-.PHONY: all test check check-arm campaign format tidy fuzz fuzz-build install clean help FORCE
+.PHONY: all test check check-arm campaign soak format tidy fuzz fuzz-build install clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 all: $(PROGRAM) $(LIB) $(SO)
@@ -112,8 +112,16 @@ tidy: ## floors, lengths, banned calls
 
 check-arm: ## kernels of 64-bit ARM, cross-compiled and run under emulation
 	@scripts/check-arm
+.PHONY: check-page
+check-page: all ## the page of brood serve in headless Chromium, where node, npm and Chromium are; SHOTS=DIR keeps pictures
+	@BROOD=$(abspath $(PROGRAM)) BUILD_DIR=$(abspath $(OUT)) tests/page/run
 campaign: all ## a bench killed at least 50 times and resumed: the same records
 	@BROOD=$(abspath $(PROGRAM)) tests/campaign/kill_resume.sh
+soak: all $(B)/soak_clients ## SECONDS=n CLIENTS=n: many clients before brood serve: no error, flat memory, fair latencies
+	@SECONDS_=$(SECONDS) CLIENTS=$(or $(CLIENTS),200) tests/campaign/soak.sh $(abspath $(PROGRAM)) $(abspath $(B)/soak_clients)
+$(B)/soak_clients: $(B)/tests/campaign/soak_clients.o $(LIB)
+	$(call SAY,link,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)
 fuzz: ## SECONDS=n [TARGET=name]: libFuzzer on every parser of foreign bytes
 	@scripts/setup --clang
 	@$(MAKE) --no-print-directory V=fuzz CC=clang fuzz-build
@@ -125,13 +133,15 @@ $(B)/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(LIB)
 
 SHARED_DATA ?= ../shared/data
 EXTERNAL := $(patsubst tests/external/%.c,$(B)/external/%,$(wildcard tests/external/check_*.c))
-.PHONY: check-external bench-engine bench-quality bench-equal bench-sandbox bench-tokenizer bench-speculate bench-logits bench-prm-reads
+.PHONY: check-external check-openai bench-engine bench-quality bench-equal bench-sandbox bench-tokenizer bench-speculate bench-logits bench-prm-reads
 check-external: $(EXTERNAL) ## SHARED_DATA=DIR: checks against data that others made; what is missing is skipped aloud
 	@status=0; for t in $(EXTERNAL); do echo "== $$t"; $$t $(SHARED_DATA) || status=1; done; exit $$status
 $(B)/external/%: $(B)/tests/external/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(call SAY,link,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)
+check-openai: all ## the official JavaScript client before brood serve: npm install --prefix build/npm openai
+	@tests/external/openai_client.sh $(abspath $(PROGRAM)) $(or $(OPENAI),$(abspath $(BUILD))/npm)
 bench-equal: $(B)/bench_equal ## pairs of answers compared a second, beside SymPy where it is installed
 	@$<
 bench-engine: $(B)/bench_engine $(B)/bench_limits $(PROGRAM) ## PEER="DIR ..." [SHAPES= CASES= N= TOKENS= REPEAT=]: beside other engines (docs/benchmarks.md)

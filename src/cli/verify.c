@@ -11,18 +11,13 @@
 #include "cli/progress.h"
 #include "cli/table.h"
 #include "select/coverage.h"
+#include "cli/verify_values.h"
 #include "verify/humaneval.h"
+#include "verify/repository.h"
 
 enum { N_KS = 3 };
 static const int64_t ks[N_KS] = {1, 10, 100};
 static const uint64_t interval_key = 0x7665726966792e6bU;
-
-struct verify_values {
-    const char *python, *isolation, *out, *language;
-    double seconds;
-    uint64_t memory_mib, n_workers, n_references;
-    bool json;
-};
 
 static void stop(void *ctx) {
     UNUSED(ctx);
@@ -39,7 +34,7 @@ static bool on_progress(void *ctx, const struct humaneval_counts *c) {
     return !interrupt_came();
 }
 
-static bool parse_isolation(const char *name, enum verify_level *out, struct err *e) {
+bool verify_parse_isolation(const char *name, enum verify_level *out, struct err *e) {
     for (int i = 0; i < VERIFY_LEVELS; i++) {
         if (strcmp(name, verify_level_names[i]) != 0) continue;
         *out = (enum verify_level)i;
@@ -149,7 +144,7 @@ static bool check_samples(const struct verify_values *values, struct humaneval *
         .language = language, .limits = verify_limits_default, .on_progress = on_progress, .ctx = &progress};
     struct humaneval_counts counts;
     struct buf results = {0};
-    if (!parse_isolation(values->isolation, &options.least, e)) return false;
+    if (!verify_parse_isolation(values->isolation, &options.least, e)) return false;
     way.limits.cpu_seconds = values->seconds;
     way.limits.wall_seconds = 5 * values->seconds;
     way.limits.memory_bytes = (size_t)values->memory_mib << 20;
@@ -179,6 +174,8 @@ static int verify_run(const struct command_line *line, struct err *e) {
     struct verify_language *language;
     struct humaneval h;
     struct buf out = {0};
+    if (repository_is(line->args[0]))
+        return verify_repository(values, line->args[0], line->args[1], e) ? 0 : -1;
     if (!verify_language_parse(values->language, &language, e)) return -1;
     bool ok = humaneval_read(&h, line->args[0], language, e);
     if (ok) {
@@ -211,6 +208,17 @@ static const struct option verify_options[] = {
      "first run each problem's own solution N times; leave out, aloud, the problems where it fails or is "
      "flaky",
      1, 100},
+    {"repositories", 0, OPTION_TEXT, offsetof(struct verify_values, repositories), "FOLDER",
+     "tasks whose solution is a patch: where clones of their repositories lie, as owner__name, owner/name or "
+     "name",
+     0, 0},
+    {"run", 0, OPTION_TEXT, offsetof(struct verify_values, run), "COMMAND",
+     "what runs a patched repository's tests, in the sandbox; {tests} stands for their names (default "
+     "/usr/bin/python3 -m unittest -v {tests})",
+     0, 0},
+    {"container", 0, OPTION_TEXT, offsetof(struct verify_values, container), "COMMAND",
+     "runs them outside of the sandbox instead, for example in a container; {folder} is the patched copy", 0,
+     0},
     {"isolation", 0, OPTION_TEXT, offsetof(struct verify_values, isolation), "LEVEL",
      "refuse to run below: namespaces (the default), or filtered: seccomp and Landlock are enough", 0, 0},
     {"workers", 0, OPTION_COUNT, offsetof(struct verify_values, n_workers), "N",
@@ -224,6 +232,10 @@ static const struct option verify_options[] = {
 static const char *const verify_examples[] = {
     "brood verify HumanEval.jsonl.gz samples.jsonl",
     "writes samples.jsonl_results.jsonl, prints pass@1, pass@10 and pass@100 as far as there are samples",
+    "brood verify --language c --references 3 code_contests.jsonl samples.jsonl",
+    "programs in C, compiled inside the sandbox; problems whose own solution fails or is flaky are left out",
+    "brood verify --repositories clones --references 3 SWE-bench.jsonl predictions.jsonl",
+    "patches, against the named tests of each task",
     NULL,
 };
 
@@ -242,15 +254,22 @@ const struct command command_verify = {
         "exit status nor output nor anything a program does to its interpreter can pass them. Time is CPU "
         "time, and a program that runs out of it is tried once more, alone. Equal programs run once. "
         "Programs that "
-        "print are compared by CodeContests' rules: words, but for case; numbers within 1e-5.",
+        "print are compared by CodeContests' rules: words, but for case; numbers within 1e-5. Tasks as "
+        "SWE-bench publishes "
+        "them (samples: instance_id and model_patch) are patches: each is applied to a clean copy of the "
+        "repository at "
+        "its commit, and the named tests have to pass by name in the command's report; at least 60 s of CPU "
+        "time.",
     .examples = verify_examples,
     .options = verify_options,
     .n_options = (int)ARRAY_LEN(verify_options),
     .n_args_min = 2,
     .n_args_max = 2,
-    .defaults =
-        &(const struct verify_values){
-            .isolation = "namespaces", .language = "python", .seconds = 3, .memory_mib = 1024},
+    .defaults = &(const struct verify_values){.isolation = "namespaces",
+                                              .language = "python",
+                                              .run = "/usr/bin/python3 -m unittest -v {tests}",
+                                              .seconds = 3,
+                                              .memory_mib = 1024},
     .values_bytes = sizeof(struct verify_values),
     .run = verify_run,
 };

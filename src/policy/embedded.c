@@ -446,6 +446,23 @@ static bool embedded_next(struct policy *policy, struct policy_result *out) {
     return true;
 }
 
+static bool embedded_peek(struct policy *policy, uint64_t id, struct buf *out) {
+    const struct embedded *p = (const struct embedded *)policy;
+    size_t i = 0;
+    while (i < p->n_jobs && p->jobs[i]->id != id) i++;
+    if (i == p->n_jobs || !p->jobs[i]->branch) return false;
+    const struct job *job = p->jobs[i];
+    const size_t n_read = job->n_before + job->n_lead, n = branch_length(job->branch) - n_read;
+    int *ids = mem_alloc(n * sizeof *ids);
+    struct buf text = {0};
+    branch_tokens(job->branch, n_read, n, ids);
+    tokenizer_decode(p->model->tokenizer, ids, n, true, &text);
+    buf_add(out, buf_cstr(&text), tokenizer_complete_utf8(buf_str(&text)));
+    buf_free(&text);
+    free(ids);
+    return true;
+}
+
 static int embedded_in_flight(const struct policy *policy) {
     return (int)((const struct embedded *)policy)->n_jobs;
 }
@@ -497,6 +514,7 @@ static const struct policy_ops embedded_ops = {
     .cancel = embedded_cancel,
     .work = embedded_work,
     .next = embedded_next,
+    .peek = embedded_peek,
     .in_flight = embedded_in_flight,
     .computed = embedded_computed,
     .waste = embedded_waste,

@@ -150,6 +150,10 @@ bool policy_next(struct policy *p, struct policy_result *out) {
     return p->ops->next(p, out);
 }
 
+bool policy_peek(struct policy *p, uint64_t id, struct buf *out) {
+    return p->ops->peek && p->ops->peek(p, id, out);
+}
+
 int policy_in_flight(const struct policy *p) {
     return p->ops->in_flight(p);
 }

@@ -185,6 +185,8 @@ void policy_cancel(struct policy *p,
 /* > 0: did something; 0: nothing in flight; -1: failed for good. */
 MUST int policy_work(struct policy *p, double seconds_max, struct err *e);
 bool policy_next(struct policy *p, struct policy_result *out);
+/* Appends what a job in flight has written so far, in whole characters; false where that is not known. */
+bool policy_peek(struct policy *p, uint64_t id, struct buf *out);
 int policy_in_flight(const struct policy *p); /* jobs submitted whose result has not been taken */
 /* What has really been computed since the policy was opened, work done again or thrown away included. */
 struct cost policy_computed(const struct policy *p);
@@ -208,6 +210,7 @@ struct policy_ops {
     void (*cancel)(struct policy *p, uint64_t id);
     int (*work)(struct policy *p, double seconds_max, struct err *e);
     bool (*next)(struct policy *p, struct policy_result *out);
+    bool (*peek)(struct policy *p, uint64_t id, struct buf *out); /* NULL: never known */
     int (*in_flight)(const struct policy *p);
     struct cost (*computed)(const struct policy *p);
     struct waste (*waste)(const struct policy *p); /* NULL: there is none */

@@ -297,6 +297,10 @@ static bool end_trials(struct coordinator *c, struct err *e) {
     return true;
 }
 
+bool coordinator_fill(struct coordinator *c, struct err *e) {
+    return submit(c, e);
+}
+
 bool coordinator_step(struct coordinator *c, int *n_active, struct err *e) {
     if (!submit(c, e)) return false;
     /* A policy behind servers goes on while we score: neither waits for the other. */
@@ -325,6 +329,14 @@ struct waste coordinator_waste(const struct coordinator *c) {
         waste_add(&w, &read);
     }
     return w;
+}
+
+bool coordinator_peek(struct coordinator *c, int ordinal, struct buf *out) {
+    for (size_t i = 0; i < c->n_active; i++) {
+        struct trial *t = c->slots[c->order[i]];
+        if (t->problem.ordinal == ordinal) return !trial_over(t) && trial_peek(t, out);
+    }
+    return false;
 }
 
 void coordinator_end(struct coordinator *c, int ordinal, enum run_why why) {

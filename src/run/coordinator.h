@@ -123,6 +123,8 @@ bool coordinator_tells_confidences(const struct search_spec *spec);
 enum select_rule coordinator_select(const struct search_spec *spec, bool has_reward, bool has_verifier);
 MUST bool coordinator_add(struct coordinator *c, const struct coordinator_problem *p, struct err *e);
 bool coordinator_hungry(const struct coordinator *c);
+/* Draws asks from the problems in hand, as every step does first: what is hungry then needs another problem. */
+MUST bool coordinator_fill(struct coordinator *c, struct err *e);
 /* From now on jobs are drawn from the client with the fewest expansions in flight, and of its problems from
  * the one with the fewest, not from the oldest problem: a large search does not keep small ones waiting. What
  * is told to a search does not depend on it. */
@@ -136,6 +138,9 @@ MUST bool coordinator_step(struct coordinator *c, int *n_active, struct err *e);
 struct verification coordinator_verified(const struct coordinator *c); /* so far, of all problems */
 /* What the services, and guesses, computed in vain so far. */
 struct waste coordinator_waste(const struct coordinator *c);
+/* Appends what the one job of a search that writes only one solution has so far, with what stands before it
+ * and up to a stop text; false where that is not known. */
+bool coordinator_peek(struct coordinator *c, int ordinal, struct buf *out);
 /* Ends one search with what it has: RUN_ENDED follows in the next step. An ordinal that is not there is
  * ignored. */
 void coordinator_end(struct coordinator *c, int ordinal, enum run_why why);

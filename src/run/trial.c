@@ -371,6 +371,31 @@ bool trial_policy_result(struct trial *t, int node, const struct policy_result *
     return tell_node(t, node, &row, false, e);
 }
 
+/* Of a stop text the beginning may have been written: so many bytes are held back. */
+static size_t held_back(const struct coordinator_problem *p) {
+    size_t n = 0;
+    for (size_t i = 0; i < p->n_stops; i++) n = MAX(n, strlen(p->stops[i]) - 1);
+    return n;
+}
+
+bool trial_peek(struct trial *t, struct buf *out) {
+    size_t node = t->n_nodes;
+    if (t->n_writing != 1) return false;
+    while (node > 0 && !t->nodes[node - 1].writing) node--;
+    if (node-- == 0) return false;
+    text_up_to(t, node_before(t, (int)node), out);
+    if (!policy_peek(coordinator_policy(t->owner), t->nodes[node].job, out)) return false;
+    const ptrdiff_t at = find_stop(&t->problem, buf_str(out));
+    const size_t n_back = MIN(out->len, held_back(&t->problem));
+    if (at >= 0)
+        out->len = (size_t)at;
+    else
+        out->len -= n_back;
+    /* Holding back may have cut a character. */
+    while (n_back > 0 && out->len > 0 && ((unsigned char)out->ptr[out->len] & 0xc0) == 0x80) out->len--;
+    return true;
+}
+
 bool trial_reward_result(struct trial *t, int node, const struct reward_result *r, struct err *e) {
     struct trial_node *x = trial_node(t, node);
     x->scoring = false;

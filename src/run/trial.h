@@ -70,6 +70,7 @@ MUST bool trial_verdict(struct trial *t, size_t face, const struct verifier_resu
 /* For verdicts.c: tells the search of a node that was recorded. */
 void trial_tell(struct trial *t, int node, struct search_told *told);
 struct trial_node *trial_node(struct trial *t, int node);
+bool trial_peek(struct trial *t, struct buf *out); /* as coordinator_peek */
 bool trial_over(const struct trial *t);
 void trial_stop(struct trial *t, enum run_why why);
 /* Gathers the solutions and sends RUN_ENDED. */

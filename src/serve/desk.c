@@ -14,7 +14,7 @@
 #include "serve/reply.h"
 #include "serve/terms.h"
 
-static const double metrics_seconds = 0.2;
+static const double metrics_seconds = 0.2, text_seconds = 0.01;
 
 struct desk {
     const struct serve_options *options;
@@ -306,9 +306,27 @@ static void fail_all(struct desk *d, const struct err *e) {
     renew_coordinator(d);
 }
 
+/* A search that writes one solution has nothing to choose: its text is sent while it is written. */
+static bool writes_one(const struct call *c) {
+    const struct search_spec *spec = &c->answering.spec;
+    if (strcmp(spec->strategy->name, "greedy") == 0) return true;
+    return strcmp(spec->strategy->name, "sample") == 0 && search_spec_get(spec, "n") <= 1;
+}
+
+static void send_text_so_far(struct desk *d, int ordinal, double now) {
+    struct call *c = d->active[ordinal];
+    struct buf text = {0};
+    if (!c->request.stream || !writes_one(c) || now - c->written < text_seconds) return;
+    if (coordinator_peek(d->coordinator, ordinal, &text)) reply_text(c, buf_str(&text), &d->names);
+    buf_free(&text);
+}
+
 static void flush_all(struct desk *d, double now) {
-    for (int i = 0; i < d->options->n_active_max; i++)
-        if (d->active[i]) reply_flush(d->active[i], now);
+    for (int i = 0; i < d->options->n_active_max; i++) {
+        if (!d->active[i]) continue;
+        send_text_so_far(d, i, now);
+        reply_flush(d->active[i], now);
+    }
     pthread_mutex_lock(&d->lock);
     for (size_t i = 0; i < d->n_waiting; i++) reply_flush(d->waiting[i], now);
     pthread_mutex_unlock(&d->lock);

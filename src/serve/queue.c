@@ -10,7 +10,7 @@ struct line {   /* of one client */
     char *name; /* NULL: free */
     struct queue_place *first;
     int n_running;
-    uint64_t served; /* when it was served last, in turns */
+    uint64_t served; /* when it came or was served last, in turns */
 };
 
 struct queue {
@@ -43,7 +43,7 @@ static size_t line_of(struct queue *q, const char *client) {
     }
     MEM_GROW(q->lines, q->cap, spare + 1);
     q->n_lines = MAX(q->n_lines, spare + 1);
-    q->lines[spare] = (struct line){.name = mem_strdup(client), .served = q->n_turns};
+    q->lines[spare] = (struct line){.name = mem_strdup(client), .served = ++q->n_turns};
     return spare;
 }
 

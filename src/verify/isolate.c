@@ -95,6 +95,7 @@ static void build_root(const struct isolate_plan *plan) {
         close(trees[i]);
     }
     make_place("/tmp", true, place);
+    make_place("/work", true, place);
     enter_new_root();
 }
 

@@ -1,9 +1,9 @@
 /* isolate.h - starting a process in namespaces of its own, and the seccomp programs of candidates.
  *
  * With namespaces: user, pid, mount, net, ipc, uts. Its root is a read-only tmpfs with the listed paths bound
- * read-only, /dev/null, /dev/zero, /dev/urandom and an empty /tmp; no /proc, no network device up. Root on
- * the outside becomes nobody; inside, the process is root of its own user namespace and can do nothing
- * outside it.
+ * read-only, /dev/null, /dev/zero, /dev/urandom, an empty /tmp and an empty /work; no /proc, no network
+ * device up. Root on the outside becomes nobody; inside, the process is root of its own user namespace and
+ * can do nothing outside it.
  */
 #ifndef BROOD_ISOLATE_H
 #define BROOD_ISOLATE_H

@@ -35,9 +35,13 @@ struct settings {
     const char *rest; /* behind the colon; NULL: there is none. Owned */
 };
 
+void settings_copy(struct settings *to, const struct settings *from);
+void settings_fini(struct settings *s);
+
 typedef struct verifier *verifier_open_kind(const struct settings *s, const struct verifier_options *o,
                                             struct err *e);
-verifier_open_kind verifier_open_tests, verifier_open_toy;
+verifier_open_kind verifier_open_tests, verifier_open_toy, verifier_open_command, verifier_open_worker,
+    verifier_open_coq, verifier_open_smt, verifier_open_lean;
 
 /* ---- what a kind implements ---- */
 struct verifier_ops {

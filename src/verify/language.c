@@ -13,12 +13,17 @@ static const struct {
     {"perl", "program.pl /usr/bin/perl {source}"},
 };
 
+enum { WORDS_MAX = 40 };
+
+static void free_words(char **words) {
+    for (size_t i = 0; words && words[i]; i++) free(words[i]);
+    free(words);
+}
+
 void verify_language_free(struct verify_language *l) {
     if (!l) return;
-    for (int i = 0; i < VERIFY_COMMAND_MAX; i++) {
-        free(l->compile[i]);
-        free(l->run[i]);
-    }
+    free_words(l->compile);
+    free_words(l->run);
     free(l);
 }
 
@@ -31,10 +36,11 @@ static struct str next_word(struct str *text) {
     return word;
 }
 
-static bool take_command(struct str *text, char **words) {
+static bool take_command(struct str *text, char ***out) {
+    char **words = *out = mem_zalloc(WORDS_MAX + 1, sizeof *words);
     int n = 0;
     for (struct str word; (word = next_word(text)).len > 0 && !str_equal(word, STR(";"));) {
-        if (n == VERIFY_COMMAND_MAX) return false;
+        if (n == WORDS_MAX) return false;
         words[n++] = str_dup(word);
     }
     /* Links lead through /etc/alternatives, which the sandbox does not have. */
@@ -59,7 +65,8 @@ bool verify_language_parse(const char *text, struct verify_language **out, struc
               memchr(source.ptr, '.', source.len) && !str_equal(source, STR("program"));
     if (ok) memcpy(l->source, source.ptr, source.len);
     const bool compiles = memchr(rest.ptr, ';', rest.len) != NULL;
-    ok = ok && (!compiles || take_command(&rest, l->compile)) && take_command(&rest, l->run) && rest.len == 0;
+    ok = ok && (!compiles || take_command(&rest, &l->compile)) && take_command(&rest, &l->run) &&
+         rest.len == 0;
     ok = ok && l->source[0] != '.';
     if (!ok) {
         err_set(

@@ -6,7 +6,7 @@ import enum, fractions, functools, hashlib, heapq, inspect, io, itertools, keywo
 import statistics, string, textwrap, threading, traceback, types, typing, unicodedata
 
 MESSAGE_MAX = 32 << 20
-OUTPUT_MAX = 16 << 20
+OUTPUT_MAX, SHOWN_MAX = 16 << 20, 256 << 10
 ITEMS_MAX = 1 << 20  # what is taken of an iterator that a candidate returned
 libc = ctypes.CDLL(None, use_errno=True)
 syscall = libc.syscall
@@ -55,6 +55,11 @@ def receive(line, with_fd=False):
     if n > MESSAGE_MAX:
         raise EOFError
     return json.loads(line.take(n)), fd
+
+
+def clean(text):
+    """What brood reads as JSON: no NUL, no half of a pair."""
+    return text.encode('utf-8', 'replace').decode('utf-8').replace('\0', '?')
 
 
 def send(line, message):
@@ -219,7 +224,7 @@ def run_command(command):
 def read_and_print(config, job, ruleset, fd, errors):
     os.dup2(fd, 0)
     os.dup2(fd, 1)
-    os.dup2(fd if job['step'] == 'compile' else errors, 2)
+    os.dup2(errors if job['step'] == 'run' else fd, 2)
     become_candidate(config, job, ruleset, 3)
     program, command = job['program'], job.get('command')
     config.clear()
@@ -399,7 +404,7 @@ def tail_of(errors):
     """The last line that the program wrote to standard error."""
     size = os.fstat(errors).st_size
     lines = os.pread(errors, 4000, max(0, size - 4000)).decode('utf-8', 'replace').split('\n')
-    return next((line.strip()[:500] for line in reversed(lines) if line.strip()), '')
+    return next((clean(line.strip()[:500]) for line in reversed(lines) if line.strip()), '')
 
 
 def watch(line, judged, job, pid):
@@ -635,7 +640,9 @@ def talk(fd, text):
 def judge_output(job, fd):
     printed = talk(fd, job['input'])
     if printed is None:
-        return {'verdict': 'failed', 'text': 'printed more than 16 MiB', 'stop': True}
+        return {'verdict': 'flood', 'text': 'printed more than 16 MiB', 'stop': True}
+    if job['step'] == 'show':
+        return {'verdict': 'said', 'text': printed[-SHOWN_MAX:]}
     if job['step'] == 'compile':
         lines = [line for line in printed.split('\n') if line.strip()]
         text = next((line for line in lines if 'error' in line), lines[0] if lines else '')
@@ -691,7 +698,7 @@ def judge(line, done):
             verdict = judge_output(job, fd)
             if verdict.pop('stop', False):
                 os.write(done, job['id'].to_bytes(8, 'little'))
-            verdict.update(judged=job['id'], calls=1)
+            verdict.update(judged=job['id'], calls=1, text=clean(verdict['text']))
             send(line, verdict)
             continue
         random.seed(0)
@@ -699,7 +706,8 @@ def judge(line, done):
         verdict = run_tests(job, candidate, compiled)
         candidate.line.close()
         os.write(done, job['id'].to_bytes(8, 'little'))  # the keeper ends what is left of the program
-        verdict.update(judged=job['id'], calls=candidate.n_calls)
+        verdict.update(judged=job['id'], calls=candidate.n_calls, text=clean(verdict['text']))
+        verdict['exception'] = clean(verdict.get('exception', ''))
         send(line, verdict)
 
 

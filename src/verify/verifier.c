@@ -21,13 +21,26 @@ struct kind {
 const struct verifier_kind verifier_kinds[] = {
     {"tests", "tests[:FILE]",
      "Python programs in a sandbox against the unit tests of the task's problems, or those in FILE"},
+    {"command", "command:COMMAND",
+     "a program that is run for each solution and says its verdict as JSON, or by its exit status"},
+    {"worker", "worker:COMMAND", "a program that stays and answers a line of JSON for each solution"},
+    {"coq", "coq", "Coq proofs of the task's theorems: what was asked, no axioms"},
+    {"smt", "smt", "models and claims of unsatisfiability for the task's SMT-LIB problems, by z3"},
+    {"lean", "lean:COMMAND", "Lean 4 proofs of the task's theorems, by the REPL that the command starts"},
     {"toy", "toy:KEYS", "knows the right answer of a toy chain (for tests)"},
     {NULL, NULL, NULL},
 };
 
+#define OF_PROCESSES (ALLOW(SECONDS) | ALLOW(MEMORY) | ALLOW(WORKERS) | ALLOW(SANDBOX) | ALLOW(READ))
+
 static const struct kind kinds[] = {
     {verifier_open_tests,
      ALLOW(SECONDS) | ALLOW(CPU) | ALLOW(MEMORY) | ALLOW(WORKERS) | ALLOW(ISOLATION) | ALLOW(ENTRY), 15},
+    {verifier_open_command, OF_PROCESSES | ALLOW(ACCEPT) | ALLOW(SUFFIX), 10},
+    {verifier_open_worker, OF_PROCESSES | ALLOW(BATCH) | ALLOW(RUNS), 10},
+    {verifier_open_coq, OF_PROCESSES, 60},
+    {verifier_open_smt, OF_PROCESSES, 20},
+    {verifier_open_lean, OF_PROCESSES | ALLOW(RUNS), 60},
     {verifier_open_toy, 0, 1},
 };
 
@@ -40,7 +53,21 @@ static const char *const setting_names[SETTINGS] = {
 
 /* ---- specs ---- */
 
-static void settings_fini(struct settings *s) {
+static const char *dup_or_null(const char *s) {
+    return s ? mem_strdup(s) : NULL;
+}
+
+void settings_copy(struct settings *to, const struct settings *from) {
+    *to = *from;
+    to->isolation = dup_or_null(from->isolation);
+    to->accept = dup_or_null(from->accept);
+    to->suffix = dup_or_null(from->suffix);
+    to->entry = dup_or_null(from->entry);
+    to->rest = dup_or_null(from->rest);
+    for (int i = 0; i < from->n_read; i++) to->read[i] = mem_strdup(from->read[i]);
+}
+
+void settings_fini(struct settings *s) {
     const char *const owned[] = {s->isolation, s->accept, s->suffix, s->entry, s->rest};
     for (size_t i = 0; i < ARRAY_LEN(owned); i++) free((char *)(uintptr_t)owned[i]);
     for (int i = 0; i < s->n_read; i++) free((char *)(uintptr_t)s->read[i]);

@@ -45,7 +45,7 @@ struct job {
     char *program, *setup, *tests, *entry_point; /* owned */
     struct verify_limits limits;
     int n_tries, n_breaks;
-    bool cancelled;
+    bool cancelled, show;
     const struct verify_language *language;
     struct test *tests_io; /* [n_io], owned, by size */
     size_t n_io, n_held;
@@ -204,8 +204,9 @@ static void read_end(const struct seat *s, int status, struct verify_result *r, 
             ended_well && json_is_true(json_object_get(s->report, "made")) ? VERIFY_PASSED : VERIFY_FAILED;
         *exception = r->verdict == VERIFY_PASSED ? "" : "CompileError";
         if (r->verdict != VERIFY_PASSED && !text[0]) snprintf(text, 900, "no program was made");
-    } else if (strcmp(text_of(s->report, "by"), "itself") != 0) {
-        r->verdict = VERIFY_FAILED; /* it printed too much and was ended */
+    } else if (strcmp(verdict, "flood") == 0) {
+        r->verdict = VERIFY_FAILED; /* it was ended for that, however it took it */
+        *exception = "WrongOutput";
     } else if (!ended_well) {
         const size_t n = strcspn(said, ":");
         const bool raised =
@@ -280,6 +281,12 @@ static void judge_seat(struct verify *v, struct seat *s) {
     read_run(s, &r, &exception, text);
     if (!j->n_io) {
         settle(v, s, &r, exception, text);
+        return;
+    }
+    if (j->show && r.verdict != VERIFY_TIMED_OUT && !s->is_compile) {
+        const int status = (int)json_integer_value(json_object_get(s->report, "status"));
+        r.verdict = status == 0 ? VERIFY_PASSED : VERIFY_FAILED;
+        settle(v, s, &r, "", text_of(s->verdict, "text"));
         return;
     }
     r.cpu_seconds = j->cpu_seconds += r.cpu_seconds;
@@ -374,14 +381,14 @@ static void describe_job(const struct seat *s, json_t **run, json_t **tests) {
         return;
     }
     const struct test *t = &j->tests_io[j->n_held];
-    const char *step = s->is_compile ? "compile" : "run";
+    const char *step = s->is_compile ? "compile" : j->show ? "show" : "run";
     *run =
         json_pack("{s:I, s:I, s:s, s:s, s:o}", "id", serial, "key", (json_int_t)s->key, "step", step,
                   "program", j->program, "limits", limits_of(s->is_compile ? &compile_limits : &j->limits));
     if (j->language) {
         const struct verify_language *l = j->language;
         json_object_set_new(*run, "source", json_string(l->source));
-        json_object_set_new(*run, "compiled", json_boolean(l->compile[0] != NULL));
+        json_object_set_new(*run, "compiled", json_boolean(l->compile != NULL));
         json_object_set_new(*run, "command", command_of(s->is_compile ? l->compile : l->run, l));
     }
     *tests = json_pack("{s:I, s:s, s:o, s:o}", "id", serial, "step", step, "input",
@@ -421,7 +428,7 @@ static void seat_begin(struct verify *v, struct seat *s, struct job *j) {
     s->state = SEAT_BUSY;
     s->key = v->n_serials + 1;
     v->n_busy++;
-    seat_go_on(v, s, j->language && j->language->compile[0]);
+    seat_go_on(v, s, j->language && j->language->compile);
 }
 
 /* Second tries wait until nothing else runs or could run, and run one at a time. */
@@ -589,6 +596,7 @@ struct verify *verify_open(const struct verify_options *o, struct err *e) {
     v->info.n_workers = MIN(o->n_workers > 0 ? o->n_workers : pool_cores(), WORKERS_MAX);
     v->info.n_wanted = 2 * v->info.n_workers;
     v->seats = mem_zalloc((size_t)v->info.n_workers, sizeof *v->seats);
+    v->plan.readable = o->readable;
     bool ok = python_find(o->python, &v->plan.python, e);
     if (!ok) goto done;
     v->info.python = v->plan.python.path;
@@ -672,6 +680,7 @@ void verify_submit(struct verify *v, const struct verify_job *job) {
     j->entry_point = mem_strdup(job->tests.entry_point ? job->tests.entry_point : "");
     j->limits = job->limits;
     j->language = job->language;
+    j->show = job->tests.show;
     v->n_in_flight++;
     const char *why = unfit(v, job);
     if (!why) take_io(j, &job->tests);

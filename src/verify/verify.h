@@ -53,7 +53,8 @@ enum verify_level {
 extern const char *const verify_level_names[VERIFY_LEVELS + 1]; /* "filtered", "namespaces", NULL */
 
 struct verify_options {
-    const char *python;               /* program to run; NULL: python3 */
+    const char *python;   /* program to run; NULL: python3 */
+    const char *readable; /* a folder that programs may read besides, not below /tmp; NULL: none */
     enum verify_level least, highest; /* refuse below `least`; do not try above `highest` */
     int n_workers;                    /* 0: one a core */
 };
@@ -70,11 +71,10 @@ extern const struct verify_limits verify_limits_default; /* 3 s, 15 s, 1 GiB, 16
 /* A language other than the preloaded Python, declared by its commands. Needs VERIFY_NAMESPACES. The words
  * {source} and {program} stand for the file with the program and for the file that `compile` makes of it,
  * once a program, inside the sandbox. Both lie in /tmp, which each test finds as new. */
-enum { VERIFY_COMMAND_MAX = 24 };
 struct verify_language {
-    char source[32];                       /* "program.c": no folder */
-    char *compile[VERIFY_COMMAND_MAX + 1]; /* owned, NULL-terminated; [0] absolute; empty: nothing is made */
-    char *run[VERIFY_COMMAND_MAX + 1];
+    char source[32]; /* "program.c": no folder */
+    char **compile;  /* owned, NULL-terminated; [0] absolute; NULL: nothing is made */
+    char **run;
 };
 /* By name ("c", "c++", "perl", "python") or as commands, parted by spaces: "SOURCE RUN" and "SOURCE COMPILE ;
  * RUN". *out is NULL for the preloaded Python. */
@@ -94,6 +94,8 @@ struct verify_tests {
      * one test. */
     const struct verify_io *io;
     size_t n_io;
+    bool show; /* n_io = 1: nothing is compared; the result's text is what was printed on both outputs, its
+                  last 256 KiB, and "passed" says that it ended well: no evidence of anything */
 };
 
 struct verify_job {

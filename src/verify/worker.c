@@ -117,7 +117,8 @@ static bool is_below(const char *path, const char *folder) {
     return strncmp(path, folder, n) == 0 && (path[n] == '/' || path[n] == '\0');
 }
 
-static int list_paths(const struct python *python, const char *paths[ISOLATE_PATHS_MAX]) {
+static int list_paths(const struct python *python, const char *readable,
+                      const char *paths[ISOLATE_PATHS_MAX]) {
     static const char *const system[] = {"/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache"};
     int n = 0;
     for (size_t i = 0; i < ARRAY_LEN(system); i++) {
@@ -128,6 +129,7 @@ static int list_paths(const struct python *python, const char *paths[ISOLATE_PAT
         for (int j = 0; j < n; j++) has |= is_below(python->folders[i], paths[j]);
         if (!has) paths[n++] = python->folders[i];
     }
+    if (readable) paths[n++] = readable;
     paths[n] = NULL;
     return n;
 }
@@ -166,7 +168,7 @@ bool worker_start(struct worker *w, const struct worker_plan *plan, struct err *
     }
     char *script = str_dup(worker_script());
     char *const argv[] = {plan->python.path, "-S", "-s", "-B", "-c", script, NULL};
-    list_paths(&plan->python, isolate.paths);
+    list_paths(&plan->python, plan->readable, isolate.paths);
     isolate.argv = argv;
     const pid_t pid = isolate_start(&isolate, e);
     free(script);

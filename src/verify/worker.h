@@ -20,6 +20,7 @@ struct str worker_script(void); /* runner.py */
 struct worker_plan {
     struct python python;
     enum verify_level level;
+    const char *readable;                    /* another folder; NULL: none */
     char *filter;                            /* hexadecimal */
     char *filter_command, *filter_processes; /* that may start a command, and processes; NULL below
                                                 VERIFY_NAMESPACES */

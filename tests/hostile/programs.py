@@ -629,3 +629,9 @@ def f(x): return x + 1
 import json
 def f(x):
     return x + json.loads(json.dumps(1))
+
+### raises what is no text: failed
+class Odd(Exception): pass
+Odd.__name__ = 'O\ud800dd'
+def f(x):
+    raise Odd('\0\udfff\ud800')
