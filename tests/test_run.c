@@ -256,6 +256,27 @@ static void test_a_stopped_run_keeps_what_it_has(void **state) {
     free(store);
 }
 
+static void test_few_problems_are_open_at_once(void **state) {
+    UNUSED(state);
+    enum { N = 150 };
+    char *task = write_task(40);
+    struct run_options o = options_for(task, ":memory:", "sample:n=150,score=0");
+    struct run_progress p;
+    struct err e = {0};
+    o.reward = NULL;
+    o.select = SELECT_MAJORITY;
+    struct run *r = run_open(&o, &e);
+    if (!r) fail_msg("%s", e.msg);
+    do {
+        assert_true(run_step(r, &p, &e));
+        assert_true(p.n_solutions / N - p.n_done <
+                    4); /* what is told belongs to problems done, or to a few */
+    } while (!p.finished);
+    assert_int_equal(p.n_done, 40);
+    assert_true(run_close(r, &e));
+    free(task);
+}
+
 static void test_failures_are_counted_and_do_not_end_the_run(void **state) {
     UNUSED(state);
     char *task = write_task(10);
@@ -457,6 +478,7 @@ int main(void) {
         cmocka_unit_test(test_plans_of_every_kind_replay),
         cmocka_unit_test(test_a_plan_decides_strategy_and_selection),
         cmocka_unit_test(test_a_stopped_run_keeps_what_it_has),
+        cmocka_unit_test(test_few_problems_are_open_at_once),
         cmocka_unit_test(test_failures_are_counted_and_do_not_end_the_run),
         cmocka_unit_test(test_tasks_say_what_is_wrong_and_where),
         cmocka_unit_test(test_published_layouts_are_read),

@@ -8,6 +8,7 @@
  * outputs INPUT, input_round      type of a rounded input TILE_ROWS, TILE_VECS    the tallest and the widest
  * tile, in vectors CODED_FUNCTION          the name of the function
  *     CODES_LESS              what codes_8 takes off a code; 0 if not defined
+ *     FETCH_ROWS              tiles of so many rows and more fetch what comes next; 1 if not defined
  *
  * Inputs are rounded once a call, row by row, into scratch:
  *
@@ -34,6 +35,9 @@
 
 #if !defined(CODES_LESS)
 #define CODES_LESS 0
+#endif
+#if !defined(FETCH_ROWS)
+#define FETCH_ROWS 1
 #endif
 
 enum { SLICE_BLOCKS = 16 }; /* a slice of a tile's codes stays in the first-level cache while rows pass */
@@ -110,7 +114,7 @@ ALWAYS_INLINE void coded_tile(int bits, int n_scales, bool wide, bool has_min, i
     EACH(r, n_rows)
     EACH(v, n_vecs) sum[r][v] = first ? vec_load(y + (size_t)r * y_stride + v * LANES) : vec_set1(0);
     for (int b = first; b < first + n_blocks; b++) {
-        if (ahead) EACH(v, n_vecs) fetch_ahead(ahead[v], block_bytes, b - first);
+        if (ahead && n_rows >= FETCH_ROWS) EACH(v, n_vecs) fetch_ahead(ahead[v], block_bytes, b - first);
         EACH(s, n_scales) {
             const int32_t *start = x->start + b * n_scales + s;
             ACC acc[TILE_ROWS][TILE_VECS];

@@ -24,8 +24,6 @@
 #define acc_add(acc, c, q)  _mm512_dpbusd_epi32(acc, c, q)
 #define INPUTS              __m512i
 #define inputs_at(q)        _mm512_set1_epi32(x86_int(q))
-#define INPUTS              __m512i
-#define inputs_at(q)        _mm512_set1_epi32(x86_int(q))
 
 static inline __m512i codes_8(const unsigned char *codes, int j) {
     return _mm512_loadu_si512(codes + j * 64);
@@ -37,6 +35,7 @@ static inline __m512i codes_4(const unsigned char *codes, int j) {
 }
 
 enum { TILE_ROWS = 6, TILE_VECS = 4 };
+#define FETCH_ROWS 2 /* one row reads four panels side by side: the processor foresees that better */
 #define TILES(X)                                                                                             \
     X(1, 1) X(1, 2) X(1, 4) X(2, 1) X(2, 2) X(3, 1) X(3, 2) X(4, 1) X(4, 2) X(5, 1) X(5, 2) X(6, 1) X(6, 2)
 #define KINDS(X, rows, vecs) KIND_BYTES(X, rows, vecs) KIND_HALVES(X, rows, vecs)

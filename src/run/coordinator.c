@@ -297,6 +297,10 @@ static bool end_trials(struct coordinator *c, struct err *e) {
     return true;
 }
 
+bool coordinator_fill(struct coordinator *c, struct err *e) {
+    return submit(c, e);
+}
+
 bool coordinator_step(struct coordinator *c, int *n_active, struct err *e) {
     if (!submit(c, e)) return false;
     /* A policy behind servers goes on while we score: neither waits for the other. */

@@ -554,7 +554,10 @@ static bool on_event(void *ctx, const struct run_event *event, struct err *e) {
 static bool feed(struct run *r, int *n_active, struct err *e) {
     /* A step after each, since only then is it known whether the batches are full. */
     coordinator_expect(r->coordinator, true);
-    while (r->next_problem < r->task->n_problems && coordinator_hungry(r->coordinator)) {
+    while (r->next_problem < r->task->n_problems) {
+        /* Only what those in hand do not ask for: memory is that of the problems open at once. */
+        if (!coordinator_fill(r->coordinator, e)) return false;
+        if (!coordinator_hungry(r->coordinator)) break;
         struct budget budget = r->options.budget;
         if (r->has_shares && !shares_take(&r->shares, (int)r->next_problem, &budget)) break;
         const size_t i = r->next_problem++;

@@ -23,7 +23,7 @@ struct serve {
     struct desk *desk;
     struct http *http;
     struct keys keys;
-    char address[NI_MAXHOST + 32];
+    char address[NI_MAXHOST + 64];
     bool is_local;
 };
 

@@ -8,9 +8,9 @@ import { count, element, seconds, share, $ } from "./show.js";
 import { show_runs } from "./runs.js";
 
 const examples = [
-  "Tom has 12 jars. Tom sells 5 of them. How many jars does Tom have now?",
+  "Max has 469 nuts. Max gets 922 more. Max loses as many as at first. Tom buys 29 keys. Max finds 3 more. Gus finds 31 cups. Now Max has 7 times as many. Max buys 3 more. How many nuts does Max have now?",
+  "Ben has 290 pens. Ben sells 139 of them. Ben gets 116 pens in cups of 14 and jars of 16 and keeps the cups. Now Ben has 8 times as many. Ben keeps half of them. Ben finds 60 pens in bags of 9 and jars of 17 and keeps the bags. How many pens does Ben have now?",
   "Ida has 25 nuts. Now Ida has 8 times as many. Ida keeps half of them. Ida finds as many as at first. How many nuts does Ida have now?",
-  "Mia has 14 books. Mia gives away 6 of them. Now Mia has 3 times as many. How many books does Mia have now?",
 ];
 const VOTES_MAX = 12, BEFORE_MAX = 50;
 let options = null, current = null, running = null, n_example = 0, due = 0, pinned = false;
@@ -173,6 +173,13 @@ function render() {
   if (!pinned && (s.is_open || s.chosen)) select_by_itself();
   else render_path(tree.selected || s.chosen_node());
   tree.redraw();
+  show_asked();
+  $("whole").hidden = !tree.is_high && !tree.whole;
+}
+
+/* The question is not said twice while it stands in the form. */
+function show_asked() {
+  if (current) $("asked").hidden = $("question").value.trim() === current.question;
 }
 
 const titles = { sent: "sent", queued: "waiting", searching: "searching", stopped: "cancelled", failed: "it failed", done: "answer" };
@@ -193,8 +200,8 @@ function support(s, votes) {
     if (s.chosen.id === null) return "No solution has an answer" + ended(s) + ".";
     const c = s.chosen, by = c.select + (c.select === "majority" ? "" : " over " + c.aggregate);
     const score = typeof c.score === "number" && c.select !== "majority" ? ", score " + c.score.toPrecision(3) : "";
-    return c.votes + " of " + c.voters + (c.voters === 1 ? " solution" : " solutions") + ", by " + by + score +
-      (typeof c.margin === "number" && votes.length > 1 ? ", ahead by " + c.margin.toPrecision(2) : "") + ended(s);
+    return c.votes + " of " + c.voters + (c.voters === 1 ? " solution" : " solutions") + ", chosen by " + by + score +
+      (typeof c.margin === "number" && votes.length > 1 ? ", ahead by " + (c.select === "best" ? c.margin.toPrecision(2) : (100 * c.margin).toFixed(0) + " %") : "") + ended(s);
   }
   const n = votes.reduce((a, v) => a + v.votes, 0);
   return n ? votes[0].votes + " of " + n + (n === 1 ? " solution" : " solutions") + (s.is_open ? " so far" : "") : "";
@@ -330,9 +337,9 @@ function mark_before() {
     button.onclick = () => { if (!running) { show(s); scrollTo({ top: 0, behavior: "smooth" }); } };
     th.append(button);
     tr.append(th);
-    const answer = s.chosen && s.chosen.answer !== null ? s.chosen.answer : titles[s.phase];
+    const answer = s.chosen ? s.chosen.answer ?? "none" : titles[s.phase];
     for (const text of [s.how, answer, s.chosen ? s.chosen.votes + "/" + s.chosen.voters : "\u2013", count(c.tokens_generated ?? 0), count(c.flops ?? 0), seconds(s.seconds)])
-      tr.append(element("td", {}, text));
+      tr.append(element("td", text === answer ? { className: "a", title: answer } : {}, text));
     if (s === current) tr.setAttribute("aria-current", "true");
     return tr;
   }));
@@ -357,7 +364,12 @@ $("question").addEventListener("keydown", (e) => {
 });
 addEventListener("keydown", (e) => { if (e.key === "Escape" && running) running.abort(); });
 $("cancel").addEventListener("click", () => { if (running) running.abort(); });
+$("question").addEventListener("input", show_asked);
 $("strategy").addEventListener("change", on_strategy);
+$("whole").addEventListener("click", () => {
+  tree.set_whole(!tree.whole);
+  $("whole").setAttribute("aria-pressed", String(tree.whole));
+});
 $("key").addEventListener("change", () => { if (!options) load_options().catch((e) => complain(e.message)); });
 $("budget-unit").addEventListener("change", () => {
   $("budget").disabled = !$("budget-unit").value;

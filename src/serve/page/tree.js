@@ -5,6 +5,8 @@
  */
 const LEFT = 22, TOP = 18, ROW_MAX = 30, ROW_MIN = 6, COLUMN_MAX = 210, COLUMN_MIN = 16, LABEL_ROW = 12;
 
+const short = (text, n_max) => (text.length > n_max ? text.slice(0, n_max - 1) + "\u2026" : text);
+
 export class TreeView {
   constructor(stage, canvas, extent, on_select) {
     Object.assign(this, { stage, canvas, extent, on_select });
@@ -14,6 +16,7 @@ export class TreeView {
     this.hovered = null;
     this.version = -1;
     this.asked = false;
+    this.whole = false; /* small enough to be seen at once, however small that is */
     this.still = matchMedia("(prefers-reduced-motion:reduce)");
     this.read_colours();
     matchMedia("(prefers-color-scheme:dark)").addEventListener("change", () => { this.read_colours(); this.redraw(); });
@@ -66,14 +69,16 @@ export class TreeView {
       this.rows.push(node);
     }
     const labels = width < 480 ? 64 : 96;
-    this.row = Math.max(ROW_MIN, Math.min(ROW_MAX, (height - 2 * TOP) / Math.max(1, n_leaves)));
+    const fitting = Math.min(ROW_MAX, (height - 2 * TOP) / Math.max(1, n_leaves - 1));
+    this.row = this.whole ? fitting : Math.max(ROW_MIN, fitting);
     this.column = Math.max(COLUMN_MIN, Math.min(COLUMN_MAX, (width - LEFT - labels) / deepest));
-    this.radius = Math.max(2.4, Math.min(6.5, this.row * 0.4));
+    this.radius = Math.max(this.row < 3 ? 1.3 : 2.4, Math.min(6.5, this.row * 0.4));
     this.full_height = Math.max(height, (n_leaves - 1) * this.row + 2 * TOP);
     this.full_width = Math.max(width, LEFT + deepest * this.column + labels);
     this.middle = Math.max(TOP, (height - (n_leaves - 1) * this.row) / 2);
     this.extent.style.width = this.full_width + "px";
     this.extent.style.height = this.full_height + "px";
+    this.is_high = fitting < ROW_MIN;
     this.path = new Set();
     for (let x = s.chosen_node(); x; x = x.parent) this.path.add(x);
     this.version = s.version;
@@ -118,6 +123,12 @@ export class TreeView {
     if (node && by_user) this.bring_into_view(node);
     this.on_select(node, by_user);
     this.redraw();
+  }
+
+  set_whole(is_whole) {
+    this.whole = is_whole;
+    this.redraw(true);
+    if (!is_whole && this.search) this.bring_into_view(this.selected || this.search.chosen_node() || this.search.latest);
   }
 
   bring_into_view(node) {
@@ -178,10 +189,11 @@ export class TreeView {
     for (let i = this.rows.length; i-- > 0;) moves = this.place(this.rows[i], now) || moves; /* parents first */
     const seen = this.rows.filter((n) => (n.y >= view.top && n.y <= view.bottom) ||
       (n.parent && Math.min(n.y, n.parent.y) <= view.bottom && Math.max(n.y, n.parent.y) >= view.top));
-    this.draw_edges(seen.filter((n) => n.parent && n.gone), this.colour.edge, 1.1, [3, 3]);
-    this.draw_edges(seen.filter((n) => n.parent && !n.gone && !this.path.has(n)), this.colour.edge, this.row < 8 ? 1 : 1.5, []);
+    this.draw_edges(seen.filter((n) => n.parent && n.gone), this.colour.edge, this.row < 3 ? 0.4 : 1.1, [3, 3]);
+    this.draw_edges(seen.filter((n) => n.parent && !n.gone && !this.path.has(n)), this.colour.edge, this.row < 3 ? 0.5 : this.row < 8 ? 1 : 1.5, []);
     this.draw_edges(seen.filter((n) => n.parent && this.path.has(n)), this.colour.chosen, 3.4, []);
     for (const node of seen) if (node.y >= view.top && node.y <= view.bottom) this.draw_node(node);
+    if (this.row < LABEL_ROW) for (const node of seen) if (node.children.length > 1) this.draw_common_label(node);
     if (moves) this.redraw();
   }
 
@@ -230,6 +242,18 @@ export class TreeView {
     this.draw_label(n, r);
   }
 
+  /* Too close for a label each: one where solutions with the same parent agree. */
+  draw_common_label(parent) {
+    const all = parent.children, first = all[0], last = all[all.length - 1];
+    if ((all.length - 1) * this.row < LABEL_ROW - 4 || all.some((n) => n.finish !== "end" || n.answer !== first.answer || this.path.has(n))) return;
+    if (first.answer === null || first.answer === undefined) return;
+    const c = this.context;
+    c.font = "12px " + this.font;
+    c.fillStyle = this.colour.soft;
+    c.textBaseline = "middle";
+    c.fillText(short(first.answer, 13), Math.max(first.x, last.x) + this.radius + 7, (first.y + last.y) / 2 + 0.5);
+  }
+
   draw_label(n, r) {
     const chosen = n === this.search.chosen_node();
     if (n.finish !== "end" || n.children.length > 0) return;
@@ -238,8 +262,7 @@ export class TreeView {
     c.font = (chosen ? "700 " : "") + "12px " + this.font;
     c.fillStyle = chosen ? this.colour.ink : this.colour.soft;
     c.textBaseline = "middle";
-    const most = this.full_width < 480 ? 8 : 13;
-    const label = text.length > most ? text.slice(0, most - 1) + "…" : text;
+    const label = short(text, this.full_width < 480 ? 8 : 13);
     if (this.row < LABEL_ROW) { /* over its neighbours: on a ground of its own */
       const width = c.measureText(label).width;
       c.fillStyle = this.colour.panel;
