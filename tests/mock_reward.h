@@ -95,10 +95,15 @@ static inline json_t *mock_words(const struct mock *m, struct str all, bool twic
         return twice ? json_pack("[o,{}]", list)
                      : json_pack("{s:{s:[o]}}", "meta_info", "output_token_ids_logprobs", list);
     }
-    if (m->o.dialect == MOCK_LLAMA) {
+    if (m->o.dialect == MOCK_LLAMA || m->o.dialect == MOCK_IK) {
         json_array_append_new(list, json_pack("{s:i,s:f}", "id", 99, "logprob", -0.1));
         json_array_append_new(list, json_pack("{s:i,s:f}", "id", good, "logprob", lg));
         json_array_append_new(list, json_pack("{s:i,s:f}", "id", bad, "logprob", lb));
+        if (m->o.dialect == MOCK_IK)
+            return json_pack(
+                "{s:o}", "choices",
+                mock_doubled(json_pack("[{s:{s:[{s:o}]}}]", "logprobs", "content", "top_logprobs", list),
+                             twice));
         return twice ? json_pack("[o,{}]", list)
                      : json_pack("{s:[{s:o}]}", "completion_probabilities", "top_logprobs", list);
     }
@@ -177,6 +182,7 @@ static inline json_t *mock_reward(const struct mock *m, const char *url, const j
         mock_text_of(json_object_get(request, key), &text);
         answer = mock_classify(m, buf_str(&text), twice);
     } else if ((d == MOCK_VLLM && json_object_get(request, "logprob_token_ids")) ||
+               (d == MOCK_IK && json_integer_value(json_object_get(request, "n_probs")) == 10) ||
                (d == MOCK_LLAMA && json_integer_value(json_object_get(request, "n_probs")) == 100)) {
         mock_text_of(json_object_get(request, "prompt"), &text);
         answer = mock_words(m, buf_str(&text), twice);

@@ -23,7 +23,7 @@
 #include "base/rng.h"
 #include "model/toy_chain.h"
 
-enum mock_dialect { MOCK_VLLM, MOCK_LLAMA, MOCK_CHAT, MOCK_SGLANG };
+enum mock_dialect { MOCK_VLLM, MOCK_LLAMA, MOCK_CHAT, MOCK_SGLANG, MOCK_IK };
 
 enum mock_fault {
     MOCK_429,
@@ -170,7 +170,8 @@ static inline bool mock_wants_top(const struct mock *m, const json_t *request) {
     static const char *const names[] = {[MOCK_VLLM] = "logprobs",
                                         [MOCK_LLAMA] = "n_probs",
                                         [MOCK_CHAT] = "top_logprobs",
-                                        [MOCK_SGLANG] = "logprobs"};
+                                        [MOCK_SGLANG] = "logprobs",
+                                        [MOCK_IK] = "logprobs"};
     return !m->o.no_top && json_integer_value(json_object_get(request, names[m->o.dialect])) == 3;
 }
 
@@ -233,9 +234,22 @@ static inline json_t *mock_completion(const struct mock *m, const json_t *reques
     const size_t n = json_array_size(ids);
     const bool wants_top = mock_wants_top(m, request);
     const bool keep = json_is_true(json_object_get(request, "include_stop_str_in_output"));
-    if (w.at_stop && (llama || !keep || m->o.drop_stop)) w.text.len -= 2;
+    const bool ik = m->o.dialect == MOCK_IK;
+    if (w.at_stop && (llama || ik || !keep || m->o.drop_stop)) w.text.len -= 2;
     json_t *text = json_text(buf_str(&w.text)), *answer;
-    if (llama) {
+    if (ik) { /* ids among the log-probabilities; what stopped has no bytes, and "stop" is said always */
+        for (size_t i = 0; i < n; i++) {
+            json_t *place = json_pack("{s:O,s:f,s:[i],s:o*}", "id", json_array_get(ids, i), "logprob", -0.5,
+                                      "bytes", 1, "top_logprobs", wants_top ? mock_top(i, true) : NULL);
+            if (i + 1 == n && (w.ended || w.at_stop)) json_array_clear(json_object_get(place, "bytes"));
+            json_array_append_new(logprobs, place);
+        }
+        json_decref(ids);
+        json_t *choices = json_pack("[{s:o,s:s,s:{s:o}}]", "text", text, "finish_reason", "stop", "logprobs",
+                                    "content", logprobs);
+        if (twice) json_array_append(choices, json_array_get(choices, 0));
+        answer = json_pack("{s:o,s:{s:i}}", "choices", choices, "timings", "prompt_n", (int)n_prompt);
+    } else if (llama) {
         for (size_t i = 0; i < n; i++)
             json_array_append_new(logprobs, json_pack("{s:f,s:o*}", "logprob", -0.5, "top_logprobs",
                                                       wants_top ? mock_top(i, true) : NULL));
@@ -295,14 +309,15 @@ static inline json_t *mock_chat(const struct mock *m, const json_t *request, boo
 static inline json_t *mock_answer(struct mock *m, const char *url, const json_t *request, bool twice,
                                   bool *too_long) {
     const enum mock_dialect d = m->o.dialect;
+    const bool llama = d == MOCK_LLAMA || d == MOCK_IK;
     if (strcmp(url, "/v1/models") == 0)
         return json_pack("{s:[{s:s,s:s,s:i}]}", "data", "id", "toy", "owned_by",
                          d == MOCK_VLLM     ? "vllm"
-                         : d == MOCK_LLAMA  ? "llamacpp"
+                         : llama            ? "llamacpp"
                          : d == MOCK_SGLANG ? "sglang"
                                             : "somebody",
                          d == MOCK_VLLM ? "max_model_len" : "created", MOCK_CONTEXT);
-    if (d == MOCK_LLAMA && strcmp(url, "/props") == 0)
+    if (llama && strcmp(url, "/props") == 0)
         return json_pack("{s:{s:i}}", "default_generation_settings", "n_ctx", MOCK_CONTEXT);
     json_t *reward = mock_reward(m, url, request, twice);
     if (reward) return reward;
@@ -311,14 +326,12 @@ static inline json_t *mock_answer(struct mock *m, const char *url, const json_t 
     struct buf text = {0};
     json_t *answer = NULL;
     mock_render(request, &text);
-    if (d == MOCK_LLAMA && strcmp(url, "/apply-template") == 0) {
+    if (llama && strcmp(url, "/apply-template") == 0) {
         answer = json_pack("{s:o}", "prompt", json_text(buf_str(&text)));
     } else if (strcmp(url, "/tokenize") == 0) {
-        const char *plain =
-            json_string_value(json_object_get(request, d == MOCK_LLAMA ? "content" : "prompt"));
-        const json_t *special =
-            json_object_get(request, d == MOCK_LLAMA ? "add_special" : "add_special_tokens");
-        if (d == MOCK_LLAMA || plain) buf_clear(&text);
+        const char *plain = json_string_value(json_object_get(request, llama ? "content" : "prompt"));
+        const json_t *special = json_object_get(request, llama ? "add_special" : "add_special_tokens");
+        if (llama || plain) buf_clear(&text);
         buf_add_str(&text, str_from(plain));
         answer = json_pack("{s:o}", "tokens",
                            mock_ids(m, buf_str(&text), text.len > 0 && !(special && json_is_false(special))));
@@ -326,7 +339,7 @@ static inline json_t *mock_answer(struct mock *m, const char *url, const json_t 
         const json_int_t id = json_integer_value(json_array_get(json_object_get(request, "tokens"), 0));
         char one[5] = "</s>";
         if (id >= MOCK_TOKEN_0) one[0] = (char)(id - MOCK_TOKEN_0), one[1] = '\0';
-        answer = json_pack("{s:s}", d == MOCK_LLAMA ? "content" : "prompt", one);
+        answer = json_pack("{s:s}", llama ? "content" : "prompt", one);
     } else if (strcmp(url, d == MOCK_LLAMA ? "/completion" : "/v1/completions") == 0) {
         const json_t *ids = json_object_get(request, "prompt");
         mock_text_of(ids, &text);

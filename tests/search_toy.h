@@ -56,7 +56,7 @@ static struct search_told write_from(const struct place *from, uint64_t key, boo
     struct search_told told = {.finish = SEARCH_STEP, .answer_class = -1};
     struct toy_chain revised = chain;
     *at = *from;
-    for (int i = 0; i < at->n_revisions; i++) toy_chain_revise(&revised);
+    for (int i = 0; i < at->n_revisions; i++) toy_chain_revise(&revised, false);
     do {
         double logprob;
         at->value = toy_chain_draw(&revised, at->level, at->value, temperature,

@@ -96,6 +96,7 @@ static const struct way_case cases[] = {
     {MOCK_SGLANG, "whole.json", "/classify", false, 1e-6},
     {MOCK_VLLM, "words.json", "/v1/completions", false, 1e-6},
     {MOCK_SGLANG, "words.json", "/generate", false, 1e-6},
+    {MOCK_IK, "words.json", "ik_llama.cpp", false, 1e-6},
     {MOCK_LLAMA, "words.json", "/completion (llama", false, 1e-6},
     {MOCK_VLLM, "score", "/v1/score", false, 1e-6},
     {MOCK_VLLM, "rerank", "/v1/rerank", false, 1e-6},

@@ -318,6 +318,51 @@ static void test_revisions_are_told_what_is_wrong(void **state) {
     free(store);
 }
 
+/* The repair loop in closed form: version i of a chain is right with the chain's value at p and q moved i
+ * times by what a told revision moves them, and a chain ends with its first right version. */
+static void test_repair_succeeds_as_often_as_it_must(void **state) {
+    UNUSED(state);
+    enum { N = 600, LENGTH = 4 };
+    static const char *const specs[] = {"revise:n=4,length=4", "revise:n=4,length=4,feedback=none"};
+    char *task = write_task(N);
+    int n_right[2];
+    for (int k = 0; k < 2; k++) {
+        struct run_options o = options_for(task, ":memory:", specs[k]);
+        struct run_progress p;
+        struct err e;
+        struct toy_params params;
+        double expected = 0, variance = 0;
+        o.policy = "toy:depth=4,seed=3,p=0.5,q=0.1,repair=0.12";
+        o.reward = NULL;
+        o.verify = "toy:depth=4,seed=3,p=0.5,q=0.1";
+        o.select = SELECT_FIRST_VERIFIED;
+        assert_true(toy_params_parse(&params, "depth=4,seed=3,p=0.5,q=0.1,repair=0.12", &e));
+        struct run *r = run_open(&o, &e);
+        if (!r) fail_msg("%s", e.msg);
+        do assert_true(run_step(r, &p, &e));
+        while (!p.finished);
+        n_right[k] = 0;
+        for (int i = 0; i < N; i++) {
+            char text[32];
+            struct toy_chain c;
+            double none = 1;
+            snprintf(text, sizeof text, "chain %d", i);
+            toy_chain_init(&c, &params, text);
+            for (int j = 0; j < LENGTH; j++, toy_chain_revise(&c, k == 0))
+                none *= 1 - toy_chain_value(&c, 0, 0);
+            expected += 1 - none;
+            variance += none * (1 - none);
+            struct rows *rows = rows_load(run_store(r), i, &e);
+            for (size_t j = 0; j < rows->n_nodes; j++) n_right[k] += rows->nodes[j].verdict == 1;
+            rows_free(rows);
+        }
+        assert_true(fabs(n_right[k] - expected) < 4 * sqrt(variance));
+        assert_true(run_close(r, &e));
+    }
+    assert_true(n_right[0] > n_right[1] + N / 20); /* being told what is wrong pays */
+    free(task);
+}
+
 /* The report's replay of the records gives every node its place. */
 static bool replay_one(void *ctx, const struct store_problem *p) {
     struct store *s = ctx;
@@ -443,6 +488,7 @@ int main(void) {
         cmocka_unit_test(test_another_verifier_is_refused),
         cmocka_unit_test(test_tests_need_a_verifier),
         cmocka_unit_test(test_revisions_are_told_what_is_wrong),
+        cmocka_unit_test(test_repair_succeeds_as_often_as_it_must),
         cmocka_unit_test(test_records_replay),
         cmocka_unit_test(test_the_library_verifies),
         cmocka_unit_test(test_specs_say_what_is_wrong),

@@ -42,7 +42,8 @@ static void every_file_is_served_as_it_is(void **state) {
 
 static void nothing_else_is(void **state) {
     UNUSED(state);
-    static const char *const none[] = {"", "/assets/", "/assets/none.js", "/index.html", "/assets/../index.html"};
+    static const char *const none[] = {"", "/assets/", "/assets/none.js", "/index.html",
+                                       "/assets/../index.html"};
     for (size_t i = 0; i < ARRAY_LEN(none); i++) {
         struct asset a;
         assert_false(asset_find(none[i], &a));

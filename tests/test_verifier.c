@@ -151,8 +151,8 @@ static void test_wrong_commands(void **state) {
         {"head -c 6000000 /dev/zero", "more than 4 MiB"},
         {"printf '\\377\\376'", "no verdict"},
     };
-    const char *solutions[ARRAY_LEN(cases)];
-    struct said s[ARRAY_LEN(cases)];
+    const char *solutions[ARRAY_LEN(cases)] = {0};
+    struct said s[ARRAY_LEN(cases)] = {0};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) solutions[i] = cases[i].script;
     verify_all("command,seconds=100:/bin/sh {file}", "{}", solutions, ARRAY_LEN(cases), s);
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -342,8 +342,8 @@ struct wanted {
 };
 
 static void verify_cases(const char *spec, const char *line, const struct wanted *cases, int n) {
-    const char *solutions[SOLUTIONS_MAX];
-    struct said s[SOLUTIONS_MAX];
+    const char *solutions[SOLUTIONS_MAX] = {0};
+    struct said s[SOLUTIONS_MAX] = {0};
     for (int i = 0; i < n; i++) solutions[i] = cases[i].solution;
     verify_all(spec, line, solutions, n, s);
     for (int i = 0; i < n; i++) expect(&s[i], cases[i].verdict, cases[i].part);
@@ -496,8 +496,8 @@ static void test_lean(void **state) {
     };
     snprintf(spec, sizeof spec, "lean,seconds=100,workers=1:/usr/bin/python3 %s/fake_repl.py %s", source,
              records);
-    const char *solutions[ARRAY_LEN(cases)];
-    struct said s[ARRAY_LEN(cases)];
+    const char *solutions[ARRAY_LEN(cases)] = {0};
+    struct said s[ARRAY_LEN(cases)] = {0};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) solutions[i] = i == 1 ? "rfl" : cases[i].solution;
     verify_all(spec, line, solutions, ARRAY_LEN(cases), s);
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {

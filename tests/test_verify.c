@@ -35,9 +35,10 @@ static struct verify *open_at(enum verify_level level, int n_workers) {
 }
 
 static struct verify_job job_of(const char *program, const char *tests) {
-    return (struct verify_job){.program = str_from(program),
-                               .tests = {STR("import math\n"), str_from(tests), "f"},
-                               .limits = verify_limits_default};
+    return (struct verify_job){
+        .program = str_from(program),
+        .tests = {.setup = STR("import math\n"), .code = str_from(tests), .entry_point = "f"},
+        .limits = verify_limits_default};
 }
 
 /* Runs one job and gives its result, which lasts until the next. */
@@ -139,7 +140,7 @@ static void test_hostile(void **state) {
     for (struct str text = buf_str(&file); next_hostile(&text, &h); n++) {
         struct verify_job job = {.id = (uint64_t)n,
                                  .program = h.program,
-                                 .tests = {STR(""), str_from(adds_one), "f"},
+                                 .tests = {.code = str_from(adds_one), .entry_point = "f"},
                                  .limits = {20, 100, 256 << 20, 16 << 20, h.n_processes}};
         if (strcmp(h.expected, "timed out") == 0) job.limits.cpu_seconds = 0.2, job.limits.wall_seconds = 1;
         const struct verify_result r = run_one(v, &job);

@@ -5,9 +5,9 @@
 
 #include "cli/options.h"
 
-extern const struct command command_solve, command_bench, command_report, command_serve, command_vote,
-    command_score, command_equal, command_verify, command_model, command_plan, command_convert, command_pull,
-    command_help;
+extern const struct command command_agree, command_solve, command_bench, command_report, command_serve,
+    command_vote, command_score, command_equal, command_verify, command_model, command_plan, command_convert,
+    command_pull, command_help;
 
 extern const struct command *const commands[]; /* NULL-terminated, in the order in which help lists them */
 const struct command *command_find(const char *name, struct err *e);

@@ -16,7 +16,8 @@ static const char exit_statuses[] =
 
 static const char specs[] = "A model is a Hugging Face folder (config.json, tokenizer.json, *.safetensors), "
                             "a GGUF file, lab:NAME, "
-                            "a bundled one (lab:small, lab:large; lab:prm scores steps), or hf:OWNER/NAME, "
+                            "a bundled one (lab:small, lab:large; lab:code writes Python; lab:prm scores "
+                            "steps), or hf:OWNER/NAME, "
                             "one that brood pull brought. As a policy, "
                             "replay:FILE gives recorded samples.";
 

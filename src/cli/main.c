@@ -10,9 +10,9 @@
 #include "model/quantise.h"
 
 const struct command *const commands[] = {
-    &command_solve,   &command_bench, &command_report, &command_serve, &command_plan,
-    &command_verify,  &command_vote,  &command_score,  &command_equal, &command_model,
-    &command_convert, &command_pull,  &command_help,   NULL,
+    &command_solve,  &command_bench,   &command_report, &command_serve, &command_plan,
+    &command_verify, &command_vote,    &command_agree,  &command_score, &command_equal,
+    &command_model,  &command_convert, &command_pull,   &command_help,  NULL,
 };
 
 static const char *command_name(const void *ctx, int i) {

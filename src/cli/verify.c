@@ -65,6 +65,13 @@ static int count_attempted(const struct humaneval *h) {
     return n;
 }
 
+static int count_left_out(const struct humaneval *h) {
+    int n = 0;
+    for (size_t i = 0; i < h->n_problems; i++)
+        n += h->problems[i].trust == HUMANEVAL_FAILS || h->problems[i].trust == HUMANEVAL_FLAKY;
+    return n;
+}
+
 static void print_json(const struct humaneval *h, const struct humaneval_counts *c,
                        const struct verify_info *info, const char *out) {
     json_t *passes = json_object(), *verdicts = json_object();
@@ -87,6 +94,7 @@ static void print_json(const struct humaneval *h, const struct humaneval_counts 
                   (json_int_t)c->memory_bytes_max, "sandbox", "isolation", verify_level_names[info->level],
                   "landlock", info->landlock, "python", info->version, "workers", info->n_workers);
     ASSERT(o);
+    json_object_set_new(o, "left_out", json_integer(count_left_out(h)));
     char *text = json_line(o);
     printf("%s\n", text);
     free(text);

@@ -19,7 +19,7 @@ static bool read_key(bool own, char **key, struct err *e) {
     struct buf text = {0};
     *key = NULL;
     if (value) buf_add_str(&text, str_from(value));
-    if (!value && path && !file_read(path, KEY_BYTES_MAX, &text, e)) return err_wrap(e, name[1]);
+    if (!value && path && !file_read(path, KEY_BYTES_MAX, &text, e)) return err_wrap(e, "%s", name[1]);
     struct str line = str_trim(buf_str(&text));
     ptrdiff_t end = str_find(line, STR("\n"));
     if (end >= 0) line.len = (size_t)end;

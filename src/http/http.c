@@ -1,17 +1,32 @@
 /* http.c - see http.h. */
 #include "http/http.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 
 #include <curl/curl.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 
-enum { CONNECT_MS = 5000, IDLE_CONNECTIONS_MAX = 256, KEPT_SECONDS = 4 };
+enum { CONNECT_MS = 5000, CONNECTIONS_MAX = 8192, KEPT_SECONDS = 4, EVENTS_MAX = 256, LANES = 32 };
+
+/* libcurl looks for an idle connection among all that a host has, one after the other: in lanes of their own
+ * they are few. */
+struct lane {
+    struct http *owner;
+    CURLM *multi;
+    double timer_at; /* when curl wants to be called; INFINITY: not */
+    int n_flying;
+};
 
 struct http_call {
     CURL *easy;
+    struct lane *lane;
+    int group;
     struct buf answer;
     size_t n_bytes_max;
     void *ctx;
@@ -25,8 +40,15 @@ struct call_list {
     struct http_call *first, *last;
 };
 
+struct idle { /* lanes with a connection of a group that nobody uses, the last to be left on top */
+    struct lane **lanes;
+    size_t n, cap;
+};
+
 struct http {
-    CURLM *multi;
+    struct lane lanes[LANES];
+    int epoll; /* what curl waits for: one that grows with what happens, not with what is in flight */
+    struct idle idle[HTTP_GROUPS];
     struct curl_slist *headers;
     struct call_list flying, ended;
     struct http_call *told; /* of the last reply: its body is being read */
@@ -46,14 +68,49 @@ static void list_remove(struct call_list *l, struct http_call *c) {
     *(c->next ? &c->next->prev : &l->last) = c->prev;
 }
 
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *known) {
+    struct lane *lane = ctx;
+    const int epoll = lane->owner->epoll;
+    UNUSED(easy);
+    struct epoll_event x = {.data.u64 = (uint64_t)(lane - lane->owner->lanes) << 32 | (uint32_t)fd};
+    if (what == CURL_POLL_REMOVE) {
+        epoll_ctl(epoll, EPOLL_CTL_DEL, fd, NULL); /* it may be closed already */
+        curl_multi_assign(lane->multi, fd, NULL);
+        return 0;
+    }
+    x.events = (what & CURL_POLL_IN ? EPOLLIN : 0u) | (what & CURL_POLL_OUT ? EPOLLOUT : 0u);
+    if (epoll_ctl(epoll, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &x) != 0)
+        epoll_ctl(epoll, known ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, &x);
+    curl_multi_assign(lane->multi, fd, lane);
+    return 0;
+}
+
+static int on_timer(CURLM *multi, long ms, void *ctx) {
+    struct lane *lane = ctx;
+    UNUSED(multi);
+    lane->timer_at = ms < 0 ? INFINITY : clock_seconds() + (double)ms / 1000;
+    return 0;
+}
+
+static void lane_init(struct lane *lane, struct http *h) {
+    *lane = (struct lane){.owner = h, .multi = curl_multi_init(), .timer_at = INFINITY};
+    ASSERT(lane->multi);
+    curl_multi_setopt(lane->multi, CURLMOPT_MAXCONNECTS, (long)CONNECTIONS_MAX);
+    curl_multi_setopt(lane->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+    curl_multi_setopt(lane->multi, CURLMOPT_SOCKETDATA, lane);
+    curl_multi_setopt(lane->multi, CURLMOPT_TIMERFUNCTION, on_timer);
+    curl_multi_setopt(lane->multi, CURLMOPT_TIMERDATA, lane);
+}
+
 struct http *http_new(const char *key, struct err *e) {
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
         err_set(e, ERR_SERVICE, "libcurl cannot be used");
         return NULL;
     }
     struct http *h = mem_zalloc(1, sizeof *h);
-    h->multi = curl_multi_init();
-    curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, (long)IDLE_CONNECTIONS_MAX);
+    h->epoll = epoll_create1(EPOLL_CLOEXEC);
+    ASSERT(h->epoll >= 0);
+    for (int i = 0; i < LANES; i++) lane_init(&h->lanes[i], h);
     static const char *const lines[] = {"Content-Type: application/json", "Accept: application/json",
                                         "Expect:"};
     for (size_t i = 0; i < ARRAY_LEN(lines); i++) h->headers = curl_slist_append(h->headers, lines[i]);
@@ -68,7 +125,6 @@ struct http *http_new(const char *key, struct err *e) {
 }
 
 static void keep_spare(struct http *h, CURL *easy) {
-    curl_easy_reset(easy);
     MEM_GROW(h->spare, h->cap, h->n_spare + 1);
     h->spare[h->n_spare++] = easy;
 }
@@ -81,7 +137,10 @@ static void call_free(struct http *h, struct http_call *c) {
 }
 
 void http_cancel(struct http *h, struct http_call *c) {
-    if (!c->ended) curl_multi_remove_handle(h->multi, c->easy);
+    if (!c->ended) {
+        curl_multi_remove_handle(c->lane->multi, c->easy);
+        c->lane->n_flying--;
+    }
     list_remove(c->ended ? &h->ended : &h->flying, c);
     call_free(h, c);
 }
@@ -93,7 +152,9 @@ void http_free(struct http *h) {
     call_free(h, h->told);
     for (size_t i = 0; i < h->n_spare; i++) curl_easy_cleanup(h->spare[i]);
     free(h->spare);
-    curl_multi_cleanup(h->multi);
+    for (int i = 0; i < LANES; i++) curl_multi_cleanup(h->lanes[i].multi);
+    for (int i = 0; i < HTTP_GROUPS; i++) free(h->idle[i].lanes);
+    close(h->epoll);
     curl_slist_free_all(h->headers);
     curl_global_cleanup();
     free(h);
@@ -108,59 +169,118 @@ static size_t on_bytes(char *bytes, size_t one, size_t n, void *ctx) {
     return n;
 }
 
+/* What is the same for all requests. */
+static CURL *new_easy(const struct http *h) {
+    CURL *x = curl_easy_init();
+    ASSERT(x);
+    curl_easy_setopt(x, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(x, CURLOPT_HTTPHEADER, h->headers);
+    curl_easy_setopt(x, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(x, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
+    /* Servers close idle connections after five seconds (uvicorn): one that is used just then would fail. */
+    curl_easy_setopt(x, CURLOPT_MAXAGE_CONN, (long)KEPT_SECONDS);
+    curl_easy_setopt(x, CURLOPT_WRITEFUNCTION, on_bytes);
+    return x;
+}
+
+/* One that has an idle connection, or the one with the fewest in flight. */
+static struct lane *pick_lane(struct http *h, int group) {
+    struct idle *idle = &h->idle[group];
+    if (idle->n > 0) return idle->lanes[--idle->n];
+    struct lane *best = &h->lanes[0];
+    for (int i = 1; i < LANES; i++)
+        if (h->lanes[i].n_flying < best->n_flying) best = &h->lanes[i];
+    return best;
+}
+
+static void leave_lane(struct http *h, const struct http_call *c) {
+    struct idle *idle = &h->idle[c->group];
+    c->lane->n_flying--;
+    if (c->code != CURLE_OK) return;
+    if (idle->n == CONNECTIONS_MAX) idle->n = 0; /* most have long been closed */
+    MEM_GROW(idle->lanes, idle->cap, idle->n + 1);
+    idle->lanes[idle->n++] = c->lane;
+}
+
 struct http_call *http_send(struct http *h, const struct http_request *r) {
     struct http_call *c = mem_zalloc(1, sizeof *c);
     c->n_bytes_max = r->n_bytes_max;
     c->ctx = r->ctx;
-    c->easy = h->n_spare > 0 ? h->spare[--h->n_spare] : curl_easy_init();
-    ASSERT(c->easy);
+    c->easy = h->n_spare > 0 ? h->spare[--h->n_spare] : new_easy(h);
     CURL *x = c->easy;
     curl_easy_setopt(x, CURLOPT_URL, r->url);
-    curl_easy_setopt(x, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(x, CURLOPT_HTTPHEADER, h->headers);
     if (r->body.ptr) {
+        curl_easy_setopt(x, CURLOPT_POST, 1L);
         curl_easy_setopt(x, CURLOPT_POSTFIELDS, r->body.ptr);
         curl_easy_setopt(x, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.len);
+    } else {
+        curl_easy_setopt(x, CURLOPT_HTTPGET, 1L);
     }
-    curl_easy_setopt(x, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(x, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
     curl_easy_setopt(x, CURLOPT_TIMEOUT_MS, (long)(r->seconds_max * 1000) + 1);
-    /* Servers close idle connections after five seconds (uvicorn): one that is used just then would fail. */
-    curl_easy_setopt(x, CURLOPT_MAXAGE_CONN, (long)KEPT_SECONDS);
     curl_easy_setopt(x, CURLOPT_ERRORBUFFER, c->reason);
-    curl_easy_setopt(x, CURLOPT_WRITEFUNCTION, on_bytes);
     curl_easy_setopt(x, CURLOPT_WRITEDATA, c);
     curl_easy_setopt(x, CURLOPT_PRIVATE, c);
-    ASSERT(curl_multi_add_handle(h->multi, x) == CURLM_OK);
+    c->group = r->group;
+    c->lane = pick_lane(h, r->group);
+    c->lane->n_flying++;
+    ASSERT(curl_multi_add_handle(c->lane->multi, x) == CURLM_OK);
     list_add(&h->flying, c);
     return c;
 }
 
-/* Moves what has ended from one list to the other; how many. */
-static int collect(struct http *h) {
-    int n = 0, n_left;
-    for (CURLMsg *m; (m = curl_multi_info_read(h->multi, &n_left));) {
+/* Moves what has ended from one list to the other. */
+static void collect(struct http *h, struct lane *lane) {
+    int n_left;
+    for (CURLMsg *m; (m = curl_multi_info_read(lane->multi, &n_left));) {
         if (m->msg != CURLMSG_DONE) continue;
         struct http_call *c = NULL;
         CURLcode code = m->data.result; /* *m is gone with its handle */
         curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&c);
-        curl_multi_remove_handle(h->multi, c->easy);
+        curl_multi_remove_handle(lane->multi, c->easy);
         c->code = code;
         c->ended = true;
+        leave_lane(h, c);
         list_remove(&h->flying, c);
         list_add(&h->ended, c);
-        n++;
     }
-    return n;
+}
+
+static void run_timers(struct http *h) {
+    const double now = clock_seconds();
+    for (int i = 0; i < LANES; i++) {
+        struct lane *lane = &h->lanes[i];
+        int n_running;
+        if (now < lane->timer_at) continue;
+        lane->timer_at = INFINITY; /* curl sets it anew if it wants to */
+        curl_multi_socket_action(lane->multi, CURL_SOCKET_TIMEOUT, 0, &n_running);
+        collect(h, lane);
+    }
+}
+
+/* What has happened on connections; waits so long for something. */
+static void run_events(struct http *h, double seconds_max) {
+    struct epoll_event events[EVENTS_MAX];
+    double timer_at = INFINITY;
+    for (int i = 0; i < LANES && seconds_max > 0; i++) timer_at = fmin(timer_at, h->lanes[i].timer_at);
+    const double seconds = seconds_max > 0 ? fmin(seconds_max, fmax(0, timer_at - clock_seconds())) : 0;
+    const int n = epoll_wait(h->epoll, events, EVENTS_MAX, (int)ceil(seconds * 1000));
+    for (int i = 0; i < n; i++) {
+        struct lane *lane = &h->lanes[events[i].data.u64 >> 32];
+        int n_running;
+        const uint32_t got = events[i].events;
+        const int what = (got & EPOLLIN ? CURL_CSELECT_IN : 0) | (got & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
+                         (got & (EPOLLERR | EPOLLHUP) ? CURL_CSELECT_ERR : 0);
+        curl_multi_socket_action(lane->multi, (int)(events[i].data.u64 & 0xffffffff), what, &n_running);
+        collect(h, lane);
+    }
 }
 
 void http_work(struct http *h, double seconds_max) {
-    int n_running;
-    curl_multi_perform(h->multi, &n_running);
-    if (collect(h) > 0 || h->ended.first || seconds_max <= 0) return;
-    curl_multi_poll(h->multi, NULL, 0, (int)(seconds_max * 1000) + 1, NULL);
-    curl_multi_perform(h->multi, &n_running);
-    collect(h);
+    run_timers(h);
+    run_events(h, 0);
+    if (h->ended.first || seconds_max <= 0) return;
+    run_events(h, seconds_max);
+    run_timers(h);
 }
 
 bool http_next(struct http *h, struct http_reply *out) {

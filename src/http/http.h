@@ -20,8 +20,11 @@
 struct http;
 struct http_call;
 
+enum { HTTP_GROUPS = 64 };
+
 struct http_request {
     const char *url;
+    int group;          /* of requests to the same server, below HTTP_GROUPS: they share connections */
     struct str body;    /* JSON to POST; ptr NULL: GET */
     double seconds_max; /* from sending to the whole answer */
     size_t n_bytes_max; /* of the answer */

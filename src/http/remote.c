@@ -23,7 +23,9 @@ struct remote {
     struct http *http;
     char *key;
     double patience;
-    struct ask_list queued, flying, ended;
+    struct ask_list queued, flying, ended; /* of the ended, the first n_taken have been taken */
+    size_t n_taken;
+    struct buf url; /* of the request that is being sent */
     struct remote_counters counters;
     int n_failures; /* of all servers, without an answer between them */
     double failing_since;
@@ -40,6 +42,19 @@ static void list_remove(struct ask_list *l, const struct ask *a) {
     ASSERT(i < l->n);
     memmove(l->items + i, l->items + i + 1, (l->n - i - 1) * sizeof(struct ask *));
     l->n--;
+}
+
+/* Those in flight have no order. */
+static void fly(struct remote *r, struct ask *a) {
+    a->i_list = r->flying.n;
+    list_add(&r->flying, a);
+}
+
+static void land(struct remote *r, struct ask *a) {
+    ASSERT(a->i_list < r->flying.n && r->flying.items[a->i_list] == a);
+    struct ask *last = r->flying.items[--r->flying.n];
+    r->flying.items[a->i_list] = last;
+    last->i_list = a->i_list;
 }
 
 struct remote *remote_new(const char *const *bases, int n_bases, const struct remote_options *o,
@@ -59,6 +74,7 @@ void remote_free(struct remote *r) {
     http_free(r->http);
     servers_fini(&r->servers);
     free(r->key);
+    buf_free(&r->url);
     free(r->queued.items);
     free(r->flying.items);
     free(r->ended.items);
@@ -83,23 +99,22 @@ void remote_ask(struct remote *r, struct ask *a) {
 void remote_drop(struct remote *r, struct ask *a) {
     if (a->state == ASK_QUEUED) list_remove(&r->queued, a);
     if (a->state == ASK_FLYING) {
-        list_remove(&r->flying, a);
+        land(r, a);
         http_cancel(r->http, a->call);
         servers_told(&r->servers, a->server, SERVER_DROPPED, a->sent_at, 0, 0, clock_seconds());
     }
-    for (size_t i = 0; i < r->ended.n; i++) {
-        if (r->ended.items[i] != a) continue;
-        list_remove(&r->ended, a);
-        break;
-    }
+    for (size_t i = r->n_taken; i < r->ended.n; i++)
+        if (r->ended.items[i] == a) r->ended.items[i] = NULL;
     a->state = ASK_IDLE;
 }
 
 /* ---- sending ---- */
 static void send_to(struct remote *r, struct ask *a, int server, double now) {
     const struct server *s = &r->servers.items[server];
-    struct buf url = {0};
-    buf_printf(&url, "%s%s", a->at_root ? s->root : s->base, a->path);
+    struct buf *url = &r->url;
+    buf_clear(url);
+    buf_add_str(url, str_from(a->at_root ? s->root : s->base));
+    buf_add_str(url, str_from(a->path));
     a->server = server;
     a->state = ASK_FLYING;
     a->sent_at = now;
@@ -107,14 +122,14 @@ static void send_to(struct remote *r, struct ask *a, int server, double now) {
     r->counters.n_sent++;
     r->counters.n_again += a->n_tries > 1;
     r->counters.tokens_again += a->n_tries > 1 ? a->n_tokens : 0;
-    list_add(&r->flying, a);
+    fly(r, a);
     servers_sent(&r->servers, server);
-    a->call = http_send(r->http, &(struct http_request){.url = buf_cstr(&url),
+    a->call = http_send(r->http, &(struct http_request){.url = buf_cstr(url),
+                                                        .group = server,
                                                         .body = buf_str(&a->body),
                                                         .seconds_max = a->seconds_max,
                                                         .n_bytes_max = a->n_bytes_max,
                                                         .ctx = a});
-    buf_free(&url);
 }
 
 /* Sends what may be sent; *wake becomes the time at which more may be. */
@@ -230,6 +245,7 @@ static bool again(struct remote *r, struct ask *a, enum server_outcome what, dou
 
 /* An answer with status 200: true if the reader took it. */
 static bool read_answer(struct ask *a, struct str body, double *n_tokens, struct err *why) {
+    if (a->skim && a->skim(a, body, n_tokens)) return true;
     json_t *answer = json_parse(body, "the answer", why);
     bool done = answer && a->read(a, answer, n_tokens, why);
     json_decref(answer);
@@ -240,7 +256,7 @@ static bool on_reply(struct remote *r, const struct http_reply *reply, struct er
     struct ask *a = reply->ctx;
     struct err why = {0};
     double n_tokens = 0, now = clock_seconds();
-    list_remove(&r->flying, a);
+    land(r, a);
     a->call = NULL;
     enum server_outcome what = SERVER_ANSWERED;
     bool accepted = false;
@@ -290,10 +306,12 @@ int remote_work(struct remote *r, double seconds_max, struct err *e) {
 }
 
 struct ask *remote_next(struct remote *r) {
-    if (r->ended.n == 0) return NULL;
-    struct ask *a = r->ended.items[0];
-    list_remove(&r->ended, a);
-    return a;
+    while (r->n_taken < r->ended.n) {
+        struct ask *a = r->ended.items[r->n_taken++];
+        if (a) return a;
+    }
+    r->n_taken = r->ended.n = 0;
+    return NULL;
 }
 
 bool remote_ask_now(struct remote *r, struct ask *a, struct err *e) {
@@ -303,7 +321,8 @@ bool remote_ask_now(struct remote *r, struct ask *a, struct err *e) {
         remote_drop(r, a);
         return false;
     }
-    list_remove(&r->ended, a);
+    for (size_t i = r->n_taken; i < r->ended.n; i++)
+        if (r->ended.items[i] == a) r->ended.items[i] = NULL;
     return true;
 }
 

@@ -30,6 +30,9 @@ struct ask;
  */
 typedef bool ask_read(struct ask *a, const json_t *answer, double *n_tokens, struct err *e);
 
+/* Takes the answer from its text, where it is the common one; false: it is parsed, and ask_read decides. */
+typedef bool ask_skim(struct ask *a, struct str body, double *n_tokens);
+
 enum ask_state { ASK_IDLE, ASK_QUEUED, ASK_FLYING, ASK_DONE, ASK_REFUSED };
 
 struct ask {
@@ -44,6 +47,7 @@ struct ask {
     size_t n_bytes_max;
     double n_tokens; /* that it carries: for the counters */
     ask_read *read;
+    ask_skim *skim; /* NULL: none */
     void *ctx;
     /* the outcome */
     enum ask_state state;
@@ -53,6 +57,7 @@ struct ask {
     /* on the way */
     struct http_call *call;
     int n_tries, n_senseless, avoid;
+    size_t i_list;                             /* where it stands among those in flight */
     double sent_at, not_before, failing_since; /* 0: not failing */
 };
 

@@ -56,7 +56,7 @@ bool render_turns(struct remote *r, int only, enum wire_form form, const char *m
     if (only < 0) q = question_to_any(affinity, seconds_max);
     q.ask.affinity = affinity;
     wire_put_messages(&q.ask.body, model, system, turns, n_turns);
-    bool done = form != WIRE_LLAMA || template_text(r, &q, e);
+    bool done = !wire_is_llama(form) || template_text(r, &q, e);
     return take_tokens(r, &q, done, ids, e);
 }
 

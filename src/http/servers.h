@@ -16,7 +16,7 @@
 
 #include "base/base.h"
 
-enum { SERVERS_MAX = 64, SERVER_WINDOW_FIRST = 16, SERVER_WINDOW_MAX = 1024, SERVER_FAILURES_MAX = 5 };
+enum { SERVERS_MAX = 64, SERVER_WINDOW_FIRST = 16, SERVER_WINDOW_MAX = 4096, SERVER_FAILURES_MAX = 5 };
 
 struct server {
     char *base, *root; /* owned: "http://h:1/v1" and "http://h:1" */

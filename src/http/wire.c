@@ -20,6 +20,14 @@ void wire_ids_free(struct wire_ids *ids) {
 
 /* ---- requests ---- */
 void wire_put_string(struct buf *out, const char *s) {
+    size_t n = 0;
+    while (s[n] >= ' ' && s[n] <= '~' && s[n] != '"' && s[n] != '\\') n++;
+    if (!s[n]) { /* plain ASCII */
+        buf_add_char(out, '"');
+        buf_add(out, s, n);
+        buf_add_char(out, '"');
+        return;
+    }
     json_t *value = json_text(str_from(s));
     char *text = json_dumps(value, JSON_ENCODE_ANY);
     ASSERT(text);
@@ -29,7 +37,15 @@ void wire_put_string(struct buf *out, const char *s) {
 }
 
 void wire_put_ids(struct buf *out, const int *ids, size_t n, bool first) {
-    for (size_t i = 0; i < n; i++) buf_printf(out, "%s%d", first && i == 0 ? "" : ",", ids[i]);
+    char bytes[12]; /* from the last digit on */
+    for (size_t i = 0; i < n; i++) {
+        size_t k = sizeof bytes;
+        unsigned id = (unsigned)ids[i];
+        do bytes[--k] = (char)('0' + id % 10);
+        while (id /= 10);
+        if (!first || i > 0) bytes[--k] = ',';
+        buf_add(out, bytes + k, sizeof bytes - k);
+    }
 }
 
 static void put_message(struct buf *out, const char *role, const char *text) {
@@ -67,9 +83,9 @@ void wire_put_content(struct buf *out, const char *text) {
 
 static void put_text(struct buf *out, enum wire_form form, const char *model, const char *text, bool begun) {
     wire_put_model(out, model);
-    buf_printf(out, "\"%s\":", form == WIRE_LLAMA ? "content" : "prompt");
+    buf_printf(out, "\"%s\":", wire_is_llama(form) ? "content" : "prompt");
     wire_put_string(out, text);
-    buf_printf(out, ",\"%s\":%s}", form == WIRE_LLAMA ? "add_special" : "add_special_tokens",
+    buf_printf(out, ",\"%s\":%s}", wire_is_llama(form) ? "add_special" : "add_special_tokens",
                begun ? "true" : "false");
 }
 

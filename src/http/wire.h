@@ -1,11 +1,12 @@
 /* wire.h - what all that goes over the wire to OpenAI-compatible servers shares: token ids, conversations,
  * and how servers cut text into tokens.
  *
- * Three kinds of servers, found out by asking:
+ * Four kinds of servers, found out by asking:
  *
  *     WIRE_IDS     vLLM, SGLang: /tokenize takes messages and texts, /v1/completions token ids
  *     WIRE_LLAMA   llama-server: /apply-template and /tokenize, its own /completion with token ids
- *     WIRE_CHAT    anything else: messages in, text out
+ *     WIRE_IK      ik_llama.cpp's llama-server: the same, but ids stand only among the log-probabilities of
+ * its /v1/completions WIRE_CHAT    anything else: messages in, text out
  *
  * Requests are appended to a buffer as JSON. Answers are foreign: counts are bounded, ids are not negative.
  */
@@ -14,7 +15,12 @@
 
 #include "base/json.h"
 
-enum wire_form { WIRE_IDS, WIRE_LLAMA, WIRE_CHAT };
+enum wire_form { WIRE_IDS, WIRE_LLAMA, WIRE_CHAT, WIRE_IK };
+
+/* Renders conversations to text (/apply-template) before it cuts them. */
+static inline bool wire_is_llama(enum wire_form form) {
+    return form == WIRE_LLAMA || form == WIRE_IK;
+}
 
 struct wire_ids {
     int *ptr;

@@ -23,6 +23,7 @@ enum {
     KEY_NOISE,
     KEY_FAIL,
     KEY_REVISE,
+    KEY_REPAIR,
     KEY_SEED,
     KEY_SHUFFLE,
     KEY_SLOW,
@@ -38,6 +39,7 @@ static const struct toy_key toy_keys[N_KEYS] = {
     [KEY_NOISE] = {"noise", 0, 1, false},
     [KEY_FAIL] = {"fail", 0, 1, false},
     [KEY_REVISE] = {"revise", -1, 1, false},
+    [KEY_REPAIR] = {"repair", -1, 1, false},
     [KEY_SEED] = {"seed", 0, 4294967295.0, true},
     [KEY_SHUFFLE] = {"shuffle", 0, 1, true},
     [KEY_SLOW] = {"slow", 1, 1000, true},
@@ -60,10 +62,11 @@ static bool read_pair(struct str pair, double *values, struct err *e) {
         values[i] = x;
         return true;
     }
-    return err_set(e, ERR_INPUT,
-                   "toy: unknown key '%.*s'; known: depth, branch, p, q, spread, noise, fail, revise, "
-                   "seed, shuffle, slow",
-                   (int)MIN(name.len, 40), name.ptr);
+    return err_set(
+        e, ERR_INPUT,
+        "toy: unknown key '%.*s'; known: depth, branch, p, q, spread, noise, fail, revise, repair, "
+        "seed, shuffle, slow",
+        (int)MIN(name.len, 40), name.ptr);
 }
 
 bool toy_params_parse(struct toy_params *params, const char *text, struct err *e) {
@@ -85,6 +88,7 @@ bool toy_params_parse(struct toy_params *params, const char *text, struct err *e
                                   .noise = v[KEY_NOISE],
                                   .fail = v[KEY_FAIL],
                                   .revise = v[KEY_REVISE],
+                                  .repair = v[KEY_REPAIR],
                                   .seed = (uint64_t)v[KEY_SEED],
                                   .shuffle = v[KEY_SHUFFLE] != 0,
                                   .slow = (int)v[KEY_SLOW]};
@@ -93,8 +97,9 @@ bool toy_params_parse(struct toy_params *params, const char *text, struct err *e
 
 uint64_t toy_params_hash(const struct toy_params *p) {
     const double v[] = {p->depth, p->branch, p->p, p->q, p->spread, p->noise, p->fail, (double)p->seed};
-    const uint64_t hash = rng_hash(0, v, sizeof v);
-    return p->revise != 0 ? rng_hash(hash, &p->revise, sizeof p->revise) : hash;
+    uint64_t hash = rng_hash(0, v, sizeof v);
+    if (p->revise != 0) hash = rng_hash(hash, &p->revise, sizeof p->revise);
+    return p->repair != 0 ? rng_hash(hash, &p->repair, sizeof p->repair) : hash;
 }
 
 /* ---- the chain ---- */
@@ -114,9 +119,10 @@ void toy_chain_init(struct toy_chain *c, const struct toy_params *params, const 
     c->q = clamp_unit(params->q + shift);
 }
 
-void toy_chain_revise(struct toy_chain *c) {
-    c->p = clamp_unit(c->p + c->params.revise);
-    c->q = clamp_unit(c->q + c->params.revise);
+void toy_chain_revise(struct toy_chain *c, bool told) {
+    const double better = c->params.revise + (told ? c->params.repair : 0);
+    c->p = clamp_unit(c->p + better);
+    c->q = clamp_unit(c->q + better);
 }
 
 void toy_chain_step(const struct toy_chain *c, int level, int value, double *probs) {

@@ -22,6 +22,7 @@
  *     noise=0    reward: added to a value, uniform in [-noise, noise], fixed by the steps; clamped to [0,1]
  *     fail=0     policy: the share of jobs that fail
  *     revise=0   policy: p and q move by this much with each revision (policy/toy.c)
+ *     repair=0   policy: by this much more with each revision that is told what was wrong
  *     shuffle=0  policy: 1 gives results in a scrambled order
  *     slow=1     policy: a job takes up to so many turns of work, by its key
  */
@@ -35,7 +36,7 @@ enum { TOY_DEPTH_MAX = 32, TOY_BRANCH_MAX = 16 };
 
 struct toy_params {
     int depth, branch;
-    double p, q, spread, noise, fail, revise;
+    double p, q, spread, noise, fail, revise, repair;
     uint64_t seed;
     bool shuffle;
     int slow;
@@ -57,7 +58,7 @@ void toy_chain_init(struct toy_chain *c, const struct toy_params *params, const 
 /* The distribution of the value at level + 1 after `value` at `level` (0 at level 0) into probs[branch]. */
 void toy_chain_step(const struct toy_chain *c, int level, int value, double *probs);
 
-void toy_chain_revise(struct toy_chain *c); /* p and q as they are after one more revision */
+void toy_chain_revise(struct toy_chain *c, bool told); /* p and q as they are after one more revision */
 
 /* Draws the value at level + 1 with `unit` in [0,1) at a temperature; *logprob is its log-probability at 1.
  */

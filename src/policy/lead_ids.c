@@ -75,7 +75,7 @@ bool lead_ids_marks(struct lead_ids *l, uint64_t affinity, struct thought_marks 
     return l->knows_marks;
 }
 
-static bool token_text(struct lead_ids *l, int id, uint64_t affinity, const char **text, struct err *e) {
+bool lead_ids_text(struct lead_ids *l, int id, uint64_t affinity, const char **text, struct err *e) {
     size_t i = 0;
     while (i < l->n_tokens && l->tokens[i].id != id) i++;
     if (i == l->n_tokens) {
@@ -91,7 +91,7 @@ static bool token_text(struct lead_ids *l, int id, uint64_t affinity, const char
 bool lead_ids_is_end(struct lead_ids *l, int id, struct str tail, uint64_t affinity, bool *is_end,
                      struct err *e) {
     const char *text;
-    if (!token_text(l, id, affinity, &text, e)) return false;
+    if (!lead_ids_text(l, id, affinity, &text, e)) return false;
     if (text) {
         *is_end = text[0] == '\0' || !str_ends(tail, str_from(text));
         return true;

@@ -43,6 +43,8 @@ struct lead_ids {
     struct thought_marks marks;
 };
 
+/* The text of a token, as the server tells it; NULL: it does not. */
+MUST bool lead_ids_text(struct lead_ids *l, int id, uint64_t affinity, const char **text, struct err *e);
 void lead_ids_free(struct lead_ids *l);
 /* Appends the ids of the words, as a text that goes on or as a turn. keep: they will be asked for again. */
 MUST bool lead_ids_add(struct lead_ids *l, const char *words, bool turn, bool keep, uint64_t affinity,

@@ -277,18 +277,31 @@ static int tokens_left(const struct job *job) {
     return n;
 }
 
+static void count_part(const struct job *job, double *n_tokens) {
+    struct openai *p = job->owner;
+    *n_tokens = job->part.n_tokens;
+    p->computed.tokens_read += job->part.n_read;
+    p->computed.tokens_generated += job->part.n_tokens;
+}
+
 static bool read_part(struct ask *a, const json_t *answer, double *n_tokens, struct err *e) {
     struct job *job = (struct job *)a;
-    struct openai *p = job->owner;
     wire_answer_free(&job->part);
-    if (!wire_take_job(p->found.form, answer, separator_of(job), tokens_left(job), job->asked.n_top,
+    if (!wire_take_job(job->owner->found.form, answer, separator_of(job), tokens_left(job), job->asked.n_top,
                        &job->part, e))
         return false;
     if (job->part.finish == POLICY_STEP && job->part.ids.len == 0)
         return err_set(e, ERR_SERVICE, "the server's answer makes no sense: a step of no tokens");
-    *n_tokens = job->part.n_tokens;
-    p->computed.tokens_read += job->part.n_read;
-    p->computed.tokens_generated += job->part.n_tokens;
+    count_part(job, n_tokens);
+    return true;
+}
+
+static bool skim_part(struct ask *a, struct str body, double *n_tokens) {
+    struct job *job = (struct job *)a;
+    wire_answer_free(&job->part);
+    if (!wire_skim_job(body, separator_of(job), tokens_left(job), &job->part)) return false;
+    if (job->part.finish == POLICY_STEP && job->part.ids.len == 0) return false;
+    count_part(job, n_tokens);
     return true;
 }
 
@@ -331,6 +344,7 @@ static void ask_part(struct job *job) {
     job->ask.n_bytes_max = wire_bytes_max(n_tokens, job->asked.n_top);
     job->ask.n_tokens = carried_by(job);
     job->ask.read = read_part;
+    job->ask.skim = p->found.form == WIRE_IDS && job->asked.n_top == 0 ? skim_part : NULL;
     remote_ask(p->remote, &job->ask);
 }
 
@@ -419,6 +433,18 @@ static void take_part(struct job *job) {
     job->over = true;
 }
 
+/* Whether the last token of an answer ended a step, where its server does not say. */
+static bool decide_part(struct job *job, struct err *e) {
+    struct wire_answer *part = &job->part;
+    const char *text;
+    if (!part->is_unsure) return true;
+    if (!lead_ids_text(&job->owner->leads, part->ids.ptr[part->ids.len - 1], job->asked.from->affinity, &text,
+                       e))
+        return false;
+    wire_decide(part, text ? text : "", separator_of(job));
+    return true;
+}
+
 /* A key or a model that is refused from now on is so for all jobs. */
 static bool is_for_good(const struct ask *a) {
     return a->state == ASK_REFUSED && (a->status == 401 || a->status == 403 || a->status == 404);
@@ -429,6 +455,7 @@ static bool take_asks(struct openai *p, struct err *e) {
         struct job *job = (struct job *)a;
         if (is_for_good(a))
             return err_set(e, ERR_SERVICE, "%s: %s", remote_server(p->remote, a->server), a->why);
+        if (a->state == ASK_DONE && !decide_part(job, e)) return false;
         if (a->state == ASK_DONE)
             take_part(job);
         else
@@ -549,6 +576,7 @@ static void fill_info(struct openai *p) {
     static const char *const talks[] = {
         [WIRE_IDS] = "/v1/completions, token ids both ways",
         [WIRE_LLAMA] = "/completion (llama-server), token ids both ways",
+        [WIRE_IK] = "/v1/completions (ik_llama.cpp), token ids in and among the log-probabilities",
         [WIRE_CHAT] = "/v1/chat/completions, text",
     };
     p->base.info = (struct policy_info){

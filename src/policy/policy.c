@@ -62,7 +62,7 @@ struct policy *policy_open(const char *spec, const struct policy_options *o, str
     struct policy *p = open_kind(spec, o, e);
     if (!p) return NULL;
     if (o->weights && strcmp(o->weights, "file") != 0 && strcmp(p->info.kind, "embedded") != 0) {
-        p->ops->close(p);
+        policy_close(p);
         err_set(e, ERR_INPUT, "policy %s: weights %s are for models that run here; leave them out", spec,
                 o->weights);
         return NULL;

@@ -27,6 +27,10 @@ static bool keep_one_of_llama(struct ask *a, const json_t *answer, double *n_tok
     return keep_one_token(WIRE_LLAMA, a, answer, n_tokens, e);
 }
 
+static bool keep_one_of_ik(struct ask *a, const json_t *answer, double *n_tokens, struct err *e) {
+    return keep_one_token(WIRE_IK, a, answer, n_tokens, e);
+}
+
 /* ---- how it talks ---- */
 
 /* Asks for one token after the ids. *talks: it was answered in this form. */
@@ -43,11 +47,14 @@ static bool try_form(struct remote *r, int server, enum wire_form form, const ch
                                  .sampling = {.temperature = 0, .top_p = 1}};
     *talks = false;
     wire_put_job(&q.ask.body, &job);
-    bool done =
-        question_ask(r, &q, path, at_root, form == WIRE_LLAMA ? keep_one_of_llama : keep_one_of_ids, e);
+    bool done = question_ask(r, &q, path, at_root,
+                             form == WIRE_LLAMA ? keep_one_of_llama
+                             : form == WIRE_IK  ? keep_one_of_ik
+                                                : keep_one_of_ids,
+                             e);
     if (done && !q.answer && q.ask.status == 0) done = question_refused(r, &q, e);
     const json_t *choice = json_array_get(json_object_get(q.answer, "choices"), 0);
-    *talks = q.answer && (form == WIRE_LLAMA || stop_is_kept || json_object_get(choice, "stop_reason") ||
+    *talks = q.answer && (wire_is_llama(form) || stop_is_kept || json_object_get(choice, "stop_reason") ||
                           json_object_get(choice, "matched_stop"));
     question_fini(&q);
     return done;
@@ -66,7 +73,7 @@ static bool llama_context(struct remote *r, int server, int *n_context, struct e
 
 static bool find_form(struct remote *r, int server, const char *system, bool stop_is_kept,
                       struct probe_found *out, struct err *e) {
-    static const enum wire_form forms[] = {WIRE_IDS, WIRE_LLAMA};
+    static const enum wire_form forms[] = {WIRE_IDS, WIRE_LLAMA, WIRE_IK};
     bool talks = false, done = true;
     for (size_t i = 0; done && !talks && i < ARRAY_LEN(forms); i++) {
         struct wire_ids ids = {0};
@@ -81,7 +88,7 @@ static bool find_form(struct remote *r, int server, const char *system, bool sto
     }
     if (!done) return false;
     if (!talks) out->form = WIRE_CHAT;
-    return out->form != WIRE_LLAMA || llama_context(r, server, &out->n_context, e);
+    return !wire_is_llama(out->form) || llama_context(r, server, &out->n_context, e);
 }
 
 /* One server. *there: it answered; if it did not, *e says why and true is returned. */
@@ -100,8 +107,10 @@ static bool probe_one(struct remote *r, int server, const char *model, const cha
 
 bool probe_servers(struct remote *r, int n_servers, const char *model, const char *system,
                    struct probe_found *out, struct err *e) {
-    static const char *const names[] = {
-        [WIRE_IDS] = "token ids", [WIRE_LLAMA] = "llama-server's own", [WIRE_CHAT] = "chat alone"};
+    static const char *const names[] = {[WIRE_IDS] = "token ids",
+                                        [WIRE_LLAMA] = "llama-server's own",
+                                        [WIRE_IK] = "ik_llama.cpp's",
+                                        [WIRE_CHAT] = "chat alone"};
     int first = -1;
     *out = (struct probe_found){0};
     for (int i = 0; i < n_servers; i++) {

@@ -4,6 +4,7 @@
  *     POST /tokenize {messages}          gives ids: then /v1/completions is asked for one token with ids
  *     POST /apply-template, /tokenize,   llama-server
  *          /completion, GET /props
+ *          or /v1/completions            ik_llama.cpp's
  *     otherwise                          WIRE_CHAT
  *
  * A server that does not answer now is left to recover later, if another does. Those that answer must have

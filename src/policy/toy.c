@@ -68,12 +68,12 @@ static bool is_right(const struct policy_prefix *at) {
     return at->value == at->chain.right[at->level];
 }
 
-static void take_lead(struct policy_prefix *at, enum policy_lead lead) {
+static void take_lead(struct policy_prefix *at, enum policy_lead lead, bool told) {
     const int depth = at->chain.params.depth, n = at->chain.params.branch;
     if (lead == POLICY_LEAD_NONE) return;
     at->broken = false;
     if (lead == POLICY_LEAD_REVISE) {
-        toy_chain_revise(&at->chain);
+        toy_chain_revise(&at->chain, told);
         at->level = at->value = 0;
     } else if (at->level == depth) {
         at->level--;
@@ -97,7 +97,8 @@ static struct policy_prefix *toy_extend(struct policy *p, struct policy_prefix *
     UNUSED(p);
     struct policy_prefix *prefix = mem_dup(from, sizeof *from);
     const int *tokens = piece->tokens ? piece->tokens + piece->n_lead_tokens : NULL;
-    take_lead(prefix, piece->lead);
+    const bool told = str_find((struct str){piece->text.ptr, piece->n_lead_bytes}, STR(" is wrong.")) >= 0;
+    take_lead(prefix, piece->lead, told);
     for (int i = 0; i < piece->n_tokens; i++) {
         if (!tokens || prefix->level == from->chain.params.depth || tokens[i] < 0 ||
             tokens[i] >= from->chain.params.branch) {
@@ -194,7 +195,7 @@ static bool toy_next(struct policy *p, struct policy_result *out) {
         t->tokens[out->n_lead_tokens++] = TOY_BRANCH_MAX + (int)job.lead;
         out->n_lead_bytes = t->text.len;
     }
-    take_lead(at, job.lead);
+    take_lead(at, job.lead, job.feedback.len > 0);
     out->finish = toy_write(t, &job, at, out);
     out->prefix = at;
     out->text = buf_str(&t->text);

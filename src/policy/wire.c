@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/skim.h"
 
 enum { TOKEN_BYTES_MAX = 2048, TOP_BYTES_MAX = 512, TOP_READ_MAX = 256, ANSWER_BYTES_MAX = 1 << 28 };
 
@@ -22,7 +23,7 @@ const char *wire_path(enum wire_form form, bool *at_root) {
 
 void wire_put_job(struct buf *out, const struct wire_job *j) {
     const struct policy_sampling *s = &j->sampling;
-    const bool llama = j->form == WIRE_LLAMA;
+    const bool llama = j->form == WIRE_LLAMA, filters = wire_is_llama(j->form);
     wire_put_model(out, j->model);
     if (j->form == WIRE_CHAT) {
         wire_put_conversation(out, j->system, j->turns, j->n_turns);
@@ -37,10 +38,12 @@ void wire_put_job(struct buf *out, const struct wire_job *j) {
                llama ? "n_predict" : "max_tokens", j->n_tokens_max, (double)s->temperature, (double)s->top_p,
                j->seed);
     /* llama-server filters unless it is told not to; the others do not, and hosted ones know no such keys. */
-    if (s->top_k > 0 || llama) buf_printf(out, ",\"top_k\":%d", s->top_k);
-    if (s->min_p > 0 || llama) buf_printf(out, ",\"min_p\":%.7g", (double)s->min_p);
+    if (s->top_k > 0 || filters) buf_printf(out, ",\"top_k\":%d", s->top_k);
+    if (s->min_p > 0 || filters) buf_printf(out, ",\"min_p\":%.7g", (double)s->min_p);
     const int n_probs = MAX(j->n_top, 1);
     if (llama) buf_printf(out, ",\"n_probs\":%d,\"return_tokens\":true,\"cache_prompt\":true", n_probs);
+    if (j->form == WIRE_IK)
+        buf_printf(out, ",\"logprobs\":%d,\"n_probs\":%d,\"cache_prompt\":true", n_probs, n_probs);
     if (j->form == WIRE_IDS) buf_printf(out, ",\"logprobs\":%d,\"return_token_ids\":true", n_probs);
     /* else tokens of equal text are told once */
     if (j->form == WIRE_IDS && j->n_top > 0) buf_add_str(out, STR(",\"return_tokens_as_token_ids\":true"));
@@ -48,7 +51,7 @@ void wire_put_job(struct buf *out, const struct wire_job *j) {
         buf_add_str(out, STR(",\"stop\":["));
         wire_put_string(out, j->separator);
         buf_add_char(out, ']');
-        if (!llama) buf_add_str(out, STR(",\"include_stop_str_in_output\":true,\"no_stop_trim\":true"));
+        if (!filters) buf_add_str(out, STR(",\"include_stop_str_in_output\":true,\"no_stop_trim\":true"));
     }
     buf_add_char(out, '}');
 }
@@ -63,10 +66,8 @@ static void end_step(struct wire_answer *out, const char *separator) {
     out->finish = POLICY_STEP;
 }
 
-static bool take_finish(const json_t *choice, const char *separator, struct wire_answer *out, struct err *e) {
-    const char *reason = json_string_value(json_object_get(choice, "finish_reason"));
-    const char *matched = json_string_value(json_object_get(choice, "stop_reason"));
-    if (!matched) matched = json_string_value(json_object_get(choice, "matched_stop"));
+static bool put_finish(const char *reason, const char *matched, const char *separator,
+                       struct wire_answer *out, struct err *e) {
     if (!reason) return wire_senseless(e, "no finish_reason");
     if (strcmp(reason, "length") == 0 || strcmp(reason, "content_filter") == 0) {
         out->finish = POLICY_LENGTH;
@@ -78,6 +79,13 @@ static bool take_finish(const json_t *choice, const char *separator, struct wire
     if ((matched && strcmp(matched, separator) == 0) || str_ends(buf_str(&out->text), str_from(separator)))
         end_step(out, separator);
     return true;
+}
+
+static bool take_finish(const json_t *choice, const char *separator, struct wire_answer *out, struct err *e) {
+    const char *matched = json_string_value(json_object_get(choice, "stop_reason"));
+    if (!matched) matched = json_string_value(json_object_get(choice, "matched_stop"));
+    return put_finish(json_string_value(json_object_get(choice, "finish_reason")), matched, separator, out,
+                      e);
 }
 
 static double sum_of_logprobs(const json_t *list, const char *key) {
@@ -185,11 +193,184 @@ static bool take_llama(const json_t *answer, const char *separator, int n_tokens
     return take_confidences(probabilities, true, n_tokens_max, n_top, out, e);
 }
 
+/* Each place tells its token's id and bytes; one that stopped the answer has no bytes. finish_reason is
+ * "stop" also where no more tokens were to be written. */
+static bool take_ik(const json_t *answer, int n_tokens_max, int n_top, struct wire_answer *out,
+                    struct err *e) {
+    const json_t *choices = json_object_get(answer, "choices"), *choice = json_array_get(choices, 0);
+    const json_t *text = json_object_get(choice, "text");
+    const json_t *places = json_object_get(json_object_get(choice, "logprobs"), "content");
+    const size_t n = json_array_size(places);
+    if (json_object_get(answer, "error")) return wire_senseless(e, "an error with status 200");
+    if (json_array_size(choices) != 1) return wire_senseless(e, "not one choice");
+    if (!json_is_string(text)) return wire_senseless(e, "no text");
+    if (n == 0) return wire_senseless(e, "no token ids");
+    json_t *ids = json_array();
+    for (size_t i = 0; i < n; i++) json_array_append(ids, json_object_get(json_array_get(places, i), "id"));
+    const bool done = json_array_size(ids) == n && wire_take_list(ids, (size_t)n_tokens_max, &out->ids, e);
+    if (json_array_size(ids) != n) wire_senseless(e, "a token without its id");
+    json_decref(ids);
+    if (!done) return false;
+    take_text(&out->text, text);
+    const json_t *bytes = json_object_get(json_array_get(places, n - 1), "bytes");
+    out->is_unsure = json_is_array(bytes) && json_array_size(bytes) == 0;
+    out->finish = !out->is_unsure && n == (size_t)n_tokens_max ? POLICY_LENGTH : POLICY_END;
+    out->n_tokens = (int)n;
+    out->logprob = sum_of_logprobs(places, "logprob");
+    out->n_read = wire_count(json_object_get(answer, "timings"), "prompt_n");
+    return take_confidences(places, true, n_tokens_max, n_top, out, e);
+}
+
+void wire_decide(struct wire_answer *a, const char *last, const char *separator) {
+    a->is_unsure = false;
+    if (!separator || !last[0]) return;
+    const struct str token = str_from(last), whole = str_from(separator);
+    if (str_find(token, whole) >= 0 || str_ends(whole, token)) end_step(a, separator);
+}
+
 bool wire_take_job(enum wire_form form, const json_t *answer, const char *separator, int n_tokens_max,
                    int n_top, struct wire_answer *out, struct err *e) {
     *out = (struct wire_answer){.logprob = (double)NAN};
+    if (form == WIRE_IK) return take_ik(answer, n_tokens_max, n_top, out, e);
     if (form == WIRE_LLAMA) return take_llama(answer, separator, n_tokens_max, n_top, out, e);
     return take_completion(form, answer, separator, n_tokens_max, n_top, out, e);
+}
+
+/* ---- the common answer, without a tree of JSON ---- */
+struct skimmed {
+    struct wire_answer *out;
+    int n_tokens_max, n_choices, n_counted, n_prompt, n_cached;
+    struct buf reason, matched;
+};
+
+static bool skim_logprobs(struct skim *s, struct skimmed *k) {
+    struct str key;
+    bool first = true;
+    int got;
+    if (skim_null(s)) return true;
+    if (!skim_open(s, '{')) return false;
+    while ((got = skim_key(s, &first, &key)) > 0) {
+        if (!str_equal(key, STR("token_logprobs"))) {
+            if (!skim_skip(s)) return false;
+            continue;
+        }
+        double sum = 0, x;
+        int n = 0;
+        bool first_item = true;
+        if (!skim_open(s, '[')) return false;
+        while ((got = skim_item(s, &first_item)) > 0) {
+            if (!skim_number(s, &x)) return false;
+            sum += x;
+            n++;
+        }
+        if (got < 0) return false;
+        k->out->logprob = n > 0 ? sum : (double)NAN;
+    }
+    return got == 0;
+}
+
+static bool skim_ids(struct skim *s, struct skimmed *k) {
+    bool first = true;
+    int got, id;
+    if (!skim_open(s, '[')) return false;
+    k->out->ids.len = 0;
+    while ((got = skim_item(s, &first)) > 0) {
+        if (!skim_count(s, &id) || k->out->ids.len == (size_t)k->n_tokens_max) return false;
+        wire_ids_add(&k->out->ids, &id, 1);
+    }
+    return got == 0;
+}
+
+static bool skim_string(struct skim *s, struct buf *out) {
+    buf_clear(out);
+    return skim_text(s, out);
+}
+
+static bool skim_choice(struct skim *s, struct skimmed *k) {
+    enum { TEXT = 1, IDS = 2, REASON = 4 };
+    struct str key;
+    bool first = true;
+    int got, seen = 0;
+    if (k->n_choices++ || !skim_open(s, '{')) return false;
+    while ((got = skim_key(s, &first, &key)) > 0) {
+        bool fine;
+        if (str_equal(key, STR("text")))
+            fine = skim_string(s, &k->out->text), seen |= TEXT;
+        else if (str_equal(key, STR("token_ids")))
+            fine = skim_ids(s, k), seen |= IDS;
+        else if (str_equal(key, STR("finish_reason")))
+            fine = skim_string(s, &k->reason), seen |= REASON;
+        else if (str_equal(key, STR("stop_reason")) || str_equal(key, STR("matched_stop")))
+            fine = skim_null(s) || (k->matched.len == 0 && skim_string(s, &k->matched));
+        else if (str_equal(key, STR("logprobs")))
+            fine = skim_logprobs(s, k);
+        else
+            fine = skim_skip(s);
+        if (!fine) return false;
+    }
+    return got == 0 && seen == (TEXT | IDS | REASON);
+}
+
+static bool skim_usage(struct skim *s, struct skimmed *k, int depth) {
+    struct str key;
+    bool first = true;
+    int got;
+    if (skim_null(s)) return true;
+    if (!skim_open(s, '{')) return false;
+    while ((got = skim_key(s, &first, &key)) > 0) {
+        bool fine;
+        if (depth == 0 && str_equal(key, STR("completion_tokens")))
+            fine = skim_count(s, &k->n_counted);
+        else if (depth == 0 && str_equal(key, STR("prompt_tokens")))
+            fine = skim_count(s, &k->n_prompt);
+        else if (depth == 0 && str_equal(key, STR("prompt_tokens_details")))
+            fine = skim_usage(s, k, 1);
+        else if (depth == 1 && str_equal(key, STR("cached_tokens")))
+            fine = skim_null(s) || skim_count(s, &k->n_cached);
+        else
+            fine = skim_skip(s);
+        if (!fine) return false;
+    }
+    return got == 0;
+}
+
+static bool skim_answer(struct skim *s, struct skimmed *k) {
+    struct str key;
+    bool first = true;
+    int got;
+    if (!skim_open(s, '{')) return false;
+    while ((got = skim_key(s, &first, &key)) > 0) {
+        bool fine, first_choice = true;
+        int more = 1;
+        if (str_equal(key, STR("error"))) return false;
+        if (str_equal(key, STR("choices"))) {
+            fine = skim_open(s, '[');
+            while (fine && (more = skim_item(s, &first_choice)) > 0) fine = skim_choice(s, k);
+            fine = fine && more == 0;
+        } else if (str_equal(key, STR("usage"))) {
+            fine = skim_usage(s, k, 0);
+        } else {
+            fine = skim_skip(s);
+        }
+        if (!fine) return false;
+    }
+    return got == 0 && k->n_choices == 1 && skim_end(s);
+}
+
+bool wire_skim_job(struct str body, const char *separator, int n_tokens_max, struct wire_answer *out) {
+    struct skimmed k = {.out = out, .n_tokens_max = n_tokens_max};
+    struct skim s = {body.ptr, body.ptr + body.len};
+    struct err e;
+    *out = (struct wire_answer){.logprob = (double)NAN};
+    const bool done =
+        skim_answer(&s, &k) &&
+        put_finish(buf_cstr(&k.reason), k.matched.len ? buf_cstr(&k.matched) : NULL, separator, out, &e);
+    out->n_tokens = MIN(k.n_counted > 0 ? k.n_counted : (int)out->ids.len, n_tokens_max);
+    out->n_prompt = k.n_prompt;
+    out->n_read = MAX(0, k.n_prompt - k.n_cached);
+    buf_free(&k.reason);
+    buf_free(&k.matched);
+    return done;
 }
 
 void wire_answer_free(struct wire_answer *a) {

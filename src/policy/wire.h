@@ -1,9 +1,10 @@
 /* wire.h - what a job asks of a server, and what may come back.
  *
- * Three ways to talk, found out when the policy is opened (openai.c):
+ * Four ways to talk, found out when the policy is opened (openai.c):
  *
  *     WIRE_IDS     vLLM, SGLang: POST /v1/completions with token ids, and ids come back
  *     WIRE_LLAMA   llama-server: POST /completion, its own endpoint, likewise with ids
+ *     WIRE_IK      ik_llama.cpp: POST /v1/completions, ids among the log-probabilities
  *     WIRE_CHAT    anything else: POST /v1/chat/completions, whole answers as text
  *
  * Where a step ended. The separator is a stop text, which the server is asked to keep
@@ -45,6 +46,7 @@ struct wire_answer {
     float *confidences;  /* [n_confidences] one a token, the last may lack; NULL: the server told none */
     size_t n_confidences;
     enum policy_finish finish;
+    bool is_unsure;  /* WIRE_IK: it stopped at its last id, which ends the answer or a step: wire_decide */
     int n_tokens;    /* generated, end token included where the server counts it; 0: not known */
     double logprob;  /* NAN: not known */
     double n_read;   /* prompt tokens that the server computed */
@@ -54,6 +56,11 @@ struct wire_answer {
  * in any case. */
 MUST bool wire_take_job(enum wire_form form, const json_t *answer, const char *separator, int n_tokens_max,
                         int n_top, struct wire_answer *out, struct err *e);
+/* The same as wire_take_job of WIRE_IDS and n_top 0, from the text itself, several times as fast. False: it
+ * is not the common answer, and wire_take_job decides. Free *out in any case. */
+MUST bool wire_skim_job(struct str body, const char *separator, int n_tokens_max, struct wire_answer *out);
+/* last: the text of the last id. It ends a step if it has the separator in it, or is the end of one. */
+void wire_decide(struct wire_answer *a, const char *last, const char *separator);
 void wire_answer_free(struct wire_answer *a);
 
 /* An answer that is not expected to be longer than this: n_tokens_max tokens with their log-probabilities. */

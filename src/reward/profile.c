@@ -88,7 +88,7 @@ static bool judge_of(const json_t *root, const char *where, struct profile *p, s
                        aggregate);
     struct writer w = {"problem", "\x01", 1, &tried};
     bool done = prm_profile_walk(question, put_part, &w, e);
-    if (!done) err_wrap(e, where);
+    if (!done) err_wrap(e, "%s", where);
     if (done && str_find(buf_str(&tried), STR("\x01")) < 0)
         done = err_set(e, ERR_INPUT, "%s: \"judge\" has no {steps} in it", where);
     buf_free(&tried);
@@ -188,6 +188,8 @@ const char *profile_talks(const struct profile *p, enum way_server server) {
     };
     if (p->way == WAY_LOGPROB && server == WAY_SGLANG)
         return "/generate (SGLang) with token ids: probabilities of two words behind each step";
+    if (p->way == WAY_LOGPROB && server == WAY_IK)
+        return "/v1/completions (ik_llama.cpp) with token ids: probabilities of two words behind each step";
     if (p->way == WAY_LOGPROB && server == WAY_LLAMA)
         return "/completion (llama-server) with token ids: probabilities of two words behind each step";
     return talks[p->way];

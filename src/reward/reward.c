@@ -18,6 +18,7 @@ static const struct {
 } reward_kinds[] = {
     {"lab:", reward_open_lab},
     {"toy:", reward_open_toy},
+    {"likelihood:", reward_open_likelihood},
 };
 
 size_t reward_path_length(const char *spec) {
@@ -53,7 +54,8 @@ static struct reward *open_kind(const char *spec, const struct reward_options *o
     if (is_path) return reward_open_embedded(spec, o, e);
     err_set(e, ERR_INPUT,
             "reward model '%s': no such folder; use lab:NAME, the folder of a Hugging Face model with a "
-            "step-scoring head, http://host:port/v1#model,profile=NAME, or toy:",
+            "step-scoring head, http://host:port/v1#model,profile=NAME, "
+            "likelihood:MODEL, or toy:",
             spec);
     return NULL;
 }

@@ -25,7 +25,13 @@
 #include "reward/profile.h"
 #include "reward/ways.h"
 
-enum { JUDGE_TRIES_MAX = 4, STEP_TOKENS_UNKNOWN = 1 << 15, ANSWER_BYTES_MAX = 1 << 26, STEPS_MAX = 1000 };
+enum {
+    JUDGE_TRIES_MAX = 4,
+    STEP_TOKENS_UNKNOWN = 1 << 15,
+    ANSWER_BYTES_MAX = 1 << 26,
+    STEPS_MAX = 1000,
+    TRYING_TRIES_MAX = 8
+};
 static const double request_seconds_default = 300;
 
 struct request {
@@ -86,7 +92,7 @@ struct served {
     char *separator;
     struct job *first, *last;
     int n_jobs;
-    bool trying; /* it is being opened */
+    bool opened, trying; /* all is known but whether it works; that is being tried */
     struct job *over_first, *over_last, *told;
     struct cost computed;
     double n_unread, tokens_unread; /* replies of a judge without a score */
@@ -236,7 +242,7 @@ static void ask_ids(struct reward_prefix *x) {
     a->affinity = x->affinity;
     a->seconds_max = request_seconds(s);
     a->n_bytes_max = ANSWER_BYTES_MAX;
-    if (p->slot != PATTERN_CHAT || s->server.form != WIRE_LLAMA) {
+    if (p->slot != PATTERN_CHAT || !wire_is_llama(s->server.form)) {
         send_cut(x);
         return;
     }
@@ -391,6 +397,7 @@ static void add_scoring(struct job *job, const struct reward_prefix *last, int n
     a->n_bytes_max = ANSWER_BYTES_MAX;
     a->n_tokens = (double)x->asked.ids.len;
     a->read = read_rewards;
+    a->tries_max = s->trying ? TRYING_TRIES_MAX : 0;
     job->scorings[job->n_scorings++] = x;
 }
 
@@ -692,8 +699,13 @@ struct reward *reward_open_served(const char *spec, const struct reward_options 
     s->server.remote = s->at.remote;
     s->server.seconds_max = request_seconds(s);
     done = done && profile_open(name, s->server.model, &s->profile, e) && open_ids(s, e);
-    if (done) fill_info(s);
+    s->opened = done;
     done = done && try_out(s, e);
+    if (!done && s->kind == WAY_LLAMA && s->profile.way == WAY_LOGPROB && s->opened && e->code == ERR_INPUT) {
+        s->kind = WAY_IK; /* it says that it is llama.cpp's, too */
+        done = try_out(s, e);
+    }
+    if (done) fill_info(s);
     free(urls);
     if (done) return &s->base;
     served_close(&s->base);

@@ -8,14 +8,15 @@
 
 #include "base/mem.h"
 
-enum { VLLM_TOP = 20, LLAMA_TOP = 100, SCORE_DIGITS_MAX = 3 };
+enum { VLLM_TOP = 20, LLAMA_TOP = 100, IK_TOP = 10, SCORE_DIGITS_MAX = 3 };
 
 const char *ways_path(enum way way, enum way_server server, bool *at_root) {
     static const char *const paths[] = {
         [WAY_POOLING] = "/pooling", [WAY_CLASSIFY] = "/classify", [WAY_LOGPROB] = "/completions",
         [WAY_SCORE] = "/score",     [WAY_RERANK] = "/rerank",     [WAY_JUDGE] = "/chat/completions"};
     *at_root = way == WAY_POOLING || way == WAY_CLASSIFY;
-    if (way != WAY_LOGPROB || server == WAY_VLLM || server == WAY_OTHER) return paths[way];
+    if (way != WAY_LOGPROB || server == WAY_VLLM || server == WAY_OTHER || server == WAY_IK)
+        return paths[way];
     *at_root = true;
     return server == WAY_SGLANG ? "/generate" : "/completion";
 }
@@ -37,7 +38,11 @@ static void put_logprob(const struct ways_ask *a, struct buf *out) {
         return;
     }
     put_ids(a, "prompt", out);
-    if (a->server == WAY_LLAMA)
+    if (a->server == WAY_IK)
+        buf_printf(out,
+                   ",\"max_tokens\":1,\"temperature\":0,\"logprobs\":%d,\"n_probs\":%d,\"cache_prompt\":true",
+                   IK_TOP, IK_TOP);
+    else if (a->server == WAY_LLAMA)
         buf_printf(out, ",\"n_predict\":1,\"temperature\":0,\"n_probs\":%d,\"cache_prompt\":true", LLAMA_TOP);
     else
         buf_printf(out,
@@ -174,7 +179,9 @@ static bool take_logprob(const struct ways_ask *a, const json_t *answer, float *
         const json_t *choices = json_object_get(answer, "choices");
         if (json_array_size(choices) != 1) return wire_senseless(e, "not one choice");
         const json_t *logprobs = json_object_get(json_array_get(choices, 0), "logprobs");
-        list = json_array_get(json_object_get(logprobs, "top_logprobs"), 0);
+        list = a->server == WAY_IK
+                   ? json_object_get(json_array_get(json_object_get(logprobs, "content"), 0), "top_logprobs")
+                   : json_array_get(json_object_get(logprobs, "top_logprobs"), 0);
     }
     if (!list) return wire_senseless(e, "no log-probabilities");
     const double good = told(list, a->good), bad = told(list, a->bad);

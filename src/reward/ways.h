@@ -5,7 +5,8 @@
  * step, or a token: those of closings classify    the steps so far, as ids      /classify (vLLM; SGLang) the
  * class's probability; the logistic of SGLang's number logprob     the steps so far, as ids /v1/completions
  * (vLLM),          good / (good + bad) of two /generate (SGLang),              tokens' probabilities
- *                                               /completion (llama-server)
+ *                                               /completion (llama-server; ik_llama.cpp's:
+ *                                               /v1/completions)
  *     score       problem, solutions so far     /v1/score                        as given
  *     rerank      problem, solutions so far     /v1/rerank                       as given; the logistic of
  *                                                                                llama-server's number
@@ -16,8 +17,9 @@
  * request. A reward is in [0,1], or the answer makes no sense: a server that gives logits where probabilities
  * were asked for is not guessed at.
  *
- * logprob: a token that is not among those that the server tells (20 of vLLM's, 100 of llama-server's) counts
- * as impossible; where neither is, the answer makes no sense.
+ * logprob: a token that is not among those that the server tells (20 of vLLM's, 100 of llama-server's, 10 of
+ * ik_llama.cpp's, which fails where one of more is no UTF-8) counts as impossible; where neither is, the
+ * answer makes no sense.
  */
 #ifndef BROOD_REWARD_WAYS_H
 #define BROOD_REWARD_WAYS_H
@@ -25,7 +27,7 @@
 #include "http/wire.h"
 
 enum way { WAY_POOLING, WAY_CLASSIFY, WAY_LOGPROB, WAY_SCORE, WAY_RERANK, WAY_JUDGE };
-enum way_server { WAY_VLLM, WAY_SGLANG, WAY_LLAMA, WAY_OTHER };
+enum way_server { WAY_VLLM, WAY_SGLANG, WAY_LLAMA, WAY_OTHER, WAY_IK };
 
 struct ways_ask {
     enum way way;

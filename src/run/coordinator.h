@@ -123,7 +123,7 @@ bool coordinator_tells_confidences(const struct search_spec *spec);
 enum select_rule coordinator_select(const struct search_spec *spec, bool has_reward, bool has_verifier);
 MUST bool coordinator_add(struct coordinator *c, const struct coordinator_problem *p, struct err *e);
 bool coordinator_hungry(const struct coordinator *c);
-/* Draws asks from the problems in hand, as every step does first: what is hungry then needs another problem. */
+/* Draws asks from the problems in hand, as every step does first: what is hungry then needs one more. */
 MUST bool coordinator_fill(struct coordinator *c, struct err *e);
 /* From now on jobs are drawn from the client with the fewest expansions in flight, and of its problems from
  * the one with the fewest, not from the oldest problem: a large search does not keep small ones waiting. What

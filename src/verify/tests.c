@@ -1,7 +1,8 @@
 /* tests.c - the verifier `tests`: a solution is a Python program, run in the sandbox against unit tests.
  *
- * The tests are those of the problem's line in the task ("test" and "entry_point", as HumanEval has them), or
- * of one file for every problem (tests,entry=NAME:FILE).
+ * The tests are those of the problem's line in the task ("test" and "entry_point", as HumanEval has them;
+ * MBPP's "test_list"; CodeContests' inputs and outputs, layout.h), or of one file for every problem
+ * (tests,entry=NAME:FILE).
  *
  * From a solution to a program. Chat models put code between lines of ```: of such blocks the last that
  * defines the entry point counts, else the last. What defines the entry point is a program of its own, run
@@ -16,6 +17,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "verify/kinds.h"
+#include "verify/layout.h"
 #include "verify/verify.h"
 
 enum { TESTS_BYTES_MAX = 1 << 20 };
@@ -112,13 +114,46 @@ static void submit_program(struct tests *t, const struct verifier_job *job, cons
     struct buf program = {0};
     const struct str prompt = str_from(job->problem.prompt);
     write_program(&program, prompt, entry, job->solution);
-    const struct verify_job run = {
-        .id = job->id,
-        .program = buf_str(&program),
-        .tests = {defines(prompt, entry) ? prompt : STR(""), str_from(test), entry},
-        .limits = t->limits};
+    const struct verify_job run = {.id = job->id,
+                                   .program = buf_str(&program),
+                                   .tests = {.setup = defines(prompt, entry) ? prompt : STR(""),
+                                             .code = str_from(test),
+                                             .entry_point = entry},
+                                   .limits = t->limits};
     verify_submit(t->verify, &run);
     buf_free(&program);
+}
+
+/* A line as MBPP or CodeContests publishes it. */
+static bool is_published(const json_t *line) {
+    static const char *const keys[] = {"test_list", "public_tests", "private_tests"};
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        if (json_object_get(line, keys[i])) return true;
+    }
+    return false;
+}
+
+static void submit_published(struct tests *t, const struct verifier_job *job) {
+    struct humaneval_problem p;
+    struct err e;
+    if (!layout_read(job->problem.line, NULL, &p, job->problem.id, &e)) {
+        refuse(t, job->id, e.msg);
+    } else if (p.unfit) {
+        refuse(t, job->id, p.unfit);
+    } else {
+        struct verify_job run = {.id = job->id,
+                                 .program = code_of(job->solution, p.entry_point),
+                                 .tests = {.setup = str_from(p.setup),
+                                           .code = str_from(p.test),
+                                           .entry_point = p.entry_point,
+                                           .io = p.io,
+                                           .n_io = p.n_io},
+                                 .limits = t->limits};
+        run.limits.cpu_seconds = MAX(run.limits.cpu_seconds, p.cpu_seconds);
+        run.limits.memory_bytes = MAX(run.limits.memory_bytes, p.memory_bytes);
+        verify_submit(t->verify, &run);
+    }
+    layout_free(&p);
 }
 
 static void tests_submit(struct verifier *v, const struct verifier_job *job) {
@@ -132,6 +167,8 @@ static void tests_submit(struct verifier *v, const struct verifier_job *job) {
     json_t *line = job->problem.line.len > 0 ? json_parse(job->problem.line, job->problem.id, &e) : NULL;
     if (!line)
         refuse(t, job->id, "the problem has no unit tests: give them with --verify tests,entry=NAME:FILE");
+    else if (is_published(line))
+        submit_published(t, job);
     else if (!json_want_string(line, "test", &test, job->problem.id, &e) ||
              !json_want_string(line, "entry_point", &entry, job->problem.id, &e))
         refuse(t, job->id, e.msg);

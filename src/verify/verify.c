@@ -532,7 +532,7 @@ static bool has_worker(const struct verify *v, bool all) {
 static bool try_out(struct verify *v, struct err *e) {
     const struct verify_job job = {
         .program = STR("def f(x): return x + 1\n"),
-        .tests = {STR(""), STR("def check(f):\n    assert f(1) == 2 and f(-1) == 0\n"), "f"},
+        .tests = {.code = STR("def check(f):\n    assert f(1) == 2 and f(-1) == 0\n"), .entry_point = "f"},
         .limits = {60, 60, (size_t)1 << 30, 16 << 20, 0}};
     struct verify_result r;
     verify_submit(v, &job);
