@@ -75,7 +75,7 @@ def compare(folder, ours, peer, greedy, work):
     equal = sum(ids_of(ours, first, t) == ids_of(peer, first, t) for t in TEXTS)
     print("texts encoded the same by both: %d of %d" % (equal, len(TEXTS)))
     n_ids = count_ids(folder)
-    ids = np.random.default_rng(7).integers(256, 30000, PROMPT)
+    ids = np.random.default_rng(7).integers(min(256, n_ids // 2), min(30000, n_ids), PROMPT)
     a, greedy_a = run(ours, first, ids, greedy, work)
     b, greedy_b = run(peer, first, ids, greedy, work, n_ids=n_ids)
     hf, greedy_hf = run(ours, os.path.join(folder, "hf"), ids, greedy, work)

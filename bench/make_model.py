@@ -267,6 +267,10 @@ CODERS = {"Q8_0": (8, 32, q8_0), "Q4_0": (2, 32, q4_0), "Q4_1": (3, 32, q4_1), "
           "Q4_K": (12, 256, lambda x: q45_k(x, 4)), "Q5_K": (13, 256, lambda x: q45_k(x, 5)), "Q6_K": (14, 256, q6_k)}
 
 
+# What files have in place of a type whose blocks do not divide a row.
+SHORTER = {"Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0"}
+
+
 def coded(x, kind):
     """GGUF's type and the bytes of an array."""
     if kind == "F32" or x.ndim == 1:
@@ -276,6 +280,8 @@ def coded(x, kind):
     if kind == "BF16":
         bits = x.view(np.uint32)
         return 30, ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype("<u2").tobytes()
+    if x.shape[-1] % CODERS[kind][1]:
+        kind = SHORTER[kind]
     number, block, code = CODERS[kind]
     flat, out = x.reshape(-1, block), []
     for at in range(0, len(flat), 1 << 16):
