@@ -7,9 +7,9 @@
  *
  * Snell et al. 2024, "Scaling LLM test-time compute optimally" (2408.03314), section 6: easy problems want
  * long chains, hard ones several. A revision is written below a version that ended or was cut off, with
- * TREE_LEAD_REVISE: what the words of the request are and which feedback comes with it (of a verifier, of the
- * reward model) is the services' business. So a version is scored before it is revised. A chain ends after
- * its versions, when one was verified, or when the policy failed.
+ * TREE_LEAD_REVISE; what the words of the request are is the policy's business, and what a verifier found
+ * wrong comes with it. A version is verified and scored before it is revised. A chain ends after its
+ * versions, when one was verified, or when the policy failed.
  *
  * All versions are candidates for the answer: a policy turns right answers into wrong ones too (38 % of them
  * in the paper). With versions=best a chain has one vote, that of the paper's hierarchical selection: the
