@@ -275,3 +275,22 @@ void file_lines_close(struct file_lines *f) {
     free(f->data);
     free(f);
 }
+
+bool file_lines_each(const char *path,
+                     bool (*take)(void *ctx, struct str line, const char *where, struct err *e), void *ctx,
+                     struct err *e) {
+    struct file_lines *lines = file_lines_open(path, e);
+    struct buf where = {0};
+    struct str line;
+    bool ok = lines != NULL;
+    int got = 0;
+    while (ok && (got = file_lines_next(lines, &line, e)) > 0) {
+        if (str_trim(line).len == 0) continue;
+        buf_clear(&where);
+        buf_printf(&where, "%s:%zu", path, file_lines_number(lines));
+        ok = take(ctx, line, buf_cstr(&where), e);
+    }
+    buf_free(&where);
+    file_lines_close(lines);
+    return ok && got == 0;
+}

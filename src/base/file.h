@@ -45,6 +45,10 @@ MUST struct file_lines *file_lines_open(const char *path, struct err *e); /* "-"
 MUST int file_lines_next(struct file_lines *f, struct str *line, struct err *e);
 size_t file_lines_number(const struct file_lines *f); /* of the line last returned, from 1 */
 void file_lines_close(struct file_lines *f);
+/* Calls take(ctx, line, "path:number") for every line that is not blank, until one returns false. */
+MUST bool file_lines_each(const char *path,
+                          bool (*take)(void *ctx, struct str line, const char *where, struct err *e),
+                          void *ctx, struct err *e);
 
 #define FILE_LINE_MAX ((size_t)64 << 20)
 

@@ -13,26 +13,6 @@
 
 /* ---- problems ---- */
 
-/* Calls each(ctx, line, where) for every line that is not blank. */
-static bool each_line(const char *path,
-                      bool (*each)(void *ctx, struct str line, const char *where, struct err *e), void *ctx,
-                      struct err *e) {
-    struct file_lines *lines = file_lines_open(path, e);
-    struct buf where = {0};
-    struct str line;
-    bool ok = lines != NULL;
-    int got = 0;
-    while (ok && (got = file_lines_next(lines, &line, e)) > 0) {
-        if (str_trim(line).len == 0) continue;
-        buf_clear(&where);
-        buf_printf(&where, "%s:%zu", path, file_lines_number(lines));
-        ok = each(ctx, line, buf_cstr(&where), e);
-    }
-    buf_free(&where);
-    file_lines_close(lines);
-    return ok && got == 0;
-}
-
 struct reading {
     struct humaneval *h;
     const struct verify_language *language;
@@ -58,7 +38,7 @@ bool humaneval_read(struct humaneval *h, const char *path, const struct verify_l
                     struct err *e) {
     *h = (struct humaneval){.index = map_new(256)};
     struct reading reading = {h, language};
-    bool ok = each_line(path, on_problem, &reading, e);
+    bool ok = file_lines_each(path, on_problem, &reading, e);
     if (ok && h->n_problems == 0)
         ok = err_set(e, ERR_INPUT,
                      "%s: no problems in it: a line needs \"task_id\", \"prompt\", \"entry_point\" and "
@@ -249,7 +229,7 @@ bool humaneval_run(struct humaneval *h, const char *samples_path, struct verify 
     struct run r = {.h = h, .way = way, .index = map_new(1024)};
     *counts = (struct humaneval_counts){0};
     for (size_t i = 0; i < h->n_problems; i++) h->problems[i].n_samples = h->problems[i].n_passed = 0;
-    bool ok = each_line(samples_path, on_sample, &r, e);
+    bool ok = file_lines_each(samples_path, on_sample, &r, e);
     if (ok && r.n_samples == 0)
         ok = err_set(e, ERR_INPUT, "%s: no samples in it: a line needs \"task_id\" and \"completion\"",
                      samples_path);

@@ -339,23 +339,15 @@ static bool take_sample(struct samples *s, json_t *o, const char *where, struct 
     return true;
 }
 
+static bool on_sample(void *ctx, struct str line, const char *where, struct err *e) {
+    json_t *o = json_parse(line, where, e);
+    const bool ok = o && take_sample(ctx, o, where, e);
+    json_decref(o);
+    return ok;
+}
+
 static bool read_samples(struct samples *s, const char *path, struct err *e) {
-    struct file_lines *lines = file_lines_open(path, e);
-    struct buf where = {0};
-    struct str line;
-    bool ok = lines != NULL;
-    int got = 0;
-    while (ok && (got = file_lines_next(lines, &line, e)) > 0) {
-        if (str_trim(line).len == 0) continue;
-        buf_clear(&where);
-        buf_printf(&where, "%s:%zu", path, file_lines_number(lines));
-        json_t *o = json_parse(line, buf_cstr(&where), e);
-        ok = o && take_sample(s, o, buf_cstr(&where), e);
-        json_decref(o);
-    }
-    file_lines_close(lines);
-    buf_free(&where);
-    if (!ok || got < 0) return false;
+    if (!file_lines_each(path, on_sample, s, e)) return false;
     return s->n > 0 ||
            err_set(e, ERR_INPUT, "%s: no samples in it: a line needs \"instance_id\" and \"model_patch\"",
                    path);

@@ -225,24 +225,16 @@ bool repository_is(const char *path) {
     return is;
 }
 
+static bool on_task(void *ctx, struct str line, const char *where, struct err *e) {
+    json_t *o = json_parse(line, where, e);
+    const bool ok = o && take_task(ctx, o, where, e);
+    json_decref(o);
+    return ok;
+}
+
 bool repository_read(struct repository *r, const char *path, struct err *e) {
     *r = (struct repository){.index = map_new(64)};
-    struct file_lines *lines = file_lines_open(path, e);
-    struct buf where = {0};
-    struct str line;
-    bool ok = lines != NULL;
-    int got = 0;
-    while (ok && (got = file_lines_next(lines, &line, e)) > 0) {
-        if (str_trim(line).len == 0) continue;
-        buf_clear(&where);
-        buf_printf(&where, "%s:%zu", path, file_lines_number(lines));
-        json_t *o = json_parse(line, buf_cstr(&where), e);
-        ok = o && take_task(r, o, buf_cstr(&where), e);
-        json_decref(o);
-    }
-    file_lines_close(lines);
-    buf_free(&where);
-    ok = ok && got == 0;
+    bool ok = file_lines_each(path, on_task, r, e);
     if (ok && r->n_tasks == 0) ok = err_set(e, ERR_INPUT, "%s: no tasks in it", path);
     if (!ok) repository_fini(r);
     return ok;

@@ -49,31 +49,29 @@ void selftests_fini(struct selftests *s) {
 typedef bool (*line_reader)(struct selftests *s, uint32_t problem, const json_t *o, const char *where,
                             struct err *e);
 
+struct reading {
+    struct selftests *s;
+    line_reader read;
+};
+
+static bool on_line(void *ctx, struct str line, const char *where, struct err *e) {
+    const struct reading *r = ctx;
+    const char *id;
+    uint32_t problem;
+    json_t *o = json_parse(line, where, e);
+    bool ok = o && json_want_string(o, "task_id", &id, where, e);
+    if (ok && !map_get(r->s->h->index, str_from(id), &problem))
+        ok = err_set(e, ERR_INPUT, "%s: task_id '%.80s' is not among the problems", where, id);
+    if (ok && !r->s->h->problems[problem].entry_point[0])
+        ok = err_set(e, ERR_INPUT, "%s: problem '%.80s' names no function that tests could call", where, id);
+    ok = ok && r->read(r->s, problem, o, where, e);
+    json_decref(o);
+    return ok;
+}
+
 static bool read_lines(struct selftests *s, const char *path, line_reader read, struct err *e) {
-    struct file_lines *lines = file_lines_open(path, e);
-    struct buf where = {0};
-    struct str line;
-    bool ok = lines != NULL;
-    int got = 0;
-    while (ok && (got = file_lines_next(lines, &line, e)) > 0) {
-        const char *id;
-        uint32_t problem;
-        if (str_trim(line).len == 0) continue;
-        buf_clear(&where);
-        buf_printf(&where, "%s:%zu", path, file_lines_number(lines));
-        json_t *o = json_parse(line, buf_cstr(&where), e);
-        ok = o && json_want_string(o, "task_id", &id, buf_cstr(&where), e);
-        if (ok && !map_get(s->h->index, str_from(id), &problem))
-            ok = err_set(e, ERR_INPUT, "%s: task_id '%.80s' is not among the problems", buf_cstr(&where), id);
-        if (ok && !s->h->problems[problem].entry_point[0])
-            ok = err_set(e, ERR_INPUT, "%s: problem '%.80s' names no function that tests could call",
-                         buf_cstr(&where), id);
-        ok = ok && read(s, problem, o, buf_cstr(&where), e);
-        json_decref(o);
-    }
-    buf_free(&where);
-    file_lines_close(lines);
-    return ok && got == 0;
+    struct reading reading = {s, read};
+    return file_lines_each(path, on_line, &reading, e);
 }
 
 /* Of "problem:text", the value that the map has, or n, which is put there. */
