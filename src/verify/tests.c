@@ -8,6 +8,9 @@
  * defines the entry point counts, else the last. What defines the entry point is a program of its own, run
  * behind the prompt where that is code (it holds imports and helpers); what does not goes on from the prompt,
  * to the first line that begins anything else (the stops of Chen et al. 2021, 2107.03374).
+ *
+ * Feedback quotes the test that failed: the given ones, of contests the public ones (show=none: none). Of
+ * others it says in words of ours that one failed, and nothing that a program could have put there.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -28,6 +31,7 @@ struct tests {
     struct verify_limits limits;
     struct verdict_queue answers;
     char *code, *entry; /* of tests:FILE; NULL: the problem's */
+    bool tells;         /* feedback says what failed */
 };
 
 static void tests_close(struct verifier *v) {
@@ -118,7 +122,8 @@ static void submit_program(struct tests *t, const struct verifier_job *job, cons
                                    .program = buf_str(&program),
                                    .tests = {.setup = defines(prompt, entry) ? prompt : STR(""),
                                              .code = str_from(test),
-                                             .entry_point = entry},
+                                             .entry_point = entry,
+                                             .tell = t->tells},
                                    .limits = t->limits};
     verify_submit(t->verify, &run);
     buf_free(&program);
@@ -147,7 +152,8 @@ static void submit_published(struct tests *t, const struct verifier_job *job) {
                                            .code = str_from(p.test),
                                            .entry_point = p.entry_point,
                                            .io = p.io,
-                                           .n_io = p.n_io},
+                                           .n_io = p.n_io,
+                                           .tell = t->tells},
                                  .limits = t->limits};
         run.limits.cpu_seconds = MAX(run.limits.cpu_seconds, p.cpu_seconds);
         run.limits.memory_bytes = MAX(run.limits.memory_bytes, p.memory_bytes);
@@ -182,6 +188,19 @@ static void tests_cancel(struct verifier *v, uint64_t id) {
     if (!verdict_queue_cancel(&t->answers, id)) verify_cancel(t->verify, id);
 }
 
+/* Without control characters but line breaks, and with nothing that a server could read as a special token of
+ * a model's. */
+static void make_safe(struct str text, struct buf *out) {
+    for (size_t i = 0; i < text.len; i++) {
+        const unsigned char c = (unsigned char)text.ptr[i];
+        const char next = i + 1 < text.len ? text.ptr[i + 1] : 0;
+        const bool sos = text.len - i >= 3 && memcmp(text.ptr + i, "<s>", 3) == 0;
+        buf_add_char(out, (c < ' ' && c != '\n') || c == 0x7f ? ' ' : (char)c);
+        if ((c == '<' && (next == '|' || next == '/' || sos)) || (c == '[' && next == '/'))
+            buf_add_char(out, ' ');
+    }
+}
+
 static void take(struct tests *t, const struct verify_result *got) {
     static const char *const by_verdict[VERIFY_VERDICTS] = {
         [VERIFY_FAILED] = "The tests failed: ",
@@ -189,6 +208,12 @@ static void take(struct tests *t, const struct verify_result *got) {
         [VERIFY_CRASHED] = "The program ended before the tests had: ",
         [VERIFY_REFUSED] = "the tests cannot be run: ",
         [VERIFY_BROKEN] = "",
+    };
+    /* Nothing of a program's own choosing: an exception's name may carry what a hidden test passed. */
+    static const char *const unseen[VERIFY_VERDICTS] = {
+        [VERIFY_FAILED] = "a result was wrong, or an exception was raised",
+        [VERIFY_TIMED_OUT] = "it was too slow",
+        [VERIFY_CRASHED] = "it ended before the tests had",
     };
     const bool unknown = got->verdict == VERIFY_REFUSED || got->verdict == VERIFY_BROKEN;
     const struct verifier_result r = {
@@ -201,14 +226,18 @@ static void take(struct tests *t, const struct verify_result *got) {
         .seconds = got->wall_seconds,
         .cpu_seconds = got->cpu_seconds,
     };
-    struct buf text = {0};
-    if (by_verdict[got->verdict]) {
+    struct buf text = {0}, safe = {0};
+    if (r.verdict == VERIFIER_REJECTED && (got->hidden || !t->tells)) {
+        buf_printf(&text, "The program failed tests that are not shown: %s", unseen[got->verdict]);
+    } else if (by_verdict[got->verdict]) {
         const bool is_named = got->exception[0] && strncmp(got->text, got->exception, strlen(got->exception));
-        buf_printf(&text, "%s%s%s%s", by_verdict[got->verdict], is_named ? got->exception : "",
-                   is_named ? ": " : "", got->text);
+        buf_printf(&text, "%s%s%s%s%s%s", by_verdict[got->verdict], is_named ? got->exception : "",
+                   is_named && got->text[0] ? ": " : "", got->text, got->detail[0] ? "\n" : "", got->detail);
     }
-    verdict_queue_add(&t->answers, &r, buf_str(&text));
+    make_safe(buf_str(&text), &safe);
+    verdict_queue_add(&t->answers, &r, buf_str(&safe));
     buf_free(&text);
+    buf_free(&safe);
 }
 
 static int tests_work(struct verifier *v, double seconds_max, struct err *e) {
@@ -266,6 +295,7 @@ static bool read_tests(struct tests *t, const struct settings *s, struct err *e)
 static uint64_t identity_of(const struct tests *t) {
     const double limits[] = {t->limits.cpu_seconds, t->limits.wall_seconds, (double)t->limits.memory_bytes};
     uint64_t hash = rng_hash(0x7465737473, limits, sizeof limits);
+    hash = rng_hash(hash, &t->tells, sizeof t->tells);
     if (t->code) hash = rng_hash(hash, t->code, strlen(t->code));
     return t->entry ? rng_hash(hash, t->entry, strlen(t->entry)) : hash;
 }
@@ -278,6 +308,7 @@ struct verifier *verifier_open_tests(const struct settings *s, const struct veri
                                            .highest = VERIFY_NAMESPACES,
                                            .n_workers = s->n_workers > 0 ? s->n_workers : o->n_workers};
     t->base.ops = &tests_ops;
+    t->tells = !s->show || strcmp(s->show, "given") == 0;
     t->limits = verify_limits_default;
     t->limits.wall_seconds = s->seconds;
     if (s->cpu > 0) t->limits.cpu_seconds = s->cpu;
