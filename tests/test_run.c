@@ -383,7 +383,7 @@ static void test_layouts_of_verified_tasks_are_read(void **state) {
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct err e = {0};
-        char *path = write_file("verified.jsonl", cases[i].line);
+        char *path = scratch_write("verified.jsonl", cases[i].line);
         struct task *t = task_open(path, 0, &e);
         if (!t) fail_msg("%s", e.msg);
         const struct task_problem *p = &t->problems[0];
