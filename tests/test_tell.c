@@ -152,6 +152,13 @@ static void test_nothing_is_shown_where_nothing_may_be(void **state) {
         assert_null(strstr(said.feedback, "value"));
         assert_null(strstr(said.feedback, "7"));
     }
+    /* What EvalPlus's tests expect is what the reference solution gives. */
+    static const char evalplus[] =
+        "{\"task_id\": \"a\", \"prompt\": \"def f(x):\\n\", \"entry_point\": \"f\", \"canonical_solution\": "
+        "\"    return x + 1\\n\", \"base_input\": [[77]], \"plus_input\": [[78]], \"atol\": 0}";
+    expect(shows, evalplus, "def f(x):\n    raise ValueError(x)\n",
+           "The program failed tests that are not shown: a result was wrong, or an exception was raised");
+    assert_int_equal(ask(shows, evalplus, "def f(x):\n    return x + 1\n").verdict, VERIFIER_PASSED);
     expect(shows_none, contest, "print(1)\n",
            "The program failed tests that are not shown: a result was wrong, or an exception was raised");
 }

@@ -280,9 +280,9 @@ static void settle(struct verify *v, struct seat *s, const struct verify_result 
 /* What failed, in the judge's words, and the line of the program that it blames, as far as that has it. */
 static void read_detail(const struct seat *s, struct verify_result *r, struct buf *out) {
     const struct job *j = s->job;
-    r->hidden = j->tell && j->n_io > 0 && !s->is_compile && j->tests_io[j->n_held].hidden;
+    r->hidden = !j->tell || (j->n_io > 0 && !s->is_compile && j->tests_io[j->n_held].hidden);
     r->detail = "";
-    if (!j->tell || r->hidden || r->verdict == VERIFY_PASSED) return;
+    if (r->hidden || r->verdict == VERIFY_PASSED) return;
     const json_int_t n = json_integer_value(json_object_get(j->n_io ? s->report : s->verdict, "line"));
     const char *line = j->program;
     buf_printf(out, "%s", text_of(s->verdict, "detail"));

@@ -128,7 +128,7 @@ struct verify_result {
     /* With `tell`, unless passed: lines such as "Call: f([1, 2])", quoted, printable and cut; else "". What a
      * program has a hand in is data here: it cannot change the verdict, nor what the lines are called. */
     const char *detail;
-    bool hidden; /* the test that failed is a hidden one: text, too, may have its input in it */
+    bool hidden; /* without `tell`, or of a hidden test: text and exception may have its input in them */
     int n_calls; /* of the candidate by the tests; programs that print: how often it ran */
     int n_tries;
     double cpu_seconds, wall_seconds; /* of the last try */
