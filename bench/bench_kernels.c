@@ -132,8 +132,8 @@ static void *random_blocks(enum dtype t, size_t n) {
 
 static void coded_call(void *ctx) {
     struct product *p = ctx;
-    table->matmul_coded(p->y, (size_t)matrix_panels(&p->m) * MATRIX_PANEL, p->x, (size_t)p->m.n_in, p->n_rows,
-                        &p->m, 0, matrix_panels(&p->m), p->scratch);
+    kernels_multiply(table, p->y, (size_t)matrix_panels(&p->m) * MATRIX_PANEL, p->x, (size_t)p->m.n_in,
+                     p->n_rows, &p->m, 0, matrix_panels(&p->m), p->scratch);
 }
 
 static void bench_coded(int n_out, int n_in, enum dtype t) {
@@ -145,7 +145,7 @@ static void bench_coded(int n_out, int n_in, enum dtype t) {
     free(weights);
     p.x = floats((size_t)N_ROWS_MAX * (size_t)n_in);
     p.y = floats((size_t)N_ROWS_MAX * (size_t)matrix_panels(&p.m) * MATRIX_PANEL);
-    p.scratch = mem_alloc(coded_scratch_bytes(N_ROWS_MAX, n_in));
+    p.scratch = mem_alloc(coded_rounded_bytes(N_ROWS_MAX, n_in));
     printf("%-4s %5d x %-5d", dtype_name(t), n_out, n_in);
     for (size_t r = 0; r < ARRAY_LEN(rows); r++) {
         p.n_rows = rows[r];

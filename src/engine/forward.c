@@ -28,7 +28,7 @@ static void set_strides(struct forward *f, const struct model_config *c, int n_r
     size_t attend = attend_scratch_floats(MAX(c->n_heads / c->n_kv_heads, (int)ATTEND_QUERIES_MAX),
                                           c->head_width, n_path_pages_max),
            coded =
-               coded_scratch_bytes(n_rows_max, MAX(MAX(c->d_model, c->d_ffn), c->n_heads * c->head_width)) /
+               coded_rounded_bytes(n_rows_max, MAX(MAX(c->d_model, c->d_ffn), c->n_heads * c->head_width)) /
                    sizeof(float) +
                1;
     f->scratch_floats = (MAX(attend, coded) + 15) / 16 * 16;

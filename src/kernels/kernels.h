@@ -140,6 +140,11 @@ static inline size_t attend_scratch_floats(int n_queries_all, int head_width, in
     return (size_t)n_queries_all * ((size_t)n_pages * KV_PAGE + (size_t)3 * (size_t)head_width + 1);
 }
 
+typedef void kernels_round_function(void *rounded, int n_rows, int n_in, enum dtype t, const float *x,
+                                    size_t x_stride, int row, int row_end, int block, int block_end);
+typedef void kernels_coded_function(float *y, size_t y_stride, const void *rounded, int n_rows,
+                                    const struct matrix *w, int panel_first, int panel_end);
+
 struct kernels {
     const char *name; /* "generic", "avx2", "avx512", "avx512vnni" */
 
@@ -149,16 +154,20 @@ struct kernels {
     void (*matmul)(float *y, size_t y_stride, const float *x, size_t x_stride, int n_rows,
                    const struct matrix *w, int panel_first, int panel_end);
 
-    /* The same for a coded matrix. Inputs are rounded to 8 bits, a block of 32 at a time:
+    /* The same for a coded matrix, in two steps. Inputs are rounded to 8 bits, a block of 32 at a time:
      *
      *     a = max |x| / 127;  q = x * (127 / max |x|), to the nearest, ties to even  (where max |x| is
      *     below 1e-30 or not finite: q = 0, a = max |x|)
      *     y = 0; for block j, for each of its scales:  y = fmaf(sum of (code - bias) q, scale * a, y)
      *            then, with mins:                      y = fmaf(min, a * sum of q, y)
      *
-     * Sums of integers are exact, so their order is free. scratch: coded_scratch_bytes. */
-    void (*matmul_coded)(float *y, size_t y_stride, const float *x, size_t x_stride, int n_rows,
-                         const struct matrix *w, int panel_first, int panel_end, void *scratch);
+     * Sums of integers are exact, so their order is free.
+     *
+     * round takes blocks [block, block_end) of rows [row, row_end) of x, whose row 0 and input 0 x points at,
+     * into `rounded` (coded_rounded_bytes, aligned as a float): n_rows rows of n_in inputs, in an order of
+     * the table's own, for products with matrices of type t. Blocks may be rounded on different threads. */
+    kernels_round_function *round;
+    kernels_coded_function *matmul_coded;
 
     /* y[i] = x[i] * (1 / sqrt(mean(x^2) + eps)) * gain[i]. The sum of squares: 16 striped partial sums, then
      * a fixed tree. y may be x. */
@@ -192,18 +201,20 @@ struct kernels {
     float (*exp_sum)(float *out, const float *x, int n, float inv_temperature, float *max_out);
 };
 
-static inline size_t coded_scratch_bytes(int n_rows, int n_in) {
-    return (size_t)n_rows * ((size_t)n_in * 2 + (size_t)n_in / CODED_BLOCK * 16) + 64;
+static inline size_t coded_rounded_bytes(int n_rows, int n_in) {
+    return (size_t)n_rows * ((size_t)n_in * 2 + (size_t)n_in / CODED_BLOCK * 16);
 }
 
-/* Either product, by the matrix's type. */
+/* Either product, by the matrix's type. scratch: coded_rounded_bytes. */
 static inline void kernels_multiply(const struct kernels *k, float *y, size_t y_stride, const float *x,
                                     size_t x_stride, int n_rows, const struct matrix *w, int panel_first,
                                     int panel_end, void *scratch) {
-    if (w->scales)
-        k->matmul_coded(y, y_stride, x, x_stride, n_rows, w, panel_first, panel_end, scratch);
-    else
+    if (w->scales) {
+        k->round(scratch, n_rows, w->n_in, w->dtype, x, x_stride, 0, n_rows, 0, w->n_in / CODED_BLOCK);
+        k->matmul_coded(y, y_stride, scratch, n_rows, w, panel_first, panel_end);
+    } else {
         k->matmul(y, y_stride, x, x_stride, n_rows, w, panel_first, panel_end);
+    }
 }
 
 /* exp as every table computes it: a polynomial with fixed operations, relative error < 1e-7, 0 below about

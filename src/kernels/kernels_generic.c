@@ -35,7 +35,7 @@ static void matmul(float *y, size_t y_stride, const float *x, size_t x_stride, i
 
 struct coded_input { /* a block of 32 inputs, rounded */
     float scale;     /* a */
-    int q[CODED_BLOCK];
+    int8_t q[CODED_BLOCK];
 };
 
 static void round_block(struct coded_input *out, const float *x) {
@@ -44,7 +44,7 @@ static void round_block(struct coded_input *out, const float *x) {
     const bool usable = most >= math_bits(MATH_CODED_LEAST) && most < 0x7F800000u;
     const float factor = usable ? 127.0f / math_float(most) : 0;
     out->scale = usable ? math_float(most) / 127.0f : math_float(most);
-    for (int i = 0; i < CODED_BLOCK; i++) out->q[i] = usable ? (int)nearbyintf(x[i] * factor) : 0;
+    for (int i = 0; i < CODED_BLOCK; i++) out->q[i] = usable ? (int8_t)nearbyintf(x[i] * factor) : 0;
 }
 
 static int code_of(const struct matrix *panel, const struct coding *c, int k, int lane) {
@@ -76,19 +76,28 @@ static float coded_block(float y, const struct matrix *panel, const struct codin
     return c->has_min ? fmaf(panel->mins[j * MATRIX_PANEL + lane], in->scale * (float)sum_q, y) : y;
 }
 
-static void matmul_coded(float *y, size_t y_stride, const float *x, size_t x_stride, int n_rows,
-                         const struct matrix *w, int panel_first, int panel_end, void *scratch) {
+static void round_inputs(void *rounded, int n_rows, int n_in, enum dtype t, const float *x, size_t x_stride,
+                         int row, int row_end, int block, int block_end) {
+    struct coded_input *out = rounded; /* [n_rows][n_in / 32] */
+    UNUSED(n_rows);
+    UNUSED(t);
+    for (; row < row_end; row++)
+        for (int j = block; j < block_end; j++)
+            round_block(out + (size_t)row * (size_t)(n_in / CODED_BLOCK) + j,
+                        x + (size_t)row * x_stride + (size_t)j * CODED_BLOCK);
+}
+
+static void matmul_coded(float *y, size_t y_stride, const void *rounded, int n_rows, const struct matrix *w,
+                         int panel_first, int panel_end) {
     const struct coding *c = dtype_coding(w->dtype);
-    struct coded_input in;
-    UNUSED(scratch);
-    for (int b = 0; b < n_rows; b++, y += y_stride, x += x_stride)
+    const struct coded_input *in = rounded;
+    const int n_blocks = w->n_in / CODED_BLOCK;
+    for (int b = 0; b < n_rows; b++, y += y_stride, in += n_blocks)
         for (int i = panel_first * MATRIX_PANEL; i < panel_end * MATRIX_PANEL; i++) {
             const struct matrix panel = matrix_panel(w, i / MATRIX_PANEL);
             y[i] = 0;
-            for (int j = 0; j < w->n_in / CODED_BLOCK; j++) {
-                round_block(&in, x + (size_t)j * CODED_BLOCK);
-                y[i] = coded_block(y[i], &panel, c, &in, j, i % MATRIX_PANEL);
-            }
+            for (int j = 0; j < n_blocks; j++)
+                y[i] = coded_block(y[i], &panel, c, &in[j], j, i % MATRIX_PANEL);
         }
 }
 
@@ -176,6 +185,7 @@ static float exp_sum(float *out, const float *x, int n, float inv_temperature, f
 const struct kernels kernels_generic = {
     .name = "generic",
     .matmul = matmul,
+    .round = round_inputs,
     .matmul_coded = matmul_coded,
     .rmsnorm = rmsnorm,
     .rope = rope,

@@ -332,10 +332,11 @@ static float softmax(float *s, int n_tokens, float scale) {
 
 #include "kernels/kernels_simd_attend.h"
 
-#define TABLE_OF(symbol, text, coded)                                                                        \
+#define TABLE_OF(symbol, text, rounded, coded)                                                               \
     const struct kernels symbol = {                                                                          \
         .name = text,                                                                                        \
         .matmul = matmul,                                                                                    \
+        .round = rounded,                                                                                    \
         .matmul_coded = coded,                                                                               \
         .rmsnorm = rmsnorm,                                                                                  \
         .rope = rope,                                                                                        \
