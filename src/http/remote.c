@@ -314,8 +314,7 @@ struct ask *remote_next(struct remote *r) {
     return NULL;
 }
 
-bool remote_ask_now(struct remote *r, struct ask *a, struct err *e) {
-    remote_ask(r, a);
+bool remote_wait(struct remote *r, struct ask *a, struct err *e) {
     while (a->state == ASK_QUEUED || a->state == ASK_FLYING) {
         if (remote_work(r, 0.05, e) >= 0) continue;
         remote_drop(r, a);

@@ -84,7 +84,7 @@ struct job {
 struct served {
     struct reward base;
     struct endpoint at;
-    struct pattern_server server; /* how texts are cut */
+    struct render_at server; /* how texts are cut */
     struct profile profile;
     struct patterns patterns;
     enum way_server kind;
