@@ -293,7 +293,10 @@ static bool on_reply(struct remote *r, const struct http_reply *reply, struct er
 }
 
 int remote_work(struct remote *r, double seconds_max, struct err *e) {
-    if (r->queued.n + r->flying.n + r->ended.n == 0) return 0;
+    if (r->queued.n + r->flying.n + r->ended.n == 0) {
+        http_work(r->http, 0); /* closes connections that nobody needs */
+        return 0;
+    }
     double wake;
     dispatch(r, &wake);
     http_work(r->http, fmax(0, fmin(seconds_max, wake - clock_seconds())));

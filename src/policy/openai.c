@@ -403,7 +403,7 @@ static int openai_in_flight(const struct policy *policy) {
 
 static int openai_work(struct policy *policy, double seconds_max, struct err *e) {
     struct openai *p = (struct openai *)policy;
-    if (openai_in_flight(policy) == 0) return 0;
+    if (openai_in_flight(policy) == 0) return MIN(remote_work(p->remote, 0, e), 0);
     for (size_t i = 0; i < p->n_jobs; i++) {
         if (p->jobs[i]->over) seconds_max = 0;
         if (p->found.form != WIRE_CHAT || p->jobs[i]->asked.until == POLICY_UNTIL_END) continue;
