@@ -304,11 +304,11 @@ static bool open_verifier(struct run *r, struct err *e) {
         return r->verifier != NULL;
     }
     for (size_t i = 0; i < r->task->n_problems; i++) {
-        if (!r->task->problems[i].has_tests) continue;
+        const struct task_problem *p = &r->task->problems[i];
+        if (!p->verify) continue;
         return err_set(e, ERR_INPUT,
-                       "%s: problem %s has unit tests and no answer: have its solutions verified with "
-                       "--verify tests",
-                       r->task->name, r->task->problems[i].id);
+                       "%s: problem %s has no answer, and a verifier can decide it: --verify %s",
+                       r->task->name, p->id, p->verify);
     }
     return true;
 }
