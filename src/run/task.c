@@ -62,8 +62,7 @@ static bool read_level(const json_t *line, int *level, const char *where, struct
     return err_set(e, ERR_INPUT, "%s: level is neither a number nor like \"Level 3\"", where);
 }
 
-/* Owned. */
-static char *public_line(const json_t *line) {
+char *task_public_line(const json_t *line) {
     json_t *o = json_copy((json_t *)(uintptr_t)line); /* shallow */
     for (const char *const *key = answer_keys; *key; key++) json_object_del(o, *key);
     for (const char *const *key = reference_keys; *key; key++) json_object_del(o, *key);
@@ -101,7 +100,7 @@ static bool read_problem(struct task *t, const json_t *line, size_t number, cons
     }
     p.answer = answer ? scalar_text(answer) : NULL;
     if (p.answer) p.answer = answer_key_of(p.answer);
-    p.line = public_line(line);
+    p.line = task_public_line(line);
     MEM_GROW(t->problems, t->cap, t->n_problems + 1);
     t->problems[t->n_problems++] = p;
     return true;
