@@ -123,7 +123,7 @@ soak: all $(B)/soak_clients ## SECONDS=n CLIENTS=n: many clients before brood se
 $(B)/soak_clients: $(B)/tests/campaign/soak_clients.o $(LIB)
 	$(call SAY,link,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)
-fuzz: ## SECONDS=n [TARGET=name]: libFuzzer on every parser of foreign bytes
+fuzz: ## SECONDS=n [TARGET=name]: libFuzzer on every parser of foreign bytes, so much CPU time each; goes on where it was
 	@scripts/setup --clang
 	@$(MAKE) --no-print-directory V=fuzz CC=clang fuzz-build
 	@tests/fuzz/run $(BUILD)/fuzz $(SECONDS) $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_$(or $(TARGET),*).c))

@@ -18,6 +18,7 @@
 #include "run/run.h"
 #include "run/task.h"
 #include "run_toy.h"
+#include "scratch.h"
 #include "store/rows.h"
 #include "store/store.h"
 
@@ -64,7 +65,7 @@ static void test_order_of_arrival_changes_nothing(void **state) {
 
 static void test_killed_runs_arrive_at_the_same_records(void **state) {
     UNUSED(state);
-    char *task = write_task(15), *store = path_of("killed.brood");
+    char *task = write_task(15), *store = scratch_path("killed.brood");
     for (size_t i = 0; i < ARRAY_LEN(strategies); i++) {
         struct run_progress p;
         struct run_options o = options_for(task, ":memory:", strategies[i]);
@@ -86,7 +87,7 @@ static void test_killed_runs_arrive_at_the_same_records(void **state) {
 
 static void test_another_configuration_is_refused(void **state) {
     UNUSED(state);
-    char *task = write_task(3), *store = path_of("config.brood");
+    char *task = write_task(3), *store = scratch_path("config.brood");
     struct run_options o = options_for(task, store, "sample:n=4");
     struct run_progress p;
     free(run_whole(&o, &p));
@@ -130,7 +131,7 @@ static const char plan_of_kinds[] =
 
 static void test_plans_of_every_kind_replay(void **state) {
     UNUSED(state);
-    char *task = write_task(40), *store = path_of("kinds.brood");
+    char *task = write_task(40), *store = scratch_path("kinds.brood");
     struct run_progress p;
     struct run_options o = options_for(task, ":memory:", "adaptive");
     o.plan = plan_of_kinds;
@@ -187,7 +188,7 @@ static bool note_root(void *ctx, const struct store_problem *p) {
 
 static void test_a_plan_decides_strategy_and_selection(void **state) {
     UNUSED(state);
-    char *task = write_task(20), *store = path_of("plan.brood");
+    char *task = write_task(20), *store = scratch_path("plan.brood");
     struct run_options o = options_for(task, store, "adaptive");
     struct run_progress p;
     struct err e = {0};
@@ -236,7 +237,7 @@ static void test_a_plan_decides_strategy_and_selection(void **state) {
 
 static void test_a_stopped_run_keeps_what_it_has(void **state) {
     UNUSED(state);
-    char *task = write_task(30), *store = path_of("stopped.brood");
+    char *task = write_task(30), *store = scratch_path("stopped.brood");
     struct run_options o = options_for(task, ":memory:", "sample:n=8");
     struct run_progress p;
     char *whole = run_whole(&o, &p);
@@ -292,7 +293,7 @@ static void test_failures_are_counted_and_do_not_end_the_run(void **state) {
 
 static void expect_task_refused(const char *text, const char *part) {
     struct err e = {0};
-    char *path = write_file("bad.jsonl", text);
+    char *path = scratch_write("bad.jsonl", text);
     assert_null(task_open(path, 0, &e));
     assert_int_equal(e.code, ERR_INPUT);
     if (!strstr(e.msg, part)) fail_msg("\"%s\" does not say \"%s\"", e.msg, part);
@@ -314,7 +315,7 @@ static void test_tasks_say_what_is_wrong_and_where(void **state) {
 static void test_published_layouts_are_read(void **state) {
     UNUSED(state);
     struct err e = {0};
-    char *path = write_file(
+    char *path = scratch_write(
         "layouts.jsonl",
         "{\"question\":\"How many?\",\"answer\":\"So 6*7.\\n#### 42\"}\n"
         "{\"problem\":\"x?\",\"answer\":\"\\\\frac{1}{2}\",\"level\":4,\"unique_id\":\"t/1.json\"}\n"
@@ -458,18 +459,6 @@ static void test_library_budgets(void **state) {
     brood_close(b);
 }
 
-static int setup(void **state) {
-    UNUSED(state);
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static int teardown(void **state) {
-    UNUSED(state);
-    char command[160];
-    snprintf(command, sizeof command, "rm -rf '%s'", dir);
-    return system(command);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_order_of_arrival_changes_nothing),
@@ -487,5 +476,5 @@ int main(void) {
         cmocka_unit_test(test_library_refuses_in_one_line),
         cmocka_unit_test(test_library_budgets),
     };
-    return cmocka_run_group_tests_name("run", tests, setup, teardown);
+    return cmocka_run_group_tests_name("run", tests, scratch_make, scratch_remove);
 }
