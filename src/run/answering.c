@@ -109,12 +109,9 @@ static void follow(struct answering *v, const struct search_advice *advice) {
     if (aggregate != AGGREGATES) v->aggregate = aggregate;
 }
 
-static const char *const why_names[] = {[RUN_FINISHED] = "finished",
-                                        [RUN_BUDGET] = "budget",
-                                        [RUN_DEADLINE] = "deadline",
-                                        [RUN_STOPPED] = "stopped",
-                                        [RUN_UNUSABLE] = "unusable",
-                                        [RUN_UNVERIFIED] = "unverified"};
+static const char *const why_names[] = {
+    [RUN_FINISHED] = "finished", [RUN_BUDGET] = "budget",     [RUN_DEADLINE] = "deadline",
+    [RUN_STOPPED] = "stopped",   [RUN_UNUSABLE] = "unusable", [RUN_UNVERIFIED] = "unverified"};
 
 struct brood_work answering_work(const struct cost *a, const struct cost *b) {
     return (struct brood_work){a->tokens_generated + b->tokens_generated, a->tokens_read + b->tokens_read,

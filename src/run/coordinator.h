@@ -46,8 +46,8 @@ struct coordinator_problem {
     /* What a server adds; all may be zero. Texts that end a solution: it is cut before the first of them. */
     const char *const *stops; /* [n_stops], none empty */
     size_t n_stops;
-    struct policy_talk talk; /* said before the text */
-    int client;              /* of equal share under coordinator_share */
+    struct policy_talk talk;   /* said before the text */
+    int client;                /* of equal share under coordinator_share */
     struct verifier *verifier; /* of its own: one that was added; NULL: the coordinator's */
 };
 
@@ -65,7 +65,7 @@ enum run_why {
     RUN_BUDGET,
     RUN_DEADLINE,
     RUN_STOPPED,
-    RUN_UNUSABLE, /* a service cannot take the problem: `failure` says why; there are no solutions */
+    RUN_UNUSABLE,   /* a service cannot take the problem: `failure` says why; there are no solutions */
     RUN_UNVERIFIED, /* the verifier of its own failed for good: `failure` says why */
 };
 

@@ -104,15 +104,16 @@ json_t *api_options(const struct desk *d, const struct serve_options *o, bool ha
     }
     for (int i = 0; i < (int)AGGREGATES; i++)
         json_array_append_new(aggregates, json_string(aggregate_names[i]));
-    return json_pack(
-        "{s:o,s:o,s:s,s:b,s:o,s:o,s:o,s:{s:i,s:i,s:f,s:i},s:o,s:o,s:b}", "policy", answer_json_text(desk_policy(d)->name),
-        "reward", answer_json_text(desk_reward(d) ? desk_reward(d)->name : NULL), "strategy",
-        o->strategy ? o->strategy : "sample", "key", has_key, "strategies", strategies_json(d), "selections",
-        selections, "aggregates", aggregates, "limits", "samples", o->n_samples_max, "tokens",
-        o->n_tokens_max, "seconds", o->seconds_max, "choices", (int)REQUEST_CHOICES_MAX, "plans",
-        names_json(desk_declared(d)->plans, desk_declared(d)->n_plans), "verifiers",
-        names_json(desk_declared(d)->verifiers, desk_declared(d)->n_verifiers), "prices",
-        prices_are_given(desk_prices(d)));
+    return json_pack("{s:o,s:o,s:s,s:b,s:o,s:o,s:o,s:{s:i,s:i,s:f,s:i},s:o,s:o,s:b}", "policy",
+                     answer_json_text(desk_policy(d)->name), "reward",
+                     answer_json_text(desk_reward(d) ? desk_reward(d)->name : NULL), "strategy",
+                     o->strategy ? o->strategy : "sample", "key", has_key, "strategies", strategies_json(d),
+                     "selections", selections, "aggregates", aggregates, "limits", "samples",
+                     o->n_samples_max, "tokens", o->n_tokens_max, "seconds", o->seconds_max, "choices",
+                     (int)REQUEST_CHOICES_MAX, "plans",
+                     names_json(desk_declared(d)->plans, desk_declared(d)->n_plans), "verifiers",
+                     names_json(desk_declared(d)->verifiers, desk_declared(d)->n_verifiers), "prices",
+                     prices_are_given(desk_prices(d)));
 }
 
 /* ---- runs ---- */

@@ -30,7 +30,7 @@ struct desk {
     struct call **active; /* [n_active_max] by ordinal; NULL: free */
     int n_active;
     double measured; /* when the metrics were set last */
-    double failed; /* when the models did last; -INFINITY: never */
+    double failed;   /* when the models did last; -INFINITY: never */
     bool is_well;
 
     pthread_mutex_t lock; /* of the following */

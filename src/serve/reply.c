@@ -198,9 +198,9 @@ void reply_text(struct call *c, struct str so_far, const struct reply_names *nam
 
 static json_t *cost_json(const struct call *c, double now) {
     json_t *o = json_pack("{s:f,s:f,s:f,s:i,s:i,s:i,s:f}", "tokens_generated", c->spent.tokens_generated,
-                     "tokens_read", c->spent.tokens_read, "flops", c->spent.flops, "nodes", c->n_nodes,
-                     "solutions", c->n_solutions, "pruned", c->n_pruned, "seconds",
-                     c->started > 0 ? now - c->started : 0);
+                          "tokens_read", c->spent.tokens_read, "flops", c->spent.flops, "nodes", c->n_nodes,
+                          "solutions", c->n_solutions, "pruned", c->n_pruned, "seconds",
+                          c->started > 0 ? now - c->started : 0);
     if (prices_are_given(&c->answering.prices))
         json_object_set_new(o, "usd", json_real(prices_dollars(c->spent_units)));
     return o;
@@ -308,9 +308,9 @@ static json_t *result_json(const struct call *c) {
 }
 
 static json_t *solution_event(const struct brood_solution *x) {
-    return json_pack("{s:s,s:s,s:o,s:b,s:i,s:o,s:o,s:o,s:o,s:i,s:o}", "type", "solution", "id", x->path, "answer",
-                     answer_json_text(x->answer), "complete", x->complete, "tokens", x->n_tokens, "rewards",
-                     x->rewards ? rewards_json(x->rewards, x->n_rewards) : json_null(), "score",
+    return json_pack("{s:s,s:s,s:o,s:b,s:i,s:o,s:o,s:o,s:o,s:i,s:o}", "type", "solution", "id", x->path,
+                     "answer", answer_json_text(x->answer), "complete", x->complete, "tokens", x->n_tokens,
+                     "rewards", x->rewards ? rewards_json(x->rewards, x->n_rewards) : json_null(), "score",
                      x->rewards ? answer_json_real(x->score) : json_null(), "logprob",
                      answer_json_real(x->logprob), "confidence", answer_json_real(x->confidence), "class",
                      x->n_class, "verified", x->verified < 0 ? json_null() : json_boolean(x->verified));

@@ -230,8 +230,8 @@ static bool take_events(struct request *r, const json_t *v, struct refusal *why)
 }
 
 static bool take_brood(struct request *r, const json_t *v, struct refusal *why) {
-    static const char *const keys[] = {"strategy", "samples",  "select", "aggregate", "confidence",
-                                       "plan",     "verify",   "problem", "budget",    "deadline",
+    static const char *const keys[] = {"strategy", "samples",   "select",  "aggregate", "confidence",
+                                       "plan",     "verify",    "problem", "budget",    "deadline",
                                        "events",   "solutions", NULL};
     if (!take_object(v, "brood", why)) return false;
     if (json_is_object(v) && !known_keys(v, "brood", keys, why)) return false;

@@ -43,8 +43,8 @@ struct request {
     uint64_t seed;
     char *select, *aggregate, *confidence; /* NULL: not given */
     char *plan, *verify;                   /* names of what the server has; NULL: not given */
-    char *line; /* what the verifier is shown of the problem, as JSON; NULL: nothing */
-    double samples;                        /* 0: not given */
+    char *line;     /* what the verifier is shown of the problem, as JSON; NULL: nothing */
+    double samples; /* 0: not given */
     struct budget budget;
     double deadline; /* seconds from the arrival; 0: none */
     enum request_events events;
