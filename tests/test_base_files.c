@@ -256,6 +256,35 @@ static void shared_files_are_found_or_named(void **state) {
 
 /* ---- JSON ---- */
 
+/* Lists whose numbers JSON here cannot hold are cut out by text, and the rest is parsed. */
+static void json_lists_are_found_by_text(void **state) {
+    UNUSED(state);
+    struct err e;
+    static const struct {
+        const char *object, *a, *b;
+    } cases[] = {
+        {"{\"a\": [[9999999999999999999999], \"]\\\"}\"], \"b\":[]}",
+         "[[9999999999999999999999], \"]\\\"}\"]", "[]"},
+        {"{\"b\" : [1], \"c\": {\"a\": [2]}, \"d\": \"a\", \"a\" : [3, {\"b\": [4]}]}", "[3, {\"b\": [4]}]",
+         "[1]"},
+        {"{\"a\": \"[1]\", \"b\": 3}", "", ""},
+        {"{\"ab\": [1], \"\\\"a\": [2]}", "", ""},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const struct str object = str_from(cases[i].object);
+        const struct str a = json_list_text(object, "a"), b = json_list_text(object, "b");
+        assert_true(str_equal(a, str_from(cases[i].a)) && str_equal(b, str_from(cases[i].b)));
+        for (int order = 0; order < 2; order++) {
+            json_t *o = json_parse_without(object, order ? b : a, order ? a : b, "t.json", &e);
+            assert_non_null(o);
+            if (a.len) assert_int_equal(json_array_size(json_object_get(o, "a")), 0);
+            if (b.len) assert_int_equal(json_array_size(json_object_get(o, "b")), 0);
+            json_decref(o);
+        }
+    }
+    assert_int_equal(json_list_text(STR("{\"a\": [1"), "a").len, 0);
+}
+
 static void json_errors_say_where(void **state) {
     UNUSED(state);
     static const struct {
@@ -381,6 +410,7 @@ int main(void) {
         cmocka_unit_test(a_line_over_the_limit_is_refused),
         cmocka_unit_test(shared_files_are_found_or_named),
         cmocka_unit_test(json_errors_say_where),
+        cmocka_unit_test(json_lists_are_found_by_text),
         cmocka_unit_test(json_getters_check_types),
         cmocka_unit_test(json_text_takes_any_bytes),
         cmocka_unit_test(json_files_are_read),

@@ -342,6 +342,62 @@ static void test_published_layouts_are_read(void **state) {
     assert_false(task_grade(STR("0.51"), "\\frac{1}{2}", false));
 }
 
+/* Tasks that a verifier decides: ids, prompts, what the verifier is shown and what it is not. */
+static void test_layouts_of_verified_tasks_are_read(void **state) {
+    UNUSED(state);
+    static const struct {
+        const char *line, *id, *prompt, *verify, *shown, *hidden;
+    } cases[] = {
+        {"{\"task_id\":11,\"text\":\"Double.\",\"code\":\"def double(x): return "
+         "2*x\",\"test_list\":[\"assert "
+         "double(1) == 2\",\"assert double(2) == 4\"]}",
+         "11", "Double.\nYour code should pass these tests:\n\nassert double(1) == 2\nassert double(2) == 4",
+         "tests", "test_list", "return 2*x"},
+        {"{\"task_id\":\"P/1\",\"prompt\":\"def "
+         "f(x):\",\"entry_point\":\"f\",\"canonical_solution\":\"return x\","
+         "\"base_input\":[[123456789012345678901234567890]],\"plus_input\":[[\"]\", 2]]}",
+         "P/1", "def f(x):", "tests",
+         "\"base_input\":[[123456789012345678901234567890]],\"plus_input\":[[\"]\", 2]]}", "secret"},
+        {"{\"task_id\":\"P/1\",\"prompt\":\"def f(x):\",\"plus_input\" : "
+         "[[1]],\"canonical_solution\":\"return "
+         "x\",\"entry_point\":\"f\"}",
+         "P/1", "def f(x):", "tests", "\"canonical_solution\":\"return x\"", "secret"},
+        {"{\"name\":\"1_A. Sum\",\"description\":\"Add.\",\"public_tests\":{\"input\":[\"1 "
+         "2\"],\"output\":[\"3\"]},"
+         "\"solutions\":{\"language\":[3],\"solution\":[\"secret\"]}}",
+         "1_A. Sum", "Add.", "tests", "public_tests", "secret"},
+        {"{\"instance_id\":\"o__r-1\",\"problem_statement\":\"mean is "
+         "wrong\",\"patch\":\"secret\",\"test_patch\":"
+         "\"diff\",\"FAIL_TO_PASS\":\"[]\"}",
+         "o__r-1", "mean is wrong", "patch,clones=FOLDER", "test_patch", "secret"},
+        {"{\"name\":\"t\",\"split\":\"test\",\"header\":\"import Mathlib\\n\",\"formal_statement\":\"theorem "
+         "t : 1 + 1 = "
+         "2 := by sorry\",\"formal_proof\":\"secret\"}",
+         "t", "import Mathlib\n\ntheorem t : 1 + 1 = 2 := by sorry", "lean:COMMAND", "formal_statement",
+         "secret"},
+        {"{\"theorem\":\"u\",\"name\":\"u\",\"statement\":\"theorem u : True := by sorry\"}", "u",
+         "theorem u : True := by sorry", "lean:COMMAND", "statement", "secret"},
+        {"{\"name\":\"not its id\",\"prompt\":\"Prove it\",\"statement\":\"True\"}", "line 1", "Prove it",
+         NULL, "True", "secret"},
+        {"{\"prompt\":\"1+1\",\"answer\":2,\"tests\":[]}", "line 1", "1+1", NULL, "1+1", "answer"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct err e = {0};
+        char *path = scratch_write("verified.jsonl", cases[i].line);
+        struct task *t = task_open(path, 0, &e);
+        if (!t) fail_msg("%s", e.msg);
+        const struct task_problem *p = &t->problems[0];
+        assert_string_equal(p->id, cases[i].id);
+        assert_string_equal(p->prompt, cases[i].prompt);
+        assert_true(!p->verify == !cases[i].verify && (!p->verify || !strcmp(p->verify, cases[i].verify)));
+        if (!strstr(p->line, cases[i].shown)) fail_msg("%s is not in %s", cases[i].shown, p->line);
+        if (strstr(p->line, cases[i].hidden)) fail_msg("%s is in %s", cases[i].hidden, p->line);
+        task_free(t);
+        free(path);
+    }
+    expect_task_refused("{\"prompt\":7,\"statement\":\"True\"}\n", "no prompt");
+}
+
 /* ---- the library ---- */
 
 struct watched {
@@ -471,6 +527,7 @@ int main(void) {
         cmocka_unit_test(test_failures_are_counted_and_do_not_end_the_run),
         cmocka_unit_test(test_tasks_say_what_is_wrong_and_where),
         cmocka_unit_test(test_published_layouts_are_read),
+        cmocka_unit_test(test_layouts_of_verified_tasks_are_read),
         cmocka_unit_test(test_library_solves_and_tells),
         cmocka_unit_test(test_library_cancels_with_what_it_has),
         cmocka_unit_test(test_library_refuses_in_one_line),
