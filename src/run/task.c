@@ -181,27 +181,8 @@ static bool read_problem(struct task *t, struct str text, size_t number, const c
     } else {
         free(p.prompt);
     }
-<<<<<<< HEAD
-    if (!read_level(line, &p.level, where, e)) {
-        free(p.prompt);
-        return false;
-    }
-    p.id = id ? scalar_text(id) : NULL;
-    if (!p.id) {
-        struct buf b = {0};
-        buf_printf(&b, "line %zu", number);
-        p.id = buf_take(&b);
-    }
-    p.answer = answer ? scalar_text(answer) : NULL;
-    if (p.answer) p.answer = answer_key_of(p.answer);
-    p.line = task_public_line(line);
-    MEM_GROW(t->problems, t->cap, t->n_problems + 1);
-    t->problems[t->n_problems++] = p;
-    return true;
-=======
     json_decref(line);
     return ok;
->>>>>>> 2c49117d6fd884f2c4c1c59e16c3b9af67dd9e88
 }
 
 static uint64_t hash_text(uint64_t h, const char *s) {
