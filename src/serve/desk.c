@@ -329,6 +329,15 @@ static struct call *next_call(struct desk *d) {
     return c;
 }
 
+/* The models failed it. */
+static void fail_call(struct desk *d, struct call *c, double now, const struct err *e) {
+    struct refusal why;
+    d->is_well = false;
+    d->failed = now;
+    refuse(&why, 503, NULL, "models_failed", "%s", e->msg);
+    reply_refuse(c, &why);
+}
+
 static void admit(struct desk *d, struct call *c, double now) {
     int ordinal = 0;
     struct err e;
@@ -349,7 +358,10 @@ static void admit(struct desk *d, struct call *c, double now) {
     d->n_active++;
     if (coordinator_add(d->coordinator, p, &e)) return;
     forget_active(d, ordinal);
-    refuse_error(c, &e);
+    if (e.code == ERR_SERVICE)
+        fail_call(d, c, now, &e);
+    else
+        refuse_error(c, &e);
     let_go(d, c);
 }
 
@@ -365,14 +377,12 @@ static void end_gone(struct desk *d) {
 }
 
 /* The models failed: so do all searches at work, and only those. */
-static void fail_all(struct desk *d, const struct err *e) {
-    struct refusal why;
-    refuse(&why, 503, NULL, "models_failed", "%s", e->msg);
+static void fail_all(struct desk *d, double now, const struct err *e) {
     for (int i = 0; i < d->options->n_active_max; i++) {
         struct call *c = d->active[i];
         if (!c) continue;
         forget_active(d, i);
-        reply_refuse(c, &why);
+        fail_call(d, c, now, e);
         let_go(d, c);
     }
     renew_coordinator(d);
@@ -440,10 +450,7 @@ static bool turn(struct desk *d) {
     end_gone(d);
     if (d->n_active > 0) {
         d->is_well = coordinator_step(d->coordinator, &n_left, &e);
-        if (!d->is_well) {
-            d->failed = now;
-            fail_all(d, &e);
-        }
+        if (!d->is_well) fail_all(d, now, &e);
     }
     flush_all(d, clock_seconds());
     measure(d, clock_seconds());
@@ -472,7 +479,7 @@ static void end_all(struct desk *d) {
     struct err e = {0};
     struct call *c;
     struct refusal why;
-    if (!coordinator_stop(d->coordinator, RUN_STOPPED, &e)) fail_all(d, &e);
+    if (!coordinator_stop(d->coordinator, RUN_STOPPED, &e)) fail_all(d, clock_seconds(), &e);
     refuse(&why, 503, NULL, "shutting_down", "the server has ended before this request's turn");
     while ((c = next_call(d))) {
         reply_refuse(c, &why);
