@@ -12,7 +12,7 @@
 
 struct serve_values {
     const char *policy, *reward, *strategy, *system, *chat, *host, *key_file, *runs, *weights,
-        *reward_weights;
+        *reward_weights, *kv;
     uint64_t n_threads, port, n_active, n_queue, n_connections, body_bytes, n_samples, n_tokens;
     double seconds, drain;
     bool no_key;
@@ -37,6 +37,10 @@ static const struct option serve_options[] = {
      "q5_1, q5_0, q4_1, q4_0 or file (default file: as they are)",
      0, 0},
     {"reward-weights", 0, OPTION_TEXT, FIELD(reward_weights), "TYPE", "the reward model's, if others", 0, 0},
+    {"kv", 0, OPTION_TEXT, FIELD(kv), "TYPE",
+     "how keys and values are kept: f16, f32 or auto (default auto: f16 where weights are quantised, else "
+     "f32)",
+     0, 0},
     {"threads", 0, OPTION_COUNT, FIELD(n_threads), "N", "cores to use (default all)", 1, 256},
     {"key-file", 0, OPTION_TEXT, FIELD(key_file), "F",
      "keys that clients send (Authorization: Bearer KEY), one a line; one more in $BROOD_SERVE_KEY "
@@ -83,6 +87,7 @@ static struct serve_options options_of(const struct serve_values *v) {
                                   .chat = v->chat,
                                   .weights = v->weights,
                                   .reward_weights = v->reward_weights ? v->reward_weights : v->weights,
+                                  .kv = v->kv,
                                   .n_threads = (int)v->n_threads,
                                   .host = v->host,
                                   .port = (int)v->port,

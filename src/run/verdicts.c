@@ -152,8 +152,9 @@ void verdicts_give_up(struct trial *t) {
 }
 
 struct str verdict_feedback(const struct trial *t, int node) {
-    const int face = t->nodes[node].face;
-    return str_from(face > 0 ? t->verdicts.faces[face - 1].feedback : NULL);
+    const int i = t->nodes[node].face;
+    const struct verdict_face *face = i > 0 ? &t->verdicts.faces[i - 1] : NULL;
+    return str_from(face && face->passed == 0 ? face->feedback : NULL); /* not why it could not tell */
 }
 
 void verdicts_fini(struct verdicts *v) {

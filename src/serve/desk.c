@@ -50,8 +50,8 @@ static void renew_coordinator(struct desk *d) {
 struct desk *desk_open(const struct serve_options *o, struct metrics *m, struct err *e) {
     struct desk *d = mem_zalloc(1, sizeof *d);
     const struct policy_options po = {
-        .n_threads = o->n_threads, .system = o->system, .chat = o->chat, .weights = o->weights};
-    const struct reward_options ro = {.n_threads = o->n_threads, .weights = o->reward_weights};
+        .n_threads = o->n_threads, .system = o->system, .chat = o->chat, .weights = o->weights, .kv = o->kv};
+    const struct reward_options ro = {.n_threads = o->n_threads, .weights = o->reward_weights, .kv = o->kv};
     d->options = o;
     d->metrics = m;
     d->is_well = true;

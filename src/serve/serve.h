@@ -24,6 +24,7 @@ struct serve_options {
     const char *strategy;                 /* where a request names none; NULL: sample */
     const char *system, *chat;            /* NULL: none, the model's own */
     const char *weights, *reward_weights; /* as policy_options and reward_options */
+    const char *kv;                       /* likewise */
     int n_threads;                        /* 0: all cores */
     const char *host;                     /* NULL: 127.0.0.1 */
     int port;                             /* 0: any free one */

@@ -1,6 +1,7 @@
 /* repository.h - tasks in SWE-bench's sense: a solution is a patch to a repository.
  *
- *     tasks     {"instance_id", "repo", "base_commit", "patch", "test_patch", "FAIL_TO_PASS", "PASS_TO_PASS"}:
+ *     tasks     {"instance_id", "repo", "base_commit", "patch", "test_patch", "FAIL_TO_PASS",
+ *               "PASS_TO_PASS"}:
  *               the lists as JSON arrays or, as published, as texts that hold one
  *
  *     samples   {"instance_id", "model_patch"}, any number a task, in any order
