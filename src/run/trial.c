@@ -424,10 +424,9 @@ bool trial_reward_result(struct trial *t, int node, const struct reward_result *
 static void tell_rewards(const struct trial *t, int node, struct buf *out) {
     float rewards[TRIAL_REWARDS_MAX];
     const struct tree *tree = search_tree(t->search);
-    const int n = MIN(tree->nodes[node].n_rewards < 0
-                          ? 0
-                          : tree_path_rewards(tree, node, rewards, TRIAL_REWARDS_MAX),
-                      FEEDBACK_STEPS_MAX);
+    const int n =
+        MIN(tree->nodes[node].n_rewards < 0 ? 0 : tree_path_rewards(tree, node, rewards, TRIAL_REWARDS_MAX),
+            FEEDBACK_STEPS_MAX);
     int lowest = 0;
     for (int i = 0; i < n; i++) {
         buf_printf(out, "%s%.2f", i > 0 ? ", " : "Scores of the steps, from 0 to 1: ", (double)rewards[i]);
@@ -451,8 +450,8 @@ static void feedback_of(const struct trial *t, const struct search_ask *ask, str
 static double lead_bound(const struct trial *t, const struct search_ask *ask) {
     struct buf feedback = {0};
     feedback_of(t, ask, &feedback);
-    const double n = policy_lead_reads(coordinator_policy(t->owner), (enum policy_lead)ask->lead,
-                                       buf_str(&feedback));
+    const double n =
+        policy_lead_reads(coordinator_policy(t->owner), (enum policy_lead)ask->lead, buf_str(&feedback));
     buf_free(&feedback);
     return n;
 }

@@ -254,8 +254,7 @@ bool search_may_stop(const struct search *s);
 extern const char *const search_feedbacks[]; /* in the order of enum search_feedback */
 #define SEARCH_PARAM_FEEDBACK                                                                                \
     {                                                                                                        \
-        "feedback", SEARCH_PARAM_CHOICE, SEARCH_FEEDBACK_VERIFIER, 0, SEARCH_FEEDBACK_ALL,                  \
-            search_feedbacks,                                                                                \
+        "feedback", SEARCH_PARAM_CHOICE, SEARCH_FEEDBACK_VERIFIER, 0, SEARCH_FEEDBACK_ALL, search_feedbacks, \
             "what a revision is told: what the verifier found, the steps' rewards, or both", true            \
     }
 
