@@ -145,11 +145,15 @@ static void note_failure(struct trial *t, const char *why) {
     if (t->n_failed++ == 0) t->failure = mem_strdup(why ? why : "no reason given");
 }
 
-/* Reads the prompts: what they cost is not there to be granted. A problem that a service cannot take (longer
- * than its context, not among the recorded ones) ends its own search and no other. */
-static bool open_prompts(struct trial *t, struct err *e) {
+/* Reads the prompts, and asks for nothing before that is done: what they cost is not there to be granted. A
+ * problem that a service cannot take (longer than its context, not among the recorded ones) ends its own
+ * search and no other. */
+static bool read_prompts(struct trial *t, struct err *e) {
     struct policy_prefix *root = policy_prefix_of(t, 0, e);
-    if (!root) return false;
+    const enum policy_reading reading =
+        root ? policy_reading(coordinator_policy(t->owner), root, e) : POLICY_UNREADABLE;
+    if (reading == POLICY_READING) return true;
+    if (reading == POLICY_UNREADABLE) return false;
     t->cost.policy_root = policy_root_cost(coordinator_policy(t->owner), root);
     if (coordinator_reward(t->owner)) {
         struct reward_prefix *read = reward_prefix_of(t, 0, e);
@@ -159,6 +163,15 @@ static bool open_prompts(struct trial *t, struct err *e) {
     const struct spending prompts = spending_of(&t->problem.prices, &t->cost.policy_root, &t->reward_root);
     /* At once, that grants do not depend on when it is read for a reward. */
     ledger_charge(&t->ledger, &prompts);
+    t->is_read = true;
+    return true;
+}
+
+static bool open_prompts(struct trial *t, struct err *e) {
+    if (read_prompts(t, e)) return true;
+    if (e->code != ERR_INPUT) return false;
+    note_failure(t, e->msg);
+    trial_stop(t, RUN_UNUSABLE);
     return true;
 }
 
@@ -172,18 +185,13 @@ struct trial *trial_new(struct coordinator *owner, uint64_t slot, const struct c
     const struct search_context context = {
         .problem_key = p->key,
         .has_reward = coordinator_reward(owner) != NULL,
-        .has_verifier = coordinator_verifier(owner) != NULL,
+        .has_verifier = trial_verifier(t) != NULL,
         .in_turns = p->budget.samples > 0 || p->budget.tokens > 0 || p->budget.flops > 0 || p->budget.usd > 0,
         .plan = p->plan,
         .n_tokens_answer_max = p->n_tokens_max,
     };
     t->search = search_new(p->spec, &context, e);
     if (t->search && open_prompts(t, e)) return t;
-    if (t->search && e->code == ERR_INPUT) {
-        note_failure(t, e->msg);
-        trial_stop(t, RUN_UNUSABLE);
-        return t;
-    }
     trial_free(t);
     return NULL;
 }
@@ -301,7 +309,7 @@ static bool tell_node(struct trial *t, int node, const struct store_node *row, b
                                .answer_class = -1,
                                .verdict = row->verdict};
     bool ok = true;
-    if (row->finish == STORE_END && coordinator_verifier(t->owner))
+    if (row->finish == STORE_END && trial_verifier(t))
         ok = verdict_ask(t, node, buf_str(&text), &told, e);
     else
         trial_tell(t, node, &told);
@@ -554,7 +562,13 @@ static bool expand(struct trial *t, const struct search_ask *ask, int n_tokens, 
 /* Starts the expansion if its budget can be granted (*granted: what ledger_grant says). */
 static bool try_expand(struct trial *t, const struct search_ask *ask, int *granted, struct err *e) {
     size_t entry;
-    if (t->problem.budget.usd > 0 && !policy_prefix_of(t, ask->parent, e)) return false;
+    *granted = BUDGET_WAIT;
+    if (t->problem.budget.usd > 0) { /* what it carries is paid for */
+        const struct policy_prefix *from = policy_prefix_of(t, ask->parent, e);
+        struct err why;
+        if (!from) return false;
+        if (policy_reading(coordinator_policy(t->owner), from, &why) == POLICY_READING) return true;
+    }
     const struct ledger_worst worst = worst_of(t, ask);
     *granted = ledger_grant(&t->ledger, ask->n_tokens_max, &worst, &entry);
     if (*granted <= 0) return true;
@@ -658,6 +672,9 @@ static bool drop(struct trial *t, int node, struct err *e) {
 
 bool trial_advance(struct trial *t, bool *did, struct err *e) {
     struct search_ask ask;
+    *did = false;
+    if (!t->is_read && !trial_over(t) && !open_prompts(t, e)) return false;
+    if (!t->is_read) return true;
     *did = search_ask(t->search, &ask);
     if (!*did) {
         if (t->n_held == 0) return true;
@@ -682,6 +699,17 @@ bool trial_advance(struct trial *t, bool *did, struct err *e) {
 
 bool trial_over(const struct trial *t) {
     return search_done(t->search) && t->n_held == 0;
+}
+
+struct verifier *trial_verifier(const struct trial *t) {
+    return t->problem.verifier ? t->problem.verifier : coordinator_verifier(t->owner);
+}
+
+void trial_fail(struct trial *t, enum run_why why, const char *failure) {
+    free(t->failure);
+    t->failure = mem_strdup(failure);
+    t->n_failed++;
+    trial_stop(t, why);
 }
 
 void trial_stop(struct trial *t, enum run_why why) {
