@@ -65,7 +65,7 @@ $(B)/%_vnni.o: ISA := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -m
 $(B)/%_neondot.o: ISA := -march=armv8.2-a+dotprod
 $(B)/src/base/share.o: DEFS = -DBROOD_PREFIX='"$(PREFIX)"'
 $(B)/src/base/share.o: $(B)/prefix
-$(B)/src/verify/runner.o: src/verify/runner.py
+$(B)/src/verify/runner.o: src/verify/runner.py src/verify/tell.py
 $(B)/src/verify/selftest.o: src/verify/selftest.py
 $(B)/src/verify/layout.o: src/verify/evalplus.py
 $(B)/src/serve/assets.o: $(wildcard src/serve/page/*)

@@ -141,6 +141,10 @@ static char *public_line(const json_t *line, struct str base, struct str plus) {
     return buf_take(&all);
 }
 
+char *task_public_line(const json_t *line) {
+    return public_line(line, (struct str){0}, (struct str){0});
+}
+
 static char *id_of(const json_t *line, size_t number, bool is_named) {
     const json_t *id = first_of(line, id_keys);
     if (!id && is_named) id = json_object_get(line, "name");
