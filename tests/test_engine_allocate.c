@@ -54,9 +54,14 @@ void *OURS(realloc)(void *p, size_t n) {
 
 #ifdef WRAPPED
 void *REAL(aligned_alloc)(size_t alignment, size_t n);
+int REAL(posix_memalign)(void **p, size_t alignment, size_t n);
 #else
-void *REAL(memalign)(size_t alignment, size_t n);
+void *__libc_memalign(size_t alignment, size_t n);
 #define __libc_aligned_alloc __libc_memalign
+static int __libc_posix_memalign(void **p, size_t alignment, size_t n) {
+    *p = __libc_memalign(alignment, n);
+    return *p ? 0 : ENOMEM;
+}
 #endif
 void *OURS(aligned_alloc)(size_t alignment, size_t n) {
     atomic_fetch_add(&n_calls, 1);
@@ -64,8 +69,8 @@ void *OURS(aligned_alloc)(size_t alignment, size_t n) {
 }
 
 int OURS(posix_memalign)(void **p, size_t alignment, size_t n) {
-    *p = OURS(aligned_alloc)(alignment, n);
-    return *p ? 0 : ENOMEM;
+    atomic_fetch_add(&n_calls, 1);
+    return REAL(posix_memalign)(p, alignment, n);
 }
 
 static const struct model_config config = {
