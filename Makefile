@@ -65,7 +65,7 @@ $(B)/%_vnni.o: ISA := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -m
 $(B)/%_neondot.o: ISA := -march=armv8.2-a+dotprod
 $(B)/src/base/share.o: DEFS = -DBROOD_PREFIX='"$(PREFIX)"'
 $(B)/src/base/share.o: $(B)/prefix
-$(B)/src/verify/runner.o: src/verify/runner.py $(B)/keeper.bin
+$(B)/src/verify/runner.o: src/verify/runner.py src/verify/tell.py $(B)/keeper.bin
 $(B)/src/verify/runner.o: DEFS = -DKEEPER_BIN='"$(B)/keeper.bin"'
 $(B)/keeper.bin: src/verify/inside/keeper.c src/verify/inside/keeper.ld Makefile $(B)/flags
 	$(call SAY,compile,$<)
@@ -140,7 +140,7 @@ $(B)/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(LIB)
 
 SHARED_DATA ?= ../shared/data
 EXTERNAL := $(patsubst tests/external/%.c,$(B)/external/%,$(wildcard tests/external/check_*.c))
-.PHONY: check-external check-openai bench-engine bench-quality bench-equal bench-sandbox bench-tokenizer bench-speculate bench-logits bench-prm-reads
+.PHONY: check-external check-openai bench-tree bench-engine bench-quality bench-equal bench-sandbox bench-tokenizer bench-speculate bench-logits bench-prm-reads
 check-external: $(EXTERNAL) ## SHARED_DATA=DIR: checks against data that others made; what is missing is skipped aloud
 	@status=0; for t in $(EXTERNAL); do echo "== $$t"; $$t $(SHARED_DATA) || status=1; done; exit $$status
 $(B)/external/%: $(B)/tests/external/%.o $(LIB)
@@ -171,6 +171,9 @@ bench-http: $(B)/bench_http ## what 2,000 requests in flight cost: processor tim
 bench-speculate: $(B)/bench_speculate ## how long one problem takes with and without steps written ahead
 	@BROOD_SHARE=lab $<
 $(B)/bench_speculate: LIBS += -lmicrohttpd
+bench-tree: $(B)/bench_tree ## large trees: processor time of a token outside the kernels, memory against the plan, eviction
+	@$<
+$(B)/bench_tree: override LDFLAGS += -Wl,--wrap=kernels_pick
 bench-logits: $(B)/bench_logits ## PEER=DIR PEER_BUILD=DIR MODELS=...: logits and greedy tokens beside another engine's (docs/models.md)
 	@$(or $(PYTHON),python3) bench/compare_logits.py --ours $< --peer $(PEER) --peer-build $(or $(PEER_BUILD),$(PEER)/build) $(MODELS)
 bench-prm-reads: $(B)/bench_prm_reads ## tokens that the reward model reads against those that there are, and by a scorer without a cache

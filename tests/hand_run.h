@@ -14,13 +14,13 @@
 
 #include <cmocka.h>
 
+#include "scratch.h"
 #include "store/store.h"
 
-static char dir[] = "/tmp/brood-eval-XXXXXX";
-
+/* Of the last name asked for. */
 static inline const char *path_of(const char *name) {
     static char path[128];
-    snprintf(path, sizeof path, "%s/%s", dir, name);
+    snprintf(path, sizeof path, "%s/%s", scratch, name);
     return path;
 }
 
@@ -90,18 +90,6 @@ static inline void end_run(struct store *s) {
     const struct store_session session = {.seconds = 3};
     assert_true(store_put_session(s, &session, &e));
     assert_true(store_close(s, &e));
-}
-
-static inline int set_up(void **state) {
-    UNUSED(state);
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static inline int tear_down(void **state) {
-    UNUSED(state);
-    char command[160];
-    snprintf(command, sizeof command, "rm -rf '%s'", dir);
-    return system(command);
 }
 
 #endif

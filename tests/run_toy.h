@@ -11,24 +11,8 @@
 
 #include "base/mem.h"
 #include "run/run.h"
+#include "scratch.h"
 #include "store/store.h"
-
-static char dir[] = "/tmp/brood-run-XXXXXX";
-
-static inline char *path_of(const char *name) {
-    char *path = mem_alloc(160);
-    snprintf(path, 160, "%s/%s", dir, name);
-    return path;
-}
-
-static char *write_file(const char *name, const char *text) {
-    char *path = path_of(name);
-    FILE *f = fopen(path, "w");
-    assert_non_null(f);
-    fputs(text, f);
-    fclose(f);
-    return path;
-}
 
 static char *write_task(int n_problems) {
     struct buf b = {0};
@@ -36,7 +20,7 @@ static char *write_task(int n_problems) {
         buf_printf(&b, "{\"id\":\"p%d\",\"problem\":\"chain %d\",\"answer\":%d,\"level\":%d}\n", i, i, i % 3,
                    1 + i % 5);
     }
-    char *path = write_file("task.jsonl", buf_cstr(&b));
+    char *path = scratch_write("task.jsonl", buf_cstr(&b));
     buf_free(&b);
     return path;
 }

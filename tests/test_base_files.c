@@ -17,17 +17,12 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/share.h"
+#include "scratch.h"
 
 #define assert_text(got, want) assert_string_equal((got), (want))
 #define assert_has(text, part) assert_non_null(strstr((text), (part)))
 
 /* ---- files ---- */
-
-static char *temp_dir; /* made by the group's set-up */
-
-static char *temp_path(const char *name) {
-    return file_join(temp_dir, name);
-}
 
 static void write_gzip(const char *path, const char *text, size_t n_times, const char *mode) {
     gzFile gz = gzopen(path, mode);
@@ -40,7 +35,7 @@ static void write_gzip(const char *path, const char *text, size_t n_times, const
 static void files_are_replaced_whole(void **state) {
     UNUSED(state);
     struct err e = {0};
-    char *path = temp_path("a.txt"), *link_path = temp_path("link");
+    char *path = scratch_path("a.txt"), *link_path = scratch_path("link");
     struct buf b = {0};
     assert_true(file_write_atomic(path, STR("one"), &e));
     assert_true(file_exists(path));
@@ -60,7 +55,7 @@ static void files_are_replaced_whole(void **state) {
     assert_int_equal(b.len, 0);
     assert_true(file_write_atomic("/dev/null", STR("gone"), &e));
 
-    assert_false(file_write_atomic(temp_dir, STR("x"), &e));
+    assert_false(file_write_atomic(scratch, STR("x"), &e));
     assert_has(e.msg, "folder");
     assert_false(file_write_atomic("/nonexistent/x", STR("x"), &e));
     assert_text(e.msg, "/nonexistent/x: cannot write here: No such file or directory");
@@ -77,9 +72,9 @@ static void reading_refuses_with_a_reason(void **state) {
     struct buf b = {0};
     assert_false(file_read("/nonexistent/x", 10, &b, &e));
     assert_text(e.msg, "/nonexistent/x: cannot open: No such file or directory");
-    assert_false(file_read(temp_dir, 10, &b, &e));
+    assert_false(file_read(scratch, 10, &b, &e));
     assert_has(e.msg, "is a folder");
-    char *path = temp_path("ten");
+    char *path = scratch_path("ten");
     assert_true(file_write_atomic(path, STR("0123456789"), &e));
     assert_true(file_read(path, 10, &b, &e));
     assert_text(buf_cstr(&b), "0123456789");
@@ -93,7 +88,7 @@ static void maps_give_the_bytes(void **state) {
     UNUSED(state);
     struct err e = {0};
     struct file_map m;
-    char *path = temp_path("map");
+    char *path = scratch_path("map");
     assert_true(file_write_atomic(path, STR("\x1f\x8b\0raw"), &e));
     assert_true(file_map(path, &m, &e));
     assert_int_equal(m.n_bytes, 6);
@@ -105,7 +100,7 @@ static void maps_give_the_bytes(void **state) {
     assert_true(file_map(path, &m, &e));
     assert_null(m.ptr);
     file_unmap(&m);
-    assert_false(file_map(temp_dir, &m, &e));
+    assert_false(file_map(scratch, &m, &e));
     assert_has(e.msg, "not a regular file");
     assert_false(file_map("/nonexistent/x", &m, &e));
     free(path);
@@ -120,7 +115,7 @@ static void paths_join(void **state) {
         assert_text(joined, cases[i][2]);
         free(joined);
     }
-    assert_true(file_is_dir(temp_dir) && file_exists(temp_dir));
+    assert_true(file_is_dir(scratch) && file_exists(scratch));
     assert_false(file_is_dir("/nonexistent") || file_exists("/nonexistent"));
 }
 
@@ -128,7 +123,7 @@ static void paths_join(void **state) {
 static void lines_come_back_in_every_form(void **state) {
     UNUSED(state);
     struct err e = {0};
-    char *path = temp_path("lines");
+    char *path = scratch_path("lines");
     enum { N = 300 };
     for (int form = 0; form < 8; form++) {
         bool gzip = form & 1, crlf = form & 2, last_open = form & 4;
@@ -165,7 +160,7 @@ static void lines_come_back_in_every_form(void **state) {
 static void empty_and_blank_lines_count(void **state) {
     UNUSED(state);
     struct err e = {0};
-    char *path = temp_path("blank");
+    char *path = scratch_path("blank");
     struct str line;
     assert_true(file_write_atomic(path, STR(""), &e));
     struct file_lines *f = file_lines_open(path, &e);
@@ -192,7 +187,7 @@ static void damaged_gzip_is_an_error(void **state) {
     UNUSED(state);
     struct err e = {0};
     struct buf b = {0};
-    char *path = temp_path("cut.gz");
+    char *path = scratch_path("cut.gz");
     write_gzip(path, "some text that goes on\n", 1000, "wb");
     assert_true(file_read(path, 1 << 20, &b, &e));
     assert_int_equal(b.len, 23000);
@@ -218,7 +213,7 @@ static void damaged_gzip_is_an_error(void **state) {
 static void a_line_over_the_limit_is_refused(void **state) {
     UNUSED(state);
     struct err e = {0};
-    char *path = temp_path("long.gz");
+    char *path = scratch_path("long.gz");
     char *mib = mem_zalloc(1, ((size_t)1 << 20) + 1);
     memset(mib, 'x', (size_t)1 << 20);
     struct str line;
@@ -245,21 +240,50 @@ static void a_line_over_the_limit_is_refused(void **state) {
 static void shared_files_are_found_or_named(void **state) {
     UNUSED(state);
     struct err e = {0};
-    char *path = temp_path("bundled");
+    char *path = scratch_path("bundled");
     assert_true(file_write_atomic(path, STR("x"), &e));
-    setenv("BROOD_SHARE", temp_dir, 1);
+    setenv("BROOD_SHARE", scratch, 1);
     char *found = share_path("bundled", &e);
     assert_text(found, path);
     free(found);
     assert_null(share_path("no/such thing", &e));
     assert_has(e.msg, "bundled no/such thing not found in ");
-    assert_has(e.msg, temp_dir);
+    assert_has(e.msg, scratch);
     assert_has(e.msg, "/share/brood/lab");
     unsetenv("BROOD_SHARE");
     free(path);
 }
 
 /* ---- JSON ---- */
+
+/* Lists whose numbers JSON here cannot hold are cut out by text, and the rest is parsed. */
+static void json_lists_are_found_by_text(void **state) {
+    UNUSED(state);
+    struct err e;
+    static const struct {
+        const char *object, *a, *b;
+    } cases[] = {
+        {"{\"a\": [[9999999999999999999999], \"]\\\"}\"], \"b\":[]}",
+         "[[9999999999999999999999], \"]\\\"}\"]", "[]"},
+        {"{\"b\" : [1], \"c\": {\"a\": [2]}, \"d\": \"a\", \"a\" : [3, {\"b\": [4]}]}", "[3, {\"b\": [4]}]",
+         "[1]"},
+        {"{\"a\": \"[1]\", \"b\": 3}", "", ""},
+        {"{\"ab\": [1], \"\\\"a\": [2]}", "", ""},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const struct str object = str_from(cases[i].object);
+        const struct str a = json_list_text(object, "a"), b = json_list_text(object, "b");
+        assert_true(str_equal(a, str_from(cases[i].a)) && str_equal(b, str_from(cases[i].b)));
+        for (int order = 0; order < 2; order++) {
+            json_t *o = json_parse_without(object, order ? b : a, order ? a : b, "t.json", &e);
+            assert_non_null(o);
+            if (a.len) assert_int_equal(json_array_size(json_object_get(o, "a")), 0);
+            if (b.len) assert_int_equal(json_array_size(json_object_get(o, "b")), 0);
+            json_decref(o);
+        }
+    }
+    assert_int_equal(json_list_text(STR("{\"a\": [1"), "a").len, 0);
+}
 
 static void json_errors_say_where(void **state) {
     UNUSED(state);
@@ -362,7 +386,7 @@ static void json_text_takes_any_bytes(void **state) {
 static void json_files_are_read(void **state) {
     UNUSED(state);
     struct err e = {0};
-    char *path = temp_path("x.json");
+    char *path = scratch_path("x.json");
     assert_true(file_write_atomic(path, STR("{\"a\": [1, 2]}\n"), &e));
     json_t *v = json_read_file(path, 100, &e);
     assert_int_equal(json_array_size(json_object_get(v, "a")), 2);
@@ -372,24 +396,6 @@ static void json_files_are_read(void **state) {
     assert_null(json_read_file(path, 100, &e));
     assert_has(e.msg, "x.json: not valid JSON at line 3");
     free(path);
-}
-
-static int make_temp_dir(void **state) {
-    UNUSED(state);
-    char name[] = "/tmp/brood-base-XXXXXX";
-    if (!mkdtemp(name)) return -1;
-    temp_dir = mem_strdup(name);
-    return 0;
-}
-
-static int remove_temp_dir(void **state) {
-    UNUSED(state);
-    struct buf b = {0};
-    buf_printf(&b, "rm -rf '%s'", temp_dir);
-    int status = system(buf_cstr(&b));
-    buf_free(&b);
-    free(temp_dir);
-    return status;
 }
 
 int main(void) {
@@ -404,9 +410,10 @@ int main(void) {
         cmocka_unit_test(a_line_over_the_limit_is_refused),
         cmocka_unit_test(shared_files_are_found_or_named),
         cmocka_unit_test(json_errors_say_where),
+        cmocka_unit_test(json_lists_are_found_by_text),
         cmocka_unit_test(json_getters_check_types),
         cmocka_unit_test(json_text_takes_any_bytes),
         cmocka_unit_test(json_files_are_read),
     };
-    return cmocka_run_group_tests(tests, make_temp_dir, remove_temp_dir);
+    return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }

@@ -13,6 +13,7 @@
 #include "run/budget.h"
 #include "run/shares.h"
 #include "run_toy.h"
+#include "scratch.h"
 
 /* ---- the ledger ---- */
 
@@ -99,8 +100,8 @@ static void test_prices_by_models(void **state) {
     UNUSED(state);
     struct prices p;
     struct err e;
-    char *path = write_file("table.json", "{\"small\": {\"input\": 0.1, \"output\": 0.4},\n"
-                                          " \"prm\": {\"input\": 0.2, \"output\": 9}, \"free\": {}}");
+    char *path = scratch_write("table.json", "{\"small\": {\"input\": 0.1, \"output\": 0.4},\n"
+                                             " \"prm\": {\"input\": 0.2, \"output\": 9}, \"free\": {}}");
     assert_true(prices_parse_for(&p, path, "small", "prm", &e));
     assert_true(p.policy_input == 0.1 && p.policy_output == 0.4 && p.reward_input == 0.2);
     assert_true(prices_parse_for(&p, path, "small", NULL, &e) && p.reward_input == 0);
@@ -110,10 +111,10 @@ static void test_prices_by_models(void **state) {
     assert_false(prices_parse_for(&p, path, "small", "other", &e));
     assert_true(prices_parse_for(&p, "policy_input=2", "whatever", NULL, &e) && p.policy_input == 2);
     free(path);
-    path = write_file("table.json", "{\"small\": {\"inputs\": 0.1}}");
+    path = scratch_write("table.json", "{\"small\": {\"inputs\": 0.1}}");
     assert_false(prices_parse_for(&p, path, "small", NULL, &e));
     free(path);
-    path = write_file("table.json", "{\"policy\": {\"input\": 3}}"); /* the layout of a single run */
+    path = scratch_write("table.json", "{\"policy\": {\"input\": 3}}"); /* the layout of a single run */
     assert_true(prices_parse_for(&p, path, "small", "prm", &e) && p.policy_input == 3);
     free(path);
 }
@@ -124,8 +125,8 @@ static void test_prices_are_read_and_checked(void **state) {
     struct err e = {0};
     assert_true(prices_parse(&p, "policy_output=0.6,policy_input=0.15", &e));
     assert_true(p.policy_input == 0.15 && p.policy_output == 0.6 && p.reward_input == 0);
-    char *path = write_file("prices.json", "{\"policy\": {\"input\": 2.5, \"output\": 10},\n"
-                                           " \"reward\": {\"input\": 0.000001}}\n");
+    char *path = scratch_write("prices.json", "{\"policy\": {\"input\": 2.5, \"output\": 10},\n"
+                                              " \"reward\": {\"input\": 0.000001}}\n");
     assert_true(prices_parse(&p, path, &e));
     assert_true(p.policy_input == 2.5 && p.policy_output == 10 && p.reward_input == 1e-6);
     /* By hand: 1000 read and 200 generated at 2.5 and 10 dollars a million, 1200 read at 0.000001. */
@@ -149,7 +150,7 @@ static void test_prices_are_read_and_checked(void **state) {
                                            {"{}", "no price above 0"},
                                            {"{\"policy\"", "prices.json"}};
     for (size_t i = 0; i < ARRAY_LEN(files); i++) {
-        path = write_file("prices.json", files[i][0]);
+        path = scratch_write("prices.json", files[i][0]);
         expect_prices_refused(path, files[i][1]);
         free(path);
     }
@@ -215,18 +216,6 @@ static void spent_of(struct run *r, struct spending *out, int n) {
         out[i] = spending_of(&toy_prices, &s[i].policy, &s[i].reward);
         out[i].of[BUDGET_SAMPLES] = s[i].n_samples;
     }
-}
-
-static int setup(void **state) {
-    UNUSED(state);
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static int teardown(void **state) {
-    UNUSED(state);
-    char command[160];
-    snprintf(command, sizeof command, "rm -rf '%s'", dir);
-    return system(command);
 }
 
 static void set_limit(struct budget *b, enum budget_unit u, double limit) {
@@ -340,7 +329,7 @@ static void test_shares_pass_on_what_is_left(void **state) {
 
 static void test_run_budgets_hold_replay_and_resume(void **state) {
     UNUSED(state);
-    char *task = write_task(40), *store = path_of("shared.brood");
+    char *task = write_task(40), *store = scratch_path("shared.brood");
     static const char *const some[] = {"sample:n=8", "beam:n=4,width=2", "mcts:n=6,width=3",
                                        "sample:n=12,stop=beta,window=1,threshold=0.8"};
     static const double limits[BUDGET_UNITS] = {150, 400, 1200, 4000e6};
@@ -386,7 +375,7 @@ static void test_run_budgets_hold_replay_and_resume(void **state) {
 /* Time that is over before the run begins: nothing is begun, and what was done stays done. */
 static void test_run_seconds_end_a_run(void **state) {
     UNUSED(state);
-    char *task = write_task(20), *store = path_of("seconds.brood");
+    char *task = write_task(20), *store = scratch_path("seconds.brood");
     struct run_options o = options_for(task, store, "sample:n=4");
     struct run_progress p;
     struct err e = {0};
@@ -523,5 +512,5 @@ int main(void) {
         cmocka_unit_test(test_run_seconds_end_a_run),
         cmocka_unit_test(test_every_strategy_can_be_ended_at_any_time),
     };
-    return cmocka_run_group_tests_name("budget", tests, setup, teardown);
+    return cmocka_run_group_tests_name("budget", tests, scratch_make, scratch_remove);
 }

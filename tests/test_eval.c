@@ -403,5 +403,5 @@ int main(void) {
         cmocka_unit_test(test_scores),
         cmocka_unit_test(test_scores_refused),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }

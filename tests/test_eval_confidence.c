@@ -13,6 +13,7 @@
 #include "eval/report.h"
 #include "eval/vote.h"
 #include "run_toy.h"
+#include "scratch.h"
 
 enum { PROBLEMS = 40, SOLUTIONS = 12, TOKENS = 40, CLASSES = 3 };
 
@@ -139,7 +140,7 @@ static const struct vote_row *row_of(const struct vote *v, enum curves_measure m
 
 static void check_run(const char *strategy, enum select_rule rule, enum curves_measure measure,
                       struct select_confidence how) {
-    char *task = write_task(30), *store = path_of("confident.brood");
+    char *task = write_task(30), *store = scratch_path("confident.brood");
     struct run_options o = options_for(task, store, strategy);
     struct run_progress p;
     struct err e;
@@ -200,18 +201,6 @@ static void test_selections_need_their_numbers(void **state) {
     free(task);
 }
 
-static int setup(void **state) {
-    UNUSED(state);
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static int teardown(void **state) {
-    UNUSED(state);
-    char command[160];
-    snprintf(command, sizeof command, "rm -rf '%s'", dir);
-    return system(command);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_votes_are_counted_plainly),
@@ -219,5 +208,5 @@ int main(void) {
         cmocka_unit_test(test_a_run_its_report_and_its_export_agree),
         cmocka_unit_test(test_selections_need_their_numbers),
     };
-    return cmocka_run_group_tests_name("eval_confidence", tests, setup, teardown);
+    return cmocka_run_group_tests_name("eval_confidence", tests, scratch_make, scratch_remove);
 }

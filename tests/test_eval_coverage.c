@@ -265,5 +265,5 @@ int main(void) {
         cmocka_unit_test(offers_without_prices_and_beyond),
         cmocka_unit_test(nothing_solved_costs_without_end),
     };
-    return cmocka_run_group_tests_name("eval_coverage", tests, set_up, tear_down);
+    return cmocka_run_group_tests_name("eval_coverage", tests, scratch_make, scratch_remove);
 }

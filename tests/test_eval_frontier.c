@@ -11,9 +11,8 @@
 
 #include "base/mem.h"
 #include "eval/frontier.h"
+#include "scratch.h"
 #include "store/store.h"
-
-static char dir[] = "/tmp/brood-frontier-XXXXXX";
 
 enum { PROBLEMS = 10 };
 
@@ -67,7 +66,7 @@ static const char *make(const struct made *m) {
     char *path = paths[n++ % 8];
     struct err e;
     struct buf config = {0};
-    snprintf(path, 160, "%s/%s.brood", dir, m->name);
+    snprintf(path, 160, "%s/%s.brood", scratch, m->name);
     unlink(path);
     buf_printf(&config,
                "{\"task\":{\"name\":\"t\",\"hash\":\"h\"},\"policy\":{\"name\":\"%s\",\"parameters\":%d},"
@@ -234,18 +233,6 @@ static void difficulty_is_the_share_of_right_samples(void **state) {
     report_free(r);
 }
 
-static int setup(void **state) {
-    UNUSED(state);
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static int teardown(void **state) {
-    UNUSED(state);
-    char command[160];
-    snprintf(command, sizeof command, "rm -rf '%s'", dir);
-    return system(command);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(methods_are_lines_and_costs_are_counted),
@@ -253,5 +240,5 @@ int main(void) {
         cmocka_unit_test(what_the_same_accuracy_costs),
         cmocka_unit_test(difficulty_is_the_share_of_right_samples),
     };
-    return cmocka_run_group_tests_name("eval_frontier", tests, setup, teardown);
+    return cmocka_run_group_tests_name("eval_frontier", tests, scratch_make, scratch_remove);
 }

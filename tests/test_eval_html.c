@@ -526,5 +526,5 @@ int main(void) {
         cmocka_unit_test(one_id_of_two_tasks_is_two_problems),
         cmocka_unit_test(a_tree_has_votes_and_events),
     };
-    return cmocka_run_group_tests_name("eval_html", tests, set_up, tear_down);
+    return cmocka_run_group_tests_name("eval_html", tests, scratch_make, scratch_remove);
 }

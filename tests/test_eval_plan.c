@@ -16,17 +16,8 @@
 #include "eval/plan.h"
 #include "eval/plan_parts.h"
 #include "run/run.h"
+#include "scratch.h"
 #include "store/store.h"
-
-static char dir[] = "/tmp/brood-plan-XXXXXX";
-
-static const char *path_of(const char *name) {
-    static char paths[4][160];
-    static int i;
-    i = (i + 1) % 4;
-    snprintf(paths[i], sizeof paths[i], "%s/%s", dir, name);
-    return paths[i];
-}
 
 static void near(double a, double b, double tolerance) {
     if (!(fabs(a - b) <= tolerance)) fail_msg("%.9g is not %.9g (within %g)", a, b, tolerance);
@@ -44,10 +35,12 @@ static struct store *begin(const char *name, const char *strategy, const char *p
                "\"reward\":{\"name\":\"r\",\"identity\":\"q\"},\"strategy\":\"%s\",\"select\":\"weighted\","
                "\"aggregate\":\"last\",\"seed\":\"0\"}",
                policy, strategy);
-    struct store *s = store_open(path_of(name), STORE_WRITE, &e);
+    char *path = scratch_path(name);
+    struct store *s = store_open(path, STORE_WRITE, &e);
     assert_non_null(s);
     assert_true(store_set_config(s, buf_cstr(&config), &e));
     buf_free(&config);
+    free(path);
     return s;
 }
 
@@ -140,8 +133,8 @@ static void a_plan_sends_hard_problems_to_the_beam(void **state) {
     make_samples("s.brood", "p");
     make_beam("b.brood", "p");
     char samples[160], beam[160];
-    snprintf(samples, sizeof samples, "%s", path_of("s.brood"));
-    snprintf(beam, sizeof beam, "%s", path_of("b.brood"));
+    snprintf(samples, sizeof samples, "%s/s.brood", scratch);
+    snprintf(beam, sizeof beam, "%s/b.brood", scratch);
     const char *const paths[] = {samples, beam};
     const struct plan_options o = {.by = PLAN_TOKENS, .absolute = true, .sizes = {4}, .n_sizes = 1};
     struct plan_result *r = fitted(paths, 2, &o);
@@ -174,7 +167,7 @@ static void a_plan_sends_hard_problems_to_the_beam(void **state) {
 static void budgets_in_flop_count_the_reward_model(void **state) {
     UNUSED(state);
     char samples[160];
-    snprintf(samples, sizeof samples, "%s", path_of("s.brood"));
+    snprintf(samples, sizeof samples, "%s/s.brood", scratch);
     const char *const paths[] = {samples};
     const struct plan_options o = {.by = PLAN_FLOPS, .sizes = {4, 8}, .n_sizes = 2};
     struct plan_result *r = fitted(paths, 1, &o);
@@ -209,9 +202,9 @@ static void runs_that_do_not_belong_together_are_refused(void **state) {
     UNUSED(state);
     make_beam("other.brood", "another");
     char samples[160], beam[160], other[160];
-    snprintf(samples, sizeof samples, "%s", path_of("s.brood"));
-    snprintf(beam, sizeof beam, "%s", path_of("b.brood"));
-    snprintf(other, sizeof other, "%s", path_of("other.brood"));
+    snprintf(samples, sizeof samples, "%s/s.brood", scratch);
+    snprintf(beam, sizeof beam, "%s/b.brood", scratch);
+    snprintf(other, sizeof other, "%s/other.brood", scratch);
     struct err e = {0};
     const struct plan_options o = {.by = PLAN_TOKENS};
     assert_null(plan_fit((const char *const[]){samples, other}, 2, &o, &e));
@@ -313,7 +306,7 @@ static const struct play_case play_cases[] = {
 static void run_adaptive(const char *task, const struct play_case *c, struct plan_outcome *real) {
     char plan[600], store[160];
     struct err e = {0};
-    snprintf(store, sizeof store, "%s", path_of("toy-adaptive.brood"));
+    snprintf(store, sizeof store, "%s/toy-adaptive.brood", scratch);
     snprintf(plan, sizeof plan,
              "{\"brood_plan\":1,\"unit\":\"samples\",\"prices\":[[1,1],[2,2]],\"pilots\":[{\"samples\":%d,"
              "\"scored\":%s,"
@@ -339,8 +332,8 @@ static void what_is_played_is_what_adaptive_does(void **state) {
     struct err e = {0};
     struct plan_data d;
     int order[16], n_right = 0;
-    snprintf(task, sizeof task, "%s", path_of("toy.jsonl"));
-    snprintf(samples, sizeof samples, "%s", path_of("toy-samples.brood"));
+    snprintf(task, sizeof task, "%s/toy.jsonl", scratch);
+    snprintf(samples, sizeof samples, "%s/toy-samples.brood", scratch);
     write_task(task, PLAYED);
     const struct run_options o = toy_options(task, samples, "sample:n=16", NULL);
     run_whole(&o);
@@ -535,18 +528,6 @@ static void luck_in_one_bin_is_not_believed(void **state) {
     assert_int_equal(c.cells[0], 1);
 }
 
-static int setup(void **state) {
-    UNUSED(state);
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static int teardown(void **state) {
-    UNUSED(state);
-    char command[160];
-    snprintf(command, sizeof command, "rm -rf '%s'", dir);
-    return system(command);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_plan_sends_hard_problems_to_the_beam),
@@ -559,5 +540,5 @@ int main(void) {
         cmocka_unit_test(tables_are_the_best_that_budgets_allow),
         cmocka_unit_test(luck_in_one_bin_is_not_believed),
     };
-    return cmocka_run_group_tests_name("eval_plan", tests, setup, teardown);
+    return cmocka_run_group_tests_name("eval_plan", tests, scratch_make, scratch_remove);
 }

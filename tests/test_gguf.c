@@ -562,7 +562,8 @@ static void lies_are_found(void **state) {
         {"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12\n",
          "this is a Git LFS pointer, not the file"},
         {"GGML", "not a GGUF file"},
-        {"", "not a GGUF file"},
+        {"", "not a GGUF file, whatever its name: it is empty"},
+        {"<!doctype html>", "a web page"},
         {"GGUF\1\0\0\0", "version 1 is not supported"},
         {"GGUF\0\0\0\3", "big-endian"},
         {"GGUF\7\0\0\0", "version 7"},
@@ -614,7 +615,7 @@ static void lies_are_found(void **state) {
          "\11\0\0\0\12\0\0\0\0\0\1\0\0\0\0\0",
          "cut short"},
     };
-    static const size_t lengths[] = {0, 4, 0, 8, 8, 8, 24, 24, 24, 40, 41, 49, 49, 49};
+    static const size_t lengths[] = {0, 4, 0, 0, 8, 8, 8, 24, 24, 24, 40, 41, 49, 49, 49};
     UNUSED(state);
     for (size_t i = 0; i < ARRAY_LEN(starts); i++) {
         struct err e = {0};

@@ -13,6 +13,8 @@ for type in F32 F16 BF16 Q8_0 Q4_0; do python3 "$export" "$small" small-$type.gg
 # ---- what the file is
 says 'F16 (29), F32 (9)' "$BROOD" model small-F16.gguf
 says 'tied to the embeddings' "$BROOD" model small-F16.gguf
+cp small-F16.gguf sha256-0123
+says 'F16 (29), F32 (9)' "$BROOD" model sha256-0123 # known by its bytes
 says 'ends with    426 "<|end|>"' "$BROOD" model small-F16.gguf
 says 'chat format  lab' "$BROOD" model small-F16.gguf
 says 'temperature 0.6' "$BROOD" model small-F16.gguf

@@ -114,18 +114,28 @@ static void check_product(enum dtype t, int n_out, int n_in, int n_rows) {
           *y = mem_zalloc(n_y, sizeof *y);
     for (int k = 0; k < CODED_BLOCK; k++) x[k] = 0; /* a block of zeros, one of tiny numbers */
     for (int k = 0; k < CODED_BLOCK && n_in > CODED_BLOCK; k++) x[CODED_BLOCK + k] = 1e-38f;
-    void *scratch = mem_alloc(coded_scratch_bytes(n_rows, n_in));
+    void *scratch = mem_alloc(coded_rounded_bytes(n_rows, n_in));
     for (size_t i = 0; i < n_tables; i++) {
         memset(y, 0, n_y * sizeof *y);
-        tables[i]->matmul_coded(y, y_stride, x, x_stride, n_rows, &m, 0, n_panels, scratch);
+        kernels_multiply(tables[i], y, y_stride, x, x_stride, n_rows, &m, 0, n_panels, scratch);
         if (i == 0) memcpy(want, y, n_y * sizeof *y);
         assert_memory_equal(y, want, n_y * sizeof *y);
         /* in parts: rows apart, panels apart */
         memset(y, 0, n_y * sizeof *y);
         for (int r = 0; r < n_rows; r += 2)
             for (int p = 0; p < n_panels; p += 2)
-                tables[i]->matmul_coded(y + (size_t)r * y_stride, y_stride, x + (size_t)r * x_stride,
-                                        x_stride, MIN(2, n_rows - r), &m, p, MIN(p + 2, n_panels), scratch);
+                kernels_multiply(tables[i], y + (size_t)r * y_stride, y_stride, x + (size_t)r * x_stride,
+                                 x_stride, MIN(2, n_rows - r), &m, p, MIN(p + 2, n_panels), scratch);
+        assert_memory_equal(y, want, n_y * sizeof *y);
+        /* inputs rounded in parts, the last first */
+        memset(y, 0, n_y * sizeof *y);
+        memset(scratch, 0x55, coded_rounded_bytes(n_rows, n_in));
+        for (int r = n_rows - 1; r >= 0; r--)
+            for (int end = n_in / CODED_BLOCK, b; end > 0; end = b) {
+                b = MAX(end - 3 - r, 0);
+                tables[i]->round(scratch, n_rows, n_in, t, x, x_stride, r, r + 1, b, end);
+            }
+        tables[i]->matmul_coded(y, y_stride, scratch, n_rows, &m, 0, n_panels);
         assert_memory_equal(y, want, n_y * sizeof *y);
     }
     for (int r = 0; r < n_rows; r++)
@@ -150,18 +160,19 @@ static void test_products(void **state) {
             check_product(types[t], 16 + (int)r * 13, 256 * (1 + (int)(r + t) % 4), rows[r]);
     for (int n_in = 32; n_in <= 160; n_in += 32) check_product(DTYPE_Q8_0, 40, n_in, 3);
     check_product(DTYPE_Q4_0, 64, 1056, 20); /* slices that do not come out even */
+    check_product(DTYPE_Q8_0, 80, 2144, 26);
 }
 
 static void test_no_number(void **state) {
     UNUSED(state);
     unsigned char *blocks;
     struct matrix m = random_matrix(16, 64, DTYPE_Q8_0, &blocks);
-    void *scratch = mem_alloc(coded_scratch_bytes(1, 64));
+    void *scratch = mem_alloc(coded_rounded_bytes(1, 64));
     for (size_t i = 0; i < n_tables; i++)
         for (int k = 0; k < 64; k += 9) {
             float *x = random_floats(64), y[16];
             x[k] = k % 2 ? NAN : -INFINITY;
-            tables[i]->matmul_coded(y, 16, x, 64, 1, &m, 0, 1, scratch);
+            kernels_multiply(tables[i], y, 16, x, 64, 1, &m, 0, 1, scratch);
             for (int n = 0; n < 16; n++) assert_true(isnan(y[n]));
             free(x);
         }

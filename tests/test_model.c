@@ -8,6 +8,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "model/config.h"
 #include "model/family.h"
@@ -368,6 +369,8 @@ static void contexts_end_where_they_must(void **state) {
         {"architectures=[\"MistralForCausalLM\"];sliding_window=null", 64, 0},
         {"architectures=[\"MistralForCausalLM\"];sliding_window=64", 64, 0},
         {"architectures=[\"MistralForCausalLM\"];sliding_window=32", 32, 32},
+        {"architectures=[\"MistralForCausalLM\"];max_position_embeddings=8192", 4096, 4096},
+        {"architectures=[\"MistralForCausalLM\"];max_position_embeddings=8192;sliding_window=null", 8192, 0},
         {"architectures=[\"Qwen2ForCausalLM\"];use_sliding_window=false;sliding_window=8", 64, 0},
         {"architectures=[\"Qwen2ForCausalLM\"];use_sliding_window=true;sliding_window=8", 8, 8},
         {"layer_types=[\"full_attention\",\"sliding_attention\"];sliding_window=16", 16, 16},
@@ -414,6 +417,9 @@ static void what_is_not_computed_is_refused(void **state) {
         {"attention_bias=true", "attention_bias"},
         {"mlp_bias=true", "mlp_bias"},
         {"partial_rotary_factor=0.5", "partial_rotary_factor"},
+        {"rope_parameters={\"rope_type\":\"default\",\"partial_rotary_factor\":0.5}",
+         "partial_rotary_factor"},
+        {"quantization_config={\"quant_method\":\"gptq\"}", "gptq"},
         {"rope_scaling={\"type\":\"longrope\",\"factor\":4}",
          "longrope is not supported; default, linear, llama3 and yarn are"},
         {"rope_scaling={\"type\":\"yarn\"}", "factor"},
@@ -455,6 +461,32 @@ static void what_is_not_computed_is_refused(void **state) {
 
 /* ---- folders that are not what they should be ---- */
 
+/* One level too high, too low, and what is no model at all. */
+static void folders_beside_a_model_are_told_where_it_lies(void **state) {
+    UNUSED(state);
+    char *outer = files_new_dir(), *dir = file_join(outer, "m"), *commit = file_join(dir, "snapshots"),
+         *inner = file_join(commit, "abc");
+    assert_int_equal(mkdir(dir, 0700), 0);
+    assert_refused(dir, "not a model's folder");
+    files_put(dir, "params.json", STR("{}"));
+    assert_refused(dir, "the publisher's own format");
+    assert_int_equal(mkdir(commit, 0700), 0);
+    assert_int_equal(mkdir(inner, 0700), 0);
+    files_put(inner, "config.json", STR("{}"));
+    assert_refused(dir, "there is one in ");
+    assert_refused(dir, "/snapshots/abc: is that the model?");
+    files_put(dir, "config.json", STR("{}"));
+    files_remove(inner, "config.json");
+    assert_refused(commit, "there is one in the folder above: is that the model?");
+    files_remove(dir, "config.json");
+    files_put(dir, "adapter_config.json", STR("{\"base_model_name_or_path\":\"a/base\"}"));
+    assert_refused(dir, "an adapter (LoRA) of a/base");
+    files_free_dir(inner);
+    files_free_dir(commit);
+    files_free_dir(dir);
+    files_free_dir(outer);
+}
+
 static void foreign_folders_are_told_why(void **state) {
     UNUSED(state);
     assert_refused("/nonexistent/model", "no such model folder");
@@ -465,8 +497,14 @@ static void foreign_folders_are_told_why(void **state) {
     free(file);
     files_remove(dir, "model.safetensors");
     assert_refused(dir, "neither model.safetensors nor");
+    files_put(dir, "model-00001-of-00002.safetensors", STR("x"));
+    assert_refused(dir, "model-00001-of-00002.safetensors is there, but neither");
+    files_put(dir, "model.safetensors.index.json",
+              STR("{\"weight_map\":{\"x\":\"model-00002-of-00002.safetensors\"}}"));
+    assert_refused(dir, "model-00002-of-00002.safetensors, one of its files, is missing");
+    files_remove(dir, "model.safetensors.index.json");
     files_put(dir, "pytorch_model.bin", STR("PK"));
-    assert_refused(dir, "pickles");
+    assert_refused(dir, "brood convert '");
     files_put(dir, "model.safetensors",
               STR("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"));
     assert_refused(dir, "Git LFS");
@@ -671,6 +709,7 @@ int main(void) {
         cmocka_unit_test(supported_families_are_named),
         cmocka_unit_test(what_is_not_computed_is_refused),
         cmocka_unit_test(foreign_folders_are_told_why),
+        cmocka_unit_test(folders_beside_a_model_are_told_where_it_lies),
         cmocka_unit_test(parts_must_fit_together),
         cmocka_unit_test(damaged_files_are_refused_or_read),
         cmocka_unit_test(good_headers_are_read),

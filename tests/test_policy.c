@@ -17,27 +17,13 @@
 #include "base/rng.h"
 #include "model/toy_chain.h"
 #include "policy/policy.h"
-
-static char dir[] = "/tmp/brood-policy-XXXXXX";
+#include "scratch.h"
 
 /* What a job without a lead had written. */
 static struct policy_prefix *extend(struct policy *p, struct policy_prefix *from, int index, struct str text,
                                     const int *tokens, int n_tokens, struct err *e) {
     const struct policy_piece piece = {.index = index, .text = text, .tokens = tokens, .n_tokens = n_tokens};
     return policy_extend(p, from, &piece, e);
-}
-
-static int make_dir(void **state) {
-    UNUSED(state);
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static int remove_dir(void **state) {
-    UNUSED(state);
-    char *path = file_join(dir, "samples.jsonl");
-    unlink(path);
-    free(path);
-    return rmdir(dir);
 }
 
 static struct policy *open_or_fail(const char *spec, const struct policy_options *o) {
@@ -123,7 +109,7 @@ static void refusals_say_what_would_work(void **state) {
 /* ---- recorded samples ---- */
 static char *write_samples(const char *text) {
     struct err e = {0};
-    char *path = file_join(dir, "samples.jsonl");
+    char *path = file_join(scratch, "samples.jsonl");
     if (!file_write_atomic(path, str_from(text), &e)) fail_msg("%s", e.msg);
     struct buf spec = {0};
     buf_printf(&spec, "replay:%s", path);
@@ -482,5 +468,5 @@ int main(void) {
         cmocka_unit_test(toy_greedy_takes_the_most_probable),
         cmocka_unit_test(toy_limits_failures_and_order),
     };
-    return cmocka_run_group_tests(tests, make_dir, remove_dir);
+    return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }

@@ -18,6 +18,7 @@
 #include "run/run.h"
 #include "run/task.h"
 #include "run_toy.h"
+#include "scratch.h"
 #include "store/rows.h"
 #include "store/store.h"
 
@@ -64,7 +65,7 @@ static void test_order_of_arrival_changes_nothing(void **state) {
 
 static void test_killed_runs_arrive_at_the_same_records(void **state) {
     UNUSED(state);
-    char *task = write_task(15), *store = path_of("killed.brood");
+    char *task = write_task(15), *store = scratch_path("killed.brood");
     for (size_t i = 0; i < ARRAY_LEN(strategies); i++) {
         struct run_progress p;
         struct run_options o = options_for(task, ":memory:", strategies[i]);
@@ -86,7 +87,7 @@ static void test_killed_runs_arrive_at_the_same_records(void **state) {
 
 static void test_another_configuration_is_refused(void **state) {
     UNUSED(state);
-    char *task = write_task(3), *store = path_of("config.brood");
+    char *task = write_task(3), *store = scratch_path("config.brood");
     struct run_options o = options_for(task, store, "sample:n=4");
     struct run_progress p;
     free(run_whole(&o, &p));
@@ -130,7 +131,7 @@ static const char plan_of_kinds[] =
 
 static void test_plans_of_every_kind_replay(void **state) {
     UNUSED(state);
-    char *task = write_task(40), *store = path_of("kinds.brood");
+    char *task = write_task(40), *store = scratch_path("kinds.brood");
     struct run_progress p;
     struct run_options o = options_for(task, ":memory:", "adaptive");
     o.plan = plan_of_kinds;
@@ -187,7 +188,7 @@ static bool note_root(void *ctx, const struct store_problem *p) {
 
 static void test_a_plan_decides_strategy_and_selection(void **state) {
     UNUSED(state);
-    char *task = write_task(20), *store = path_of("plan.brood");
+    char *task = write_task(20), *store = scratch_path("plan.brood");
     struct run_options o = options_for(task, store, "adaptive");
     struct run_progress p;
     struct err e = {0};
@@ -236,7 +237,7 @@ static void test_a_plan_decides_strategy_and_selection(void **state) {
 
 static void test_a_stopped_run_keeps_what_it_has(void **state) {
     UNUSED(state);
-    char *task = write_task(30), *store = path_of("stopped.brood");
+    char *task = write_task(30), *store = scratch_path("stopped.brood");
     struct run_options o = options_for(task, ":memory:", "sample:n=8");
     struct run_progress p;
     char *whole = run_whole(&o, &p);
@@ -292,7 +293,7 @@ static void test_failures_are_counted_and_do_not_end_the_run(void **state) {
 
 static void expect_task_refused(const char *text, const char *part) {
     struct err e = {0};
-    char *path = write_file("bad.jsonl", text);
+    char *path = scratch_write("bad.jsonl", text);
     assert_null(task_open(path, 0, &e));
     assert_int_equal(e.code, ERR_INPUT);
     if (!strstr(e.msg, part)) fail_msg("\"%s\" does not say \"%s\"", e.msg, part);
@@ -314,7 +315,7 @@ static void test_tasks_say_what_is_wrong_and_where(void **state) {
 static void test_published_layouts_are_read(void **state) {
     UNUSED(state);
     struct err e = {0};
-    char *path = write_file(
+    char *path = scratch_write(
         "layouts.jsonl",
         "{\"question\":\"How many?\",\"answer\":\"So 6*7.\\n#### 42\"}\n"
         "{\"problem\":\"x?\",\"answer\":\"\\\\frac{1}{2}\",\"level\":4,\"unique_id\":\"t/1.json\"}\n"
@@ -339,6 +340,62 @@ static void test_published_layouts_are_read(void **state) {
     free(path);
     assert_true(task_grade(STR("0.5"), "\\frac{1}{2}", false));
     assert_false(task_grade(STR("0.51"), "\\frac{1}{2}", false));
+}
+
+/* Tasks that a verifier decides: ids, prompts, what the verifier is shown and what it is not. */
+static void test_layouts_of_verified_tasks_are_read(void **state) {
+    UNUSED(state);
+    static const struct {
+        const char *line, *id, *prompt, *verify, *shown, *hidden;
+    } cases[] = {
+        {"{\"task_id\":11,\"text\":\"Double.\",\"code\":\"def double(x): return "
+         "2*x\",\"test_list\":[\"assert "
+         "double(1) == 2\",\"assert double(2) == 4\"]}",
+         "11", "Double.\nYour code should pass these tests:\n\nassert double(1) == 2\nassert double(2) == 4",
+         "tests", "test_list", "return 2*x"},
+        {"{\"task_id\":\"P/1\",\"prompt\":\"def "
+         "f(x):\",\"entry_point\":\"f\",\"canonical_solution\":\"return x\","
+         "\"base_input\":[[123456789012345678901234567890]],\"plus_input\":[[\"]\", 2]]}",
+         "P/1", "def f(x):", "tests",
+         "\"base_input\":[[123456789012345678901234567890]],\"plus_input\":[[\"]\", 2]]}", "secret"},
+        {"{\"task_id\":\"P/1\",\"prompt\":\"def f(x):\",\"plus_input\" : "
+         "[[1]],\"canonical_solution\":\"return "
+         "x\",\"entry_point\":\"f\"}",
+         "P/1", "def f(x):", "tests", "\"canonical_solution\":\"return x\"", "secret"},
+        {"{\"name\":\"1_A. Sum\",\"description\":\"Add.\",\"public_tests\":{\"input\":[\"1 "
+         "2\"],\"output\":[\"3\"]},"
+         "\"solutions\":{\"language\":[3],\"solution\":[\"secret\"]}}",
+         "1_A. Sum", "Add.", "tests", "public_tests", "secret"},
+        {"{\"instance_id\":\"o__r-1\",\"problem_statement\":\"mean is "
+         "wrong\",\"patch\":\"secret\",\"test_patch\":"
+         "\"diff\",\"FAIL_TO_PASS\":\"[]\"}",
+         "o__r-1", "mean is wrong", "patch,clones=FOLDER", "test_patch", "secret"},
+        {"{\"name\":\"t\",\"split\":\"test\",\"header\":\"import Mathlib\\n\",\"formal_statement\":\"theorem "
+         "t : 1 + 1 = "
+         "2 := by sorry\",\"formal_proof\":\"secret\"}",
+         "t", "import Mathlib\n\ntheorem t : 1 + 1 = 2 := by sorry", "lean:COMMAND", "formal_statement",
+         "secret"},
+        {"{\"theorem\":\"u\",\"name\":\"u\",\"statement\":\"theorem u : True := by sorry\"}", "u",
+         "theorem u : True := by sorry", "lean:COMMAND", "statement", "secret"},
+        {"{\"name\":\"not its id\",\"prompt\":\"Prove it\",\"statement\":\"True\"}", "line 1", "Prove it",
+         NULL, "True", "secret"},
+        {"{\"prompt\":\"1+1\",\"answer\":2,\"tests\":[]}", "line 1", "1+1", NULL, "1+1", "answer"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct err e = {0};
+        char *path = scratch_write("verified.jsonl", cases[i].line);
+        struct task *t = task_open(path, 0, &e);
+        if (!t) fail_msg("%s", e.msg);
+        const struct task_problem *p = &t->problems[0];
+        assert_string_equal(p->id, cases[i].id);
+        assert_string_equal(p->prompt, cases[i].prompt);
+        assert_true(!p->verify == !cases[i].verify && (!p->verify || !strcmp(p->verify, cases[i].verify)));
+        if (!strstr(p->line, cases[i].shown)) fail_msg("%s is not in %s", cases[i].shown, p->line);
+        if (strstr(p->line, cases[i].hidden)) fail_msg("%s is in %s", cases[i].hidden, p->line);
+        task_free(t);
+        free(path);
+    }
+    expect_task_refused("{\"prompt\":7,\"statement\":\"True\"}\n", "no prompt");
 }
 
 /* ---- the library ---- */
@@ -458,18 +515,6 @@ static void test_library_budgets(void **state) {
     brood_close(b);
 }
 
-static int setup(void **state) {
-    UNUSED(state);
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static int teardown(void **state) {
-    UNUSED(state);
-    char command[160];
-    snprintf(command, sizeof command, "rm -rf '%s'", dir);
-    return system(command);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_order_of_arrival_changes_nothing),
@@ -482,10 +527,11 @@ int main(void) {
         cmocka_unit_test(test_failures_are_counted_and_do_not_end_the_run),
         cmocka_unit_test(test_tasks_say_what_is_wrong_and_where),
         cmocka_unit_test(test_published_layouts_are_read),
+        cmocka_unit_test(test_layouts_of_verified_tasks_are_read),
         cmocka_unit_test(test_library_solves_and_tells),
         cmocka_unit_test(test_library_cancels_with_what_it_has),
         cmocka_unit_test(test_library_refuses_in_one_line),
         cmocka_unit_test(test_library_budgets),
     };
-    return cmocka_run_group_tests_name("run", tests, setup, teardown);
+    return cmocka_run_group_tests_name("run", tests, scratch_make, scratch_remove);
 }

@@ -11,6 +11,7 @@
 #include "base/rng.h"
 #include "base/share.h"
 #include "run_toy.h"
+#include "scratch.h"
 #include "search/search.h"
 #include "store/rows.h"
 
@@ -90,7 +91,7 @@ static void test_order_of_arrival_changes_nothing(void **state) {
 
 static void test_killed_runs_arrive_at_the_same_records(void **state) {
     UNUSED(state);
-    char *task = write_task(30), *store = path_of("killed.brood");
+    char *task = write_task(30), *store = scratch_path("killed.brood");
     struct run_progress p;
     struct run_options o = tinker_options(task, ":memory:");
     o.policy = "toy:depth=4,seed=3,revise=0.1,fail=0.02";
@@ -180,7 +181,7 @@ static void check_solution(const struct rows *r, const struct rows_solution *v, 
 
 static void test_records_begin_a_solution_at_its_revision(void **state) {
     UNUSED(state);
-    char *task = write_task(8), *store = path_of("records.brood");
+    char *task = write_task(8), *store = scratch_path("records.brood");
     struct run_progress p;
     struct run_options o = tinker_options(task, store);
     free(run_whole(&o, &p));
@@ -211,7 +212,7 @@ static void test_records_begin_a_solution_at_its_revision(void **state) {
 
 static void test_words_of_leads_are_part_of_the_run(void **state) {
     UNUSED(state);
-    char *task = write_task(2), *store = path_of("words.brood");
+    char *task = write_task(2), *store = scratch_path("words.brood");
     struct run_progress p;
     struct err e = {0};
     struct run_options o = tinker_options(task, store);
@@ -243,9 +244,9 @@ static void test_words_of_leads_are_part_of_the_run(void **state) {
 
 static void test_policies_that_cannot_are_refused(void **state) {
     UNUSED(state);
-    char *task = write_task(1), *store = path_of("refused.brood"), *spec = mem_alloc(200);
+    char *task = write_task(1), *store = scratch_path("refused.brood"), *spec = mem_alloc(200);
     char *samples =
-        write_file("samples.jsonl", "{\"id\":\"p0\",\"samples\":[\"The answer is \\\\boxed{1}.\"]}\n");
+        scratch_write("samples.jsonl", "{\"id\":\"p0\",\"samples\":[\"The answer is \\\\boxed{1}.\"]}\n");
     struct run_options o = tinker_options(task, store);
     struct err e = {0};
     snprintf(spec, 200, "replay:%s", samples);
@@ -284,10 +285,11 @@ static void test_a_model_goes_on_from_leads_after_kills(void **state) {
     char *model = share_path("models/small", &e);
     if (!model) skip();
     free(model);
-    char *task = write_file("story.jsonl", "{\"problem\":\"Tom has 3 apples and buys 4 more. How many apples "
-                                           "does Tom have?\",\"answer\":7}\n"
-                                           "{\"problem\":\"What is 6 times 7?\",\"answer\":42}\n");
-    char *store = path_of("model.brood");
+    char *task =
+        scratch_write("story.jsonl", "{\"problem\":\"Tom has 3 apples and buys 4 more. How many apples "
+                                     "does Tom have?\",\"answer\":7}\n"
+                                     "{\"problem\":\"What is 6 times 7?\",\"answer\":42}\n");
+    char *store = scratch_path("model.brood");
     struct run_progress p;
     struct run_options o = tinker_options(task, ":memory:");
     o.policy = "lab:small";
@@ -310,18 +312,6 @@ static void test_a_model_goes_on_from_leads_after_kills(void **state) {
     free(store);
 }
 
-static int setup(void **state) {
-    UNUSED(state);
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static int teardown(void **state) {
-    UNUSED(state);
-    char command[160];
-    snprintf(command, sizeof command, "rm -rf '%s'", dir);
-    return system(command);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_order_of_arrival_changes_nothing),
@@ -331,5 +321,5 @@ int main(void) {
         cmocka_unit_test(test_policies_that_cannot_are_refused),
         cmocka_unit_test(test_a_model_goes_on_from_leads_after_kills),
     };
-    return cmocka_run_group_tests_name("run_leads", tests, setup, teardown);
+    return cmocka_run_group_tests_name("run_leads", tests, scratch_make, scratch_remove);
 }

@@ -9,6 +9,7 @@
 
 #include "base/rng.h"
 #include "run_toy.h"
+#include "scratch.h"
 #include "store/rows.h"
 
 static const char *const strategies[] = {
@@ -66,7 +67,7 @@ static struct reading check_run(struct store *s) {
 
 static void every_text_is_read_once(void **state) {
     UNUSED(state);
-    char *task = write_task(10), *path = path_of("twins.brood");
+    char *task = write_task(10), *path = scratch_path("twins.brood");
     for (size_t i = 0; i < 2 * ARRAY_LEN(strategies); i++) {
         struct run_options o = options_for(task, path, strategies[i / 2]);
         if (i % 2) o.policy = "toy:depth=4,seed=3,shuffle=1";
@@ -91,7 +92,7 @@ static void every_text_is_read_once(void **state) {
 
 static void order_and_kills_change_no_record(void **state) {
     UNUSED(state);
-    char *task = write_task(12), *path = path_of("killed.brood");
+    char *task = write_task(12), *path = scratch_path("killed.brood");
     for (size_t i = 0; i < ARRAY_LEN(strategies); i++) {
         struct run_options o = options_for(task, ":memory:", strategies[i]);
         struct run_progress p;
@@ -131,23 +132,11 @@ static void budgets_hold_with_twins(void **state) {
     free(task);
 }
 
-static int make_dir(void **state) {
-    UNUSED(state);
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static int remove_dir(void **state) {
-    UNUSED(state);
-    char command[80];
-    snprintf(command, sizeof command, "rm -rf %s", dir);
-    return system(command);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_text_is_read_once),
         cmocka_unit_test(order_and_kills_change_no_record),
         cmocka_unit_test(budgets_hold_with_twins),
     };
-    return cmocka_run_group_tests_name("run_twins", tests, make_dir, remove_dir);
+    return cmocka_run_group_tests_name("run_twins", tests, scratch_make, scratch_remove);
 }

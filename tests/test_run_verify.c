@@ -18,6 +18,7 @@
 #include "run/replay.h"
 #include "run/run.h"
 #include "run_toy.h"
+#include "scratch.h"
 #include "store/rows.h"
 #include "store/store.h"
 #include "verify/verifier.h"
@@ -68,7 +69,7 @@ static void test_order_of_arrival_changes_nothing(void **state) {
 
 static void test_killed_runs_arrive_at_the_same_records(void **state) {
     UNUSED(state);
-    char *task = write_task(12), *store = path_of("killed.brood");
+    char *task = write_task(12), *store = scratch_path("killed.brood");
     for (size_t i = 0; i < ARRAY_LEN(strategies); i++) {
         struct run_progress p;
         struct run_options o = verified_options(task, ":memory:", strategies[i]);
@@ -140,7 +141,7 @@ static size_t count_different(const struct rows *rows) {
 
 static void test_equal_solutions_are_verified_once(void **state) {
     UNUSED(state);
-    char *task = write_task(1), *store = path_of("once.brood");
+    char *task = write_task(1), *store = scratch_path("once.brood");
     struct run_options o = verified_options(task, store, "sample:n=64");
     struct run_progress p;
     struct err e;
@@ -186,7 +187,7 @@ static bool check_choice(void *ctx, const struct store_choice *c) {
 
 static void test_the_first_verified_is_chosen_and_stops_the_search(void **state) {
     UNUSED(state);
-    char *task = write_task(20), *store = path_of("stop.brood");
+    char *task = write_task(20), *store = scratch_path("stop.brood");
     struct run_options o = verified_options(task, store, "sample:n=40,stop=verified,window=4");
     struct run_progress p;
     struct err e;
@@ -216,8 +217,8 @@ static void test_the_first_verified_is_chosen_and_stops_the_search(void **state)
 /* Without an answer key the verifier's verdict is the grade, afterwards; with one the key alone grades. */
 static void test_grades(void **state) {
     UNUSED(state);
-    char *keyless = write_file("keyless.jsonl", "{\"id\":\"a\",\"problem\":\"chain 1\"}\n");
-    char *wrong = write_file("wrong.jsonl", "{\"id\":\"a\",\"problem\":\"chain 1\",\"answer\":\"77\"}\n");
+    char *keyless = scratch_write("keyless.jsonl", "{\"id\":\"a\",\"problem\":\"chain 1\"}\n");
+    char *wrong = scratch_write("wrong.jsonl", "{\"id\":\"a\",\"problem\":\"chain 1\",\"answer\":\"77\"}\n");
     struct run_progress p;
     struct run_options o = verified_options(keyless, ":memory:", "sample:n=40");
     o.verify = "toy:depth=4,seed=3";
@@ -239,7 +240,7 @@ static void test_grades(void **state) {
 
 static void test_another_verifier_is_refused(void **state) {
     UNUSED(state);
-    char *task = write_task(3), *store = path_of("config.brood");
+    char *task = write_task(3), *store = scratch_path("config.brood");
     struct run_options o = verified_options(task, store, "sample:n=4");
     struct run_progress p;
     struct err e = {0};
@@ -261,7 +262,7 @@ static void test_another_verifier_is_refused(void **state) {
 
 static void test_tests_need_a_verifier(void **state) {
     UNUSED(state);
-    char *task = write_file(
+    char *task = scratch_write(
         "code.jsonl",
         "{\"task_id\":\"c/0\",\"prompt\":\"def f():\\n\",\"entry_point\":\"f\",\"test\":\"assert f()\","
         "\"canonical_solution\":\"    return 1\"}\n");
@@ -283,7 +284,7 @@ static void test_tests_need_a_verifier(void **state) {
 /* The words of a revision end with what the verifier said of the version above, and only with feedback. */
 static void test_revisions_are_told_what_is_wrong(void **state) {
     UNUSED(state);
-    char *task = write_task(6), *store = path_of("feedback.brood");
+    char *task = write_task(6), *store = scratch_path("feedback.brood");
     static const char *const specs[] = {"revise:n=12,length=4", "revise:n=12,length=4,feedback=none",
                                         "ab-mcts:n=12,width=2"};
     for (size_t k = 0; k < ARRAY_LEN(specs); k++) {
@@ -379,7 +380,7 @@ static bool replay_one(void *ctx, const struct store_problem *p) {
 
 static void test_records_replay(void **state) {
     UNUSED(state);
-    char *task = write_task(5), *store = path_of("replay.brood");
+    char *task = write_task(5), *store = scratch_path("replay.brood");
     for (size_t i = 0; i < ARRAY_LEN(strategies); i++) {
         struct run_options o = verified_options(task, store, strategies[i]);
         struct run_progress p;
@@ -466,18 +467,6 @@ static void test_specs_say_what_is_wrong(void **state) {
     expect_refused("tests,entry=f:/nowhere/t.py", "/nowhere/t.py");
 }
 
-static int set_up(void **state) {
-    UNUSED(state);
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static int tear_down(void **state) {
-    UNUSED(state);
-    char command[200];
-    snprintf(command, sizeof command, "rm -rf '%s'", dir);
-    return system(command);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_order_of_arrival_changes_nothing),
@@ -493,5 +482,5 @@ int main(void) {
         cmocka_unit_test(test_the_library_verifies),
         cmocka_unit_test(test_specs_say_what_is_wrong),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }

@@ -10,6 +10,7 @@
 #include "brood.h"
 #include "mock_server.h"
 #include "run_toy.h"
+#include "scratch.h"
 
 /* Jobs take up to six turns, so that levels have stragglers. */
 static const char slow_policy[] = "toy:depth=5,seed=3,slow=6";
@@ -146,7 +147,7 @@ static void test_records_are_the_same_on_bundled_models(void **state) {
 
 static void test_killed_runs_arrive_at_the_same_records(void **state) {
     UNUSED(state);
-    char *task = write_task(8), *store = path_of("guessing.brood");
+    char *task = write_task(8), *store = scratch_path("guessing.brood");
     for (size_t i = 0; i < ARRAY_LEN(variants); i++) {
         struct run_progress p;
         struct run_options o = slow_options(task, variants[i]);
@@ -204,18 +205,6 @@ static void test_library_says_what_was_guessed(void **state) {
     brood_close(b);
 }
 
-static int setup(void **state) {
-    UNUSED(state);
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static int teardown(void **state) {
-    UNUSED(state);
-    char command[160];
-    snprintf(command, sizeof command, "rm -rf '%s'", dir);
-    return system(command);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_records_are_the_same),
@@ -225,5 +214,5 @@ int main(void) {
         cmocka_unit_test(test_killed_runs_arrive_at_the_same_records),
         cmocka_unit_test(test_library_says_what_was_guessed),
     };
-    return cmocka_run_group_tests_name("speculate", tests, setup, teardown);
+    return cmocka_run_group_tests_name("speculate", tests, scratch_make, scratch_remove);
 }

@@ -11,16 +11,9 @@
 #include <sqlite3.h>
 
 #include "base/mem.h"
+#include "scratch.h"
 #include "store/rows.h"
 #include "store/store.h"
-
-static char dir[] = "/tmp/brood-store-XXXXXX";
-
-static char *path_of(const char *name) {
-    static char path[128];
-    snprintf(path, sizeof path, "%s/%s", dir, name);
-    return path;
-}
 
 static void put_node(struct store *s, int problem, const char *path, const char *text,
                      enum store_finish finish) {
@@ -212,7 +205,7 @@ static void make_format_1(const char *path) {
 static void test_files_of_format_1_are_read_and_gone_on_with(void **state) {
     UNUSED(state);
     struct err e = {0};
-    char *path = path_of("old.brood");
+    char *path = scratch_path("old.brood");
     struct store *s = store_open(path, STORE_WRITE, &e);
     assert_non_null(s);
     fill(s);
@@ -234,6 +227,7 @@ static void test_files_of_format_1_are_read_and_gone_on_with(void **state) {
     free(read);
     free(before);
     unlink(path);
+    free(path);
 }
 
 static char *export_text(struct store *s) {
@@ -249,7 +243,7 @@ static char *export_text(struct store *s) {
 static void test_what_was_flushed_survives_and_exports_alike(void **state) {
     UNUSED(state);
     struct err e;
-    char *path = path_of("run.brood");
+    char *path = scratch_path("run.brood");
     struct store *s = store_open(path, STORE_WRITE, &e);
     assert_non_null(s);
     fill(s);
@@ -269,12 +263,13 @@ static void test_what_was_flushed_survives_and_exports_alike(void **state) {
     free(before);
     free(after);
     assert_true(store_close(s, &e));
+    free(path);
 }
 
 static void test_sessions_add_up_and_are_not_exported(void **state) {
     UNUSED(state);
     struct err e;
-    char *path = path_of("sessions.brood");
+    char *path = scratch_path("sessions.brood");
     for (int i = 0; i < 2; i++) {
         struct store *s = store_open(path, STORE_WRITE, &e);
         if (i == 0) fill(s);
@@ -293,12 +288,13 @@ static void test_sessions_add_up_and_are_not_exported(void **state) {
         free(text);
         assert_true(store_close(s, &e));
     }
+    free(path);
 }
 
 static void test_a_second_writer_is_refused_a_reader_is_not(void **state) {
     UNUSED(state);
     struct err e;
-    char *path = path_of("locked.brood");
+    char *path = scratch_path("locked.brood");
     struct store *s = store_open(path, STORE_WRITE, &e);
     fill(s);
     assert_true(store_flush(s, &e));
@@ -312,6 +308,7 @@ static void test_a_second_writer_is_refused_a_reader_is_not(void **state) {
     free(text);
     assert_true(store_close(reader, &e));
     assert_true(store_close(s, &e));
+    free(path);
 }
 
 static void expect_refused(const char *path, enum store_mode mode, const char *part) {
@@ -323,26 +320,15 @@ static void expect_refused(const char *path, enum store_mode mode, const char *p
 
 static void test_foreign_files_are_refused_by_name(void **state) {
     UNUSED(state);
-    expect_refused(path_of("missing.brood"), STORE_READ, "no such run");
-    char *path = path_of("text.brood");
+    char *path = scratch_path("text.brood");
+    expect_refused(path, STORE_READ, "no such run");
     FILE *f = fopen(path, "w");
     for (int i = 0; i < 200; i++) fputs("this is not a database, however long it may be\n", f);
     fclose(f);
     expect_refused(path, STORE_READ, "not a run");
     expect_refused(path, STORE_WRITE, "not a run");
     expect_refused("/tmp", STORE_WRITE, "/tmp");
-}
-
-static int setup(void **state) {
-    UNUSED(state);
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static int teardown(void **state) {
-    UNUSED(state);
-    char command[160];
-    snprintf(command, sizeof command, "rm -rf '%s'", dir);
-    return system(command);
+    free(path);
 }
 
 int main(void) {
@@ -356,5 +342,5 @@ int main(void) {
         cmocka_unit_test(test_a_second_writer_is_refused_a_reader_is_not),
         cmocka_unit_test(test_foreign_files_are_refused_by_name),
     };
-    return cmocka_run_group_tests_name("store", tests, setup, teardown);
+    return cmocka_run_group_tests_name("store", tests, scratch_make, scratch_remove);
 }

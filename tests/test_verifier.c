@@ -12,20 +12,9 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "scratch.h"
 #include "verify/process.h"
 #include "verify/verifier.h"
-
-static char dir[] = "/tmp/brood-verifier-XXXXXX";
-
-static char *write_file(const char *name, const char *text) {
-    char *path = mem_alloc(160);
-    snprintf(path, 160, "%s/%s", dir, name);
-    FILE *f = fopen(path, "w");
-    assert_non_null(f);
-    fputs(text, f);
-    fclose(f);
-    return path;
-}
 
 struct said {
     enum verifier_verdict verdict;
@@ -98,7 +87,7 @@ static const char judge[] =
 
 static void test_a_command_judges(void **state) {
     UNUSED(state);
-    char *path = write_file("judge.py", judge), spec[300];
+    char *path = scratch_write("judge.py", judge), spec[300];
     static const char *const solutions[] = {"blue", "red", "blue\n", ""};
     static const char *const settings[] = {"", ",sandbox=off", ",suffix=.in"};
     struct said s[4];
@@ -170,7 +159,7 @@ static void test_wrong_commands(void **state) {
 /* In the sandbox there is no network device, no foreign file, no capability, and nothing stays. */
 static void test_the_sandbox_of_commands(void **state) {
     UNUSED(state);
-    char *secret = write_file("secret", "1"), script[600];
+    char *secret = scratch_write("secret", "1"), script[600];
     snprintf(script, sizeof script,
              "[ -e '%s' ] && exit 1\n[ -e /etc/passwd ] && exit 1\n[ -e /proc/self ] && exit 1\n"
              "touch /usr/brood 2>/dev/null && exit 1\nmount -t tmpfs x /tmp 2>/dev/null && exit 1\n"
@@ -234,7 +223,7 @@ static const char worker[] =
 
 static void test_a_worker_judges_and_is_started_again(void **state) {
     UNUSED(state);
-    char *path = write_file("worker.py", worker);
+    char *path = scratch_write("worker.py", worker);
     char *spec = spec_of("worker,seconds=30,workers=1,batch=4", path);
     static const char *const solutions[] = {"ok 1", "wrong", "die",  "ok 2", "babble",
                                             "ok 3", "other", "ok 4", "bad",  "ok 5"};
@@ -263,7 +252,7 @@ static void test_a_worker_judges_and_is_started_again(void **state) {
 
 static void test_workers_are_started_anew_after_their_runs(void **state) {
     UNUSED(state);
-    char *path = write_file("runs.py", worker);
+    char *path = scratch_write("runs.py", worker);
     char *spec = spec_of("worker,seconds=100,workers=1,runs=2,sandbox=off", path);
     static const char *const solutions[] = {"ok 1", "ok 2", "ok 3", "ok 4", "ok 5"};
     struct said s[5];
@@ -474,7 +463,7 @@ static const char transcript[] =
 static void test_lean(void **state) {
     UNUSED(state);
     const char *source = getenv("BROOD_TESTS") ? getenv("BROOD_TESTS") : "tests";
-    char *records = write_file("transcript.json", transcript), spec[400];
+    char *records = scratch_write("transcript.json", transcript), spec[400];
     static const char line[] = "{\"header\":\"import Mathlib\\nopen Nat\",\"split\":\"test\","
                                "\"formal_statement\":\"theorem t (n : Nat) : n + 0 = n := by sorry\"}";
     static const struct wanted cases[] = {
@@ -515,18 +504,6 @@ static void test_lean(void **state) {
     free(records);
 }
 
-static int set_up(void **state) {
-    UNUSED(state);
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static int tear_down(void **state) {
-    UNUSED(state);
-    char command[200];
-    snprintf(command, sizeof command, "rm -rf '%s'", dir);
-    return system(command);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_command_judges),
@@ -542,5 +519,5 @@ int main(void) {
         cmocka_unit_test(test_smt),
         cmocka_unit_test(test_lean),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }

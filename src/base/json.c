@@ -152,3 +152,55 @@ char *json_line(const json_t *value) {
     ASSERT(line);
     return line;
 }
+
+struct str json_list_text(struct str object, const char *key) {
+    const size_t n_key = strlen(key);
+    int depth = 0;
+    bool in_string = false;
+    size_t from = 0, string_at = 0;
+    for (size_t i = 0; i < object.len; i++) {
+        const char c = object.ptr[i];
+        if (in_string) {
+            if (c == '\\') i++;
+            if (c != '"') continue;
+            in_string = false;
+            const bool is_key =
+                depth == 1 && !from && i - string_at == n_key && !memcmp(object.ptr + string_at, key, n_key);
+            size_t at = i + 1;
+            while (at < object.len && strchr(" \t", object.ptr[at])) at++;
+            if (!is_key || at >= object.len || object.ptr[at] != ':') continue;
+            at++;
+            while (at < object.len && strchr(" \t", object.ptr[at])) at++;
+            if (at >= object.len || object.ptr[at] != '[') return (struct str){0};
+            from = at;
+            i = at - 1;
+        } else if (c == '"') {
+            in_string = true;
+            string_at = i + 1;
+        } else if (c == '[' || c == '{') {
+            depth++;
+        } else if (c == ']' || c == '}') {
+            depth--;
+            if (from && depth == 1) return (struct str){object.ptr + from, i + 1 - from};
+        }
+    }
+    return (struct str){0};
+}
+
+json_t *json_parse_without(struct str object, struct str list, struct str other, const char *where,
+                           struct err *e) {
+    const bool in_order = !other.len || (list.len && list.ptr < other.ptr);
+    const struct str cuts[] = {in_order ? list : other, in_order ? other : list};
+    struct buf cut = {0};
+    const char *at = object.ptr;
+    for (size_t i = 0; i < ARRAY_LEN(cuts); i++) {
+        if (!cuts[i].len) continue;
+        buf_add(&cut, at, (size_t)(cuts[i].ptr - at));
+        buf_add_str(&cut, STR("[]"));
+        at = cuts[i].ptr + cuts[i].len;
+    }
+    if (at != object.ptr) buf_add(&cut, at, (size_t)(object.ptr + object.len - at));
+    json_t *o = json_parse(cut.len ? buf_str(&cut) : object, where, e);
+    buf_free(&cut);
+    return o;
+}

@@ -16,6 +16,13 @@
 MUST json_t *json_parse(struct str text, const char *where, struct err *e);
 MUST json_t *json_read_file(const char *path, size_t n_bytes_max, struct err *e);
 
+/* Lists of numbers too large for JSON's integers here: the text of the list at a key of the object's top
+ * level, brackets and all (empty if there is none), and the object parsed with one or two such lists emptied.
+ */
+struct str json_list_text(struct str object, const char *key);
+MUST json_t *json_parse_without(struct str object, struct str list, struct str other, const char *where,
+                                struct err *e);
+
 /* Required (def == NULL pointers) and optional fields of an object. Strings are borrowed from the object. */
 MUST bool json_want_string(const json_t *object, const char *key, const char **out, const char *where,
                            struct err *e);

@@ -59,6 +59,10 @@ const struct option search_options[SEARCH_OPTIONS] = {
      "q5_1, q5_0, q4_1, q4_0 or file (default file: as they are)",
      0, 0},
     {"reward-weights", 0, OPTION_TEXT, FIELD(reward_weights), "TYPE", "the reward model's, if others", 0, 0},
+    {"kv", 0, OPTION_TEXT, FIELD(kv), "TYPE",
+     "how keys and values are kept: f16, f32 or auto (default auto: f16 where weights are quantised, else "
+     "f32)",
+     0, 0},
     {"revise-text", 0, OPTION_TEXT, FIELD(lead_revise), "TEXT",
      "what asks for a revised solution (default what suits the policy, as of the next two)", 0, 0},
     {"wait-text", 0, OPTION_TEXT, FIELD(lead_wait), "TEXT", "what makes a thought go on", 0, 0},

@@ -11,14 +11,14 @@ struct kv_node *batch_todo(const struct request *r) {
     return todo;
 }
 
-static const float **new_table(struct scheduler *s, const struct kv_node *node, int n_positions) {
+static const void **new_table(struct scheduler *s, const struct kv_node *node, int n_positions) {
     ASSERT(s->n_tables < s->n_rows_max && kv_path_pages(n_positions) <= s->n_path_pages_max);
-    const float **table = s->tables + (size_t)s->n_tables++ * (size_t)s->n_path_pages_max;
+    const void **table = s->tables + (size_t)s->n_tables++ * (size_t)s->n_path_pages_max;
     kv_path(s->kv, node, n_positions, table);
     return table;
 }
 
-static struct forward_row *new_row(struct scheduler *s, int token, int position, const float *const *pages) {
+static struct forward_row *new_row(struct scheduler *s, int token, int position, const void *const *pages) {
     ASSERT(s->n_rows < s->n_rows_max);
     struct forward_row *row = &s->rows[s->n_rows++];
     *row = (struct forward_row){.token = token, .position = position, .pages = pages, .i_head = -1};
@@ -49,7 +49,7 @@ static void count_read(struct scheduler *s, struct request *r, const struct kv_n
 static void compute_tokens(struct scheduler *s, struct request *r, struct kv_node *node, int n) {
     int i = node->n_computed;
     for (int j = i; j < i + n; j++) kv_ensure_page(s->kv, node, j);
-    const float *const *table = new_table(s, node, node->first + i + n);
+    const void *const *table = new_table(s, node, node->first + i + n);
     begin_node(s, node, i, n);
     for (; n > 0; i++, n--) {
         struct forward_row *row = new_row(s, node->tokens[i], node->first + i, table);
@@ -60,7 +60,7 @@ static void compute_tokens(struct scheduler *s, struct request *r, struct kv_nod
 
 /* One row that only asks: its position is computed already. */
 static int ask_position(struct scheduler *s, struct kv_node *node, int position) {
-    const float *const *table = new_table(s, node, position + 1);
+    const void *const *table = new_table(s, node, position + 1);
     new_row(s, node->tokens[position - node->first], position, table);
     return s->n_rows - 1;
 }

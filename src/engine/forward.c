@@ -28,7 +28,7 @@ static void set_strides(struct forward *f, const struct model_config *c, int n_r
     size_t attend = attend_scratch_floats(MAX(c->n_heads / c->n_kv_heads, (int)ATTEND_QUERIES_MAX),
                                           c->head_width, n_path_pages_max),
            coded =
-               coded_scratch_bytes(n_rows_max, MAX(MAX(c->d_model, c->d_ffn), c->n_heads * c->head_width)) /
+               coded_rounded_bytes(n_rows_max, MAX(MAX(c->d_model, c->d_ffn), c->n_heads * c->head_width)) /
                    sizeof(float) +
                1;
     f->scratch_floats = (MAX(attend, coded) + 15) / 16 * 16;
@@ -43,8 +43,8 @@ size_t forward_bytes(const struct model_config *c, int n_rows_max, int n_workers
 }
 
 void forward_init(struct forward *f, const struct transformer *t, const struct kernels *k, struct pool *pool,
-                  int n_rows_max, enum engine_sharing sharing, int n_path_pages_max) {
-    *f = (struct forward){.t = t, .k = k, .pool = pool, .sharing = sharing};
+                  enum dtype kv, int n_rows_max, enum engine_sharing sharing, int n_path_pages_max) {
+    *f = (struct forward){.t = t, .k = k, .pool = pool, .sharing = sharing, .kv = kv};
     f->n_rows_max = n_rows_max;
     f->n_path_pages_max = n_path_pages_max;
     set_strides(f, &t->config, n_rows_max, n_path_pages_max);
@@ -125,7 +125,7 @@ static void head_norms(const struct forward *f, float *x, const float *gain, int
 static void rope_and_store(struct forward *f, const struct layer *l, int a, int b) {
     const struct transformer *t = f->t;
     const struct model_config *c = &t->config;
-    size_t head_floats = kv_head_floats(c->head_width);
+    const size_t head_bytes = kv_head_elements(c->head_width) * dtype_bytes(f->kv);
     for (int i = a; i < b; i++) {
         const struct forward_row *row = &f->rows[i];
         float *q = f->qkv + (size_t)i * f->qkv_stride, *k = q + t->k_first, *v = q + t->v_first;
@@ -136,10 +136,10 @@ static void rope_and_store(struct forward *f, const struct layer *l, int a, int 
         f->k->rope(q, c->n_heads, c->head_width, t->rope_cos + angle, t->rope_sin + angle);
         if (!row->store) continue;
         f->k->rope(k, c->n_kv_heads, c->head_width, t->rope_cos + angle, t->rope_sin + angle);
-        float *block = row->store + (size_t)(l - t->layers) * (size_t)c->n_kv_heads * head_floats;
-        for (int g = 0; g < c->n_kv_heads; g++, block += head_floats)
-            f->k->kv_store(block, row->position % KV_PAGE, k + g * c->head_width, v + g * c->head_width,
-                           c->head_width);
+        char *block = (char *)row->store + (size_t)(l - t->layers) * (size_t)c->n_kv_heads * head_bytes;
+        for (int g = 0; g < c->n_kv_heads; g++, block += head_bytes)
+            f->k->kv_store(block, f->kv, row->position % KV_PAGE, k + g * c->head_width,
+                           v + g * c->head_width, c->head_width);
     }
 }
 
@@ -155,7 +155,8 @@ static void attend_head(struct forward *f, const struct layer *l, int g, int a, 
         .q_stride = f->qkv_stride,
         .n_queries = n_queries,
         .head_width = c->head_width,
-        .offset = block * kv_head_floats(c->head_width),
+        .dtype = f->kv,
+        .offset = block * kv_head_elements(c->head_width),
         .scale = 1.0f / sqrtf((float)c->head_width),
         .scratch = forward_scratch(f, i_worker),
     };

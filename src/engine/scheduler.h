@@ -70,7 +70,7 @@ struct scheduler {
     uint64_t step;
     struct forward_row *rows;     /* [n_rows_max] */
     int n_rows, n_heads, n_drawn; /* states 0 .. n_drawn-1 are sampled from, all n_heads are wanted */
-    const float **tables;         /* [n_rows_max][n_path_pages_max] page tables */
+    const void **tables;          /* [n_rows_max][n_path_pages_max] page tables */
     int n_tables, n_path_pages_max;
     struct kv_node **nodes; /* [n_rows_max] that have rows */
     int n_nodes, n_late_rows;

@@ -17,10 +17,11 @@
  * n_out is padded to a multiple of 16 with zeros.
  *
  * Keys and values live in pages of KV_PAGE positions; position t of a path is always slot t % KV_PAGE of its
- * page t / KV_PAGE. Within a page, for layer l and key-value head g (see kv_head_floats):
+ * page t / KV_PAGE. Within a page, for layer l and key-value head g (see kv_head_elements):
  *
- *     K transposed [W][KV_PAGE], then V [KV_PAGE][W]                            (f32)
+ *     K transposed [W][KV_PAGE], then V [KV_PAGE][W]                            (F32 or F16)
  *
+ * F16: rounded to the nearest (ties to even) when stored, widened exactly when used; all sums stay f32.
  * so scores of 16 positions are 16 lanes summed over the head width in order (a page's keys are a panel), and
  * outputs are W lanes summed over positions, even and odd ones apart: one chain alone would wait for each
  * sum's latency. Neither order depends on KV_PAGE.
@@ -107,14 +108,14 @@ void matrix_fini(struct matrix *m);
 void matrix_row(const struct matrix *m, int row, float *out /* [n_in] */);
 struct matrix matrix_panel(const struct matrix *m, int panel); /* a view of one panel; borrowed */
 
-/* Floats of one key-value head in one page: K and V. A page holds [L][G] such blocks. */
-static inline size_t kv_head_floats(int head_width) {
+/* Elements of one key-value head in one page: K and V. A page holds [L][G] such blocks. */
+static inline size_t kv_head_elements(int head_width) {
     return (size_t)2 * KV_PAGE * (size_t)head_width;
 }
 
 /* The positions that a query sees. */
 struct attend_path {
-    const float *const *pages; /* [ceil(n_tokens / KV_PAGE)] */
+    const void *const *pages; /* [ceil(n_tokens / KV_PAGE)] */
     int n_tokens;              /* > 0 */
     int n_shared; /* leading pages, whole for both, that are those of the next path too; the last's is not
                      read */
@@ -128,7 +129,8 @@ struct attend {
     size_t out_stride, q_stride;
     const struct attend_path *paths; /* [n_paths] */
     int n_paths, n_queries, head_width;
-    size_t offset; /* of the (layer, key-value head) block in a page, in floats */
+    enum dtype dtype; /* of keys and values: F32 or F16 */
+    size_t offset;    /* of the (layer, key-value head) block in a page, in elements */
     float scale;
     float *scratch; /* attend_scratch_floats */
 };
@@ -137,6 +139,11 @@ struct attend {
 static inline size_t attend_scratch_floats(int n_queries_all, int head_width, int n_pages) {
     return (size_t)n_queries_all * ((size_t)n_pages * KV_PAGE + (size_t)3 * (size_t)head_width + 1);
 }
+
+typedef void kernels_round_function(void *rounded, int n_rows, int n_in, enum dtype t, const float *x,
+                                    size_t x_stride, int row, int row_end, int block, int block_end);
+typedef void kernels_coded_function(float *y, size_t y_stride, const void *rounded, int n_rows,
+                                    const struct matrix *w, int panel_first, int panel_end);
 
 struct kernels {
     const char *name; /* "generic", "avx2", "avx512", "avx512vnni" */
@@ -147,16 +154,20 @@ struct kernels {
     void (*matmul)(float *y, size_t y_stride, const float *x, size_t x_stride, int n_rows,
                    const struct matrix *w, int panel_first, int panel_end);
 
-    /* The same for a coded matrix. Inputs are rounded to 8 bits, a block of 32 at a time:
+    /* The same for a coded matrix, in two steps. Inputs are rounded to 8 bits, a block of 32 at a time:
      *
      *     a = max |x| / 127;  q = x * (127 / max |x|), to the nearest, ties to even  (where max |x| is
      *     below 1e-30 or not finite: q = 0, a = max |x|)
      *     y = 0; for block j, for each of its scales:  y = fmaf(sum of (code - bias) q, scale * a, y)
      *            then, with mins:                      y = fmaf(min, a * sum of q, y)
      *
-     * Sums of integers are exact, so their order is free. scratch: coded_scratch_bytes. */
-    void (*matmul_coded)(float *y, size_t y_stride, const float *x, size_t x_stride, int n_rows,
-                         const struct matrix *w, int panel_first, int panel_end, void *scratch);
+     * Sums of integers are exact, so their order is free.
+     *
+     * round takes blocks [block, block_end) of rows [row, row_end) of x, whose row 0 and input 0 x points at,
+     * into `rounded` (coded_rounded_bytes, aligned as a float): n_rows rows of n_in inputs, in an order of
+     * the table's own, for products with matrices of type t. Blocks may be rounded on different threads. */
+    kernels_round_function *round;
+    kernels_coded_function *matmul_coded;
 
     /* y[i] = x[i] * (1 / sqrt(mean(x^2) + eps)) * gain[i]. The sum of squares: 16 striped partial sums, then
      * a fixed tree. y may be x. */
@@ -183,25 +194,27 @@ struct kernels {
     void (*attend)(const struct attend *a);
 
     /* Stores k[W] and v[W] of one position into its slot of a (layer, head) block. */
-    void (*kv_store)(float *block, int slot, const float *k, const float *v, int head_width);
+    void (*kv_store)(void *block, enum dtype t, int slot, const float *k, const float *v, int head_width);
 
     /* out[i] = exp((x[i] - max) * inv_temperature); out may be x. Returns the sum (striped by i % 16, then a
      * fixed tree) and the maximum of x through *max_out. */
     float (*exp_sum)(float *out, const float *x, int n, float inv_temperature, float *max_out);
 };
 
-static inline size_t coded_scratch_bytes(int n_rows, int n_in) {
-    return (size_t)n_rows * ((size_t)n_in * 2 + (size_t)n_in / CODED_BLOCK * 16) + 64;
+static inline size_t coded_rounded_bytes(int n_rows, int n_in) {
+    return (size_t)n_rows * ((size_t)n_in * 2 + (size_t)n_in / CODED_BLOCK * 16);
 }
 
-/* Either product, by the matrix's type. */
+/* Either product, by the matrix's type. scratch: coded_rounded_bytes. */
 static inline void kernels_multiply(const struct kernels *k, float *y, size_t y_stride, const float *x,
                                     size_t x_stride, int n_rows, const struct matrix *w, int panel_first,
                                     int panel_end, void *scratch) {
-    if (w->scales)
-        k->matmul_coded(y, y_stride, x, x_stride, n_rows, w, panel_first, panel_end, scratch);
-    else
+    if (w->scales) {
+        k->round(scratch, n_rows, w->n_in, w->dtype, x, x_stride, 0, n_rows, 0, w->n_in / CODED_BLOCK);
+        k->matmul_coded(y, y_stride, scratch, n_rows, w, panel_first, panel_end);
+    } else {
         k->matmul(y, y_stride, x, x_stride, n_rows, w, panel_first, panel_end);
+    }
 }
 
 /* exp as every table computes it: a polynomial with fixed operations, relative error < 1e-7, 0 below about

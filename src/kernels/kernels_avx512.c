@@ -18,6 +18,8 @@
 #define vec_sum16(v)     x86_sum8(_mm256_add_ps(_mm512_castps512_ps256((v)[0]), vec_high((v)[0])))
 #define vec_max16(v)     x86_max8(_mm256_max_ps(_mm512_castps512_ps256((v)[0]), vec_high((v)[0])))
 #define vec_from_f16(p)  _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)(p)))
+#define vec_to_f16(p, v)                                                                                     \
+    _mm256_storeu_si256((__m256i *)(void *)(p), _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT))
 #define vec_from_bf16(p)                                                                                     \
     _mm512_castsi512_ps(_mm512_slli_epi32(                                                                   \
         _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)(p))), 16))
@@ -47,6 +49,6 @@ enum {
     X(2, 1) X(2, 2) X(2, 4) X(3, 1) X(3, 2) X(3, 4) X(4, 1) X(4, 2) X(5, 1) X(5, 2) X(6, 1) X(6, 2) X(7, 1)  \
         X(8, 1) X(9, 1) X(10, 1) X(11, 1) X(12, 1)
 #include "kernels/kernels_simd.h"
-TABLE_OF(kernels_avx512, "avx512", kernels_matmul_coded_avx2)
-TABLE_OF(kernels_avx512vnni, "avx512vnni", kernels_matmul_coded_vnni)
+TABLE_OF(kernels_avx512, "avx512", kernels_round_avx2, kernels_matmul_coded_avx2)
+TABLE_OF(kernels_avx512vnni, "avx512vnni", kernels_round_vnni, kernels_matmul_coded_vnni)
 #endif

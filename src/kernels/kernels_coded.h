@@ -1,23 +1,29 @@
-/* kernels_coded.h - products with coded weights, written once for AVX2 and AVX-512 VNNI. Included at the end
- * of a kernels_coded_<isa>.c that defines
+/* kernels_coded.h - products with coded weights, written once for any vector width. Included at the end of a
+ * kernels_coded_<isa>.c that defines
  *
- *     VEC, IVEC, LANES        vectors of LANES floats and 32-bit integers; LANES divides 16
- *     vec_... as in kernels_simd.h, and vec_from_int(i), ivec_set1(i)
+ *     VEC, LANES              vectors of LANES floats and 32-bit integers; LANES divides 16
+ *     vec_... as in kernels_simd.h, and vec_from_int(i)
  *     CODES, codes_8(p, j), codes_4(p, j)   the codes of LANES outputs, inputs [4 j, 4 j + 4) of a block as
- * the multiply-add wants them ACC, acc_zero(start), acc_add(acc, codes, inputs), acc_int(acc)   sums of LANES
- * outputs INPUT, input_round      type of a rounded input TILE_ROWS, TILE_VECS    the tallest and the widest
- * tile, in vectors CODED_FUNCTION          the name of the function
+ *                             the multiply-add wants them
+ *     ACC, acc_begin(start), acc_add(acc, codes, inputs), acc_end(acc, start)   sums of LANES outputs
+ *     INPUT, input_most, input_round, INPUTS, inputs_at(q)   rounded inputs
+ *     TILE_ROWS, TILE_VECS    the tallest and the widest tile, in vectors
+ *     GROUP_VECS              vectors whose codes of a slice are multiplied together where rows are many
+ *     CODED_ROUND, CODED_FUNCTION           the names of the two functions
  *     CODES_LESS              what codes_8 takes off a code; 0 if not defined
  *     FETCH_ROWS              tiles of so many rows and more fetch what comes next; 1 if not defined
- *
- * Inputs are rounded once a call, row by row, into scratch:
- *
- *     q [n_in] INPUT     scale [n_in / 32]     sum_q * scale [n_in / 32]     -bias * sum_q [n_in / 32][scales
- * a block]
  *
  * A tile is rows x vectors of outputs. For each block of 32 inputs the integers are summed in registers, from
  * -bias * sum_q on, so codes stay as they are; then two float operations add the block to the sums, which
  * stay in registers for a slice of the inputs and are parked in y between slices.
+ *
+ * Rounded inputs lie in the order in which tiles read them, one slice after the other, in it one tile after
+ * the other, in it block after block:
+ *
+ *     q [rows][32] INPUT     scale [rows]     -bias * sum_q [scales a block][rows]
+ *     with mins: sum_q * scale [rows]
+ *
+ * so that a tile reads one stream, at distances known when it is compiled.
  */
 #include <math.h>
 #include <string.h>
@@ -40,47 +46,76 @@
 #define FETCH_ROWS 1
 #endif
 
-enum { SLICE_BLOCKS = 16 }; /* a slice of a tile's codes stays in the first-level cache while rows pass */
+enum { SLICE_BLOCKS = 32 }; /* a slice of a tile's codes stays in the first-level cache while rows pass */
 
 /* ---- inputs ---- */
 
-struct coded_rows {
-    const INPUT *q;
-    const float *scale, *scaled_sum;
-    const int32_t *start;
-    size_t q_stride, block_stride,
-        start_stride; /* the distance of two rows: of q, of the next two, of start */
+/* How rows are dealt to tiles, evenly, the taller ones first, and blocks to slices. */
+struct coded_shape {
+    int n_rows, n_blocks, n_slice, n_tiles, n_each, n_taller;
+    size_t row_bytes; /* of a block of a row */
 };
 
-static void round_row(const float *x, int n_in, const struct coding *c, INPUT *q, float *scale,
-                      float *scaled_sum, int32_t *start) {
-    const int bias = c->bias - (c->bits == 8 ? CODES_LESS : 0);
-    for (int j = 0; j < n_in / CODED_BLOCK; j++, x += CODED_BLOCK, q += CODED_BLOCK) {
-        const float most = input_most(x);
-        const bool usable = most >= MATH_CODED_LEAST && most < INFINITY;
-        int sums[2];
-        input_round(q, x, usable ? 127.0f / most : 0, usable, sums);
-        scale[j] = usable ? most / 127.0f : most;
-        scaled_sum[j] = scale[j] * (float)(sums[0] + sums[1]);
-        if (c->n_scales == 1)
-            start[j] = -bias * (sums[0] + sums[1]);
-        else
-            for (int s = 0; s < 2; s++) start[2 * j + s] = -bias * sums[s];
-    }
+static struct coded_shape shape_of(int n_rows, int n_in, const struct coding *c) {
+    const int n_blocks = n_in / CODED_BLOCK, n_tiles = (n_rows + TILE_ROWS - 1) / TILE_ROWS,
+              n_slices = n_tiles > 1 ? (n_blocks + SLICE_BLOCKS - 1) / SLICE_BLOCKS : 1;
+    return (struct coded_shape){
+        .n_rows = n_rows,
+        .n_blocks = n_blocks,
+        .n_slice = (n_blocks + n_slices - 1) / n_slices,
+        .n_tiles = n_tiles,
+        .n_each = n_rows / n_tiles,
+        .n_taller = n_rows % n_tiles,
+        .row_bytes = CODED_BLOCK * sizeof(INPUT) + (size_t)(1 + c->n_scales + c->has_min) * 4,
+    };
 }
 
-static struct coded_rows round_rows(const float *x, size_t x_stride, int n_rows, int n_in,
-                                    const struct coding *c, void *scratch) {
-    const size_t n = (size_t)n_in, n_blocks = n / CODED_BLOCK, rows = (size_t)n_rows;
-    const size_t n_starts = n_blocks * (size_t)c->n_scales;
-    char *at = (char *)(((uintptr_t)scratch + 63) & ~(uintptr_t)63);
-    INPUT *q = (INPUT *)(void *)at;
-    float *scale = (float *)(void *)(at + rows * n * sizeof *q), *scaled_sum = scale + rows * n_blocks;
-    int32_t *start = (int32_t *)(void *)(scaled_sum + rows * n_blocks);
-    for (size_t r = 0; r < rows; r++)
-        round_row(x + r * x_stride, n_in, c, q + r * n, scale + r * n_blocks, scaled_sum + r * n_blocks,
-                  start + r * n_starts);
-    return (struct coded_rows){q, scale, scaled_sum, start, n, n_blocks, n_starts};
+/* A row's tile: its first row, and how many it has. */
+struct coded_place {
+    int first, n;
+};
+
+static struct coded_place place_of(const struct coded_shape *s, int row) {
+    const int n_tall = s->n_taller * (s->n_each + 1);
+    if (row < n_tall) return (struct coded_place){row - row % (s->n_each + 1), s->n_each + 1};
+    return (struct coded_place){row - (row - n_tall) % s->n_each, s->n_each};
+}
+
+/* One block of row i of n of a tile. */
+static void round_block(char *at, int i, int n, const float *x, const struct coding *c) {
+    const int bias = c->bias - (c->bits == 8 ? CODES_LESS : 0);
+    const float most = input_most(x);
+    const bool usable = most >= MATH_CODED_LEAST && most < INFINITY;
+    INPUT *q = (INPUT *)(void *)at + i * CODED_BLOCK;
+    float *scale = (float *)(void *)(at + (size_t)(n * CODED_BLOCK) * sizeof(INPUT)) + i;
+    int32_t *start = (int32_t *)(void *)(scale + n);
+    int sums[2];
+    input_round(q, x, usable ? 127.0f / most : 0, usable, sums);
+    *scale = usable ? most / 127.0f : most;
+    if (c->n_scales == 1)
+        start[0] = -bias * (sums[0] + sums[1]);
+    else
+        for (int s = 0; s < 2; s++) start[s * n] = -bias * sums[s];
+    if (c->has_min) scale[(1 + c->n_scales) * n] = *scale * (float)(sums[0] + sums[1]);
+}
+
+void CODED_ROUND(void *rounded, int n_rows, int n_in, enum dtype t, const float *x, size_t x_stride, int row,
+                 int row_end, int block_first, int block_end) {
+    const struct coding *c = dtype_coding(t);
+    const struct coded_shape s = shape_of(n_rows, n_in, c);
+    for (; row < row_end; row++) {
+        const struct coded_place tile = place_of(&s, row);
+        const float *from = x + (size_t)row * x_stride;
+        for (int b = block_first, n; b < block_end; b += n) { /* slice by slice */
+            const int slice = b / s.n_slice * s.n_slice, n_slice = MIN(s.n_slice, s.n_blocks - slice);
+            const size_t i = (size_t)slice * (size_t)n_rows + (size_t)tile.first * (size_t)n_slice +
+                             (size_t)(b - slice) * (size_t)tile.n;
+            char *at = (char *)rounded + i * s.row_bytes;
+            n = MIN(slice + n_slice, block_end) - b;
+            for (int j = 0; j < n; j++, at += (size_t)tile.n * s.row_bytes)
+                round_block(at, row - tile.first, tile.n, from + (b + j) * CODED_BLOCK, c);
+        }
+    }
 }
 
 /* ---- tiles ---- */
@@ -97,28 +132,43 @@ ALWAYS_INLINE VEC scales_at(const struct coded_outputs *o, bool wide, int i) {
     return vec_from_f16((const uint16_t *)(const void *)o->scales + i * MATRIX_PANEL);
 }
 
-/* The codes of the slice that comes next, a block of them at a time, while this slice is multiplied. */
-ALWAYS_INLINE void fetch_ahead(const unsigned char *ahead, size_t block_bytes, int block) {
-    for (size_t i = 0; i < block_bytes; i += 64) __builtin_prefetch(ahead + (size_t)block * block_bytes + i);
+/* What is brought into the cache while a tile is multiplied: n_lines lines of each stream with every block.
+ */
+struct coded_fetch {
+    struct {
+        const unsigned char *at;
+        int n_lines;
+    } streams[TILE_VECS];
+    int n_streams;
+};
+
+ALWAYS_INLINE void fetch_ahead(const struct coded_fetch *f, int i) {
+    for (int v = 0; v < f->n_streams; v++) {
+        const int n_lines = f->streams[v].n_lines;
+        const unsigned char *at = f->streams[v].at + (size_t)(i * n_lines) * 64;
+        for (int l = 0; l < n_lines; l++) __builtin_prefetch(at + (size_t)l * 64);
+    }
 }
 
-/* n_blocks blocks from block `first` on, for n_rows rows from x's first on. ahead: of each vector what comes
- * next, or NULL. */
+/* n_blocks blocks from block `first` on, with rounded inputs x. */
 ALWAYS_INLINE void coded_tile(int bits, int n_scales, bool wide, bool has_min, int n_rows, int n_vecs,
-                              float *y, size_t y_stride, const struct coded_rows *x,
-                              const struct coded_outputs *outputs, const unsigned char *const *ahead,
-                              int first, int n_blocks) {
-    const size_t block_bytes = (size_t)(MATRIX_PANEL * CODED_BLOCK / 8 * bits);
+                              float *y, size_t y_stride, const char *x, const struct coded_outputs *outputs,
+                              const struct coded_fetch *fetch, int first, int n_blocks) {
+    const size_t block_bytes = (size_t)(MATRIX_PANEL * CODED_BLOCK / 8 * bits),
+                 q_bytes = (size_t)(n_rows * CODED_BLOCK) * sizeof(INPUT);
     const int n_groups = 8 / n_scales; /* of four inputs, to a scale */
     VEC sum[TILE_ROWS][TILE_VECS];
     EACH(r, n_rows)
     EACH(v, n_vecs) sum[r][v] = first ? vec_load(y + (size_t)r * y_stride + v * LANES) : vec_set1(0);
     for (int b = first; b < first + n_blocks; b++) {
-        if (ahead && n_rows >= FETCH_ROWS) EACH(v, n_vecs) fetch_ahead(ahead[v], block_bytes, b - first);
+        const INPUT *q = (const INPUT *)(const void *)x;
+        const float *scales = (const float *)(const void *)(x + q_bytes),
+                    *sums = scales + (1 + n_scales) * n_rows;
+        const int32_t *starts = (const int32_t *)(const void *)(scales + n_rows);
+        fetch_ahead(fetch, b - first);
         EACH(s, n_scales) {
-            const int32_t *start = x->start + b * n_scales + s;
             ACC acc[TILE_ROWS][TILE_VECS];
-            EACH(r, n_rows) EACH(v, n_vecs) acc[r][v] = acc_begin(start + (size_t)r * x->start_stride);
+            EACH(r, n_rows) EACH(v, n_vecs) acc[r][v] = acc_begin(starts + s * n_rows + r);
             EACH(i, n_groups) {
                 const int j = s * n_groups + i;
                 CODES codes[TILE_VECS];
@@ -127,32 +177,30 @@ ALWAYS_INLINE void coded_tile(int bits, int n_scales, bool wide, bool has_min, i
                     codes[v] = bits == 8 ? codes_8(at, j) : codes_4(at, j);
                 }
                 EACH(r, n_rows) {
-                    const INPUTS q = inputs_at(x->q + (size_t)r * x->q_stride + b * CODED_BLOCK + 4 * j);
-                    EACH(v, n_vecs) acc[r][v] = acc_add(acc[r][v], codes[v], q);
+                    const INPUTS in = inputs_at(q + r * CODED_BLOCK + 4 * j);
+                    EACH(v, n_vecs) acc[r][v] = acc_add(acc[r][v], codes[v], in);
                 }
             }
             EACH(v, n_vecs) {
                 const VEC scale = scales_at(&outputs[v], wide, b * n_scales + s);
                 EACH(r, n_rows) {
-                    const VEC both = scale * vec_broadcast(x->scale + (size_t)r * x->block_stride + b);
-                    const VEC whole = vec_from_int(acc_end(acc[r][v], start + (size_t)r * x->start_stride));
+                    const VEC both = scale * vec_broadcast(scales + r);
+                    const VEC whole = vec_from_int(acc_end(acc[r][v], starts + s * n_rows + r));
                     sum[r][v] = vec_fma(whole, both, sum[r][v]);
                 }
             }
         }
         if (has_min) EACH(v, n_vecs) {
                 const VEC min = vec_load(outputs[v].mins + b * MATRIX_PANEL);
-                EACH(r, n_rows)
-                sum[r][v] =
-                    vec_fma(min, vec_broadcast(x->scaled_sum + (size_t)r * x->block_stride + b), sum[r][v]);
+                EACH(r, n_rows) sum[r][v] = vec_fma(min, vec_broadcast(sums + r), sum[r][v]);
             }
+        x += q_bytes + (size_t)(n_rows * (1 + n_scales + has_min)) * 4;
     }
     EACH(r, n_rows) EACH(v, n_vecs) vec_store(y + (size_t)r * y_stride + v * LANES, sum[r][v]);
 }
 
-typedef void tile_function(float *y, size_t y_stride, const struct coded_rows *x,
-                           const struct coded_outputs *outputs, const unsigned char *const *ahead, int first,
-                           int n_blocks);
+typedef void tile_function(float *y, size_t y_stride, const char *x, const struct coded_outputs *outputs,
+                           const struct coded_fetch *fetch, int first, int n_blocks);
 
 /* Kinds of coding: name, bits, scales a block, F32 scales, mins. */
 #define KIND_BYTES(X, rows, vecs)                                                                            \
@@ -165,10 +213,10 @@ typedef void tile_function(float *y, size_t y_stride, const struct coded_rows *x
 enum kind { KIND_bytes, KIND_bytes_min, KIND_bytes_two, KIND_halves, KIND_halves_min, KINDS_COUNT };
 
 #define TILE_DEFINE(kind, bits, n_scales, wide, min, rows, vecs)                                             \
-    static void tile_##kind##_##rows##x##vecs(float *y, size_t y_stride, const struct coded_rows *x,         \
+    static void tile_##kind##_##rows##x##vecs(float *y, size_t y_stride, const char *x,                      \
                                               const struct coded_outputs *outputs,                           \
-                                              const unsigned char *const *ahead, int first, int n_blocks) {  \
-        coded_tile(bits, n_scales, wide, min, rows, vecs, y, y_stride, x, outputs, ahead, first, n_blocks);  \
+                                              const struct coded_fetch *fetch, int first, int n_blocks) {    \
+        coded_tile(bits, n_scales, wide, min, rows, vecs, y, y_stride, x, outputs, fetch, first, n_blocks);  \
     }
 #define TILE_ENTRY(kind, bits, n_scales, wide, min, rows, vecs)                                              \
     [KIND_##kind][rows][vecs] = tile_##kind##_##rows##x##vecs,
@@ -197,63 +245,90 @@ static struct coded_outputs outputs_at(const struct matrix *w, int v) {
     };
 }
 
-/* A slice against all rows: it stays in the first-level cache from one tile to the next, while the first tile
- * brings in what comes after it. */
-static void coded_slice(tile_function *const (*tile)[TILE_VECS + 1], float *y, size_t y_stride,
-                        const struct coded_rows *x, int n_rows, const struct coded_outputs *outputs,
-                        int n_vecs, const unsigned char *const *ahead, int first, int n_blocks) {
-    const int n_tiles = (n_rows + TILE_ROWS - 1) / TILE_ROWS;
-    struct coded_rows at = *x;
-    for (int i = 0, n; i < n_tiles; i++, y += (size_t)n * y_stride, n_rows -= n) {
-        n = (n_rows + n_tiles - i - 1) / (n_tiles - i); /* dealt evenly */
-        for (int v = 0, width; v < n_vecs; v += width) {
-            width = n_vecs - v;
-            while (!tile[n][width]) width--;
-            tile[n][width](y + v * LANES, y_stride, &at, outputs + v, i == 0 && ahead ? ahead + v : NULL,
-                           first, n_blocks);
+/* A product that runs: the outputs of one group of panels, and of the one that comes after it. */
+struct coded_run {
+    struct coded_shape shape;
+    tile_function *const (*tile)[TILE_VECS + 1];
+    const char *x; /* of the slice */
+    struct coded_outputs outputs[TILE_VECS], next[TILE_VECS];
+    int n, n_next;       /* vectors; n_next is 0 at the end */
+    int block, n_blocks; /* of the slice */
+    size_t block_bytes;
+};
+
+/* The codes that the next slice wants, in pieces of a line for each block that is multiplied. */
+struct coded_ahead {
+    const struct coded_outputs *outputs;
+    int first, n_blocks;           /* of the next slice */
+    int n_lines, n_pieces, n_each; /* pieces of a panel, of all, of one call of a tile */
+};
+
+static struct coded_ahead ahead_of(const struct coded_run *r, int n_calls) {
+    const int end = r->block + r->n_blocks;
+    const bool more = end < r->shape.n_blocks;
+    struct coded_ahead a = {.outputs = more ? r->outputs : r->next, .first = more ? end : 0};
+    a.n_blocks = MIN(r->shape.n_slice, r->shape.n_blocks - a.first);
+    a.n_lines = (int)(r->block_bytes / 64);
+    if (r->shape.n_rows >= FETCH_ROWS)
+        a.n_pieces = (more ? r->n : r->n_next) / (MATRIX_PANEL / LANES) * a.n_lines;
+    a.n_each = (a.n_pieces + n_calls - 1) / n_calls;
+    return a;
+}
+
+static struct coded_fetch fetch_of(const struct coded_ahead *a, size_t block_bytes, int call) {
+    struct coded_fetch f;
+    f.n_streams = 0;
+    for (int i = call * a->n_each, n, end = MIN(i + a->n_each, a->n_pieces); i < end; i += n) {
+        const int panel = i / a->n_lines;
+        n = MIN(end, (panel + 1) * a->n_lines) - i;
+        f.streams[f.n_streams].n_lines = n;
+        f.streams[f.n_streams++].at = a->outputs[panel * (MATRIX_PANEL / LANES)].codes +
+                                      (size_t)a->first * block_bytes +
+                                      (size_t)((i - panel * a->n_lines) * a->n_blocks) * 64;
+    }
+    return f;
+}
+
+/* A slice against all rows: it stays in the first-level cache from one tile to the next, while the tiles
+ * bring in what comes after it. */
+static void run_slice(struct coded_run *r, float *y, size_t y_stride) {
+    const struct coded_shape *s = &r->shape;
+    int widest = r->n, call = 0;
+    while (!r->tile[s->n_each + (s->n_taller > 0)][widest]) widest--;
+    const struct coded_ahead ahead = ahead_of(r, s->n_tiles * ((r->n + widest - 1) / widest));
+    for (int i = 0; i < s->n_tiles; i++) {
+        const int n = s->n_each + (i < s->n_taller);
+        for (int v = 0, width; v < r->n; v += width) {
+            width = MIN(widest, r->n - v);
+            while (!r->tile[n][width]) width--;
+            const struct coded_fetch fetch = fetch_of(&ahead, r->block_bytes, call++);
+            r->tile[n][width](y + v * LANES, y_stride, r->x, r->outputs + v, &fetch, r->block, r->n_blocks);
         }
-        at.q += (size_t)n * at.q_stride;
-        at.scale += (size_t)n * at.block_stride;
-        at.scaled_sum += (size_t)n * at.block_stride;
-        at.start += (size_t)n * at.start_stride;
+        r->x += (size_t)(n * r->n_blocks) * s->row_bytes;
+        y += (size_t)n * y_stride;
     }
 }
 
-/* Outputs of vectors [v, v + n), all inputs. next: the outputs that come after them; NULL at the end. */
-static void coded_outputs_run(tile_function *const (*tile)[TILE_VECS + 1], float *y, size_t y_stride,
-                              const struct coded_rows *x, int n_rows, const struct coded_outputs *outputs,
-                              const struct coded_outputs *next, int n_vecs, size_t block_bytes,
-                              int n_blocks) {
-    const int slice = n_rows > TILE_ROWS ? SLICE_BLOCKS : n_blocks;
-    for (int b = 0; b < n_blocks; b += slice) {
-        const unsigned char *ahead[TILE_VECS];
-        const bool more = b + slice < n_blocks;
-        for (int v = 0; v < n_vecs; v++)
-            ahead[v] = more   ? outputs[v].codes + (size_t)(b + slice) * block_bytes
-                       : next ? next[v].codes
-                              : NULL;
-        coded_slice(tile, y, y_stride, x, n_rows, outputs, n_vecs, more || next ? ahead : NULL, b,
-                    MIN(slice, n_blocks - b));
-    }
-}
-
-void CODED_FUNCTION(float *y, size_t y_stride, const float *x, size_t x_stride, int n_rows,
-                    const struct matrix *w, int panel_first, int panel_end, void *scratch) {
+void CODED_FUNCTION(float *y, size_t y_stride, const void *rounded, int n_rows, const struct matrix *w,
+                    int panel_first, int panel_end) {
     if (n_rows == 0 || panel_first == panel_end) return;
     const struct coding *c = dtype_coding(w->dtype);
-    const struct coded_rows rows = round_rows(x, x_stride, n_rows, w->n_in, c, scratch);
-    const size_t block_bytes = (size_t)(MATRIX_PANEL * CODED_BLOCK / 8 * c->bits);
-    const int v_end = panel_end * (MATRIX_PANEL / LANES);
-    struct coded_outputs outputs[TILE_VECS], next[TILE_VECS];
-    int v = panel_first * (MATRIX_PANEL / LANES), n = MIN((int)TILE_VECS, v_end - v);
-    for (int i = 0; i < n; i++) next[i] = outputs_at(w, v + i);
-    for (; v < v_end; v += n) {
-        n = MIN((int)TILE_VECS, v_end - v);
-        memcpy(outputs, next, sizeof outputs);
-        const bool more = v + 2 * n <= v_end;
-        for (int i = 0; more && i < n; i++) next[i] = outputs_at(w, v + n + i);
-        for (int i = 0; !more && i < v_end - v - n; i++) next[i] = outputs_at(w, v + n + i);
-        coded_outputs_run(tiles[kind_of(c)], y + (size_t)v * LANES, y_stride, &rows, n_rows, outputs,
-                          more ? next : NULL, n, block_bytes, w->n_in / CODED_BLOCK);
+    const int v_end = panel_end * (MATRIX_PANEL / LANES),
+              n_group = n_rows > TILE_ROWS ? GROUP_VECS : TILE_VECS;
+    struct coded_run r = {.shape = shape_of(n_rows, w->n_in, c), .tile = tiles[kind_of(c)]};
+    r.block_bytes = (size_t)(MATRIX_PANEL * CODED_BLOCK / 8 * c->bits);
+    int v = panel_first * (MATRIX_PANEL / LANES);
+    r.n_next = MIN(n_group, v_end - v);
+    for (int i = 0; i < r.n_next; i++) r.next[i] = outputs_at(w, v + i);
+    for (; v < v_end; v += r.n) {
+        r.n = r.n_next;
+        memcpy(r.outputs, r.next, sizeof r.outputs);
+        r.n_next = MIN(n_group, v_end - v - r.n);
+        for (int i = 0; i < r.n_next; i++) r.next[i] = outputs_at(w, v + r.n + i);
+        r.x = rounded;
+        for (r.block = 0; r.block < r.shape.n_blocks; r.block += r.n_blocks) {
+            r.n_blocks = MIN(r.shape.n_slice, r.shape.n_blocks - r.block);
+            run_slice(&r, y + (size_t)v * LANES, y_stride);
+        }
     }
 }

@@ -51,15 +51,22 @@ static inline __m256i acc_add(__m256i acc, struct codes c, struct inputs q) {
     return acc;
 }
 
-enum { TILE_ROWS = 4, TILE_VECS = 2 };
+enum { TILE_ROWS = 4, TILE_VECS = 2, GROUP_VECS = 2 };
 #define TILES(X)             X(1, 1) X(1, 2) X(2, 1) X(2, 2) X(3, 1) X(3, 2) X(4, 1) X(4, 2)
 #define KINDS(X, rows, vecs) KIND_BYTES(X, rows, vecs)
+#define CODED_ROUND          kernels_round_bytes_avx2
 #define CODED_FUNCTION       kernels_matmul_bytes_avx2
 #include "kernels/kernels_coded.h"
 
-void kernels_matmul_coded_avx2(float *y, size_t y_stride, const float *x, size_t x_stride, int n_rows,
-                               const struct matrix *w, int panel_first, int panel_end, void *scratch) {
+void kernels_round_avx2(void *rounded, int n_rows, int n_in, enum dtype t, const float *x, size_t x_stride,
+                        int row, int row_end, int block, int block_end) {
+    (dtype_coding(t)->bits == 8 ? kernels_round_bytes_avx2 : kernels_round_halves_avx2)(
+        rounded, n_rows, n_in, t, x, x_stride, row, row_end, block, block_end);
+}
+
+void kernels_matmul_coded_avx2(float *y, size_t y_stride, const void *rounded, int n_rows,
+                               const struct matrix *w, int panel_first, int panel_end) {
     (dtype_coding(w->dtype)->bits == 8 ? kernels_matmul_bytes_avx2 : kernels_matmul_halves_avx2)(
-        y, y_stride, x, x_stride, n_rows, w, panel_first, panel_end, scratch);
+        y, y_stride, rounded, n_rows, w, panel_first, panel_end);
 }
 #endif

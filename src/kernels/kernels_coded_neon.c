@@ -22,9 +22,10 @@ static inline struct acc acc_add(struct acc acc, int8x16_t codes, int8x16_t inpu
     return acc;
 }
 
-enum { TILE_ROWS = 4, TILE_VECS = 4 };
+enum { TILE_ROWS = 4, TILE_VECS = 4, GROUP_VECS = 4 };
 #define TILES(X)             X(1, 1) X(1, 2) X(1, 4) X(2, 1) X(2, 2) X(3, 1) X(3, 2) X(4, 1) X(4, 2)
 #define KINDS(X, rows, vecs) KIND_BYTES(X, rows, vecs) KIND_HALVES(X, rows, vecs)
+#define CODED_ROUND          kernels_round_neon
 #define CODED_FUNCTION       kernels_matmul_coded_neon
 #include "kernels/kernels_coded.h"
 #endif

@@ -35,7 +35,7 @@ static void matmul(float *y, size_t y_stride, const float *x, size_t x_stride, i
 
 struct coded_input { /* a block of 32 inputs, rounded */
     float scale;     /* a */
-    int q[CODED_BLOCK];
+    int8_t q[CODED_BLOCK];
 };
 
 static void round_block(struct coded_input *out, const float *x) {
@@ -44,7 +44,7 @@ static void round_block(struct coded_input *out, const float *x) {
     const bool usable = most >= math_bits(MATH_CODED_LEAST) && most < 0x7F800000u;
     const float factor = usable ? 127.0f / math_float(most) : 0;
     out->scale = usable ? math_float(most) / 127.0f : math_float(most);
-    for (int i = 0; i < CODED_BLOCK; i++) out->q[i] = usable ? (int)nearbyintf(x[i] * factor) : 0;
+    for (int i = 0; i < CODED_BLOCK; i++) out->q[i] = usable ? (int8_t)nearbyintf(x[i] * factor) : 0;
 }
 
 static int code_of(const struct matrix *panel, const struct coding *c, int k, int lane) {
@@ -76,19 +76,28 @@ static float coded_block(float y, const struct matrix *panel, const struct codin
     return c->has_min ? fmaf(panel->mins[j * MATRIX_PANEL + lane], in->scale * (float)sum_q, y) : y;
 }
 
-static void matmul_coded(float *y, size_t y_stride, const float *x, size_t x_stride, int n_rows,
-                         const struct matrix *w, int panel_first, int panel_end, void *scratch) {
+static void round_inputs(void *rounded, int n_rows, int n_in, enum dtype t, const float *x, size_t x_stride,
+                         int row, int row_end, int block, int block_end) {
+    struct coded_input *out = rounded; /* [n_rows][n_in / 32] */
+    UNUSED(n_rows);
+    UNUSED(t);
+    for (; row < row_end; row++)
+        for (int j = block; j < block_end; j++)
+            round_block(out + (size_t)row * (size_t)(n_in / CODED_BLOCK) + j,
+                        x + (size_t)row * x_stride + (size_t)j * CODED_BLOCK);
+}
+
+static void matmul_coded(float *y, size_t y_stride, const void *rounded, int n_rows, const struct matrix *w,
+                         int panel_first, int panel_end) {
     const struct coding *c = dtype_coding(w->dtype);
-    struct coded_input in;
-    UNUSED(scratch);
-    for (int b = 0; b < n_rows; b++, y += y_stride, x += x_stride)
+    const struct coded_input *in = rounded;
+    const int n_blocks = w->n_in / CODED_BLOCK;
+    for (int b = 0; b < n_rows; b++, y += y_stride, in += n_blocks)
         for (int i = panel_first * MATRIX_PANEL; i < panel_end * MATRIX_PANEL; i++) {
             const struct matrix panel = matrix_panel(w, i / MATRIX_PANEL);
             y[i] = 0;
-            for (int j = 0; j < w->n_in / CODED_BLOCK; j++) {
-                round_block(&in, x + (size_t)j * CODED_BLOCK);
-                y[i] = coded_block(y[i], &panel, c, &in, j, i % MATRIX_PANEL);
-            }
+            for (int j = 0; j < n_blocks; j++)
+                y[i] = coded_block(y[i], &panel, c, &in[j], j, i % MATRIX_PANEL);
         }
 }
 
@@ -113,14 +122,16 @@ static void add(float *x, const float *y, int n) {
     for (int i = 0; i < n; i++) x[i] += y[i];
 }
 
-static void attend_one(float *out, const float *q, int head_width, const float *const *pages, size_t offset,
-                       int n_tokens, float scale, float *p) {
-    float max = -INFINITY, stripe[16] = {0};
+static void attend_one(float *out, const float *q, const struct attend *a, const struct attend_path *path) {
+    const int width = a->head_width, n_tokens = path->n_tokens;
+    const size_t keys = a->offset, values = keys + (size_t)width * KV_PAGE;
+    float max = -INFINITY, stripe[16] = {0}, *p = a->scratch;
     for (int t = 0; t < n_tokens; t++) {
-        const float *keys = pages[t / KV_PAGE] + offset;
+        const void *page = path->pages[t / KV_PAGE];
         float dot = 0;
-        for (int w = 0; w < head_width; w++) dot = fmaf(q[w], keys[w * KV_PAGE + t % KV_PAGE], dot);
-        p[t] = dot * scale;
+        for (int w = 0; w < width; w++)
+            dot = fmaf(q[w], weight(page, a->dtype, keys + (size_t)(w * KV_PAGE + t % KV_PAGE)), dot);
+        p[t] = dot * a->scale;
         if (p[t] > max) max = p[t];
     }
     for (int t = 0; t < n_tokens; t++) {
@@ -128,11 +139,11 @@ static void attend_one(float *out, const float *q, int head_width, const float *
         stripe[t % 16] += p[t];
     }
     float total = math_sum16(stripe);
-    for (int w = 0; w < head_width; w++) {
+    for (int w = 0; w < width; w++) {
         float sum[2] = {0, 0};
         for (int t = 0; t < n_tokens; t++) {
-            const float *values = pages[t / KV_PAGE] + offset + head_width * KV_PAGE;
-            sum[t % 2] = fmaf(p[t], values[t % KV_PAGE * head_width + w], sum[t % 2]);
+            const size_t at = values + (size_t)(t % KV_PAGE * width + w);
+            sum[t % 2] = fmaf(p[t], weight(path->pages[t / KV_PAGE], a->dtype, at), sum[t % 2]);
         }
         out[w] = (sum[0] + sum[1]) / total;
     }
@@ -142,13 +153,21 @@ static void attend(const struct attend *a) {
     for (int r = 0; r < a->n_paths; r++)
         for (int i = 0; i < a->n_queries; i++)
             attend_one(a->out + (size_t)r * a->out_stride + i * a->head_width,
-                       a->q + (size_t)r * a->q_stride + i * a->head_width, a->head_width, a->paths[r].pages,
-                       a->offset, a->paths[r].n_tokens, a->scale, a->scratch);
+                       a->q + (size_t)r * a->q_stride + i * a->head_width, a, &a->paths[r]);
 }
 
-void kernels_kv_store(float *block, int slot, const float *k, const float *v, int head_width) {
-    for (int w = 0; w < head_width; w++) block[w * KV_PAGE + slot] = k[w];
-    memcpy(block + (size_t)(KV_PAGE + slot) * (size_t)head_width, v, (size_t)head_width * sizeof *v);
+static void store(void *block, enum dtype t, int i, float x) {
+    if (t == DTYPE_F16)
+        ((uint16_t *)block)[i] = math_to_f16(x);
+    else
+        ((float *)block)[i] = x;
+}
+
+static void kv_store(void *block, enum dtype t, int slot, const float *k, const float *v, int head_width) {
+    for (int w = 0; w < head_width; w++) {
+        store(block, t, w * KV_PAGE + slot, k[w]);
+        store(block, t, (KV_PAGE + slot) * head_width + w, v[w]);
+    }
 }
 
 static float exp_sum(float *out, const float *x, int n, float inv_temperature, float *max_out) {
@@ -166,12 +185,13 @@ static float exp_sum(float *out, const float *x, int n, float inv_temperature, f
 const struct kernels kernels_generic = {
     .name = "generic",
     .matmul = matmul,
+    .round = round_inputs,
     .matmul_coded = matmul_coded,
     .rmsnorm = rmsnorm,
     .rope = rope,
     .silu_mul = silu_mul,
     .add = add,
     .attend = attend,
-    .kv_store = kernels_kv_store,
+    .kv_store = kv_store,
     .exp_sum = exp_sum,
 };

@@ -108,26 +108,23 @@ struct blocks_codes {
 };
 void blocks_read(struct blocks_codes *out, const void *block, enum dtype t);
 
-/* Shared by all tables: a plain scatter. */
-void kernels_kv_store(float *block, int slot, const float *k, const float *v, int head_width);
-
 extern const struct kernels kernels_generic;
 #if defined(__x86_64__)
 extern const struct kernels kernels_avx2, kernels_avx512, kernels_avx512vnni;
-void kernels_matmul_coded_avx2(float *y, size_t y_stride, const float *x, size_t x_stride, int n_rows,
-                               const struct matrix *w, int panel_first, int panel_end, void *scratch);
-void kernels_matmul_bytes_avx2(float *y, size_t y_stride, const float *x, size_t x_stride, int n_rows,
-                               const struct matrix *w, int panel_first, int panel_end, void *scratch);
-void kernels_matmul_halves_avx2(float *y, size_t y_stride, const float *x, size_t x_stride, int n_rows,
-                                const struct matrix *w, int panel_first, int panel_end, void *scratch);
-void kernels_matmul_coded_vnni(float *y, size_t y_stride, const float *x, size_t x_stride, int n_rows,
-                               const struct matrix *w, int panel_first, int panel_end, void *scratch);
+kernels_round_function kernels_round_avx2;
+kernels_coded_function kernels_matmul_coded_avx2;
+kernels_round_function kernels_round_bytes_avx2;
+kernels_coded_function kernels_matmul_bytes_avx2;
+kernels_round_function kernels_round_halves_avx2;
+kernels_coded_function kernels_matmul_halves_avx2;
+kernels_round_function kernels_round_vnni;
+kernels_coded_function kernels_matmul_coded_vnni;
 #elif defined(__aarch64__)
 extern const struct kernels kernels_neon, kernels_neondot;
-void kernels_matmul_coded_neon(float *y, size_t y_stride, const float *x, size_t x_stride, int n_rows,
-                               const struct matrix *w, int panel_first, int panel_end, void *scratch);
-void kernels_matmul_coded_neondot(float *y, size_t y_stride, const float *x, size_t x_stride, int n_rows,
-                                  const struct matrix *w, int panel_first, int panel_end, void *scratch);
+kernels_round_function kernels_round_neon;
+kernels_coded_function kernels_matmul_coded_neon;
+kernels_round_function kernels_round_neondot;
+kernels_coded_function kernels_matmul_coded_neondot;
 #endif
 
 #endif

@@ -80,12 +80,13 @@ static bool parse_head(const json_t *root, const char *where, struct model_confi
 /* What a family may switch on and this program does not compute. */
 static bool refuse_options(const json_t *root, const char *where, const struct model_config *c,
                            struct err *e) {
-    static const char *const quantised = "quantization_config";
-    const json_t *q = json_object_get(root, quantised);
+    const json_t *q = json_object_get(root, "quantization_config");
+    const char *method = json_string_value(json_object_get(q, "quant_method"));
     if (q && !json_is_null(q))
         return err_set(e, ERR_INPUT,
-                       "%s: the weights are quantised (%s); take the original checkpoint (F32, F16, BF16)",
-                       where, quantised);
+                       "%s: the weights are quantised (quantization_config: %.40s); take the original "
+                       "checkpoint (F32, F16, BF16), which --weights quantises, or a GGUF file",
+                       where, method ? method : "of no name");
     const char *act;
     if (!json_get_string(root, "hidden_act", "silu", &act, where, e)) return false;
     if (strcmp(act, "silu") != 0 && strcmp(act, "swish") != 0)
@@ -98,18 +99,28 @@ static bool refuse_options(const json_t *root, const char *where, const struct m
         return err_set(e, ERR_INPUT, "%s: %s is true, which is not supported for %s models", where,
                        mlp_biased ? "mlp_bias" : "attention_bias", c->family);
     double rotated;
-    if (!json_get_real(root, "partial_rotary_factor", 1, &rotated, where, e)) return false;
+    const json_t *rope = json_object_get(root, "rope_parameters");
+    if (!json_get_real(root, "partial_rotary_factor", 1, &rotated, where, e) ||
+        (json_is_object(rope) && !json_get_real(rope, "partial_rotary_factor", rotated, &rotated, where, e)))
+        return false;
     if (rotated != 1)
         return err_set(e, ERR_INPUT, "%s: partial_rotary_factor %g is not supported; 1 is", where, rotated);
     return true;
+}
+
+/* Mistral's configuration without the key has a window; with null it has none. */
+static int64_t window_if_absent(const json_t *root, bool slides_always) {
+    return slides_always && !json_object_get(root, "sliding_window") ? 4096 : 0;
 }
 
 /* Up to its window, attention with a sliding window is attention to everything: the context ends there. */
 static bool parse_window(const json_t *root, const char *where, struct model_config *c, struct err *e) {
     int64_t window;
     bool used;
-    if (!json_get_int(root, "sliding_window", 0, 0, INT64_MAX, &window, where, e) ||
-        !json_get_bool(root, "use_sliding_window", strcmp(c->family, "mistral") == 0, &used, where, e))
+    const bool slides_always = strcmp(c->family, "mistral") == 0;
+    if (!json_get_int(root, "sliding_window", window_if_absent(root, slides_always), 0, INT64_MAX, &window,
+                      where, e) ||
+        !json_get_bool(root, "use_sliding_window", slides_always, &used, where, e))
         return false;
     const json_t *types = json_object_get(root, "layer_types");
     for (size_t i = 0; i < json_array_size(types); i++) {

@@ -295,7 +295,10 @@ static bool read_all(struct reader *r, struct gguf *g) {
     uint64_t version, n_tensors, n_entries;
     if (!file_check_pointer((struct str){(const char *)r->bytes, r->n}, r->where, r->e)) return false;
     if (r->n < sizeof magic || memcmp(r->bytes, magic, sizeof magic) != 0)
-        return err_set(r->e, ERR_INPUT, "%s: not a GGUF file, whatever its name", r->where);
+        return err_set(r->e, ERR_INPUT, "%s: not a GGUF file, whatever its name: %s", r->where,
+                       r->n == 0            ? "it is empty; download it again"
+                       : r->bytes[0] == '<' ? "it is a web page; download the file itself"
+                                            : "it begins with other bytes");
     r->at = sizeof magic;
     if (!read_bits(r, 4, &version, "its first bytes") || !check_version(r, version) ||
         !read_bits(r, 8, &n_tensors, "its first bytes") || !read_bits(r, 8, &n_entries, "its first bytes") ||

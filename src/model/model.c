@@ -10,6 +10,7 @@
 #include "model/config.h"
 #include "model/family.h"
 #include "model/gguf_model.h"
+#include "model/locate.h"
 #include "model/safetensors.h"
 #include "model/tokenizer_config.h"
 #include "model/weights.h"
@@ -129,8 +130,8 @@ static uint64_t hash_content(const struct opening *o) {
 /* ---- opening ---- */
 
 static bool open_folder(struct opening *o, struct err *e) {
-    if (!read_configs(o, e) || !read_tokenizer(o, e) || !read_ends(o, e) ||
-        !safetensors_open(o->m->path, new_weights(o->m), e))
+    if (!locate_check_folder(o->m->path, e) || !read_configs(o, e) || !read_tokenizer(o, e) ||
+        !read_ends(o, e) || !safetensors_open(o->m->path, new_weights(o->m), e))
         return false;
     hash_folder(o);
     return true;
@@ -153,17 +154,13 @@ static bool open_gguf(struct opening *o, struct err *e) {
 }
 
 bool model_is_path(const char *path) {
-    return file_is_dir(path) || (str_ends(str_from(path), STR(".gguf")) && file_exists(path));
+    return file_is_dir(path) || locate_is_gguf(path);
 }
 
 static bool open_any(struct opening *o, struct err *e) {
     const char *path = o->m->path;
     bool is_dir = file_is_dir(path);
-    if (!model_is_path(path))
-        return err_set(e, ERR_INPUT, "%s: %s", path,
-                       file_exists(path)
-                           ? "not a model; give the folder that holds config.json, or a GGUF file"
-                           : "no such model folder or GGUF file");
+    if (!model_is_path(path)) return locate_refuse_file(path, e);
     if (!(is_dir && !gguf_is_folder(path) ? open_folder(o, e) : open_gguf(o, e))) return false;
     if (!put_weights(o->m, e)) return false;
     prm_profile_detect(o->m, &o->m->prm);

@@ -88,7 +88,7 @@ struct model {
     void *mappings;
 };
 
-/* Whether model_open is what a path wants: a folder, or a file named *.gguf that is there. */
+/* Whether model_open is what a path wants: a folder, or a GGUF file by its name or its first bytes. */
 bool model_is_path(const char *path);
 
 MUST struct model *model_open(const char *path, struct err *e);

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "model/locate.h"
 
 enum { SHARDS_MAX = 4096 };
 #define INDEX_BYTES_MAX ((size_t)64 << 20)
@@ -171,6 +172,16 @@ static bool check_shard_name(const char *name, const char *where, struct err *e)
     return true;
 }
 
+static bool open_shard(const char *dir, const char *name, const char *where, struct weights *out,
+                       struct err *e) {
+    char *path = file_join(dir, name);
+    const bool is_there = file_exists(path);
+    free(path);
+    if (!is_there)
+        return err_set(e, ERR_INPUT, "%s: %s, one of its files, is missing: download it", where, name);
+    return open_file(dir, name, out, e);
+}
+
 /* Opens each file that the map names, once, then sees that every tensor listed is there. */
 static bool open_shards(const char *dir, const json_t *weight_map, const char *where, struct weights *out,
                         struct err *e) {
@@ -190,7 +201,7 @@ static bool open_shards(const char *dir, const json_t *weight_map, const char *w
             err_set(e, ERR_INPUT, "%s: more than %d files", where, SHARDS_MAX);
             goto done;
         }
-        if (!open_file(dir, name, out, e)) goto done;
+        if (!open_shard(dir, name, where, out, e)) goto done;
     }
     if (!weights_finish(out, where, e)) goto done;
     json_object_foreach((json_t *)weight_map, tensor, file) {
@@ -216,21 +227,6 @@ static bool open_index(const char *dir, const char *path, struct weights *out, s
     return done;
 }
 
-static bool refuse_absent(const char *dir, struct err *e) {
-    static const char *const pickled[] = {"pytorch_model.bin", "pytorch_model.bin.index.json"};
-    for (size_t i = 0; i < ARRAY_LEN(pickled); i++) {
-        char *path = file_join(dir, pickled[i]);
-        bool found = file_exists(path);
-        free(path);
-        if (found)
-            return err_set(e, ERR_INPUT,
-                           "%s: the weights are PyTorch pickles (%s); convert them to model.safetensors", dir,
-                           pickled[i]);
-    }
-    return err_set(e, ERR_INPUT, "%s: neither model.safetensors nor model.safetensors.index.json is there",
-                   dir);
-}
-
 bool safetensors_open(const char *dir, struct weights *out, struct err *e) {
     static const char single_name[] = "model.safetensors";
     char *single = file_join(dir, single_name), *index = file_join(dir, "model.safetensors.index.json");
@@ -241,7 +237,7 @@ bool safetensors_open(const char *dir, struct weights *out, struct err *e) {
     else if (file_exists(index))
         done = open_index(dir, index, out, e);
     else
-        done = refuse_absent(dir, e);
+        done = locate_refuse_weights(dir, e);
     if (!done) weights_fini(out);
     free(single);
     free(index);

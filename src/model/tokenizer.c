@@ -57,7 +57,11 @@ struct tokenizer *tokenizer_open(const char *dir, struct err *e) {
     struct tokenizer_config config = {0};
     char *path = file_join(dir, "tokenizer.json"), *sentencepiece = file_join(dir, "tokenizer.model");
     if (!file_exists(path) && !file_exists(sentencepiece)) {
-        err_set(e, ERR_INPUT, "%s: neither tokenizer.json nor tokenizer.model in this folder", dir);
+        err_set(
+            e, ERR_INPUT,
+            "%s: neither tokenizer.json nor tokenizer.model in this folder; take the one that lies with the "
+            "model (an adapted model has that of the model it was made from)",
+            dir);
         goto done;
     }
     if (!tokenizer_config_read(dir, &config, e)) goto done;

@@ -67,6 +67,12 @@ struct policy *policy_open(const char *spec, const struct policy_options *o, str
                 o->weights);
         return NULL;
     }
+    if (o->kv && strcmp(o->kv, "auto") != 0 && !p->info.kv) {
+        policy_close(p);
+        err_set(e, ERR_INPUT, "policy %s: keys and values as %s are for models that run here; leave it out",
+                spec, o->kv);
+        return NULL;
+    }
     p->name = mem_strdup(spec);
     p->info.name = p->name;
     return p;

@@ -39,6 +39,7 @@ struct policy_options {
     const char *system;    /* system message, or NULL */
     const char *chat;      /* chat format by name, overriding the model's; NULL: the model's */
     const char *weights;   /* embedded: "q8_0", ... (model/quantise.h); NULL or "file": as they are */
+    const char *kv;        /* embedded: how keys and values are kept: "f16", "f32", "auto"; NULL: auto */
     /* Words of the leads below; NULL: what suits the policy (info.leads). */
     const char *lead_revise, *lead_wait, *lead_answer;
 };
@@ -127,6 +128,7 @@ struct policy_info {
     const char *name;                /* as the user gave it */
     const char *kind;                /* "embedded", "openai", "replay", "toy" */
     char identity[32];               /* changes when the answers would: content hash of the model or file */
+    const char *kv;                  /* embedded: "F32" or "F16", how keys and values are kept; else NULL */
     double n_parameters;             /* 0 if not known */
     double flops_per_token;          /* of one generated token at an empty context; 0 if not known */
     double flops_per_position;       /* what each position of context adds to that */

@@ -5,11 +5,16 @@
  *     {"id": "math/0", "samples": ["first solution", {"text": "second", "n_tokens": 57, "finish": "stop"}]}
  *     {"task_id": "HumanEval/0", "completion": "    return 1"}
  *
- *   the problem   id, task_id, unique_id, problem_id or idx: text or a whole number; without one, the line's
- * number. question, problem, prompt or input: its text, by which it is found when the id is not many samples
- * samples, solutions, completions, responses, generations, outputs or code: a list of texts or objects one
- * sample    text, completion, solution, response, output, generation or code; in a line or in a list's
- * object, there with n_tokens, logprob (both of the whole sample) and finish or finish_reason ("length": cut)
+ *   the problem   id, task_id, unique_id, problem_id, idx or instance_id: text or a whole number; else the
+ *                 line's number. question, problem, prompt or input: its text, by which it is found when the
+ *                 id is not
+ *
+ *   many samples  samples, solutions, completions, responses, generations, outputs or code: a list of texts
+ *                 or objects
+ *
+ *   one sample    text, completion, solution, response, output, generation, code or model_patch; in a line
+ *                 or in a list's object, there with n_tokens, logprob (both of the whole sample) and finish
+ *                 or finish_reason ("length": cut)
  *
  * Until the end, child i of the root is recorded sample i. Until a step, it is the first step of sample i,
  * and the rest of that sample follows as the only child (0) of each step. What was not recorded fails, and
@@ -61,12 +66,12 @@ struct replay {
 };
 
 /* ---- reading the file ---- */
-static const char *const id_keys[] = {"id", "task_id", "unique_id", "problem_id", "idx", NULL};
+static const char *const id_keys[] = {"id", "task_id", "unique_id", "problem_id", "idx", "instance_id", NULL};
 static const char *const prompt_keys[] = {"question", "problem", "prompt", "input", NULL};
 static const char *const list_keys[] = {"samples",     "solutions", "completions", "responses",
                                         "generations", "outputs",   "code",        NULL};
-static const char *const text_keys[] = {"text",   "completion", "solution", "response",
-                                        "output", "generation", "code",     NULL};
+static const char *const text_keys[] = {"text",       "completion", "solution",    "response", "output",
+                                        "generation", "code",       "model_patch", NULL};
 
 /* The first of the keys whose value is of this type. */
 static const json_t *first_of(const json_t *object, const char *const *keys, json_type type) {

@@ -335,6 +335,7 @@ static void fill_info(struct likelihood *p) {
     const int n_vocab = m->config.n_vocab;
     p->base.info = (struct reward_info){
         .kind = "likelihood",
+        .kv = engine_kv_name(p->engine),
         .n_parameters = (double)model_parameters(m),
         .flops_per_token = at_start,
         .flops_per_position = model_flops_per_token(&m->config, 2, 0) - at_start,
@@ -344,7 +345,7 @@ static void fill_info(struct likelihood *p) {
         .aggregate = "prod",
     };
     const char *parts[] = {"likelihood", chat_name(m->chat), p->separator};
-    uint64_t hash = m->content_hash;
+    uint64_t hash = engine_identity(p->engine);
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) hash = rng_hash(hash, parts[i], strlen(parts[i]) + 1);
     reward_set_identity(&p->base, hash);
     p->outputs = mem_alloc((size_t)n_vocab * sizeof *p->outputs);
@@ -363,6 +364,7 @@ static char *find_model(const char *spec, struct err *e) {
 
 struct reward *reward_open_likelihood(const char *spec, const struct reward_options *o, struct err *e) {
     struct likelihood *p = mem_zalloc(1, sizeof *p);
+    enum engine_kv kv;
     p->base.ops = &likelihood_ops;
     p->separator = str_dup(reward_separator(o));
     char *path = find_model(spec, e);
@@ -370,8 +372,8 @@ struct reward *reward_open_likelihood(const char *spec, const struct reward_opti
     free(path);
     if (p->model && p->model->config.head != MODEL_HEAD_LM)
         err_set(e, ERR_INPUT, "likelihood:%s: this model writes no text: give one that does", spec);
-    else if (p->model)
-        p->engine = engine_open(p->model, &(struct engine_options){.n_threads = o->n_threads}, e);
+    else if (p->model && engine_kv_parse(o->kv, &kv, e))
+        p->engine = engine_open(p->model, &(struct engine_options){.n_threads = o->n_threads, .kv = kv}, e);
     if (!p->engine) {
         likelihood_close(&p->base);
         return NULL;

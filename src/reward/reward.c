@@ -75,6 +75,12 @@ struct reward *reward_open(const char *spec, const struct reward_options *o, str
                 o->weights);
         return NULL;
     }
+    if (o->kv && strcmp(o->kv, "auto") != 0 && !r->info.kv) {
+        r->ops->close(r);
+        err_set(e, ERR_INPUT, "reward %s: keys and values as %s are for models that run here; leave it out",
+                spec, o->kv);
+        return NULL;
+    }
     r->name = mem_strdup(spec);
     r->info.name = r->name;
     return r;

@@ -12,8 +12,9 @@
 #include "base/rng.h"
 #include "base/share.h"
 
-static const char *const id_keys[] = {"id", "task_id", "unique_id", NULL};
-static const char *const prompt_keys[] = {"prompt", "problem", "question", "Problem", "Question", NULL};
+static const char *const id_keys[] = {"id", "task_id", "unique_id", "instance_id", NULL};
+static const char *const prompt_keys[] = {
+    "prompt", "problem", "question", "Problem", "Question", "description", "problem_statement", "text", NULL};
 static const char *const answer_keys[] = {"answer", "Answer", "final_answer", NULL};
 
 /* Where published tasks keep solutions of their own. */
@@ -62,49 +63,126 @@ static bool read_level(const json_t *line, int *level, const char *where, struct
     return err_set(e, ERR_INPUT, "%s: level is neither a number nor like \"Level 3\"", where);
 }
 
-/* Owned. */
-static char *public_line(const json_t *line) {
-    json_t *o = json_copy((json_t *)(uintptr_t)line); /* shallow */
-    for (const char *const *key = answer_keys; *key; key++) json_object_del(o, *key);
-    for (const char *const *key = reference_keys; *key; key++) json_object_del(o, *key);
-    char *text = json_line(o);
-    json_decref(o);
-    return text;
+/* What decides a problem without an answer, by the fields that it has. */
+static const struct {
+    const char *key, *verify;
+    bool is_named; /* its id is its name */
+} deciders[] = {
+    {"entry_point", "tests", false},
+    {"tests", "tests", false},
+    {"test", "tests", false},
+    {"test_list", "tests", false},
+    {"public_tests", "tests", true},
+    {"private_tests", "tests", true},
+    {"FAIL_TO_PASS", "patch,clones=FOLDER", false},
+    {"formal_statement", "lean:COMMAND", true},
+    {"theorem", "lean:COMMAND", true},
+};
+
+static const char *decider_of(const json_t *line, bool *is_named) {
+    for (size_t i = 0; i < ARRAY_LEN(deciders); i++) {
+        if (!json_object_get(line, deciders[i].key)) continue;
+        *is_named = deciders[i].is_named;
+        return deciders[i].verify;
+    }
+    *is_named = false;
+    return NULL;
 }
 
-static bool read_problem(struct task *t, const json_t *line, size_t number, const char *where,
-                         struct err *e) {
-    if (!json_is_object(line)) return err_set(e, ERR_INPUT, "%s: a problem is a JSON object", where);
-    const json_t *id = first_of(line, id_keys), *prompt = first_of(line, prompt_keys),
-                 *answer = first_of(line, answer_keys);
-    if (!json_is_string(prompt))
-        return err_set(e, ERR_INPUT, "%s: no prompt: a problem needs \"prompt\", \"problem\" or \"question\"",
-                       where);
-    struct task_problem p = {
-        .prompt = mem_strdup(json_string_value(prompt)),
-        .has_tests = !answer && (json_object_get(line, "entry_point") || json_object_get(line, "tests") ||
-                                 json_object_get(line, "test")),
-    };
-    if (str_trim(str_from(p.prompt)).len == 0) {
+/* Owned; NULL if there is none. */
+static char *prompt_of(const json_t *line) {
+    const json_t *prompt = first_of(line, prompt_keys), *tests = json_object_get(line, "test_list"), *test;
+    const char *header = json_string_value(json_object_get(line, "header"));
+    struct buf text = {0};
+    size_t i;
+    if (prompt) {
+        if (!json_is_string(prompt)) return NULL;
+        buf_add_str(&text, str_from(json_string_value(prompt)));
+    } else {
+        const char *statement = json_string_value(json_object_get(line, "formal_statement"));
+        if (!statement) statement = json_string_value(json_object_get(line, "statement"));
+        if (!statement) return NULL;
+        const struct str before = str_trim(str_from(header ? header : ""));
+        buf_add_str(&text, before);
+        buf_printf(&text, "%s%s", before.len ? "\n\n" : "", statement);
+    }
+    if (json_array_size(tests) > 0 && !json_object_get(line, "entry_point")) {
+        buf_printf(&text, "\nYour code should pass these tests:\n");
+        json_array_foreach(tests, i, test) {
+            if (json_is_string(test)) buf_printf(&text, "\n%s", json_string_value(test));
+        }
+    }
+    buf_add(&text, "", 0);
+    return buf_take(&text);
+}
+
+/* Owned. The lists are those of EvalPlus, whose numbers may be of any size: they go on as they were. */
+static char *public_line(const json_t *line, struct str base, struct str plus) {
+    json_t *o = json_copy((json_t *)(uintptr_t)line); /* shallow */
+    const bool by_reference = base.len || plus.len;
+    for (const char *const *key = answer_keys; *key; key++) json_object_del(o, *key);
+    for (const char *const *key = reference_keys; *key; key++) {
+        if (!by_reference || strcmp(*key, "canonical_solution") != 0) json_object_del(o, *key);
+    }
+    if (base.len) json_object_del(o, "base_input");
+    if (plus.len) json_object_del(o, "plus_input");
+    char *text = json_line(o);
+    json_decref(o);
+    if (!by_reference) return text;
+    struct buf all = {0};
+    buf_add(&all, text, strlen(text) - 1);
+    const char *comma = strlen(text) > 2 ? "," : "";
+    if (base.len) buf_printf(&all, "%s\"base_input\":", comma);
+    buf_add_str(&all, base);
+    if (plus.len) buf_printf(&all, "%s\"plus_input\":", base.len ? "," : comma);
+    buf_add_str(&all, plus);
+    buf_add_char(&all, '}');
+    free(text);
+    return buf_take(&all);
+}
+
+char *task_public_line(const json_t *line) {
+    return public_line(line, (struct str){0}, (struct str){0});
+}
+
+static char *id_of(const json_t *line, size_t number, bool is_named) {
+    const json_t *id = first_of(line, id_keys);
+    if (!id && is_named) id = json_object_get(line, "name");
+    char *text = id ? scalar_text(id) : NULL;
+    if (text) return text;
+    struct buf b = {0};
+    buf_printf(&b, "line %zu", number);
+    return buf_take(&b);
+}
+
+static bool read_problem(struct task *t, struct str text, size_t number, const char *where, struct err *e) {
+    const struct str base = json_list_text(text, "base_input"), plus = json_list_text(text, "plus_input");
+    struct task_problem p = {0};
+    bool is_named;
+    json_t *line = json_parse_without(text, base, plus, where, e);
+    bool ok = line != NULL;
+    if (ok && !json_is_object(line)) ok = err_set(e, ERR_INPUT, "%s: a problem is a JSON object", where);
+    if (ok && !(p.prompt = prompt_of(line)))
+        ok = err_set(e, ERR_INPUT, "%s: no prompt: a problem needs \"prompt\", \"problem\" or \"question\"",
+                     where);
+    if (ok && str_trim(str_from(p.prompt)).len == 0)
+        ok = err_set(e, ERR_INPUT, "%s: the prompt is empty", where);
+    ok = ok && read_level(line, &p.level, where, e);
+    if (ok) {
+        const json_t *answer = first_of(line, answer_keys);
+        p.verify = decider_of(line, &is_named);
+        if (answer) p.verify = NULL;
+        p.id = id_of(line, number, is_named);
+        p.answer = answer ? scalar_text(answer) : NULL;
+        if (p.answer) p.answer = answer_key_of(p.answer);
+        p.line = public_line(line, base, plus);
+        MEM_GROW(t->problems, t->cap, t->n_problems + 1);
+        t->problems[t->n_problems++] = p;
+    } else {
         free(p.prompt);
-        return err_set(e, ERR_INPUT, "%s: the prompt is empty", where);
     }
-    if (!read_level(line, &p.level, where, e)) {
-        free(p.prompt);
-        return false;
-    }
-    p.id = id ? scalar_text(id) : NULL;
-    if (!p.id) {
-        struct buf b = {0};
-        buf_printf(&b, "line %zu", number);
-        p.id = buf_take(&b);
-    }
-    p.answer = answer ? scalar_text(answer) : NULL;
-    if (p.answer) p.answer = answer_key_of(p.answer);
-    p.line = public_line(line);
-    MEM_GROW(t->problems, t->cap, t->n_problems + 1);
-    t->problems[t->n_problems++] = p;
-    return true;
+    json_decref(line);
+    return ok;
 }
 
 static uint64_t hash_text(uint64_t h, const char *s) {
@@ -122,13 +200,11 @@ static bool read_lines(struct task *t, const char *path, size_t n_max, struct er
         if (str_trim(line).len == 0) continue;
         struct buf where = {0};
         buf_printf(&where, "%s:%zu", path, file_lines_number(f));
-        json_t *v = json_parse(line, buf_cstr(&where), e);
-        ok = v && read_problem(t, v, file_lines_number(f), buf_cstr(&where), e);
+        ok = read_problem(t, line, file_lines_number(f), buf_cstr(&where), e);
         if (ok && !map_put(ids, str_from(t->problems[t->n_problems - 1].id), 0)) {
             ok = err_set(e, ERR_INPUT, "%s: the id \"%s\" appears twice", buf_cstr(&where),
                          t->problems[t->n_problems - 1].id);
         }
-        json_decref(v);
         buf_free(&where);
     }
     map_free(ids);

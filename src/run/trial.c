@@ -172,7 +172,7 @@ struct trial *trial_new(struct coordinator *owner, uint64_t slot, const struct c
     const struct search_context context = {
         .problem_key = p->key,
         .has_reward = coordinator_reward(owner) != NULL,
-        .has_verifier = coordinator_verifier(owner) != NULL,
+        .has_verifier = trial_verifier(t) != NULL,
         .in_turns = p->budget.samples > 0 || p->budget.tokens > 0 || p->budget.flops > 0 || p->budget.usd > 0,
         .plan = p->plan,
         .n_tokens_answer_max = p->n_tokens_max,
@@ -301,7 +301,7 @@ static bool tell_node(struct trial *t, int node, const struct store_node *row, b
                                .answer_class = -1,
                                .verdict = row->verdict};
     bool ok = true;
-    if (row->finish == STORE_END && coordinator_verifier(t->owner))
+    if (row->finish == STORE_END && trial_verifier(t))
         ok = verdict_ask(t, node, buf_str(&text), &told, e);
     else
         trial_tell(t, node, &told);
@@ -652,6 +652,17 @@ bool trial_advance(struct trial *t, bool *did, struct err *e) {
 
 bool trial_over(const struct trial *t) {
     return search_done(t->search) && t->n_held == 0;
+}
+
+struct verifier *trial_verifier(const struct trial *t) {
+    return t->problem.verifier ? t->problem.verifier : coordinator_verifier(t->owner);
+}
+
+void trial_fail(struct trial *t, enum run_why why, const char *failure) {
+    free(t->failure);
+    t->failure = mem_strdup(failure);
+    t->n_failed++;
+    trial_stop(t, why);
 }
 
 void trial_stop(struct trial *t, enum run_why why) {

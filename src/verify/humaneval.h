@@ -38,6 +38,7 @@ struct humaneval_problem {
     size_t n_io;
     double cpu_seconds;  /* 0: not said by the problem; else at least so much */
     size_t memory_bytes; /* as well */
+    bool hidden;         /* what its tests expect is not for those who write programs; n_io: see there */
     char *unfit;         /* owned; why its programs cannot be run here; NULL: they can */
     enum humaneval_trust trust;
     char *trouble;               /* owned; what its reference ran into */

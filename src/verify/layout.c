@@ -61,56 +61,6 @@ static bool take_function(const json_t *o, struct humaneval_problem *p, const ch
     return true;
 }
 
-/* The text of a value that a line has at top level, brackets and all; empty if it has none. Integers of any
- * size stay as they are. */
-static struct str raw_value(struct str line, const char *key) {
-    const size_t n_key = strlen(key);
-    int depth = 0;
-    bool in_string = false;
-    size_t from = 0, string_at = 0;
-    for (size_t i = 0; i < line.len; i++) {
-        const char c = line.ptr[i];
-        if (in_string) {
-            if (c == '\\') i++;
-            if (c != '"') continue;
-            in_string = false;
-            const bool is_key =
-                depth == 1 && !from && i - string_at == n_key && !memcmp(line.ptr + string_at, key, n_key);
-            size_t at = i + 1;
-            while (at < line.len && strchr(" \t", line.ptr[at])) at++;
-            if (!is_key || at >= line.len || line.ptr[at] != ':') continue;
-            at++;
-            while (at < line.len && strchr(" \t", line.ptr[at])) at++;
-            if (at >= line.len || line.ptr[at] != '[') return (struct str){0};
-            from = at;
-            i = at - 1;
-        } else if (c == '"') {
-            in_string = true;
-            string_at = i + 1;
-        } else if (c == '[' || c == '{') {
-            depth++;
-        } else if (c == ']' || c == '}') {
-            depth--;
-            if (from && depth == 1) return (struct str){line.ptr + from, i + 1 - from};
-        }
-    }
-    return (struct str){0};
-}
-
-/* The line with both lists of inputs emptied. */
-static void cut_inputs(struct str line, struct str base, struct str plus, struct buf *out) {
-    const struct str first = base.ptr < plus.ptr ? base : plus, second = base.ptr < plus.ptr ? plus : base;
-    const char *at = line.ptr;
-    for (int i = 0; i < 2; i++) {
-        const struct str cut = i ? second : first;
-        if (!cut.len) continue;
-        buf_add(out, at, (size_t)(cut.ptr - at));
-        buf_add_str(out, STR("[]"));
-        at = cut.ptr + cut.len;
-    }
-    buf_add(out, at, (size_t)(line.ptr + line.len - at));
-}
-
 static void add_literal(struct buf *out, const char *name, struct str value) {
     json_t *text = json_text(value);
     char *literal = json_dumps(text, JSON_ENCODE_ANY | JSON_ENSURE_ASCII); /* a literal of Python's, too */
@@ -150,6 +100,7 @@ static bool take_evalplus(const json_t *o, struct str base, struct str plus, str
     p->setup = buf_take(&setup);
     p->test = buf_take(&test);
     p->reference = join(prompt, canonical, "\n");
+    p->hidden = true;
     buf_free(&inputs);
     return true;
 }
@@ -231,7 +182,8 @@ static bool take_mbpp(const json_t *o, struct humaneval_problem *p, const char *
 
 /* ---- CodeContests ---- */
 
-static bool add_io(struct humaneval_problem *p, size_t *cap, const json_t *input, const json_t *output) {
+static bool add_io(struct humaneval_problem *p, size_t *cap, const json_t *input, const json_t *output,
+                   bool hidden) {
     if (!json_is_string(input) || !json_is_string(output)) return false;
     MEM_GROW(p->io, *cap, p->n_io + 1);
     struct verify_io *io = &p->io[p->n_io++];
@@ -239,21 +191,22 @@ static bool add_io(struct humaneval_problem *p, size_t *cap, const json_t *input
     const struct str out = {json_string_value(output), json_string_length(output)};
     io->input = (struct str){str_dup(in), in.len};
     io->output = (struct str){str_dup(out), out.len};
+    io->hidden = hidden;
     return true;
 }
 
 /* {"input": [...], "output": [...]}, or a list of {"input", "output"}. */
-static bool take_tests(const json_t *tests, struct humaneval_problem *p, size_t *cap) {
+static bool take_tests(const json_t *tests, bool hidden, struct humaneval_problem *p, size_t *cap) {
     const json_t *inputs = json_object_get(tests, "input"), *outputs = json_object_get(tests, "output"),
                  *test;
     size_t i;
     bool ok = !tests || json_is_null(tests) || json_is_array(tests) ||
               (json_is_object(tests) && json_array_size(inputs) == json_array_size(outputs));
     json_array_foreach(tests, i, test) {
-        ok = ok && add_io(p, cap, json_object_get(test, "input"), json_object_get(test, "output"));
+        ok = ok && add_io(p, cap, json_object_get(test, "input"), json_object_get(test, "output"), hidden);
     }
     for (i = 0; ok && json_is_object(tests) && i < json_array_size(inputs); i++)
-        ok = add_io(p, cap, json_array_get(inputs, i), json_array_get(outputs, i));
+        ok = add_io(p, cap, json_array_get(inputs, i), json_array_get(outputs, i), hidden);
     return ok;
 }
 
@@ -289,7 +242,7 @@ static bool take_contest(const json_t *o, const struct verify_language *language
     size_t cap = 0;
     int64_t memory;
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-        if (!take_tests(json_object_get(o, kinds[i]), p, &cap))
+        if (!take_tests(json_object_get(o, kinds[i]), i > 0, p, &cap)) /* public ones alone are seen */
             return err_set(e, ERR_INPUT,
                            "%s: \"%s\" needs \"input\" and \"output\": lists of texts, as many of each",
                            where, kinds[i]);
@@ -332,12 +285,9 @@ static bool take_id(const json_t *o, const char *key, struct humaneval_problem *
 
 bool layout_read(struct str line, const struct verify_language *language, struct humaneval_problem *p,
                  const char *where, struct err *e) {
-    const struct str base = raw_value(line, "base_input"), plus = raw_value(line, "plus_input");
-    struct buf cut = {0};
+    const struct str base = json_list_text(line, "base_input"), plus = json_list_text(line, "plus_input");
     *p = (struct humaneval_problem){0};
-    if (base.len || plus.len) cut_inputs(line, base, plus, &cut);
-    json_t *o = json_parse(cut.len ? buf_str(&cut) : line, where, e);
-    buf_free(&cut);
+    json_t *o = json_parse_without(line, base, plus, where, e);
     if (!o) return false;
     const bool contest = json_object_get(o, "public_tests") || json_object_get(o, "private_tests");
     bool ok = take_id(o, contest ? "name" : "task_id", p, where, e);

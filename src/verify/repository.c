@@ -151,7 +151,7 @@ static char **expand_command(const char *command, const struct repository_task *
 static bool run_inside(const struct repository_way *way, char **words, struct buf *output, bool *over,
                        struct err *e) {
     struct verify_language language = {.source = "none.txt"};
-    const struct verify_io nothing = {STR(""), STR("")};
+    const struct verify_io nothing = {.input = STR("")};
     struct verify_result r;
     size_t n = 0;
     while (words[n]) n++;

@@ -1,8 +1,10 @@
-/* runner.c - the text of runner.py and the machine code of inside/keeper.c, as they lie in the program. */
+/* runner.c - the text of tell.py and runner.py, one behind the other, and the code of inside/keeper.c,
+ * as they lie in the program. */
 #include "verify/worker.h"
 
 __asm__(".section .rodata\n"
-        "brood_runner_begin: .incbin \"src/verify/runner.py\"\n"
+        "brood_runner_begin: .incbin \"src/verify/tell.py\"\n"
+        ".incbin \"src/verify/runner.py\"\n"
         "brood_runner_end: .byte 0\n"
         "brood_keeper_begin: .incbin \"" KEEPER_BIN "\"\n"
         "brood_keeper_end: .byte 0\n"

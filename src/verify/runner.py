@@ -182,7 +182,7 @@ def describe(e):
         text = str(e)[:2000]
     except BaseException:
         text = ''
-    return {'raised': names, 'args': args, 'text': text}
+    return {'raised': names, 'args': args, 'text': text, 'line': program_line(e, '<program>')}
 
 
 def serve(line, program, entry_point):
@@ -378,11 +378,15 @@ class Files:
         return self.made is not None
 
 
+AT = re.compile('File "program.py", line ([0-9]{1,6})')
+
+
 def tail_of(errors):
-    """The last line that the program wrote to standard error."""
+    """The last line that the program wrote to standard error, and which of its own it names there."""
     size = os.fstat(errors).st_size
     lines = os.pread(errors, 4000, max(0, size - 4000)).decode('utf-8', 'replace').split('\n')
-    return next((clean(line.strip()[:500]) for line in reversed(lines) if line.strip()), '')
+    at = [int(number) for number in AT.findall('\n'.join(lines))]
+    return next((clean(plain(line[:500], 500)) for line in reversed(lines) if line.strip()), ''), at[-1] if at else 0
 
 
 def prepare_filter(config, name):
@@ -445,7 +449,8 @@ def run_step(line, tmp, files, keep, state):
     if keep(WATCH):
         raise EOFError
     report = {'ended': state[ID], 'by': state[ENDED_BY], 'status': state[STATUS], 'cpu_us': state[USED_US],
-              'memory': state[USED_KIB] * 1024, 'said': tail_of(errors)}
+              'memory': state[USED_KIB] * 1024}
+    report['said'], report['line'] = tail_of(errors)
     os.close(errors)
     if job['step'] == 'compile':
         report['made'] = files.take(job, state[DISK])
@@ -550,6 +555,7 @@ class Candidate:
 
     def __init__(self, fd, name):
         self.line, self.n_calls, self.gone, self.unsupported = Line(fd, True), 0, None, None
+        self.last, self.came, self.thrown, self.at = None, [], None, 0  # the last call, what it gave or raised, and where
         self.__name__ = self.__qualname__ = name
 
     def hear(self):
@@ -564,7 +570,9 @@ class Candidate:
             self.gone = 'sent what is no value'
             raise Gone
         if 'raised' in reply:
-            raise self.raised(reply)
+            self.thrown = self.raised(reply)
+            self.at = reply['line'] if type(reply.get('line')) is int else 0
+            raise self.thrown
         return reply
 
     def raised(self, reply):
@@ -592,6 +600,7 @@ class Candidate:
             self.unsupported = str(e)
             raise Gone
         self.n_calls += 1
+        self.last, self.came = (args, named), []
         try:
             send(self.line, call)
         except OSError:
@@ -599,10 +608,12 @@ class Candidate:
             raise Gone
         reply = self.hear()
         try:
-            return decode(reply.get('value'))
+            value = decode(reply.get('value'))
         except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError, MemoryError):
             self.gone = 'sent what is no value'
             raise Gone
+        self.came = [value]
+        return value
 
 
 def same_word(a, b):
@@ -681,11 +692,41 @@ def judge_output(job, fd):
         text = next((line for line in lines if 'error' in line), lines[0] if lines else '')
         return {'verdict': 'said', 'text': text.strip()[:500]}
     differs = compare(printed, job['output'])
-    return {'verdict': 'failed', 'text': differs} if differs else {'verdict': 'passed', 'text': ''}
+    verdict = {'verdict': 'failed', 'text': differs} if differs else {'verdict': 'passed', 'text': ''}
+    if job.get('tell'):
+        verdict['detail'] = '\n'.join(('Input: ' + quoted(job['input']), 'Printed: ' + quoted(printed),
+                                       'Expected: ' + quoted(job['output'])))
+    return verdict
+
+
+def teller_of(job, compiled):
+    """Of tests that may be shown; None: they may not, or are none that can be."""
+    if not job.get('tell'):
+        return None
+    key = 'tell\0' + job['tests']
+    if key not in compiled:
+        try:
+            compiled[key] = Teller(job['tests'])
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            compiled[key] = None
+    return compiled[key]
+
+
+def told(job, candidate, teller, e, verdict):
+    """The verdict with what a revision may read about it."""
+    if not job.get('tell'):
+        return verdict
+    try:
+        verdict['text'], verdict['exception'] = plain(verdict['text'], 300), plain(verdict.get('exception', ''), 80)
+        verdict['line'] = candidate.at if e is candidate.thrown else 0
+        verdict['detail'] = teller.tell(e, candidate) if teller else ''
+    except BaseException:  # values of a program's own making may be hard to show
+        verdict['detail'] = ''
+    return verdict
 
 
 def run_tests(job, candidate, compiled):
-    names = {}
+    names, teller, ended = {}, teller_of(job, compiled), None
     try:
         for part in ('setup', 'tests'):
             source = job[part]
@@ -701,19 +742,23 @@ def run_tests(job, candidate, compiled):
     names['remembered'] = compiled.setdefault(job['setup'] + '\0' + job['tests'], {})  # by tests, from program to program
     try:
         candidate.hear()  # it has been loaded
-        exec(compiled[job['tests']], names)
+        if teller:
+            teller.sides, names['brood_seen'] = {}, teller.see
+        exec(teller.code if teller else compiled[job['tests']], names)
         if 'check' in names and names['check'] is not candidate:
             names['check'](candidate)
-    except Gone:
-        pass
+    except Gone as e:
+        ended = e
     except BaseException as e:
+        ended = e
         if not candidate.gone and not candidate.unsupported:
-            return {'verdict': 'failed', 'exception': getattr(e, 'brood_name', type(e).__name__)[:200],
-                    'text': getattr(e, 'brood_text', str(e))[:2000]}
+            return told(job, candidate, teller, e,
+                        {'verdict': 'failed', 'exception': getattr(e, 'brood_name', type(e).__name__)[:200],
+                         'text': getattr(e, 'brood_text', str(e))[:2000]})
     if candidate.unsupported:
         return {'verdict': 'refused', 'text': candidate.unsupported}
     if candidate.gone:
-        return {'verdict': 'gone', 'text': candidate.gone}
+        return told(job, candidate, teller, ended, {'verdict': 'gone', 'text': candidate.gone})
     if candidate.n_calls == 0:
         return {'verdict': 'refused', 'text': 'the tests never called ' + job['entry_point']}
     return {'verdict': 'passed', 'text': ''}
@@ -733,7 +778,7 @@ def judge(line, done):
             verdict = judge_output(job, fd)
             if verdict.pop('stop', False):
                 os.write(done, job['id'].to_bytes(8, 'little'))
-            verdict.update(judged=job['id'], calls=1, text=clean(verdict['text']))
+            verdict.update(judged=job['id'], calls=1, text=clean(verdict['text']), detail=clean(verdict.get('detail', '')))
             send(line, verdict)
             continue
         random.seed(0)
@@ -741,8 +786,8 @@ def judge(line, done):
         verdict = run_tests(job, candidate, compiled)
         os.close(fd)
         os.write(done, job['id'].to_bytes(8, 'little'))  # the keeper ends what is left of the program
-        verdict.update(judged=job['id'], calls=candidate.n_calls, text=clean(verdict['text']))
-        verdict['exception'] = clean(verdict.get('exception', ''))
+        verdict.update(judged=job['id'], calls=candidate.n_calls, text=clean(verdict['text']),
+                       detail=clean(verdict.get('detail', '')), exception=clean(verdict.get('exception', '')))
         send(line, verdict)
 
 

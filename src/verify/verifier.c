@@ -35,7 +35,9 @@ const struct verifier_kind verifier_kinds[] = {
 
 static const struct kind kinds[] = {
     {verifier_open_tests,
-     ALLOW(SECONDS) | ALLOW(CPU) | ALLOW(MEMORY) | ALLOW(WORKERS) | ALLOW(ISOLATION) | ALLOW(ENTRY), 15},
+     ALLOW(SECONDS) | ALLOW(CPU) | ALLOW(MEMORY) | ALLOW(WORKERS) | ALLOW(ISOLATION) | ALLOW(ENTRY) |
+         ALLOW(LANGUAGE) | ALLOW(SHOW),
+     15},
     {verifier_open_command, OF_PROCESSES | ALLOW(ACCEPT) | ALLOW(SUFFIX), 10},
     {verifier_open_worker, OF_PROCESSES | ALLOW(BATCH) | ALLOW(RUNS), 10},
     {verifier_open_coq, OF_PROCESSES, 60},
@@ -45,10 +47,11 @@ static const struct kind kinds[] = {
 };
 
 static const char *const setting_names[SETTINGS] = {
-    [SETTING_SECONDS] = "seconds", [SETTING_CPU] = "cpu",         [SETTING_MEMORY] = "memory",
-    [SETTING_WORKERS] = "workers", [SETTING_SANDBOX] = "sandbox", [SETTING_ISOLATION] = "isolation",
-    [SETTING_ACCEPT] = "accept",   [SETTING_SUFFIX] = "suffix",   [SETTING_ENTRY] = "entry",
-    [SETTING_BATCH] = "batch",     [SETTING_RUNS] = "runs",       [SETTING_READ] = "read",
+    [SETTING_SECONDS] = "seconds",   [SETTING_CPU] = "cpu",         [SETTING_MEMORY] = "memory",
+    [SETTING_WORKERS] = "workers",   [SETTING_SANDBOX] = "sandbox", [SETTING_ISOLATION] = "isolation",
+    [SETTING_ACCEPT] = "accept",     [SETTING_SUFFIX] = "suffix",   [SETTING_ENTRY] = "entry",
+    [SETTING_BATCH] = "batch",       [SETTING_RUNS] = "runs",       [SETTING_READ] = "read",
+    [SETTING_LANGUAGE] = "language", [SETTING_CLONES] = "clones",   [SETTING_SHOW] = "show",
 };
 
 /* ---- specs ---- */
@@ -63,12 +66,16 @@ void settings_copy(struct settings *to, const struct settings *from) {
     to->accept = dup_or_null(from->accept);
     to->suffix = dup_or_null(from->suffix);
     to->entry = dup_or_null(from->entry);
+    to->show = dup_or_null(from->show);
+    to->language = dup_or_null(from->language);
+    to->clones = dup_or_null(from->clones);
     to->rest = dup_or_null(from->rest);
     for (int i = 0; i < from->n_read; i++) to->read[i] = mem_strdup(from->read[i]);
 }
 
 void settings_fini(struct settings *s) {
-    const char *const owned[] = {s->isolation, s->accept, s->suffix, s->entry, s->rest};
+    const char *const owned[] = {s->isolation, s->accept, s->suffix, s->entry,
+                                 s->language,  s->clones, s->show,   s->rest};
     for (size_t i = 0; i < ARRAY_LEN(owned); i++) free((char *)(uintptr_t)owned[i]);
     for (int i = 0; i < s->n_read; i++) free((char *)(uintptr_t)s->read[i]);
 }
@@ -126,6 +133,18 @@ static const char *set(struct settings *s, enum settings_key key, const char *va
     case SETTING_ENTRY:
         if (!value[0]) return "the name of a function";
         keep(&s->entry, value);
+        return NULL;
+    case SETTING_SHOW:
+        if (!is_one_of(value, "given", "none")) return "given or none";
+        keep(&s->show, value);
+        return NULL;
+    case SETTING_LANGUAGE:
+        if (!value[0]) return "python, c, c++, perl, or a file name and commands";
+        keep(&s->language, value);
+        return NULL;
+    case SETTING_CLONES:
+        if (!value[0]) return "a folder";
+        keep(&s->clones, value);
         return NULL;
     case SETTING_READ:
         if (value[0] != '/' || s->n_read == SETTINGS_READ_MAX) return "an absolute path, eight at most";

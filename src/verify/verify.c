@@ -23,7 +23,8 @@ enum {
     STARTS_FAILED_MAX = 5,
     WORKERS_MAX = 64,
     PROGRAM_MAX = 8 << 20,
-    IO_MAX = 16 << 20
+    IO_MAX = 16 << 20,
+    LINE_SHOWN_MAX = 160, /* bytes of a line of the program */
 };
 static const double start_seconds = 60, judge_grace_seconds = 2;
 
@@ -36,6 +37,7 @@ const struct verify_limits verify_limits_default = {
 struct test {             /* one input, and what is to be printed */
     char *input, *output; /* owned, may hold NULs */
     size_t n_input, n_output;
+    bool hidden;
     int i; /* among those submitted */
 };
 
@@ -45,7 +47,7 @@ struct job {
     char *program, *setup, *tests, *entry_point; /* owned */
     struct verify_limits limits;
     int n_tries, n_breaks;
-    bool cancelled, show;
+    bool cancelled, show, tell;
     const struct verify_language *language;
     struct test *tests_io; /* [n_io], owned, by size */
     size_t n_io, n_held;
@@ -61,7 +63,7 @@ struct jobs { /* a queue */
 struct finished {
     struct finished *next;
     struct verify_result result;
-    char *exception, *text; /* owned */
+    char *exception, *text, *detail; /* owned */
 };
 
 enum seat_state { SEAT_EMPTY, SEAT_STARTING, SEAT_IDLE, SEAT_BUSY };
@@ -141,6 +143,7 @@ static void finished_free(struct finished *f) {
     if (!f) return;
     free(f->exception);
     free(f->text);
+    free(f->detail);
     free(f);
 }
 
@@ -163,6 +166,8 @@ static void conclude(struct verify *v, struct job *j, struct verify_result r, co
     f->result.n_tries = MAX(j->n_tries, 1);
     f->result.exception = f->exception;
     f->result.text = f->text;
+    f->detail = mem_strdup(r.detail ? r.detail : "");
+    f->result.detail = f->detail;
     if (v->last)
         v->last->next = f;
     else
@@ -274,17 +279,27 @@ static void settle(struct verify *v, struct seat *s, const struct verify_result 
     leave_seat(v, s);
 }
 
-/* Both have spoken, or the keeper alone: the judge is stuck in the tests. */
-static void judge_seat(struct verify *v, struct seat *s) {
+/* What failed, in the judge's words, and the line of the program that it blames, as far as that has it. */
+static void read_detail(const struct seat *s, struct verify_result *r, struct buf *out) {
+    const struct job *j = s->job;
+    r->hidden = !j->tell || (j->n_io > 0 && !s->is_compile && j->tests_io[j->n_held].hidden);
+    r->detail = "";
+    if (r->hidden || r->verdict == VERIFY_PASSED) return;
+    const json_int_t n = json_integer_value(json_object_get(j->n_io ? s->report : s->verdict, "line"));
+    const char *line = j->program;
+    buf_printf(out, "%s", text_of(s->verdict, "detail"));
+    for (json_int_t i = 1; i < n && line; i++) line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL;
+    const struct str shown = str_trim((struct str){line, n > 0 && line ? strcspn(line, "\n") : 0});
+    if (shown.len > 0)
+        buf_printf(out, "%sLine: %.*s", out->len ? "\n" : "", (int)MIN(shown.len, LINE_SHOWN_MAX), shown.ptr);
+    r->detail = buf_cstr(out);
+}
+
+/* One test of a program that prints, or that it was compiled. */
+static void judge_io(struct verify *v, struct seat *s, struct verify_result r, const char *exception,
+                     const char *text) {
     struct job *j = s->job;
-    struct verify_result r;
-    const char *exception;
-    char text[900], where[1000];
-    read_run(s, &r, &exception, text);
-    if (!j->n_io) {
-        settle(v, s, &r, exception, text);
-        return;
-    }
+    char where[1000];
     if (j->show && r.verdict != VERIFY_TIMED_OUT && !s->is_compile) {
         const int status = (int)json_integer_value(json_object_get(s->report, "status"));
         r.verdict = status == 0 ? VERIFY_PASSED : VERIFY_FAILED;
@@ -306,6 +321,21 @@ static void judge_seat(struct verify *v, struct seat *s) {
     snprintf(where, sizeof where, "test %d: %s",
              r.verdict == VERIFY_PASSED ? 0 : j->tests_io[j->n_held].i + 1, text);
     settle(v, s, &r, exception, r.verdict == VERIFY_PASSED || s->is_compile ? text : where);
+}
+
+/* Both have spoken, or the keeper alone: the judge is stuck in the tests. */
+static void judge_seat(struct verify *v, struct seat *s) {
+    struct verify_result r;
+    struct buf detail = {0};
+    const char *exception;
+    char text[900];
+    read_run(s, &r, &exception, text);
+    read_detail(s, &r, &detail);
+    if (s->job->n_io)
+        judge_io(v, s, r, exception, text);
+    else
+        settle(v, s, &r, exception, text);
+    buf_free(&detail);
 }
 
 /* The worker has ended or talks nonsense: its job has another try on a new one. */
@@ -380,10 +410,11 @@ static json_t *describe_step(const struct seat *s, const char *step) {
 static json_t *describe_tests(const struct seat *s, const char *step) {
     const struct job *j = s->job;
     if (!j->n_io)
-        return json_pack("{s:I, s:s, s:s, s:s}", "id", (json_int_t)s->serial, "setup", j->setup, "tests",
-                         j->tests, "entry_point", j->entry_point);
+        return json_pack("{s:I, s:s, s:s, s:s, s:b}", "id", (json_int_t)s->serial, "setup", j->setup, "tests",
+                         j->tests, "entry_point", j->entry_point, "tell", (int)j->tell);
     const struct test *t = &j->tests_io[j->n_held];
-    return json_pack("{s:I, s:s, s:o, s:o}", "id", (json_int_t)s->serial, "step", step, "input",
+    return json_pack("{s:I, s:s, s:b, s:o, s:o}", "id", (json_int_t)s->serial, "step", step, "tell",
+                     (int)(j->tell && !t->hidden && !s->is_compile), "input",
                      s->is_compile ? json_string("") : json_stringn(t->input, t->n_input), "output",
                      s->is_compile ? json_string("") : json_stringn(t->output, t->n_output));
 }
@@ -659,6 +690,7 @@ static const char *unfit(const struct verify *v, const struct verify_job *job) {
 static int compare_sizes(const void *a, const void *b) {
     const struct test *x = a, *y = b;
     const size_t m = x->n_input + x->n_output, n = y->n_input + y->n_output;
+    if (x->hidden != y->hidden) return x->hidden ? 1 : -1;
     return m < n ? -1 : m > n ? 1 : x->i - y->i;
 }
 
@@ -666,8 +698,9 @@ static void take_io(struct job *j, const struct verify_tests *t) {
     j->n_io = t->n_io;
     j->tests_io = mem_zalloc(t->n_io + 1, sizeof *j->tests_io);
     for (size_t i = 0; i < t->n_io; i++)
-        j->tests_io[i] = (struct test){str_dup(t->io[i].input), str_dup(t->io[i].output), t->io[i].input.len,
-                                       t->io[i].output.len, (int)i};
+        j->tests_io[i] =
+            (struct test){str_dup(t->io[i].input), str_dup(t->io[i].output),   t->io[i].input.len,
+                          t->io[i].output.len,     t->tell && t->io[i].hidden, (int)i};
     qsort(j->tests_io, j->n_io, sizeof *j->tests_io, compare_sizes);
 }
 
@@ -683,6 +716,7 @@ void verify_submit(struct verify *v, const struct verify_job *job) {
     j->limits = job->limits;
     j->language = job->language;
     j->show = job->tests.show;
+    j->tell = job->tests.tell;
     v->n_in_flight++;
     const char *why = unfit(v, job);
     if (!why) take_io(j, &job->tests);

@@ -1,5 +1,5 @@
 /* tokenizer.json: the input's keys replace those of a small valid tokenizer, one level deep in "model";
- * "text" is then encoded.
+ * "text" is then encoded. With "pieces" the tokenizer is SentencePiece-style, else byte-level.
  *
  * Whatever tokenizer is accepted, no special token comes out of text, and the text comes back unless
  * something in the file changes it: a normaliser, a space put before it, white space that added tokens take.
@@ -16,10 +16,30 @@ static json_t *base(void) {
     return root;
 }
 
-static json_t *new_base(void) {
-    static json_t *made;
-    if (!made) made = base();
-    return json_deep_copy(made);
+/* Bytes, then pieces, then <|end|>, as in base(). */
+static json_t *base_of_pieces(void) {
+    static const char *const pieces[] = {TOKENIZER_SPACE, "h", "e", "he", TOKENIZER_SPACE "he", " ", "\n"};
+    json_t *root = base(), *vocab = json_object();
+    for (int b = 0; b < 256; b++) {
+        char text[8];
+        snprintf(text, sizeof text, "<0x%02X>", (unsigned)b);
+        json_object_set_new(vocab, text, json_integer(b));
+    }
+    for (size_t i = 0; i < ARRAY_LEN(pieces); i++)
+        json_object_set_new(vocab, pieces[i], json_integer(256 + (int)i));
+    json_t *model = json_pack("{s:s, s:b, s:o, s:[[s,s],[s,s]]}", "type", "BPE", "byte_fallback", 1, "vocab",
+                              vocab, "merges", "h", "e", TOKENIZER_SPACE, "he");
+    json_object_set_new(root, "model", model);
+    json_object_set_new(root, "pre_tokenizer",
+                        json_pack("{s:s, s:s}", "type", "Metaspace", "replacement", TOKENIZER_SPACE));
+    json_object_del(root, "decoder");
+    return root;
+}
+
+static json_t *new_base(bool of_pieces) {
+    static json_t *made[2];
+    if (!made[0]) made[0] = base(), made[1] = base_of_pieces();
+    return json_deep_copy(made[of_pieces]);
 }
 
 static bool takes_space(const struct added *a) {
@@ -47,7 +67,9 @@ static void check_text(const struct tokenizer *t, struct str text) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
     struct err e = {0};
-    json_t *root = new_base(), *input = json_parse((struct str){(const char *)bytes, n}, "fuzz", &e);
+    json_t *input = json_parse((struct str){(const char *)bytes, n}, "fuzz", &e);
+    json_t *root = new_base(json_object_get(input, "pieces") != NULL);
+    json_object_del(input, "pieces");
     json_t *changes = json_object_get(input, "model");
     if (json_is_object(changes)) {
         json_object_update(json_object_get(root, "model"), changes);
