@@ -287,7 +287,9 @@ static inline json_t *mock_completion(const struct mock *m, const json_t *reques
 
 static inline json_t *mock_chat(const struct mock *m, const json_t *request, bool twice) {
     struct mock_written w = {0};
-    const size_t n_turns = json_array_size(json_object_get(request, "messages")) / 2 + 1;
+    const json_t *messages = json_object_get(request, "messages");
+    const char *first = json_string_value(json_object_get(json_array_get(messages, 0), "role"));
+    const size_t n_turns = (json_array_size(messages) - (first && strcmp(first, "system") == 0)) / 2 + 1;
     if (n_turns > 1) buf_printf(&w.text, "turn %zu: ", n_turns);
     mock_write(m, mock_problem(request), STR(""),
                (uint64_t)json_integer_value(json_object_get(request, "seed")),
