@@ -10,7 +10,7 @@
 #include "base/rng.h"
 #include "run/value.h"
 
-enum { TRIAL_REWARDS_MAX = 4096 };
+enum { TRIAL_REWARDS_MAX = 4096, FEEDBACK_STEPS_MAX = 64 };
 
 static uint64_t job_id(const struct trial *t, int node, bool is_score) {
     return t->slot << 33 | (uint64_t)node << 1 | (uint64_t)is_score;
@@ -427,14 +427,41 @@ bool trial_reward_result(struct trial *t, int node, const struct reward_result *
 
 /* ---- asks ---- */
 
+/* The rewards of a solution's steps, in words: "Scores of the steps, from 0 to 1: 0.97, 0.21. The lowest is
+ * that of step 2." Nothing where it has none. */
+static void tell_rewards(const struct trial *t, int node, struct buf *out) {
+    float rewards[TRIAL_REWARDS_MAX];
+    const struct tree *tree = search_tree(t->search);
+    const int n =
+        MIN(tree->nodes[node].n_rewards < 0 ? 0 : tree_path_rewards(tree, node, rewards, TRIAL_REWARDS_MAX),
+            FEEDBACK_STEPS_MAX);
+    int lowest = 0;
+    for (int i = 0; i < n; i++) {
+        buf_printf(out, "%s%.2f", i > 0 ? ", " : "Scores of the steps, from 0 to 1: ", (double)rewards[i]);
+        if (rewards[i] < rewards[lowest]) lowest = i;
+    }
+    if (n > 1) buf_printf(out, ". The lowest is that of step %d", lowest + 1);
+    if (n > 0) buf_add_char(out, '.');
+}
+
 /* What the revision is told of the solution above it. */
-static struct str feedback_of(const struct trial *t, const struct search_ask *ask) {
-    return ask->feedback ? verdict_feedback(t, ask->parent) : (struct str){0};
+static void feedback_of(const struct trial *t, const struct search_ask *ask, struct buf *out) {
+    if (ask->lead != TREE_LEAD_REVISE) return;
+    if (ask->feedback & SEARCH_FEEDBACK_VERIFIER) buf_add_str(out, verdict_feedback(t, ask->parent));
+    const size_t n_before = out->len;
+    if (n_before > 0 && ask->feedback & SEARCH_FEEDBACK_REWARDS) buf_add_char(out, '\n');
+    if (ask->feedback & SEARCH_FEEDBACK_REWARDS) tell_rewards(t, ask->parent, out);
+    if (n_before > 0 && out->len == n_before + 1) out->len = n_before;
 }
 
 /* Tokens of its lead. */
 static double lead_bound(const struct trial *t, const struct search_ask *ask) {
-    return policy_lead_reads(coordinator_policy(t->owner), (enum policy_lead)ask->lead, feedback_of(t, ask));
+    struct buf feedback = {0};
+    feedback_of(t, ask, &feedback);
+    const double n =
+        policy_lead_reads(coordinator_policy(t->owner), (enum policy_lead)ask->lead, buf_str(&feedback));
+    buf_free(&feedback);
+    return n;
 }
 
 /* Tokens that a job from a prefix is charged for reading, at most. A step may be asked for twice. */
@@ -499,6 +526,8 @@ void trial_begin_writing(struct trial *t, int node, uint64_t job) {
 
 void trial_submit(struct trial *t, const struct search_ask *ask, uint64_t id, uint64_t key, int index,
                   int n_tokens) {
+    struct buf feedback = {0};
+    feedback_of(t, ask, &feedback);
     const struct policy_job job = {
         .id = id,
         .from = t->nodes[ask->parent].policy_prefix,
@@ -506,13 +535,14 @@ void trial_submit(struct trial *t, const struct search_ask *ask, uint64_t id, ui
         .index = index,
         .until = ask->until_end ? POLICY_UNTIL_END : POLICY_UNTIL_STEP,
         .lead = (enum policy_lead)ask->lead,
-        .feedback = feedback_of(t, ask),
+        .feedback = buf_str(&feedback),
         .n_tokens_max = n_tokens,
         .n_top = ask->n_top,
         .n_read_max = t->problem.budget.usd > 0 ? read_bound(t, ask) : 0,
         .sampling = {ask->temperature, ask->top_p, ask->min_p, ask->top_k},
     };
     policy_submit(coordinator_policy(t->owner), &job);
+    buf_free(&feedback);
 }
 
 static bool expand(struct trial *t, const struct search_ask *ask, int n_tokens, struct err *e) {
