@@ -1,13 +1,15 @@
-/* test_serve_queue.c - who is next: fair between clients, bounded. */
+/* test_serve_queue.c - who is next: fair between clients, bounded; and as clients see it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
 #include "base/rng.h"
 #include "serve/queue.h"
+#include "serve_client.h"
 
 static void test_clients_take_turns(void **state) {
     struct queue *q = queue_new(100);
@@ -78,11 +80,47 @@ static void test_no_client_is_ahead(void **state) {
     queue_free(q);
 }
 
+/* One client asks for six searches without an end; another, who comes last, for a small one: it is served
+ * before the five that wait, for its client had nothing yet. */
+static void test_modest_clients_pass_greedy_ones(void **state) {
+    enum { GREEDY = 6 };
+    static const char endless[] =
+        "{\"model\":\"" ENDLESS_STRATEGY
+        "\",\"user\":\"greedy\",\"messages\":[{\"role\":\"user\",\"content\":\"Go.\"}]}";
+    static const char small[] = "{\"model\":\"brood/sample:n=2\",\"user\":\"modest\",\"messages\":[{\"role\":"
+                                "\"user\",\"content\":\"Go.\"}]}";
+    struct serve_options o = serve_defaults();
+    struct server s;
+    struct answer a = {0};
+    int greedy[GREEDY];
+    UNUSED(state);
+    o.policy = ENDLESS;
+    o.reward = NULL;
+    o.n_active_max = 1;
+    server_start(&s, &o);
+    for (int i = 0; i < GREEDY; i++) {
+        greedy[i] = begin_chat(&s, endless);
+        while (metric(&s, "requests_running") + metric(&s, "requests_waiting") != i + 1) continue;
+    }
+    const int modest = begin_chat(&s, small);
+    while (metric(&s, "requests_waiting") != GREEDY) continue;
+    close(greedy[0]); /* one place is free */
+    receive_until(modest, NULL, &a.all);
+    take_answer(&a);
+    assert_int_equal(a.status, 200);
+    while (metric(&s, "requests_waiting") != GREEDY - 2) continue; /* then it was a greedy one's turn */
+    answer_free(&a);
+    close(modest);
+    for (int i = 1; i < GREEDY; i++) close(greedy[i]);
+    server_stop(&s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_clients_take_turns),
         cmocka_unit_test(test_queue_is_bounded),
         cmocka_unit_test(test_no_client_is_ahead),
+        cmocka_unit_test(test_modest_clients_pass_greedy_ones),
     };
     return cmocka_run_group_tests_name("serve_queue", tests, NULL, NULL);
 }
