@@ -143,7 +143,9 @@ $(B)/external/%: $(B)/tests/external/%.o $(LIB)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)
 check-openai: all ## the official JavaScript client before brood serve: npm install --prefix build/npm openai
 	@tests/external/openai_client.sh $(abspath $(PROGRAM)) $(or $(OPENAI),$(abspath $(BUILD))/npm)
-.PHONY: check-prm
+.PHONY: check-prm check-families
+check-families: $(B)/bench_logits ## PYTHON=: logits of every model family against its architecture re-stated in PyTorch; skipped aloud without it
+	@$(or $(PYTHON),$(firstword $(wildcard /usr/bin/python3) python3)) tests/external/compare_families.py $<
 check-prm: all ## PYTHON=: scores of reward models against the publishers' code re-stated in PyTorch; skipped aloud without it
 	@$(or $(PYTHON),$(firstword $(wildcard /usr/bin/python3) python3)) tests/external/compare_prm.py $(PROGRAM)
 bench-equal: $(B)/bench_equal ## pairs of answers compared a second, beside SymPy where it is installed
