@@ -58,7 +58,7 @@ static int score_run(const struct command_line *line, struct err *e) {
 
 static const struct option score_options[] = {
     {"reward", 0, OPTION_TEXT, offsetof(struct score_values, reward), "SPEC",
-     "the reward model, for example lab:prm", 0, 0},
+     "the reward model, as in 'brood bench', for example lab:prm or heuristic:arithmetic", 0, 0},
     {"weights", 0, OPTION_TEXT, offsetof(struct score_values, weights), "TYPE",
      "quantise its weights when they are loaded, once: q8_0, q5_1, q5_0, q4_1, q4_0 or file (default file)",
      0, 0},

@@ -108,6 +108,10 @@ struct policy_prefix *policy_root(struct policy *p, const struct policy_prompt *
     return policy_can_talk(p, &prompt->talk, e) ? p->ops->root(p, prompt, e) : NULL;
 }
 
+enum policy_reading policy_reading(struct policy *p, const struct policy_prefix *prefix, struct err *e) {
+    return p->ops->reading ? p->ops->reading(p, prefix, e) : POLICY_READ;
+}
+
 struct cost policy_root_cost(const struct policy *p, const struct policy_prefix *root) {
     return p->ops->root_cost(p, root);
 }

@@ -357,8 +357,9 @@ bool coordinator_step(struct coordinator *c, int *n_active, struct err *e) {
     const bool rewards_first = !elsewhere && c->reward && reward_in_flight(c->reward) > 0 && n_asked(c) == 0;
     const int policy_did = rewards_first ? 0 : policy_work(c->policy, scores_now ? 0 : 0.05, e);
     if (policy_did < 0 || !tell_policy(c, e)) return false;
-    if (c->reward &&
-        (policy_did == 0 || scores_now || reward_in_flight(c->reward) >= COORDINATOR_REWARD_BATCH)) {
+    /* One behind servers lets go of connections, too, which it may share with the policy. */
+    if (c->reward && (policy_did == 0 || scores_now || reward_info(c->reward)->talks ||
+                      reward_in_flight(c->reward) >= COORDINATOR_REWARD_BATCH)) {
         if (reward_work(c->reward, policy_did ? 0 : 0.05, e) < 0 || !tell_reward(c, e)) return false;
     }
     const bool idle = policy_did == 0 && policy_in_flight(c->policy) == 0 &&

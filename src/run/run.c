@@ -314,8 +314,8 @@ static bool open_verifier(struct run *r, struct err *e) {
         const struct task_problem *p = &r->task->problems[i];
         if (!p->verify) continue;
         return err_set(e, ERR_INPUT,
-                       "%s: problem %s has no answer, and a verifier can decide it: --verify %s",
-                       r->task->name, p->id, p->verify);
+                       "%s: problem %s has %s and no answer: have its solutions verified with --verify %s",
+                       r->task->name, p->id, p->has, p->verify);
     }
     return true;
 }

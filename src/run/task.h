@@ -33,6 +33,7 @@ struct task_problem {
     int level;          /* 0: none */
     char *line;         /* a JSON object */
     const char *verify; /* no answer: the verifier that can tell; NULL: none is known */
+    const char *has;    /* what that goes by: "unit tests" */
 };
 
 struct task {

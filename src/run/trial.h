@@ -44,6 +44,7 @@ struct trial {
     size_t n_held, cap_held;
     enum run_why why;
     double deadline, started;
+    bool is_read; /* the prompts; nothing is asked for before */
     int n_in_flight;
     int n_writing, n_writing_max; /* of these, expansions: now, and at most */
     struct guesses guesses;

@@ -44,7 +44,7 @@ void settings_fini(struct settings *s);
 typedef struct verifier *verifier_open_kind(const struct settings *s, const struct verifier_options *o,
                                             struct err *e);
 verifier_open_kind verifier_open_tests, verifier_open_toy, verifier_open_command, verifier_open_worker,
-    verifier_open_coq, verifier_open_smt, verifier_open_lean;
+    verifier_open_coq, verifier_open_smt, verifier_open_lean, verifier_open_patch;
 
 /* ---- what a kind implements ---- */
 struct verifier_ops {

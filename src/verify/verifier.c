@@ -19,14 +19,16 @@ struct kind {
 };
 
 const struct verifier_kind verifier_kinds[] = {
-    {"tests", "tests[:FILE]",
-     "Python programs in a sandbox against the unit tests of the task's problems, or those in FILE"},
+    {"tests", "tests[,language=LANGUAGE][:FILE]",
+     "programs in a sandbox against the unit tests of the task's problems, or those in FILE"},
     {"command", "command:COMMAND",
      "a program that is run for each solution and says its verdict as JSON, or by its exit status"},
     {"worker", "worker:COMMAND", "a program that stays and answers a line of JSON for each solution"},
     {"coq", "coq", "Coq proofs of the task's theorems: what was asked, no axioms"},
     {"smt", "smt", "models and claims of unsatisfiability for the task's SMT-LIB problems, by z3"},
     {"lean", "lean:COMMAND", "Lean 4 proofs of the task's theorems, by the REPL that the command starts"},
+    {"patch", "patch,clones=FOLDER[:COMMAND]",
+     "patches to a repository, against the tests that each of the task's problems names (SWE-bench)"},
     {"toy", "toy:KEYS", "knows the right answer of a toy chain (for tests)"},
     {NULL, NULL, NULL},
 };
@@ -43,6 +45,8 @@ static const struct kind kinds[] = {
     {verifier_open_coq, OF_PROCESSES, 60},
     {verifier_open_smt, OF_PROCESSES, 20},
     {verifier_open_lean, OF_PROCESSES | ALLOW(RUNS), 60},
+    {verifier_open_patch,
+     ALLOW(SECONDS) | ALLOW(CPU) | ALLOW(MEMORY) | ALLOW(WORKERS) | ALLOW(SANDBOX) | ALLOW(CLONES), 300},
     {verifier_open_toy, 0, 1},
 };
 
