@@ -2,9 +2,10 @@
 
     make_model.py SHAPE OUT [--layers N] [--types F32,Q4_K,...] [--ranks FILE] [--rope linear|yarn] [--seed N] [--speed]
 
-SHAPE is llama3 (Llama-3.2-1B), llama2 (half of Llama-2-7B's width), qwen2 (Qwen2.5-1.5B), qwen2-0.5b or qwen3 (Qwen3-0.6B); the vocabulary
-has the real size. With --ranks its tokens are those of a file of ranks (a token in base64 and its rank a line, as
-tiktoken has them); without, bytes, "th" and made-up words. Weights have the variance that keeps activations of size one.
+SHAPE is llama3 (Llama-3.2-1B), llama2 (half of Llama-2-7B's width), qwen2 (Qwen2.5-1.5B), qwen2-0.5b, qwen3 (Qwen3-0.6B) or phi4
+(Phi-4's heads and vocabulary, a fifth of its width, tied); the vocabulary has the real size. With --ranks its tokens are those of a
+file of ranks (a token in base64 and its rank a line, as tiktoken has them); without, bytes, "th" and made-up words. Weights have the
+variance that keeps activations of size one.
 Needs numpy. OUT gets hf/ (F32, two files and their index) and TYPE.gguf for each type. With --speed there is no hf/ and all
 layers have the numbers of the first one: whole models in a minute, good for measuring time and nothing else.
 """
@@ -30,8 +31,9 @@ SHAPES = {  # width, feed-forward, heads, key-value heads, head width, vocabular
     "qwen2": ("Qwen2ForCausalLM", 1536, 8960, 12, 2, 128, 151936, 1000000.0, 1e-6, True, "qwen2", "", 151643),
     "qwen2-0.5b": ("Qwen2ForCausalLM", 896, 4864, 14, 2, 64, 151936, 1000000.0, 1e-6, True, "qwen2", "", 151643),
     "qwen3": ("Qwen3ForCausalLM", 1024, 3072, 16, 8, 128, 151936, 1000000.0, 1e-6, True, "qwen2", "", 151643),
+    "phi4": ("Phi3ForCausalLM", 1024, 2816, 8, 4, 128, 100352, 250000.0, 1e-5, True, "dbrx", "{1,3}", 100256),
 }
-ARCHITECTURES = {"llama3": "llama", "llama2": "llama", "qwen2-0.5b": "qwen2"}
+ARCHITECTURES = {"phi4": "phi3", "llama3": "llama", "llama2": "llama", "qwen2-0.5b": "qwen2"}
 SPECIALS = ["<|begin|>", "<|end|>", "<|im_start|>", "<|im_end|>"]
 
 
@@ -69,6 +71,11 @@ def make_weights(c, rng, alike=False):
             t.update({p + name[len("model.layers.0."):]: x for name, x in list(t.items()) if name.startswith("model.layers.0.")})
             continue
         t[p + "input_layernorm.weight"] = vector(d, 1.0)
+        if family == "Phi3ForCausalLM":
+            t[p + "post_attention_layernorm.weight"] = vector(d, 1.0)
+            t[p + "self_attn.qkv_proj.weight"], t[p + "self_attn.o_proj.weight"] = matrix(q + 2 * k, d), matrix(d, q)
+            t[p + "mlp.gate_up_proj.weight"], t[p + "mlp.down_proj.weight"] = matrix(2 * f, d), matrix(d, f)
+            continue
         t[p + "post_attention_layernorm.weight"] = vector(d, 1.0)
         for name, rows, columns in (("q", q, d), ("k", k, d), ("v", k, d), ("o", d, q)):
             t[p + "self_attn.%s_proj.weight" % name] = matrix(rows, columns)
@@ -329,6 +336,13 @@ def put_metadata(out, shape, c, tokens, merges):
     out.put("tokenizer.ggml.add_bos_token", gguf.BOOL, False)
 
 
+def gguf_name(name):
+    for fused, ours in (("self_attn.qkv_proj", "attn_qkv"), ("mlp.gate_up_proj", "ffn_up")):
+        if fused in name:
+            return "blk.%s.%s.weight" % (name.split(".")[2], ours)
+    return gguf.gguf_name(name)
+
+
 def write_gguf(path, shape, c, weights, kind, tokens, merges):
     out = gguf.Writer()
     put_metadata(out, shape, c, tokens, merges)
@@ -342,7 +356,7 @@ def write_gguf(path, shape, c, weights, kind, tokens, merges):
             y = paired(x, heads[part]) if shape.startswith("llama") and part in heads else x
             done[id(x)] = coded(y, kind)
         number, data = done[id(x)]
-        out.tensor(gguf.gguf_name(name), number, list(x.shape), data)
+        out.tensor(gguf_name(name), number, list(x.shape), data)
     out.write(path)
 
 
