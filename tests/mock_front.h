@@ -71,8 +71,7 @@ static inline struct front *front_start(int n_threads, int target) {
     ASSERT(pipe(f->end) == 0 && bind(f->listener, (const struct sockaddr *)&at, n) == 0);
     ASSERT(listen(f->listener, 256) == 0 && getsockname(f->listener, (struct sockaddr *)&at, &n) == 0);
     f->port = ntohs(at.sin_port);
-    for (int i = 0; i < n_threads; i++)
-        ASSERT(pthread_create(&f->threads[i], NULL, front_run, f) == 0);
+    for (int i = 0; i < n_threads; i++) ASSERT(pthread_create(&f->threads[i], NULL, front_run, f) == 0);
     return f;
 }
 

@@ -3,8 +3,9 @@
  *
  * A reply is a function of (prompt, seed) alone, whatever failed before. A token is a byte: id = byte + 3;
  * 1 begins a prompt, 2 ends an answer. A conversation is rendered as "U:text\nA:answer<e>U:text\nA:", with
- * "S:text\n" before it where there is a system message; what a later turn asks for is answered with a whole solution, by a chat service with "turn 2: " before it. Behind
- * "Wait," the last step is written anew, behind "The answer is \boxed{" what is missing of the last.
+ * "S:text\n" before it where there is a system message; what a later turn asks for is answered with a whole
+ * solution, by a chat service with "turn 2: " before it. Behind "Wait," the last step is written anew, behind
+ * "The answer is \boxed{" what is missing of the last.
  */
 #ifndef BROOD_TESTS_MOCK_SERVER_H
 #define BROOD_TESTS_MOCK_SERVER_H
@@ -42,16 +43,16 @@ enum { MOCK_EOS = 2, MOCK_TOKEN_0 = 3, MOCK_CLOSE = 300, MOCK_CONTEXT = 4096 };
 
 struct mock_options {
     enum mock_dialect dialect;
-    const char *chain;          /* toy_params */
-    const char *key;            /* wanted as a bearer token; NULL: none */
-    double share;               /* of the requests that fail */
-    unsigned faults;            /* bits 1 << enum mock_fault */
-    const char *script;         /* of its first requests: '.' is fine, '4' 429, '5' 500, '3' 503, 's' stalls */
-    int n_good;                 /* requests before faults begin */
-    int n_bad;                  /* faults in all; 0: no end */
-    bool blank;                 /* an empty step comes first */
-    bool drop_stop;             /* vLLM: the stop text is named and not kept, as servers before do */
-    bool keep_end;              /* the ids of an answer do not have the end token */
+    const char *chain;  /* toy_params */
+    const char *key;    /* wanted as a bearer token; NULL: none */
+    double share;       /* of the requests that fail */
+    unsigned faults;    /* bits 1 << enum mock_fault */
+    const char *script; /* of its first requests: '.' is fine, '4' 429, '5' 500, '3' 503, 's' stalls */
+    int n_good;         /* requests before faults begin */
+    int n_bad;          /* faults in all; 0: no end */
+    bool blank;         /* an empty step comes first */
+    bool drop_stop;     /* vLLM: the stop text is named and not kept, as servers before do */
+    bool keep_end;      /* the ids of an answer do not have the end token */
     bool no_detokenize, no_top; /* no such page; no likeliest tokens */
     bool thinks;                /* "</think>", one token, stands before the last step */
     bool rows_by_token;         /* of /pooling: one a token, not one a step */
@@ -68,7 +69,7 @@ struct mock {
     struct MHD_Daemon *daemon;
     int port;
     pthread_mutex_t lock;
-    pthread_cond_t stalls; /* one more */
+    pthread_cond_t stalls;                          /* one more */
     int n_requests, n_faults, n_given[MOCK_FAULTS]; /* under lock, or after mock_stop */
     int n_ends;                                     /* prompts with an end token in them; likewise */
     struct MHD_Connection *stalled[256];
@@ -286,7 +287,9 @@ static inline json_t *mock_completion(const struct mock *m, const json_t *reques
 
 static inline json_t *mock_chat(const struct mock *m, const json_t *request, bool twice) {
     struct mock_written w = {0};
-    const size_t n_turns = json_array_size(json_object_get(request, "messages")) / 2 + 1;
+    const json_t *messages = json_object_get(request, "messages");
+    const char *first = json_string_value(json_object_get(json_array_get(messages, 0), "role"));
+    const size_t n_turns = (json_array_size(messages) - (first && strcmp(first, "system") == 0)) / 2 + 1;
     if (n_turns > 1) buf_printf(&w.text, "turn %zu: ", n_turns);
     mock_write(m, mock_problem(request), STR(""),
                (uint64_t)json_integer_value(json_object_get(request, "seed")),
@@ -412,7 +415,7 @@ static inline int mock_draw_fault(struct mock *m) {
         const char mark = m->o.script[n];
         if (mark != '.') fault = kinds[mark == 's' ? 3 : strchr(marks, mark) - marks];
     } else if (n_kinds > 0 && n >= (uint64_t)m->o.n_good && (m->o.n_bad == 0 || m->n_faults < m->o.n_bad) &&
-        rng_unit(0xfa17, n) < m->o.share) {
+               rng_unit(0xfa17, n) < m->o.share) {
         int skip = (int)rng_below(0xfa18, n, (uint64_t)n_kinds);
         for (fault = 0; !(m->o.faults & 1u << fault) || skip-- > 0;) fault++;
         m->n_faults++;

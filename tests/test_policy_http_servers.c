@@ -29,8 +29,8 @@ static char dir[] = "/tmp/brood-servers-XXXXXX";
 
 static int make_dir(void **state) {
     UNUSED(state);
-    static const char *const names[] = {"http_proxy",   "HTTP_PROXY",          "all_proxy", "ALL_PROXY",
-                                        "BROOD_API_KEY", "BROOD_API_KEY_FILE"};
+    static const char *const names[] = {"http_proxy", "HTTP_PROXY",    "all_proxy",
+                                        "ALL_PROXY",  "BROOD_API_KEY", "BROOD_API_KEY_FILE"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++) unsetenv(names[i]);
     setenv("BROOD_REQUEST_SECONDS", "86400", 1); /* no deadline helps */
     setenv("BROOD_RETRY_SECONDS", "86400", 1);
@@ -39,8 +39,8 @@ static int make_dir(void **state) {
 
 static int remove_dir(void **state) {
     UNUSED(state);
-    static const char *const names[] = {"task.jsonl", "run.brood", "run.brood-wal", "run.brood-shm",
-                                        "says",       "judge.json"};
+    static const char *const names[] = {"task.jsonl",    "run.brood", "run.brood-wal",
+                                        "run.brood-shm", "says",      "judge.json"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         char *path = file_join(dir, names[i]);
         unlink(path);
@@ -171,8 +171,8 @@ static void windows_follow_what_servers_say(void **state) {
     UNUSED(state);
     for (int busy = 0; busy < 3; busy++) {
         static const char *const scripts[] = {NULL, PROBES ".4", PROBES ".3"};
-        struct mock *m = mock_start(
-            &(struct mock_options){.dialect = MOCK_VLLM, .chain = CHAIN, .script = scripts[busy]});
+        struct mock *m =
+            mock_start(&(struct mock_options){.dialect = MOCK_VLLM, .chain = CHAIN, .script = scripts[busy]});
         struct policy *p = open_one(m);
         assert_int_equal(policy_info(p)->n_wanted, SERVER_WINDOW_FIRST);
         struct policy_prefix *root = root_of(p, "a chain");
@@ -192,8 +192,11 @@ static void windows_follow_what_servers_say(void **state) {
 /* ---- one that breaks ---- */
 static void one_request_decides_whether_a_server_is_well(void **state) {
     UNUSED(state);
-    struct mock *m = mock_start(&(struct mock_options){
-        .dialect = MOCK_VLLM, .chain = CHAIN, .script = PROBES "." "5555555555" "sssssssss"});
+    struct mock *m = mock_start(&(struct mock_options){.dialect = MOCK_VLLM,
+                                                       .chain = CHAIN,
+                                                       .script = PROBES "."
+                                                                        "5555555555"
+                                                                        "sssssssss"});
     struct policy *p = open_one(m);
     struct policy_prefix *root = root_of(p, "a chain");
     for (uint64_t id = 0; id < JOBS; id++) submit(p, id, root);
@@ -213,8 +216,11 @@ static void one_request_decides_whether_a_server_is_well(void **state) {
 
 static void all_is_asked_when_it_is_well_again(void **state) {
     UNUSED(state);
-    struct mock *m = mock_start(&(struct mock_options){
-        .dialect = MOCK_VLLM, .chain = CHAIN, .script = PROBES "." "5555555555" "5"});
+    struct mock *m = mock_start(&(struct mock_options){.dialect = MOCK_VLLM,
+                                                       .chain = CHAIN,
+                                                       .script = PROBES "."
+                                                                        "5555555555"
+                                                                        "5"});
     struct policy *p = open_one(m);
     struct policy_prefix *root = root_of(p, "a chain");
     for (uint64_t id = 0; id < JOBS; id++) submit(p, id, root);

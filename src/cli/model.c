@@ -57,11 +57,10 @@ static struct numbers count(const struct model *m) {
 
 static const char *const readout_names[] = {
     [PRM_SOFTMAX_GOOD] = "softmax, good first", [PRM_SIGMOID] = "logistic"};
-static const char *const rope_names[] = {[ROPE_DEFAULT] = "default",
-                                         [ROPE_LINEAR] = "linear",
-                                         [ROPE_LLAMA3] = "llama3",
-                                         [ROPE_YARN] = "yarn",
-                                         [ROPE_FACTORS] = "by a table of factors"};
+static const char *const rope_names[] = {
+    [ROPE_DEFAULT] = "default", [ROPE_LONGROPE] = "longrope (short factors)",
+    [ROPE_LINEAR] = "linear",   [ROPE_LLAMA3] = "llama3",
+    [ROPE_YARN] = "yarn",       [ROPE_FACTORS] = "by a table of factors"};
 
 /* ---- as text ---- */
 

@@ -55,7 +55,7 @@ struct call_list {
     struct http_call *first, *last;
 };
 
-struct group { /* of requests to one server */
+struct group {                                 /* of requests to one server */
     struct connection *idle_first, *idle_last; /* in the order in which they were left */
     struct http_call *wait_first, *wait_last;  /* in the order in which they are due */
     uint64_t n_answers;

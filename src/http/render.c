@@ -85,7 +85,8 @@ void rendering_over(struct rendering *x) {
         x->state = RENDER_DONE;
     } else if (x->ask.state == ASK_DONE) {
         x->state = RENDER_REFUSED;
-        err_set(&x->why, ERR_INPUT, "%s/tokenize gives no tokens", remote_server(x->at.remote, x->ask.server));
+        err_set(&x->why, ERR_INPUT, "%s/tokenize gives no tokens",
+                remote_server(x->at.remote, x->ask.server));
     } else {
         const struct question q = {.ask = x->ask};
         x->state = RENDER_REFUSED;

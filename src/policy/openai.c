@@ -431,8 +431,8 @@ static void tell(const struct openai *p, struct job *job, struct policy_result *
     out->cost.tokens_generated = job->n_tokens;
     out->cost.tokens_read = job->n_carried;
     const struct str written = behind(out->text, job->lead.len);
-    out->prefix = prefix_after(&p->prefixes, job->asked.from, &job->head, job->asked.lead, buf_str(&job->lead), written,
-                               job->finish == POLICY_END);
+    out->prefix = prefix_after(&p->prefixes, job->asked.from, &job->head, job->asked.lead,
+                               buf_str(&job->lead), written, job->finish == POLICY_END);
     wire_ids_add(&out->prefix->ids, job->ids.ptr, job->ids.len);
     struct wire_ids all = {0};
     if (job->n_lead > 0) wire_ids_add(&all, job->head.ptr + job->head.len - job->n_lead, job->n_lead);

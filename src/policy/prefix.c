@@ -86,8 +86,7 @@ bool prefixes_full(const struct prefixes *p, size_t n_ids) {
 }
 
 double prefix_carries(const struct prefixes *p, const struct policy_prefix *prefix) {
-    if (!is_chat(p))
-        return (double)prefix->ids.len + (prefix->from ? prefix_carries(p, prefix->from) : 0);
+    if (!is_chat(p)) return (double)prefix->ids.len + (prefix->from ? prefix_carries(p, prefix->from) : 0);
     const char *system = prefix->system ? prefix->system : p->system;
     double n = (double)((system ? strlen(system) : 0) + TEMPLATE_TOKENS_MAX);
     for (size_t i = 0; i < prefix->n_turns; i++) n += (double)strlen(prefix->turns[i]);

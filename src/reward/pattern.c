@@ -104,8 +104,7 @@ static bool cut(const struct compiler *c, const char *text, bool inside, struct 
     struct buf all = {0};
     inside = inside && c->p->line_break.len > 0;
     buf_printf(&all, "%s%s", inside ? "\n" : "", text);
-    const bool done =
-        render_cut(c->at, buf_cstr(&all), &ids, e) && add_inside(c->p, inside, &ids, out, e);
+    const bool done = render_cut(c->at, buf_cstr(&all), &ids, e) && add_inside(c->p, inside, &ids, out, e);
     buf_free(&all);
     wire_ids_free(&ids);
     return done;
