@@ -3,8 +3,8 @@
  *
  * The problem's line, as the published miniF2F files have it:
  *
- *     formal_statement   (or statement) "theorem t (n : Nat) : n + 0 = n := by sorry"; what follows the last :=
- *                        is replaced
+ *     formal_statement   (or statement) "theorem t (n : Nat) : n + 0 = n := by sorry"; what follows the last
+ *                        := is replaced
  *
  *     header             may be missing: imports, open, set_option
  *
