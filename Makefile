@@ -65,7 +65,13 @@ $(B)/%_vnni.o: ISA := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -m
 $(B)/%_neondot.o: ISA := -march=armv8.2-a+dotprod
 $(B)/src/base/share.o: DEFS = -DBROOD_PREFIX='"$(PREFIX)"'
 $(B)/src/base/share.o: $(B)/prefix
-$(B)/src/verify/runner.o: src/verify/runner.py src/verify/tell.py
+$(B)/src/verify/runner.o: src/verify/runner.py src/verify/tell.py $(B)/keeper.bin
+$(B)/src/verify/runner.o: DEFS = -DKEEPER_BIN='"$(B)/keeper.bin"'
+$(B)/keeper.bin: src/verify/inside/keeper.c src/verify/inside/keeper.ld Makefile $(B)/flags
+	$(call SAY,compile,$<)
+	$(Q)$(CC) -std=c17 -O2 -D_GNU_SOURCE $(WARN) -ffreestanding -fPIC -fvisibility=hidden -fno-stack-protector \
+	  -fno-asynchronous-unwind-tables -fcf-protection=none -c $< -o $(B)/keeper.o
+	$(Q)$(CC) -nostdlib -static -Wl,--build-id=none,--oformat=binary,-e,keep,-T,src/verify/inside/keeper.ld -o $@ $(B)/keeper.o
 $(B)/src/verify/selftest.o: src/verify/selftest.py
 $(B)/src/verify/layout.o: src/verify/evalplus.py
 $(B)/src/serve/assets.o: $(wildcard src/serve/page/*)
@@ -105,7 +111,10 @@ $(B)/tests/%: $(B)/tests/%.o $(LIB)
 	$(call SAY,link,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(CMOCKA) $(LIBS)
 COUNT_ALLOCATIONS := $(foreach f,malloc calloc realloc aligned_alloc posix_memalign,-Wl$(comma)--wrap=$(f))
+ifneq ($(filter -fsanitize%,$(MODE)),)
 $(B)/tests/test_engine_allocate: override LDFLAGS += $(COUNT_ALLOCATIONS)
+$(B)/tests/test_engine_allocate.o: DEFS = -DWRAPPED
+endif
 format: ## clang-format over ROOMS and the tests T
 	clang-format -i $(foreach r,$(ROOMS),$(wildcard src/$(r)/*.[ch])) $(foreach t,$(T),$(wildcard tests/test_$(t).c))
 tidy: ## floors, lengths, banned calls
@@ -222,4 +231,4 @@ clean: ## remove what was built, corpora included
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/\1  \2/p' Makefile | awk '{t=$$1; sub(/^[^ ]+ +/, ""); printf "%-10s %s\n", t, $$0}'
 
--include $(OBJ:.o=.d) $(CLI:.o=.d) $(TESTS:=.d) $(FUZZ:$(B)/%=$(B)/tests/fuzz/%.d)
+-include $(wildcard $(B)/bench/*.d) $(OBJ:.o=.d) $(CLI:.o=.d) $(TESTS:=.d) $(FUZZ:$(B)/%=$(B)/tests/fuzz/%.d)

@@ -234,16 +234,18 @@ static void read_end(const struct seat *s, int status, struct verify_result *r, 
 static void read_run(const struct seat *s, struct verify_result *r, const char **exception,
                      char text[static 900]) {
     const struct job *j = s->job;
-    const char *said = text_of(s->verdict, "verdict"), *by = text_of(s->report, "by");
+    const char *said = text_of(s->verdict, "verdict");
+    const json_int_t by = json_integer_value(json_object_get(s->report, "by"));
     const int status = (int)json_integer_value(json_object_get(s->report, "status"));
-    *r = (struct verify_result){.verdict = VERIFY_CRASHED,
-                                .n_calls = (int)json_integer_value(json_object_get(s->verdict, "calls")),
-                                .cpu_seconds = json_number_value(json_object_get(s->report, "cpu")),
-                                .wall_seconds = clock_seconds() - s->started,
-                                .memory_bytes =
-                                    (size_t)json_integer_value(json_object_get(s->report, "memory"))};
-    const bool out_of_cpu = strcmp(by, "cpu") == 0 || (WIFSIGNALED(status) && strcmp(by, "itself") == 0 &&
-                                                       r->cpu_seconds >= j->limits.cpu_seconds);
+    *r = (struct verify_result){
+        .verdict = VERIFY_CRASHED,
+        .n_calls = (int)json_integer_value(json_object_get(s->verdict, "calls")),
+        .cpu_seconds = 1e-6 * (double)json_integer_value(json_object_get(s->report, "cpu_us")),
+        .wall_seconds = clock_seconds() - s->started,
+        .memory_bytes = (size_t)json_integer_value(json_object_get(s->report, "memory"))};
+    const bool out_of_cpu =
+        by == WORKER_ENDED_BY_CPU ||
+        (WIFSIGNALED(status) && by == WORKER_ENDED_BY_ITSELF && r->cpu_seconds >= j->limits.cpu_seconds);
     const bool decided = !j->n_io; /* programs that print have to end well, too */
     *exception = text_of(s->verdict, "exception");
     snprintf(text, 900, "%s", text_of(s->verdict, "text"));
@@ -259,7 +261,7 @@ static void read_run(const struct seat *s, struct verify_result *r, const char *
                  out_of_cpu ? j->limits.cpu_seconds : j->limits.wall_seconds);
     } else if (!decided) {
         read_end(s, status, r, exception, text);
-    } else if (strcmp(by, "itself") == 0 || !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) {
+    } else if (by == WORKER_ENDED_BY_ITSELF || !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) {
         /* Where brood wanted it to end it may have been ending already: its status says so. */
         say_how_ended(status, text);
     }
@@ -370,16 +372,8 @@ static void on_start_failed(struct verify *v, struct seat *s, const char *why) {
 
 static void send_end(struct seat *s) {
     if (s->end_sent || s->report) return;
-    json_t *end = json_pack("{s:I}", "end", (json_int_t)s->serial);
-    worker_send(&s->worker, WORKER_KEEPER, end, -1);
-    json_decref(end);
+    worker_send_end(&s->worker, s->serial);
     s->end_sent = true;
-}
-
-static json_t *limits_of(const struct verify_limits *l) {
-    return json_pack("{s:f, s:I, s:I, s:i}", "cpu_seconds", l->cpu_seconds, "memory_bytes",
-                     (json_int_t)l->memory_bytes, "disk_bytes", (json_int_t)l->disk_bytes, "n_processes",
-                     l->n_processes);
 }
 
 static const struct verify_limits compile_limits = {.cpu_seconds = 30,
@@ -399,44 +393,52 @@ static json_t *command_of(char *const *words, const struct verify_language *l) {
     return command;
 }
 
-/* The two messages for a test of unit tests, or for one step of a program that prints. */
-static void describe_job(const struct seat *s, json_t **run, json_t **tests) {
+/* One step of a program that prints: what the keeper is told besides its limits. */
+static json_t *describe_step(const struct seat *s, const char *step) {
     const struct job *j = s->job;
-    const json_int_t serial = (json_int_t)s->serial;
-    if (!j->n_io) {
-        *run = json_pack("{s:I, s:s, s:s, s:o}", "id", serial, "program", j->program, "entry_point",
-                         j->entry_point, "limits", limits_of(&j->limits));
-        *tests = json_pack("{s:I, s:s, s:s, s:s, s:b}", "id", serial, "setup", j->setup, "tests", j->tests,
-                           "entry_point", j->entry_point, "tell", (int)j->tell);
-        return;
-    }
-    const struct test *t = &j->tests_io[j->n_held];
-    const char *step = s->is_compile ? "compile" : j->show ? "show" : "run";
-    *run =
-        json_pack("{s:I, s:I, s:s, s:s, s:o}", "id", serial, "key", (json_int_t)s->key, "step", step,
-                  "program", j->program, "limits", limits_of(s->is_compile ? &compile_limits : &j->limits));
+    json_t *run =
+        json_pack("{s:I, s:s, s:s}", "key", (json_int_t)s->key, "step", step, "program", j->program);
     if (j->language) {
         const struct verify_language *l = j->language;
-        json_object_set_new(*run, "source", json_string(l->source));
-        json_object_set_new(*run, "compiled", json_boolean(l->compile != NULL));
-        json_object_set_new(*run, "command", command_of(s->is_compile ? l->compile : l->run, l));
+        json_object_set_new(run, "source", json_string(l->source));
+        json_object_set_new(run, "compiled", json_boolean(l->compile != NULL));
+        json_object_set_new(run, "command", command_of(s->is_compile ? l->compile : l->run, l));
     }
-    *tests = json_pack("{s:I, s:s, s:b, s:o, s:o}", "id", serial, "step", step, "tell",
-                       (int)(j->tell && !t->hidden && !s->is_compile), "input",
-                       s->is_compile ? json_string("") : json_stringn(t->input, t->n_input), "output",
-                       s->is_compile ? json_string("") : json_stringn(t->output, t->n_output));
+    return run;
+}
+
+static json_t *describe_tests(const struct seat *s, const char *step) {
+    const struct job *j = s->job;
+    if (!j->n_io)
+        return json_pack("{s:I, s:s, s:s, s:s, s:b}", "id", (json_int_t)s->serial, "setup", j->setup, "tests",
+                         j->tests, "entry_point", j->entry_point, "tell", (int)j->tell);
+    const struct test *t = &j->tests_io[j->n_held];
+    return json_pack("{s:I, s:s, s:b, s:o, s:o}", "id", (json_int_t)s->serial, "step", step, "tell",
+                     (int)(j->tell && !t->hidden && !s->is_compile), "input",
+                     s->is_compile ? json_string("") : json_stringn(t->input, t->n_input), "output",
+                     s->is_compile ? json_string("") : json_stringn(t->output, t->n_output));
+}
+
+static bool send_to_keeper(struct seat *s, const char *step, int fd) {
+    const struct job *j = s->job;
+    const struct worker_head head = {j->n_io ? WORKER_STEP : WORKER_UNIT, s->serial,
+                                     s->is_compile ? compile_limits : j->limits};
+    if (!j->n_io) return worker_send_unit(&s->worker, &head, j->entry_point, j->program, fd);
+    json_t *run = describe_step(s, step);
+    ASSERT(run);
+    const bool ok = worker_send_step(&s->worker, &head, run, fd);
+    json_decref(run);
+    return ok;
 }
 
 /* True if both messages have gone out. */
 static bool send_job(struct seat *s) {
     int pair[2];
-    json_t *run, *tests;
+    const char *step = s->is_compile ? "compile" : s->job->show ? "show" : "run";
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) return false;
-    describe_job(s, &run, &tests);
-    ASSERT(run && tests);
-    const bool ok = worker_send(&s->worker, WORKER_KEEPER, run, pair[0]) &&
-                    worker_send(&s->worker, WORKER_JUDGE, tests, pair[1]);
-    json_decref(run);
+    json_t *tests = describe_tests(s, step);
+    ASSERT(tests);
+    const bool ok = send_to_keeper(s, step, pair[0]) && worker_send(&s->worker, WORKER_JUDGE, tests, pair[1]);
     json_decref(tests);
     close(pair[0]);
     close(pair[1]);
