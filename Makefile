@@ -65,7 +65,13 @@ $(B)/%_vnni.o: ISA := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -m
 $(B)/%_neondot.o: ISA := -march=armv8.2-a+dotprod
 $(B)/src/base/share.o: DEFS = -DBROOD_PREFIX='"$(PREFIX)"'
 $(B)/src/base/share.o: $(B)/prefix
-$(B)/src/verify/runner.o: src/verify/runner.py
+$(B)/src/verify/runner.o: src/verify/runner.py src/verify/tell.py $(B)/keeper.bin
+$(B)/src/verify/runner.o: DEFS = -DKEEPER_BIN='"$(B)/keeper.bin"'
+$(B)/keeper.bin: src/verify/inside/keeper.c src/verify/inside/keeper.ld Makefile $(B)/flags
+	$(call SAY,compile,$<)
+	$(Q)$(CC) -std=c17 -O2 -D_GNU_SOURCE $(WARN) -ffreestanding -fPIC -fvisibility=hidden -fno-stack-protector \
+	  -fno-asynchronous-unwind-tables -fcf-protection=none -c $< -o $(B)/keeper.o
+	$(Q)$(CC) -nostdlib -static -Wl,--build-id=none,--oformat=binary,-e,keep,-T,src/verify/inside/keeper.ld -o $@ $(B)/keeper.o
 $(B)/src/verify/selftest.o: src/verify/selftest.py
 $(B)/src/verify/layout.o: src/verify/evalplus.py
 $(B)/src/serve/assets.o: $(wildcard src/serve/page/*)
@@ -105,7 +111,10 @@ $(B)/tests/%: $(B)/tests/%.o $(LIB)
 	$(call SAY,link,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(CMOCKA) $(LIBS)
 COUNT_ALLOCATIONS := $(foreach f,malloc calloc realloc aligned_alloc posix_memalign,-Wl$(comma)--wrap=$(f))
+ifneq ($(filter -fsanitize%,$(MODE)),)
 $(B)/tests/test_engine_allocate: override LDFLAGS += $(COUNT_ALLOCATIONS)
+$(B)/tests/test_engine_allocate.o: DEFS = -DWRAPPED
+endif
 format: ## clang-format over ROOMS and the tests T
 	clang-format -i $(foreach r,$(ROOMS),$(wildcard src/$(r)/*.[ch])) $(foreach t,$(T),$(wildcard tests/test_$(t).c))
 tidy: ## floors, lengths, banned calls
@@ -134,7 +143,7 @@ $(B)/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(LIB)
 
 SHARED_DATA ?= ../shared/data
 EXTERNAL := $(patsubst tests/external/%.c,$(B)/external/%,$(wildcard tests/external/check_*.c))
-.PHONY: check-external check-openai bench-engine bench-quality bench-equal bench-sandbox bench-tokenizer bench-speculate bench-logits bench-prm-reads
+.PHONY: check-external check-openai bench-tree bench-engine bench-quality bench-equal bench-sandbox bench-tokenizer bench-speculate bench-logits bench-prm-reads
 check-external: $(EXTERNAL) ## SHARED_DATA=DIR: checks against data that others made; what is missing is skipped aloud
 	@status=0; for t in $(EXTERNAL); do echo "== $$t"; $$t $(SHARED_DATA) || status=1; done; exit $$status
 $(B)/external/%: $(B)/tests/external/%.o $(LIB)
@@ -143,7 +152,9 @@ $(B)/external/%: $(B)/tests/external/%.o $(LIB)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LIBS)
 check-openai: all ## the official JavaScript client before brood serve: npm install --prefix build/npm openai
 	@tests/external/openai_client.sh $(abspath $(PROGRAM)) $(or $(OPENAI),$(abspath $(BUILD))/npm)
-.PHONY: check-prm
+.PHONY: check-prm check-families
+check-families: $(B)/bench_logits ## PYTHON=: logits of every model family against its architecture re-stated in PyTorch; skipped aloud without it
+	@$(or $(PYTHON),$(firstword $(wildcard /usr/bin/python3) python3)) tests/external/compare_families.py $<
 check-prm: all ## PYTHON=: scores of reward models against the publishers' code re-stated in PyTorch; skipped aloud without it
 	@$(or $(PYTHON),$(firstword $(wildcard /usr/bin/python3) python3)) tests/external/compare_prm.py $(PROGRAM)
 bench-equal: $(B)/bench_equal ## pairs of answers compared a second, beside SymPy where it is installed
@@ -165,6 +176,9 @@ bench-http: $(B)/bench_http ## what 2,000 requests in flight cost: processor tim
 bench-speculate: $(B)/bench_speculate ## how long one problem takes with and without steps written ahead
 	@BROOD_SHARE=lab $<
 $(B)/bench_speculate: LIBS += -lmicrohttpd
+bench-tree: $(B)/bench_tree ## large trees: processor time of a token outside the kernels, memory against the plan, eviction
+	@$<
+$(B)/bench_tree: override LDFLAGS += -Wl,--wrap=kernels_pick
 bench-logits: $(B)/bench_logits ## PEER=DIR PEER_BUILD=DIR MODELS=...: logits and greedy tokens beside another engine's (docs/models.md)
 	@$(or $(PYTHON),python3) bench/compare_logits.py --ours $< --peer $(PEER) --peer-build $(or $(PEER_BUILD),$(PEER)/build) $(MODELS)
 bench-prm-reads: $(B)/bench_prm_reads ## tokens that the reward model reads against those that there are, and by a scorer without a cache
@@ -217,4 +231,4 @@ clean: ## remove what was built, corpora included
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/\1  \2/p' Makefile | awk '{t=$$1; sub(/^[^ ]+ +/, ""); printf "%-10s %s\n", t, $$0}'
 
--include $(OBJ:.o=.d) $(CLI:.o=.d) $(TESTS:=.d) $(FUZZ:$(B)/%=$(B)/tests/fuzz/%.d)
+-include $(wildcard $(B)/bench/*.d) $(OBJ:.o=.d) $(CLI:.o=.d) $(TESTS:=.d) $(FUZZ:$(B)/%=$(B)/tests/fuzz/%.d)

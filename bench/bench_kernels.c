@@ -167,7 +167,7 @@ static void bench_coded(int n_out, int n_in, enum dtype t) {
 /* n_paths rows that see one shared prefix, or each positions of its own. */
 struct attention {
     struct attend call;
-    float *memory;
+    char *memory;
     struct attend_path paths[ATTEND_QUERIES_MAX];
 };
 
@@ -176,11 +176,12 @@ static void attention_call(void *ctx) {
     table->attend(&a->call);
 }
 
-static void bench_attend(int n_paths, bool shared, int n_queries, int width, int n_tokens) {
+static void bench_attend(enum dtype type, int n_paths, bool shared, int n_queries, int width, int n_tokens) {
     const int n_pages = (n_tokens + KV_PAGE - 1) / KV_PAGE, n_rows = n_paths * n_queries;
-    const size_t row = (size_t)(n_queries * width), page = kv_head_floats(width);
-    const float **pages = mem_zalloc((size_t)(n_pages * n_paths), sizeof *pages);
-    struct attention a = {.memory = floats(page * (size_t)(n_pages * n_paths))};
+    const size_t row = (size_t)(n_queries * width), page = kv_head_elements(width) * dtype_bytes(type);
+    const void **pages = mem_zalloc((size_t)(n_pages * n_paths), sizeof *pages);
+    struct attention a = {.memory = mem_alloc_aligned(64, page * (size_t)(n_pages * n_paths))};
+    memset(a.memory, 0x3C, page * (size_t)(n_pages * n_paths));
     for (int i = 0; i < n_pages * n_paths; i++)
         pages[i] = a.memory + (size_t)(shared ? i % n_pages : i) * page;
     for (int r = 0; r < n_paths; r++)
@@ -195,14 +196,15 @@ static void bench_attend(int n_paths, bool shared, int n_queries, int width, int
                              .n_paths = n_paths,
                              .n_queries = n_queries,
                              .head_width = width,
+                             .dtype = type,
                              .scale = 0.125f,
                              .scratch = scratch};
     struct timing b = best_of(attention_call, &a);
     double gflops = 4e-9 * n_rows * width * n_tokens / b.seconds;
-    printf("attend %2d rows%s of %2d queries x width %3d over %4d tokens: %7.2f us a row  %6.1f GFLOP/s  "
+    printf("attend %s %2d rows%s of %2d queries x width %3d over %4d tokens: %7.2f us a row  %6.1f GFLOP/s  "
            "%3.0f%%\n",
-           n_paths, shared ? ", shared," : "", n_queries, width, n_tokens, 1e6 * b.seconds / n_paths, gflops,
-           100 * gflops / b.peak);
+           dtype_name(type), n_paths, shared ? ", shared," : "", n_queries, width, n_tokens,
+           1e6 * b.seconds / n_paths, gflops, 100 * gflops / b.peak);
     free(q);
     free(out);
     free(scratch);
@@ -275,9 +277,11 @@ int main(int argc, char **argv) {
     static const int heads[][3] = {{1, 16, 128}, {1, 32, 128}, {2, 32, 128},  {1, 64, 300},
                                    {4, 64, 300}, {7, 64, 300}, {4, 128, 1000}};
     for (size_t i = 0; i < ARRAY_LEN(heads); i++) {
-        bench_attend(1, false, heads[i][0], heads[i][1], heads[i][2]);
-        bench_attend(ATTEND_QUERIES_MAX / heads[i][0], false, heads[i][0], heads[i][1], heads[i][2]);
-        bench_attend(ATTEND_QUERIES_MAX / heads[i][0], true, heads[i][0], heads[i][1], heads[i][2]);
+        for (enum dtype t = DTYPE_F32; t <= DTYPE_F16; t++) {
+            bench_attend(t, 1, false, heads[i][0], heads[i][1], heads[i][2]);
+            bench_attend(t, ATTEND_QUERIES_MAX / heads[i][0], false, heads[i][0], heads[i][1], heads[i][2]);
+            bench_attend(t, ATTEND_QUERIES_MAX / heads[i][0], true, heads[i][0], heads[i][1], heads[i][2]);
+        }
     }
 
     ea = floats(N_ELEMENTS);

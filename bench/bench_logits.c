@@ -1,8 +1,8 @@
 /* bench_logits.c - what the engine computes for a prompt, as numbers for others to compare
  * (bench/compare_logits.py).
  *
- *     bench_logits MODEL N_MARKS N_GREEDY OUT <ids    logits of the last N_MARKS prompt positions, then
- *                                                     N_GREEDY tokens
+ *     bench_logits MODEL N_MARKS N_GREEDY OUT [KV] <ids   logits of the last N_MARKS prompt positions, then
+ *                                                     N_GREEDY tokens; KV: f32 or f16 (default f32)
  *     bench_logits MODEL - <text                      the ids of a text
  *     bench_logits MODEL answers N END <lines         for each line of ids, how many first, a line of greedy
  *                                                     tokens: N, or up to the token END
@@ -69,12 +69,15 @@ static int print_ids(const struct model *m, struct err *e) {
     return 0;
 }
 
-static int compute(const struct model *m, int n_marks, int n_greedy, const char *path, struct err *e) {
+static int compute(const struct model *m, int n_marks, int n_greedy, const char *path, const char *kv,
+                   struct err *e) {
     struct tokens ids = {0};
     for (int id; scanf("%d", &id) == 1 && ids.len < IDS_MAX;) tokens_add(&ids, id);
     if (n_marks < 1 || (size_t)n_marks > ids.len || n_greedy < 0)
         return fail("not so many ids on standard input");
-    struct engine *en = engine_open(m, &(struct engine_options){.kv_bytes = (size_t)256 << 20}, e);
+    struct engine_options o = {.kv_bytes = (size_t)256 << 20};
+    if (!engine_kv_parse(kv, &o.kv, e)) return fail(e->msg);
+    struct engine *en = engine_open(m, &o, e);
     if (!en) return fail(e->msg);
     FILE *out = fopen(path, "wb");
     if (!out) return fail("cannot write");
@@ -109,8 +112,8 @@ static bool answer_one(struct engine *en, const struct tokens *ids, int n, int e
 }
 
 static int answer_all(const struct model *m, int n_tokens, int end, struct err *e) {
-    struct engine *en =
-        engine_open(m, &(struct engine_options){.n_threads = 1, .kv_bytes = (size_t)64 << 20}, e);
+    struct engine *en = engine_open(
+        m, &(struct engine_options){.kv = ENGINE_KV_F32, .n_threads = 1, .kv_bytes = (size_t)64 << 20}, e);
     if (!en) return fail(e->msg);
     struct tokens ids = {0};
     for (int n; scanf("%d", &n) == 1; ids.len = 0) {
@@ -127,15 +130,15 @@ int main(int argc, char **argv) {
     struct err e = {0};
     bool text = argc == 3 && argv[2][0] == '-';
     bool answers = argc == 5 && strcmp(argv[2], "answers") == 0;
-    if (argc != 5 && !text)
+    if (argc != 5 && argc != 6 && !text)
         return fail(
-            "MODEL N_MARKS N_GREEDY OUT <ids, or MODEL - <text, or MODEL answers N END <lines of ids");
+            "MODEL N_MARKS N_GREEDY OUT [KV] <ids, or MODEL - <text, or MODEL answers N END <lines of ids");
     struct model *m = model_open(argv[1], &e);
     if (!m) return fail(e.msg);
-    int status =
-        text      ? print_ids(m, &e)
-        : answers ? answer_all(m, (int)strtol(argv[3], NULL, 10), (int)strtol(argv[4], NULL, 10), &e)
-                  : compute(m, (int)strtol(argv[2], NULL, 10), (int)strtol(argv[3], NULL, 10), argv[4], &e);
+    int status = text      ? print_ids(m, &e)
+                 : answers ? answer_all(m, (int)strtol(argv[3], NULL, 10), (int)strtol(argv[4], NULL, 10), &e)
+                           : compute(m, (int)strtol(argv[2], NULL, 10), (int)strtol(argv[3], NULL, 10),
+                                     argv[4], argc == 6 ? argv[5] : "f32", &e);
     model_close(m);
     return status;
 }

@@ -31,7 +31,7 @@ def explain(model, ours, peer, prompt, a, b, work):
     n = next(i for i, (x, y) in enumerate(zip(a, b)) if x != y)
     ids = [int(i) for i in prompt + a[:n]]
     x = compare_logits.run(ours, model, ids, 0, work, marks=1)[0][0]
-    y = compare_logits.run(peer, model, ids, 0, work, marks=1, n_ids=0)[0][0]
+    y = compare_logits.run(peer, model, ids, 0, work, marks=1, more=0)[0][0]
     s, t = int(a[n]), int(b[n])
     print("    token %d: %d here and %d there; their logits differ by %.2e here and %.2e there; the engines by %.2e of a range of %.1f" % (
         n, s, t, x[s] - x[t], y[t] - y[s], np.abs(x - y).max(), x.max() - x.min()))

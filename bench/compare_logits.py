@@ -39,11 +39,11 @@ def compile_peer(peer, build, out):
                     "-I" + os.path.join(peer, "ggml", "include"), *define, *libraries, "-Wl,-rpath," + ":".join(folders)], check=True)
 
 
-def run(program, model, ids, greedy, folder, marks=MARKS, n_ids=None):
-    """n_ids: for the peer, how many ids can be drawn; 0: all."""
+def run(program, model, ids, greedy, folder, marks=MARKS, more=None):
+    """more: for the peer, how many ids can be drawn, 0: all; here, how keys and values are kept."""
     path = os.path.join(folder, "out")
-    more = [] if n_ids is None else [str(n_ids)]
-    subprocess.run([program, model, str(marks), str(greedy), path, *more], input="\n".join(map(str, ids)).encode(), check=True)
+    last = [] if more is None else [str(more)]
+    subprocess.run([program, model, str(marks), str(greedy), path, *last], input="\n".join(map(str, ids)).encode(), check=True)
     with open(path, "rb") as file:
         n_marks, n_vocab, n_greedy = np.frombuffer(file.read(12), np.int32)
         logits = np.frombuffer(file.read(4 * n_marks * n_vocab), np.float32).reshape(n_marks, n_vocab)
@@ -77,7 +77,7 @@ def compare(folder, ours, peer, greedy, work):
     n_ids = count_ids(folder)
     ids = np.random.default_rng(7).integers(min(256, n_ids // 2), min(30000, n_ids), PROMPT)
     a, greedy_a = run(ours, first, ids, greedy, work)
-    b, greedy_b = run(peer, first, ids, greedy, work, n_ids=n_ids)
+    b, greedy_b = run(peer, first, ids, greedy, work, more=n_ids)
     hf, greedy_hf = run(ours, os.path.join(folder, "hf"), ids, greedy, work)
     spread = float(a.max() - a.min())
     print("folder and F32.gguf: %s, greedy tokens equal: %d of %d" % (
@@ -90,7 +90,7 @@ def compare(folder, ours, peer, greedy, work):
         kind = os.path.basename(path)[:-5]
         n = greedy if kind in ("F16", "BF16") else 0
         x, greedy_x = run(ours, path, ids, n, work)
-        y, greedy_y = run(peer, path, ids, n, work, n_ids=n_ids)
+        y, greedy_y = run(peer, path, ids, n, work, more=n_ids)
         print("%-6s %10.1e %10.1e %10.1e %s" % (
             kind, distance(x, y, spread), distance(x, a, spread), distance(y, b, spread),
             "%4d/%d" % (equal_from_first(greedy_x, greedy_y), n) if n else ""), flush=True)

@@ -11,6 +11,8 @@ model writes (seed 0). For each type:
     perplexity     over that of F32, of the solutions' tokens
     first          tokens whose likeliest successor is the same as with F32
 
+A line of each model says the same of F32 weights with keys and values in F16 (--kv); elsewhere they are F32, in every engine.
+
 Files are quantised here (--weights); the bytes are those of llama.cpp's quantiser. Needs numpy and a C compiler.
 """
 import argparse
@@ -167,11 +169,11 @@ def log_softmax(x):
     return x - np.log(np.exp(x).sum(axis=1, keepdims=True))
 
 
-def of_texts(program, path, texts, work, n_ids=None):
+def of_texts(program, path, texts, work, more=None):
     """Log-probabilities at every position of every text, and the tokens that followed."""
     rows, nexts = [], []
     for ids in texts:
-        x, _ = logits.run(program, path, ids, 0, work, len(ids), n_ids)
+        x, _ = logits.run(program, path, ids, 0, work, len(ids), more)
         rows.append(log_softmax(x)[:-1])
         nexts += [int(i) for i in ids[1:]]
     return np.vstack(rows), np.array(nexts)
@@ -218,6 +220,9 @@ def main():
                 make_files(a.brood, os.path.join(LAB, "models", name), kind, folder)
             ids = [[int(i) for i in logits.ids_of(a.ours, os.path.join(folder, "F32.gguf"), t)] for t in texts]
             whole, nexts = of_texts(a.ours, os.path.join(folder, "F32.gguf"), ids, work)
+            half_kv, _ = of_texts(a.ours, os.path.join(folder, "F32.gguf"), ids, work, "f16")
+            kl, perplexity, first = distance(whole, half_kv, nexts)
+            print("%-6s %-5s %-16s %10.5f %12s %11.5f %6.2f %%" % (name, "F32", "brood, F16 KV", 1e3 * kl, "", perplexity, 100 * first))
             for kind in a.types:
                 wide, _ = of_texts(a.ours, os.path.join(folder, kind + "-wide.gguf"), ids, work)
                 for engine, program, n_ids in engines:

@@ -49,10 +49,11 @@ struct brood *brood_open(const struct brood_options *o, struct brood_error *erro
                                       .system = o->system,
                                       .chat = o->chat,
                                       .weights = o->weights,
+                                      .kv = o->kv,
                                       .lead_revise = o->revise_text,
                                       .lead_wait = o->wait_text,
                                       .lead_answer = o->answer_text};
-    const struct reward_options ro = {.n_threads = o->n_threads, .weights = o->reward_weights};
+    const struct reward_options ro = {.n_threads = o->n_threads, .weights = o->reward_weights, .kv = o->kv};
     if (o->verify) {
         b->verifier = verifier_open(o->verify, &(struct verifier_options){.n_workers = o->n_threads}, &e);
         if (!b->verifier) goto failed;

@@ -25,6 +25,7 @@ struct toy {
     uint64_t key;
     enum dtype dtype;
     bool mixed; /* each tensor of another type */
+    bool half;  /* toy_outputs: keys and values are rounded to F16 */
 };
 
 static inline void toy_store(void *data, size_t i, enum dtype t, float x) {
@@ -264,6 +265,14 @@ static inline void toy_ffn(const struct toy *t, int l, double *x, double *normed
     free(down);
 }
 
+/* The nearest number with 11 bits, as F16 has from 2^-14 to 65504. */
+static inline double toy_half(double x) {
+    int e;
+    frexp(x, &e);
+    const double unit = ldexp(1, (e > -13 ? e : -13) - 11);
+    return nearbyint(x / unit) * unit;
+}
+
 /* Head outputs of every position, [n][n_head_outputs]. Owned. */
 static inline double *toy_outputs(const struct toy *t, const int *tokens, int n) {
     const struct model_config *c = &t->m.config;
@@ -281,6 +290,10 @@ static inline double *toy_outputs(const struct toy *t, const int *tokens, int n)
         for (int i = 0; i < n; i++) {
             toy_norm(scratch, x + i * d, gain, d, (double)c->norm_eps);
             toy_qkv(t, l, scratch, i, q + i * q_width, k + i * kv, v + i * kv);
+            for (int j = 0; t->half && j < kv; j++) {
+                k[i * kv + j] = toy_half(k[i * kv + j]);
+                v[i * kv + j] = toy_half(v[i * kv + j]);
+            }
         }
         for (int i = 0; i < n; i++) {
             toy_attend(c, mixed, q + i * q_width, k, v, i + 1);

@@ -2,9 +2,10 @@
  * (model/toy_chain.h), and fails on purpose.
  *
  * A reply is a function of (prompt, seed) alone, whatever failed before. A token is a byte: id = byte + 3;
- * 1 begins a prompt, 2 ends an answer. A conversation is rendered as "U:text\nA:answer<e>U:text\nA:"; what a
- * later turn asks for is answered with a whole solution, by a chat service with "turn 2: " before it. Behind
- * "Wait," the last step is written anew, behind "The answer is \boxed{" what is missing of the last.
+ * 1 begins a prompt, 2 ends an answer. A conversation is rendered as "U:text\nA:answer<e>U:text\nA:", with
+ * "S:text\n" before it where there is a system message; what a later turn asks for is answered with a whole
+ * solution, by a chat service with "turn 2: " before it. Behind "Wait," the last step is written anew, behind
+ * "The answer is \boxed{" what is missing of the last.
  */
 #ifndef BROOD_TESTS_MOCK_SERVER_H
 #define BROOD_TESTS_MOCK_SERVER_H
@@ -42,15 +43,16 @@ enum { MOCK_EOS = 2, MOCK_TOKEN_0 = 3, MOCK_CLOSE = 300, MOCK_CONTEXT = 4096 };
 
 struct mock_options {
     enum mock_dialect dialect;
-    const char *chain;          /* toy_params */
-    const char *key;            /* wanted as a bearer token; NULL: none */
-    double share;               /* of the requests that fail */
-    unsigned faults;            /* bits 1 << enum mock_fault */
-    int n_good;                 /* requests before faults begin */
-    int n_bad;                  /* faults in all; 0: no end */
-    bool blank;                 /* an empty step comes first */
-    bool drop_stop;             /* vLLM: the stop text is named and not kept, as servers before do */
-    bool keep_end;              /* the ids of an answer do not have the end token */
+    const char *chain;  /* toy_params */
+    const char *key;    /* wanted as a bearer token; NULL: none */
+    double share;       /* of the requests that fail */
+    unsigned faults;    /* bits 1 << enum mock_fault */
+    const char *script; /* of its first requests: '.' is fine, '4' 429, '5' 500, '3' 503, 's' stalls */
+    int n_good;         /* requests before faults begin */
+    int n_bad;          /* faults in all; 0: no end */
+    bool blank;         /* an empty step comes first */
+    bool drop_stop;     /* vLLM: the stop text is named and not kept, as servers before do */
+    bool keep_end;      /* the ids of an answer do not have the end token */
     bool no_detokenize, no_top; /* no such page; no likeliest tokens */
     bool thinks;                /* "</think>", one token, stands before the last step */
     bool rows_by_token;         /* of /pooling: one a token, not one a step */
@@ -67,10 +69,13 @@ struct mock {
     struct MHD_Daemon *daemon;
     int port;
     pthread_mutex_t lock;
+    pthread_cond_t stalls;                          /* one more */
     int n_requests, n_faults, n_given[MOCK_FAULTS]; /* under lock, or after mock_stop */
     int n_ends;                                     /* prompts with an end token in them; likewise */
     struct MHD_Connection *stalled[256];
     int n_stalled;
+    uint64_t problems[64]; /* [n_problems] hashes of those that it went on from; likewise */
+    int n_problems;
 };
 
 struct mock_request {
@@ -145,6 +150,7 @@ static inline void mock_render(const json_t *request, struct buf *out) {
         const json_t *x = json_array_get(messages, i);
         const char *role = json_string_value(json_object_get(x, "role"));
         const char *text = json_string_value(json_object_get(x, "content"));
+        if (strcmp(role, "system") == 0) buf_printf(out, "S:%s\n", text);
         if (strcmp(role, "user") == 0) buf_printf(out, "U:%s\nA:", text);
         if (strcmp(role, "assistant") == 0) buf_printf(out, "%s<e>", text);
     }
@@ -281,7 +287,9 @@ static inline json_t *mock_completion(const struct mock *m, const json_t *reques
 
 static inline json_t *mock_chat(const struct mock *m, const json_t *request, bool twice) {
     struct mock_written w = {0};
-    const size_t n_turns = json_array_size(json_object_get(request, "messages")) / 2 + 1;
+    const json_t *messages = json_object_get(request, "messages");
+    const char *first = json_string_value(json_object_get(json_array_get(messages, 0), "role"));
+    const size_t n_turns = (json_array_size(messages) - (first && strcmp(first, "system") == 0)) / 2 + 1;
     if (n_turns > 1) buf_printf(&w.text, "turn %zu: ", n_turns);
     mock_write(m, mock_problem(request), STR(""),
                (uint64_t)json_integer_value(json_object_get(request, "seed")),
@@ -304,6 +312,28 @@ static inline json_t *mock_chat(const struct mock *m, const json_t *request, boo
 }
 
 #include "mock_reward.h"
+
+static inline int mock_find_problem(const struct mock *m, uint64_t hash) {
+    int i = 0;
+    while (i < m->n_problems && m->problems[i] != hash) i++;
+    return i;
+}
+
+static inline void mock_note_problem(struct mock *m, const char *problem) {
+    const uint64_t hash = rng_hash(0, problem, strlen(problem));
+    pthread_mutex_lock(&m->lock);
+    const int i = mock_find_problem(m, hash);
+    if (i == m->n_problems && i < (int)ARRAY_LEN(m->problems)) m->problems[m->n_problems++] = hash;
+    pthread_mutex_unlock(&m->lock);
+}
+
+/* Whether it was asked to go on from this problem. */
+static inline bool mock_knows_problem(struct mock *m, const char *problem) {
+    pthread_mutex_lock(&m->lock);
+    const bool is = mock_find_problem(m, rng_hash(0, problem, strlen(problem))) < m->n_problems;
+    pthread_mutex_unlock(&m->lock);
+    return is;
+}
 
 /* NULL: there is no such page. */
 static inline json_t *mock_answer(struct mock *m, const char *url, const json_t *request, bool twice,
@@ -349,14 +379,15 @@ static inline json_t *mock_answer(struct mock *m, const char *url, const json_t 
             m->n_ends++;
             pthread_mutex_unlock(&m->lock);
         }
-        ptrdiff_t at = str_find(buf_str(&text), STR("\nA:"));
+        const ptrdiff_t at = str_find(buf_str(&text), STR("\nA:")), u = str_find(buf_str(&text), STR("U:"));
         *too_long = json_array_size(ids) >= MOCK_CONTEXT;
-        if (at >= 2 && !*too_long) {
+        if (u >= 0 && at >= u + 2 && !*too_long) {
             text.ptr[at] = '\0';
+            mock_note_problem(m, text.ptr + u + 2);
             struct str so_far = {text.ptr + at + 3, text.len - (size_t)at - 3};
             for (ptrdiff_t next; (next = str_find(so_far, STR("\nA:"))) >= 0;) /* of a later turn */
                 so_far = (struct str){so_far.ptr + next + 3, so_far.len - (size_t)next - 3};
-            answer = mock_completion(m, request, text.ptr + 2, so_far, json_array_size(ids), twice);
+            answer = mock_completion(m, request, text.ptr + u + 2, so_far, json_array_size(ids), twice);
         }
     }
     buf_free(&text);
@@ -378,8 +409,13 @@ static inline int mock_draw_fault(struct mock *m) {
     pthread_mutex_lock(&m->lock);
     const uint64_t n = (uint64_t)m->n_requests++;
     int fault = -1, n_kinds = __builtin_popcount(m->o.faults);
-    if (n_kinds > 0 && n >= (uint64_t)m->o.n_good && (m->o.n_bad == 0 || m->n_faults < m->o.n_bad) &&
-        rng_unit(0xfa17, n) < m->o.share) {
+    if (m->o.script && n < strlen(m->o.script)) {
+        static const char *const marks = "453";
+        static const int kinds[] = {MOCK_429, MOCK_500, MOCK_503, MOCK_STALL};
+        const char mark = m->o.script[n];
+        if (mark != '.') fault = kinds[mark == 's' ? 3 : strchr(marks, mark) - marks];
+    } else if (n_kinds > 0 && n >= (uint64_t)m->o.n_good && (m->o.n_bad == 0 || m->n_faults < m->o.n_bad) &&
+               rng_unit(0xfa17, n) < m->o.share) {
         int skip = (int)rng_below(0xfa18, n, (uint64_t)n_kinds);
         for (fault = 0; !(m->o.faults & 1u << fault) || skip-- > 0;) fault++;
         m->n_faults++;
@@ -424,6 +460,7 @@ static inline bool mock_fail(struct mock *m, struct MHD_Connection *c, struct mo
         pthread_mutex_lock(&m->lock);
         ASSERT(m->n_stalled < (int)ARRAY_LEN(m->stalled));
         m->stalled[m->n_stalled++] = c;
+        pthread_cond_broadcast(&m->stalls);
         pthread_mutex_unlock(&m->lock);
         r->stalled = true;
         MHD_suspend_connection(c);
@@ -498,6 +535,7 @@ static inline struct mock *mock_start_at(const struct mock_options *o, int port)
     m->o = *o;
     ASSERT(toy_params_parse(&m->params, o->chain ? o->chain : "", &e));
     pthread_mutex_init(&m->lock, NULL);
+    pthread_cond_init(&m->stalls, NULL);
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     const unsigned threads = m->o.token_seconds > 0
@@ -515,12 +553,33 @@ static inline struct mock *mock_start(const struct mock_options *o) {
     return mock_start_at(o, 0);
 }
 
-static inline void mock_stop(struct mock *m) {
-    if (!m) return;
+/* Those that stall now are hung up on. */
+static inline void mock_hang_up(struct mock *m) {
     pthread_mutex_lock(&m->lock);
     for (int i = 0; i < m->n_stalled; i++) MHD_resume_connection(m->stalled[i]);
+    m->n_stalled = 0;
     pthread_mutex_unlock(&m->lock);
+}
+
+static inline int mock_stalled(struct mock *m) {
+    pthread_mutex_lock(&m->lock);
+    const int n = m->n_stalled;
+    pthread_mutex_unlock(&m->lock);
+    return n;
+}
+
+/* Until one stalls. */
+static inline void mock_wait_stalled(struct mock *m) {
+    pthread_mutex_lock(&m->lock);
+    while (m->n_stalled == 0) pthread_cond_wait(&m->stalls, &m->lock);
+    pthread_mutex_unlock(&m->lock);
+}
+
+static inline void mock_stop(struct mock *m) {
+    if (!m) return;
+    mock_hang_up(m);
     MHD_stop_daemon(m->daemon);
+    pthread_cond_destroy(&m->stalls);
     pthread_mutex_destroy(&m->lock);
     free(m);
 }

@@ -106,8 +106,9 @@ same contests.chosen wanted "CodeContests' first verified solution"
 # MBPP's prompt says what the function is called; a theorem's is its statement
 grep -Fq '"prompt":"Write a function to double.\nYour code should pass these tests:\n\nassert double(100000) == 200000\nassert set' mbpp.records &&
     good || bad "MBPP's prompt" "$(sed -n 2p mbpp.records | cut -c1-300)"
-# what is told of a rejected solution names the input
-grep -Fq '[123456789012345678901234567890] gives' plus.records && good || bad "EvalPlus's feedback" "$(cut -c1-2000 plus.records)"
+# MBPP's tests are given, and are quoted to a revision; EvalPlus's are not
+grep -Fq 'double(100000) == 200000' mbpp.records && good || bad "MBPP's feedback" "$(cut -c1-2000 mbpp.records)"
+grep -Fq 'tests that are not shown' plus.records && ! grep -Fq '0.3333333333333333' plus.records && good || bad "EvalPlus's feedback" "$(cut -c1-2000 plus.records)"
 
 # ---- stop at the first verified solution: what stands behind it is never asked for
 more=,stop=verified,window=1

@@ -84,14 +84,16 @@ static void read_all(struct engine *en, struct branch *b, uint64_t id) {
     free(outputs);
 }
 
-static void compare_with_textbook(const struct model_config *c, enum dtype dtype, bool mixed, uint64_t seed) {
+static void compare_with_textbook_kv(const struct model_config *c, enum dtype dtype, bool mixed,
+                                     uint64_t seed, enum engine_kv kv) {
     struct toy t;
     toy_init(&t, c, dtype, mixed, seed);
+    t.half = kv == ENGINE_KV_F16;
     enum { N = 45 };
     int tokens[N];
     random_tokens(tokens, N, c->n_vocab, seed);
-    struct engine *en =
-        open_engine(&t, &(struct engine_options){.n_threads = 2, .n_rows_max = 20, .kv_bytes = 1 << 20});
+    struct engine *en = open_engine(
+        &t, &(struct engine_options){.kv = kv, .n_threads = 2, .n_rows_max = 20, .kv_bytes = 1 << 20});
     struct branch *b = branch_of(en, tokens, N);
     read_all(en, b, 7);
     struct engine_event event = next_event(en);
@@ -109,6 +111,10 @@ static void compare_with_textbook(const struct model_config *c, enum dtype dtype
     branch_release(b);
     engine_close(en);
     toy_fini(&t);
+}
+
+static void compare_with_textbook(const struct model_config *c, enum dtype dtype, bool mixed, uint64_t seed) {
+    compare_with_textbook_kv(c, dtype, mixed, seed, ENGINE_KV_AUTO);
 }
 
 static void outputs_are_the_textbooks(void **state) {
@@ -129,6 +135,8 @@ static void outputs_are_the_textbooks(void **state) {
     c.d_model = 40, c.n_heads = 6, c.n_kv_heads = 1, c.head_width = 16, c.d_ffn = 100,
     c.n_vocab = c.n_head_outputs = 333;
     compare_with_textbook(&c, DTYPE_BF16, false, 8);
+    compare_with_textbook_kv(&c, DTYPE_BF16, false, 8, ENGINE_KV_F16);
+    compare_with_textbook_kv(&tiny, DTYPE_F32, false, 9, ENGINE_KV_F16);
 }
 
 static void rope_scalings_are_the_textbooks(void **state) {
@@ -483,14 +491,16 @@ struct met {
     uint64_t n_events, n_unfit, n_cancelled, n_evictions, n_copied, n_recomputed;
 };
 
-static void play_one(const struct toy *t, struct engine *solo, uint64_t seed, struct met *met) {
+static void play_one(const struct toy *t, struct engine *solo, enum engine_kv kv, uint64_t seed,
+                     struct met *met) {
     struct play *p = mem_zalloc(1, sizeof *p);
     *p = (struct play){.t = t, .solo = solo, .key = seed};
     static const int rows[] = {1, 2, 3, 5, 8, 16, 33, 64};
-    struct engine_options o = {.n_threads = 1 + pick(p, 3),
+    struct engine_options o = {.kv = kv,
+                               .n_threads = 1 + pick(p, 3),
                                .n_rows_max = rows[pick(p, ARRAY_LEN(rows))],
                                .sharing = (enum engine_sharing)pick(p, 3)};
-    size_t page_bytes = 2 * 2 * kv_head_floats(8) * sizeof(float);
+    size_t page_bytes = 2 * 2 * kv_head_elements(8) * (kv == ENGINE_KV_F16 ? 2 : 4);
     o.kv_bytes = page_bytes * (size_t)(pick(p, 4) ? 3 + pick(p, 14) : 200);
     p->en = open_engine(t, &o);
     for (int i = 0; i < 400 && p->n_asked < (int)ARRAY_LEN(p->asked); i++) {
@@ -528,16 +538,22 @@ static void random_trees_equal_one_request_at_a_time(void **state) {
     int end_tokens[] = {7};
     t.m.end_tokens = end_tokens;
     t.m.n_end_tokens = 1;
-    struct engine *solo = open_engine(&t, &(struct engine_options){.n_threads = 1, .n_rows_max = 256});
+    const enum engine_kv kv[] = {ENGINE_KV_AUTO, ENGINE_KV_F16};
+    struct engine *solo[2];
+    for (int i = 0; i < 2; i++)
+        solo[i] = open_engine(&t, &(struct engine_options){.kv = kv[i], .n_threads = 1, .n_rows_max = 256});
+    assert_string_equal(engine_kv_name(solo[0]), "F32");
+    assert_string_equal(engine_kv_name(solo[1]), "F16");
     struct met met = {0};
-    for (int i = 0; i < n_plays(); i++) play_one(&t, solo, rng_child(5, (uint64_t)i), &met);
+    for (int i = 0; i < n_plays(); i++)
+        play_one(&t, solo[i % 3 == 1], kv[i % 3 == 1], rng_child(5, (uint64_t)i), &met);
     uint64_t n = (uint64_t)n_plays();
     print_message(
         "%lu plays: %lu events, %lu unfit, %lu cancelled, %lu evicted, %lu copied, %lu recomputed\n", n,
         met.n_events, met.n_unfit, met.n_cancelled, met.n_evictions, met.n_copied, met.n_recomputed);
     assert_true(met.n_events > 4 * n && met.n_unfit > 0 && met.n_cancelled > n / 2);
     assert_true(met.n_evictions > 10 * n && met.n_copied > n && met.n_recomputed > 50 * n);
-    engine_close(solo);
+    for (int i = 0; i < 2; i++) engine_close(solo[i]);
     toy_fini(&t);
 }
 

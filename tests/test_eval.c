@@ -101,6 +101,10 @@ static void test_costs(void **state) {
     assert_int_equal(run->n_sessions, 1);
     assert_string_equal(run->name, "two");
     assert_int_equal(run->aggregate, AGGREGATE_MIN);
+    near(run->different.solutions, 8);
+    near(run->different.texts, 1 + 1); /* those of a problem have one text here */
+    near(run->different.answers, 2 + 2);
+    near(run->verification.n_verdicts, 0);
     report_free(r);
 }
 

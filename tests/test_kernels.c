@@ -368,23 +368,26 @@ static void test_exp_sum(void **state) {
 
 enum { ATTEND_PAGES = 8, ATTEND_OFFSET = 48 };
 
-static void attend_exactly(double *out, const float *q, int width, const float *const *pages, int n_tokens,
-                           double scale) {
+static double stored(const void *page, enum dtype t, int i) {
+    float x;
+    dtype_to_f32(&x, (const char *)page + (size_t)(ATTEND_OFFSET + i) * dtype_bytes(t), t, 1);
+    return (double)x;
+}
+
+static void attend_exactly(double *out, const float *q, int width, enum dtype type, const void *const *pages,
+                           int n_tokens, double scale) {
     double max = -INFINITY, total = 0, p[ATTEND_PAGES * KV_PAGE];
     for (int t = 0; t < n_tokens; t++) {
-        const float *block = pages[t / KV_PAGE] + ATTEND_OFFSET;
         p[t] = 0;
         for (int w = 0; w < width; w++)
-            p[t] += scale * (double)q[w] * (double)block[w * KV_PAGE + t % KV_PAGE];
+            p[t] += scale * (double)q[w] * stored(pages[t / KV_PAGE], type, w * KV_PAGE + t % KV_PAGE);
         max = fmax(max, p[t]);
     }
     for (int t = 0; t < n_tokens; t++) total += p[t] = exp(p[t] - max);
     for (int w = 0; w < width; w++) {
         out[w] = 0;
-        for (int t = 0; t < n_tokens; t++) {
-            const float *values = pages[t / KV_PAGE] + ATTEND_OFFSET + width * KV_PAGE;
-            out[w] += p[t] / total * (double)values[t % KV_PAGE * width + w];
-        }
+        for (int t = 0; t < n_tokens; t++)
+            out[w] += p[t] / total * stored(pages[t / KV_PAGE], type, (KV_PAGE + t % KV_PAGE) * width + w);
     }
 }
 
@@ -394,19 +397,21 @@ enum { ATTEND_PATHS = 32 };
 
 struct tree_case {
     int n_paths, n_queries, width;
+    enum dtype dtype;
     struct attend_path paths[ATTEND_PATHS];
-    const float *pages[ATTEND_PATHS][ATTEND_PAGES];
-    float *memory[ATTEND_PATHS * ATTEND_PAGES];
+    const void *pages[ATTEND_PATHS][ATTEND_PAGES];
+    void *memory[ATTEND_PATHS * ATTEND_PAGES];
     int n_memory;
 };
 
-static float *new_page(struct tree_case *c, int n_used) {
-    size_t n = ATTEND_OFFSET + kv_head_floats(c->width);
-    float *page = c->memory[c->n_memory++] = mem_alloc_aligned(64, n * sizeof(float));
-    for (size_t j = 0; j < n; j++) page[j] = NAN; /* slots beyond the path may hold anything */
+static void *new_page(struct tree_case *c, int n_used) {
+    const size_t element = dtype_bytes(c->dtype),
+                 n_bytes = (ATTEND_OFFSET + kv_head_elements(c->width)) * element;
+    char *page = c->memory[c->n_memory++] = mem_alloc_aligned(64, n_bytes);
+    memset(page, 0xFF, n_bytes); /* NaN: slots beyond the path may hold anything */
     for (int t = 0; t < n_used; t++) {
         float *k = random_floats((size_t)c->width, -2, 2), *v = random_floats((size_t)c->width, -2, 2);
-        tables[0]->kv_store(page + ATTEND_OFFSET, t, k, v, c->width);
+        tables[0]->kv_store(page + ATTEND_OFFSET * element, c->dtype, t, k, v, c->width);
         free(k);
         free(v);
     }
@@ -442,13 +447,14 @@ static void check_tree(struct tree_case *c) {
                                  .n_paths = 1,
                                  .n_queries = c->n_queries,
                                  .head_width = c->width,
+                                 .dtype = c->dtype,
                                  .offset = ATTEND_OFFSET,
                                  .scale = scale,
                                  .scratch = scratch};
         tables[0]->attend(&a);
         free(scratch);
         for (int i = 0; i < c->n_queries; i++) {
-            attend_exactly(exact, a.q + i * c->width, c->width, c->pages[r], c->paths[r].n_tokens,
+            attend_exactly(exact, a.q + i * c->width, c->width, c->dtype, c->pages[r], c->paths[r].n_tokens,
                            (double)scale);
             for (int w = 0; w < c->width; w++) assert_near((double)a.out[i * c->width + w], exact[w], 1e-5);
         }
@@ -464,6 +470,7 @@ static void check_tree(struct tree_case *c) {
                                            .n_paths = c->n_paths,
                                            .n_queries = c->n_queries,
                                            .head_width = c->width,
+                                           .dtype = c->dtype,
                                            .offset = ATTEND_OFFSET,
                                            .scale = scale,
                                            .scratch = scratch});
@@ -488,14 +495,19 @@ static void test_attend(void **state) {
                 .n_paths = 1, .n_queries = queries[(w + t) % ARRAY_LEN(queries)], .width = widths[w]};
             grow_path(&c, 0, tokens[t]);
             check_tree(&c);
+            c.dtype = DTYPE_F16;
+            c.n_memory = 0;
+            grow_path(&c, 0, tokens[t]);
+            check_tree(&c);
         }
 }
 
 static void test_attend_tree(void **state) {
     UNUSED(state);
     static const int widths[] = {8, 16, 24, 32, 64, 72, 128}, queries[] = {1, 2, 3, 7, 14};
-    for (int k = 0; k < 150; k++) {
-        struct tree_case c = {.n_queries = queries[k % (int)ARRAY_LEN(queries)],
+    for (int k = 0; k < 300; k++) {
+        struct tree_case c = {.dtype = k % 2 ? DTYPE_F16 : DTYPE_F32,
+                              .n_queries = queries[k % (int)ARRAY_LEN(queries)],
                               .width = widths[k % (int)ARRAY_LEN(widths)]};
         c.n_paths = 2 + random_below(MIN((int)ATTEND_PATHS, ATTEND_QUERIES_MAX / c.n_queries) - 1);
         for (int r = 0; r < c.n_paths; r++) grow_path(&c, r, 1 + random_below(ATTEND_PAGES * KV_PAGE));
@@ -503,23 +515,40 @@ static void test_attend_tree(void **state) {
     }
 }
 
+/* Only the slot's elements change; F16 ones are the nearest. */
 static void test_kv_store(void **state) {
     UNUSED(state);
-    enum { WIDTH = 24 };
-    for (size_t i = 0; i < n_tables; i++) {
-        float block[2 * KV_PAGE * WIDTH], k[WIDTH], v[WIDTH];
-        ASSERT(kv_head_floats(WIDTH) == ARRAY_LEN(block));
-        for (size_t j = 0; j < ARRAY_LEN(block); j++) block[j] = -1;
-        for (int w = 0; w < WIDTH; w++) {
-            k[w] = (float)w;
-            v[w] = (float)(100 + w);
-        }
-        tables[i]->kv_store(block, 5, k, v, WIDTH);
-        for (int w = 0; w < WIDTH; w++)
-            for (int slot = 0; slot < KV_PAGE; slot++) {
-                assert_true(block[w * KV_PAGE + slot] == (slot == 5 ? k[w] : -1));
-                assert_true(block[(KV_PAGE + slot) * WIDTH + w] == (slot == 5 ? v[w] : -1));
+    static const int widths[] = {8, 24, 40, 128};
+    for (size_t i = 0; i < 2 * n_tables * ARRAY_LEN(widths); i++) {
+        const struct kernels *table = tables[i / 2 % n_tables];
+        const enum dtype type = i % 2 ? DTYPE_F16 : DTYPE_F32;
+        const int width = widths[i / 2 / n_tables];
+        const size_t n = kv_head_elements(width), element = dtype_bytes(type);
+        assert_int_equal(n, 2 * KV_PAGE * width);
+        char *block = mem_zalloc(n, element), *want = mem_zalloc(n, element);
+        float *k = random_floats((size_t)width, -3, 3), *v = random_floats((size_t)width, -1e-6f, 1e-6f);
+        k[3] = 65519.9f; /* the largest that stays finite, the least that does not, ties, what vanishes */
+        k[4] = -65520;
+        k[5] = 1 + 0x1p-11f;
+        k[6] = 1 + 3 * 0x1p-11f;
+        v[1] = -0.0f;
+        v[2] = 0x1p-25f;
+        v[3] = 0x1.8p-25f;
+        for (int w = 0; w < width; w++)
+            for (int part = 0; part < 2; part++) {
+                const float *from = part ? &v[w] : &k[w];
+                const int at = part ? (KV_PAGE + 5) * width + w : w * KV_PAGE + 5;
+                if (type == DTYPE_F16)
+                    dtype_f16_from_f32((uint16_t *)(void *)want + at, from, 1);
+                else
+                    ((float *)(void *)want)[at] = *from;
             }
+        table->kv_store(block, type, 5, k, v, width);
+        assert_memory_equal(block, want, n * element);
+        free(block);
+        free(want);
+        free(k);
+        free(v);
     }
 }
 

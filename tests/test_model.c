@@ -378,6 +378,12 @@ static void contexts_end_where_they_must(void **state) {
         {"rope_scaling={\"type\":\"yarn\",\"factor\":4.0}", 256, 0},
         {"rope_scaling={\"type\":\"yarn\",\"factor\":4.0,\"original_max_position_embeddings\":8}", 64, 0},
         {"rope_scaling={\"type\":\"linear\",\"factor\":4.0}", 64, 0},
+        {"rope_scaling={\"type\":\"longrope\",\"short_factor\":[1,2]};original_max_position_embeddings=16",
+         16, 0},
+        {"rope_scaling={\"type\":\"su\",\"short_factor\":[1,2],\"original_max_position_embeddings\":32}", 32,
+         0},
+        {"architectures=[\"Phi3ForCausalLM\"];sliding_window=16", 16, 16},
+        {"architectures=[\"Phi3ForCausalLM\"];sliding_window=null", 64, 0},
     };
     UNUSED(state);
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -420,13 +426,17 @@ static void what_is_not_computed_is_refused(void **state) {
         {"rope_parameters={\"rope_type\":\"default\",\"partial_rotary_factor\":0.5}",
          "partial_rotary_factor"},
         {"quantization_config={\"quant_method\":\"gptq\"}", "gptq"},
-        {"rope_scaling={\"type\":\"longrope\",\"factor\":4}",
-         "longrope is not supported; default, linear, llama3 and yarn are"},
+        {"rope_scaling={\"type\":\"longrope\",\"factor\":4}", "longrope needs a short_factor of 2 numbers"},
+        {"rope_scaling={\"type\":\"longrope\",\"short_factor\":[1,0]}", "short factor 1 is 0"},
+        {"rope_scaling={\"type\":\"longrope\",\"short_factor\":[1,2],\"attention_factor\":-1}",
+         "attention factor"},
         {"rope_scaling={\"type\":\"yarn\"}", "factor"},
         {"rope_scaling={\"type\":\"yarn\",\"factor\":4,\"beta_slow\":0}", "beta_slow"},
         {"rope_scaling={\"type\":\"yarn\",\"factor\":4,\"attention_factor\":0}", "attention factor"},
         {"rope_scaling={\"type\":\"yarn\",\"factor\":4};rope_theta=1", "rope_theta"},
-        {"rope_scaling={\"type\":\"dynamic\",\"factor\":4}", "dynamic"},
+        {"rope_scaling={\"type\":\"dynamic\",\"factor\":4}",
+         "dynamic is not supported; default, linear, llama3, yarn and longrope are"},
+        {"architectures=[\"Phi3ForCausalLM\"];partial_rotary_factor=0.1", "partial_rotary_factor 0.1"},
         {"rope_scaling={\"type\":\"linear\"}", "factor"},
         {"rope_scaling={\"type\":\"linear\",\"factor\":0}", "factor"},
         {"rope_scaling={\"rope_type\":\"llama3\",\"factor\":8,\"low_freq_factor\":4,\"high_freq_factor\":4,"

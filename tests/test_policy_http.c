@@ -78,6 +78,14 @@ static struct policy_prefix *root_of(struct policy *p, const char *text) {
     return root;
 }
 
+/* Works until the server has rendered it. */
+static enum policy_reading read_prefix(struct policy *p, const struct policy_prefix *prefix, struct err *e) {
+    enum policy_reading reading;
+    while ((reading = policy_reading(p, prefix, e)) == POLICY_READING)
+        if (policy_work(p, 0.05, e) < 0) fail_msg("%s", e->msg);
+    return reading;
+}
+
 static struct policy_job job_of(uint64_t id, struct policy_prefix *from, uint64_t key,
                                 enum policy_until until) {
     return (struct policy_job){.id = id,
@@ -157,7 +165,12 @@ static void servers_say_what_they_are(void **state) {
         assert_int_equal(info->n_context, d == MOCK_CHAT ? 0 : MOCK_CONTEXT);
         assert_int_equal(info->n_wanted, SERVER_WINDOW_FIRST);
         memcpy(identities[d], info->identity, sizeof identities[d]);
+        struct err e = {0};
         struct policy_prefix *root = root_of(p, "three");
+        assert_int_equal(policy_reading(p, root, &e), d == MOCK_CHAT ? POLICY_READ : POLICY_READING);
+        assert_int_equal(policy_in_flight(p), d != MOCK_CHAT);
+        assert_int_equal(read_prefix(p, root, &e), POLICY_READ);
+        assert_int_equal(policy_in_flight(p), 0);
         assert_int_equal(policy_root_cost(p, root).tokens_read, 0);
         assert_true(policy_reads(p, root, POLICY_UNTIL_END) >= 1 + 2 + 5 + 3);
         policy_release(p, root);
@@ -317,13 +330,19 @@ static void too_long_problems_are_refused_alone(void **state) {
     struct policy *p = open_or_fail(spec_of(m));
     char *text = mem_zalloc(MOCK_CONTEXT + 1, 1);
     memset(text, 'x', MOCK_CONTEXT);
-    assert_null(policy_root(p, &(struct policy_prompt){.id = "x", .text = text}, &e));
+    struct policy_prefix *root = root_of(p, text);
+    struct policy_job job = job_of(1, root, 1, POLICY_UNTIL_END);
+    struct policy_result r = run_job(p, &job); /* one that was asked for before it was known */
+    assert_int_equal(r.finish, POLICY_FAILED);
+    assert_non_null(strstr(r.why, "shorten it"));
+    assert_int_equal(policy_reading(p, root, &e), POLICY_UNREADABLE);
     assert_int_equal(e.code, ERR_INPUT);
     assert_non_null(strstr(e.msg, "shorten it"));
+    policy_release(p, root);
     text[MOCK_CONTEXT - 10] = '\0'; /* fits, with four tokens to spare */
-    struct policy_prefix *root = root_of(p, text);
-    const struct policy_job job = job_of(1, root, 1, POLICY_UNTIL_END);
-    struct policy_result r = run_job(p, &job);
+    root = root_of(p, text);
+    job = job_of(1, root, 1, POLICY_UNTIL_END);
+    r = run_job(p, &job);
     assert_int_equal(r.finish, POLICY_LENGTH);
     assert_int_equal(r.n_tokens, 4);
     const struct policy_job full = job_of(2, r.prefix, 1, POLICY_UNTIL_END);

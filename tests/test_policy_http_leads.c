@@ -1,4 +1,4 @@
-/* Leads and confidences of policies behind servers, against the server of mock_server.h. */
+/* Leads, conversations and confidences of policies behind servers, against the server of mock_server.h. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -206,6 +206,67 @@ static void chat_services_get_leads_as_turns(void **state) {
     mock_stop(m);
 }
 
+/* ---- conversations ---- */
+
+/* The answer to a prompt, owned; how many tokens the prompt has. */
+static char *answer_to(struct policy *p, const struct policy_prompt *prompt, double *n_tokens) {
+    struct err e = {0};
+    struct policy_prefix *root = policy_root(p, prompt, &e);
+    if (!root) fail_msg("%s", e.msg);
+    const struct policy_job job = job_of(root, 5, POLICY_LEAD_NONE);
+    struct policy_result r = run_job(p, &job);
+    assert_int_equal(r.finish, POLICY_END);
+    assert_int_equal(policy_reading(p, root, &e), POLICY_READ);
+    *n_tokens = policy_reads(p, root, POLICY_UNTIL_END);
+    char *text = str_dup(r.text);
+    check_record(p, root, &r, POLICY_LEAD_NONE);
+    policy_release(p, r.prefix);
+    policy_release(p, root);
+    return text;
+}
+
+static void conversations_are_rendered_by_the_server(void **state) {
+    UNUSED(state);
+    static const struct mock_options kinds[] = {
+        {.dialect = MOCK_VLLM, .chain = CHAIN},
+        {.dialect = MOCK_LLAMA, .chain = CHAIN},
+        {.dialect = MOCK_IK, .chain = CHAIN},
+        {.dialect = MOCK_CHAT, .chain = CHAIN},
+        {.dialect = MOCK_LLAMA, .chain = CHAIN, .share = 0.3, .faults = (1u << MOCK_STALL) - 1, .n_good = 8},
+    };
+    static const char *const turns[] = {"a chain", "an answer"};
+    const struct policy_prompt plain = {.id = "x", .text = "a chain"};
+    const struct policy_prompt raw = {.id = "x", .text = "U:a chain\nA:", .talk.raw = true};
+    const struct policy_prompt talk = {
+        .id = "x", .text = "Again.", .talk = {.system = "Be brief.", .turns = turns, .n_turns = 2}};
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        const bool is_chat = kinds[i].dialect == MOCK_CHAT;
+        struct mock *m = mock_start(&kinds[i]);
+        struct policy *p = open_mock(m, &(struct policy_options){.system = is_chat ? NULL : "Be kind."});
+        double n;
+        char *expected = answer_to(p, &plain, &n);
+        if (!is_chat) assert_true(n == 1 + strlen("S:Be kind.\nU:a chain\nA:"));
+        char *got = answer_to(p, &talk, &n);
+        if (!is_chat) assert_true(n == 1 + strlen("S:Be brief.\nU:a chain\nA:an answer<e>U:Again.\nA:"));
+        if (is_chat) assert_true(str_starts(str_from(got), STR("turn 2: ")));
+        assert_string_equal(got + (is_chat ? strlen("turn 2: ") : 0), expected);
+        free(got);
+        if (is_chat) {
+            struct err e = {0};
+            assert_null(policy_root(p, &raw, &e));
+            assert_int_equal(e.code, ERR_INPUT);
+        } else {
+            got = answer_to(p, &raw, &n);
+            assert_true(n == 1 + strlen(raw.text));
+            assert_string_equal(got, expected);
+            free(got);
+        }
+        free(expected);
+        policy_close(p);
+        mock_stop(m);
+    }
+}
+
 /* ---- models that think between marks ---- */
 
 static void thoughts_go_on_and_are_closed(void **state) {
@@ -308,6 +369,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(leads_are_cut_by_the_server),
         cmocka_unit_test(chat_services_get_leads_as_turns),
+        cmocka_unit_test(conversations_are_rendered_by_the_server),
         cmocka_unit_test(thoughts_go_on_and_are_closed),
         cmocka_unit_test(confidences_are_of_the_likeliest_told),
         cmocka_unit_test(a_server_that_tells_none_ends_the_run),

@@ -31,11 +31,26 @@ fi
 bench="bench lab:story --limit 1 --strategy sample:n=2 --run run.brood"
 ends 0 "$BROOD" $bench --weights q8_0 --reward-weights file
 "$BROOD" report --jsonl run.brood | head -1 >run.json
-grep -q '"policy":{[^}]*"weights":"q8_0"}' run.json && good || bad "the run does not say q8_0" "$(head -c 400 run.json)"
+grep -q '"policy":{[^}]*"weights":"q8_0","kv":"f16"}' run.json && good || bad "the run does not say q8_0" "$(head -c 400 run.json)"
+grep -q '"reward":{[^}]*"kv"' run.json && bad "the reward model keeps F32" || good
 grep -q '"reward":{[^}]*"weights"' run.json && bad "the reward model's weights are the file's" || good
 ends 0 "$BROOD" $bench --weights q8_0 --reward-weights file
 refuses 2 'another policy' $bench --weights q5_0 --reward-weights file
 refuses 2 'another policy' $bench
+refuses 2 'another policy' $bench --weights q8_0 --reward-weights file --kv f32
+
+# ---- how keys and values are kept
+says 'a token in F32' "$BROOD" model lab:small
+says 'token in F16' "$BROOD" model "$small" --weights q8_0
+says 'token in F16' "$BROOD" model lab:small --kv f16
+says 'token in F32' "$BROOD" model "$small" --weights q8_0 --kv f32
+refuses 2 'keys and values as q8: give f16, f32 or auto' model lab:small --kv q8
+refuses 2 'keys and values as f16 are for models that run here' solve --policy toy: --reward none --kv f16 x
+kept() { "$BROOD" solve --json --kv "$1" --threads "$2" --strategy sample:n=8 "$question" 2>err | sed 's/"seconds":[0-9.e+-]*//'; }
+kept f16 1 >half1.json && kept f16 2 >half2.json && kept f32 2 >whole.json && kept auto 1 >auto.json
+same half1.json half2.json "F16: one thread and two"
+same whole.json auto.json "elements are F32 by themselves"
+cmp -s half1.json whole.json && bad "F16 and F32 gave the same probabilities" || good
 env -u HOME -u XDG_CACHE_HOME "$BROOD" model "$small" --weights q5_1 >out 2>err
 grep -q 'no place for quantised weights: set XDG_CACHE_HOME' err && good || bad "without a place" "$(cat out err)"
 finish

@@ -13,6 +13,15 @@ same report.txt "$here/golden/report.txt" "the report (if the change is meant, w
 for k in 1 2 4 8; do
     grep -q "\"samples\":$k,\"accuracy\"" report.json && good || bad "--json has no point at $k"
 done
+grep -q '"different":{"solutions":64.0,"texts":55.0,' report.json && good || bad "--json counts other solutions"
+grep -q '"verifier":null' report.json && good || bad "--json has a verifier that nobody asked"
+# What was verified: every solution has a verdict, equal ones share an execution.
+ends 0 "$BROOD" bench toy.jsonl --policy toy:$chain --reward none --verify toy:$chain -n 8 --run verified.brood
+says '64 verdicts, 9 of them taken from equal solutions; 55 executions' "$BROOD" report verified.brood
+"$BROOD" report --json verified.brood | grep -q '"verdicts":64.0,"equal":9.0,"executions":55.0,' && good ||
+    bad "--json does not say what was verified"
+"$BROOD" report --html verified.html verified.brood 2>/dev/null && grep -q 'executions took' verified.html && good ||
+    bad "the page does not say what was verified"
 # Dollars are tokens by prices.
 says ' a problem, $' "$BROOD" report --prices policy_input=1,policy_output=2,reward_input=3 eight.brood
 grep -q '"usd":null' report.json && good || bad "--json has a price that nobody gave"

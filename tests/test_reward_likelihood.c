@@ -15,11 +15,13 @@
 static const char problem[] =
     "Tom has 12 jars. Tom sells 5 of them. Then Tom gets 3 more. How many jars does Tom have now?";
 
-enum { STEPS_MAX = 12 };
+enum { STEPS_MAX = 12, VOCABULARY = 448 };
 
 struct written { /* a solution of the policy's, step by step */
     char *steps[STEPS_MAX];
     double logprobs[STEPS_MAX];
+    double divergences[STEPS_MAX]; /* sums over the tokens of KL(U || p) */
+    int n_tokens[STEPS_MAX];
     int n;
 };
 
@@ -35,6 +37,7 @@ static void write_solution(struct written *w, uint64_t key) {
                                        .key = key + (uint64_t)w->n,
                                        .until = POLICY_UNTIL_STEP,
                                        .n_tokens_max = 100,
+                                       .n_top = VOCABULARY,
                                        .sampling = {.temperature = 1, .top_p = 1}};
         struct policy_result r;
         policy_submit(p, &job);
@@ -43,6 +46,11 @@ static void write_solution(struct written *w, uint64_t key) {
         ended = r.finish == POLICY_END;
         w->steps[w->n] = str_dup(r.text);
         w->logprobs[w->n] = r.logprob;
+        w->n_tokens[w->n] = r.n_tokens;
+        /* A confidence over the whole vocabulary is minus the mean log-probability there. */
+        assert_int_equal(r.n_confidences, r.n_tokens);
+        for (int i = 0; i < r.n_confidences; i++)
+            w->divergences[w->n] += (double)r.confidences[i] - log(VOCABULARY);
         policy_release(p, at);
         at = r.prefix;
     }
@@ -99,6 +107,41 @@ static void test_a_reward_is_the_steps_probability(void **state) {
     reward_close(r);
 }
 
+static void test_perplexity_and_certainty_are_means_over_tokens(void **state) {
+    UNUSED(state);
+    struct err e = {0};
+    struct reward *perplexity = reward_open("perplexity:lab:small", NULL, &e);
+    struct reward *certainty = reward_open("certainty:lab:small", NULL, &e);
+    if (!perplexity || !certainty) fail_msg("%s", e.msg);
+    assert_string_equal(reward_info(perplexity)->aggregate, "mean");
+    assert_string_not_equal(reward_info(perplexity)->identity, reward_info(certainty)->identity);
+    for (uint64_t key = 1; key < 4; key++) {
+        struct written w = {0};
+        struct buf whole = {0};
+        struct reward_result got;
+        write_solution(&w, 100 * key);
+        for (int i = 0; i < w.n; i++) buf_add_str(&whole, str_from(w.steps[i]));
+        struct reward_prefix *root = reward_root(perplexity, problem, &e);
+        score(perplexity, root, buf_cstr(&whole), &got);
+        for (int i = 0; i + 1 < w.n; i++) /* the policy's last step has its end token too */
+            assert_true(fabs(log((double)got.rewards[i]) - w.logprobs[i] / w.n_tokens[i]) < 1e-3);
+        reward_release(perplexity, got.prefix);
+        reward_release(perplexity, root);
+        root = reward_root(certainty, problem, &e);
+        score(certainty, root, buf_cstr(&whole), &got);
+        for (int i = 0; i + 1 < w.n; i++) {
+            const double c = w.divergences[i] / w.n_tokens[i];
+            assert_true(c > 0 && fabs((double)got.rewards[i] - c / (1 + c)) < 1e-3);
+        }
+        reward_release(certainty, got.prefix);
+        reward_release(certainty, root);
+        for (int i = 0; i < w.n; i++) free(w.steps[i]);
+        buf_free(&whole);
+    }
+    reward_close(perplexity);
+    reward_close(certainty);
+}
+
 static void test_what_cannot_be_read(void **state) {
     UNUSED(state);
     struct err e = {0};
@@ -126,6 +169,7 @@ static void test_what_cannot_be_read(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_reward_is_the_steps_probability),
+        cmocka_unit_test(test_perplexity_and_certainty_are_means_over_tokens),
         cmocka_unit_test(test_what_cannot_be_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

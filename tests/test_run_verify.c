@@ -31,6 +31,8 @@ static const char *const strategies[] = {
     "revise:n=12,length=4",
     "revise:n=12,length=4,stop=verified",
     "revise:n=8,length=4,versions=best,feedback=none",
+    "revise:n=8,length=4,feedback=rewards",
+    "ab-mcts:n=8,width=2,feedback=all",
     "ab-mcts:n=10,width=3",
     "ab-mcts:n=12,width=2,stop=verified",
     "budget-forcing:n=4,waits=2,max=3,answer=1",
@@ -319,6 +321,57 @@ static void test_revisions_are_told_what_is_wrong(void **state) {
     free(store);
 }
 
+/* What the rewards of the version above are in words, as they are recorded. */
+static void write_scores(const struct rows_node *n, struct buf *out) {
+    int lowest = 0;
+    for (int i = 0; i < n->n_rewards; i++) {
+        buf_printf(out, "%s%.2f", i ? ", " : "Scores of the steps, from 0 to 1: ", (double)n->rewards[i]);
+        if (n->rewards[i] < n->rewards[lowest]) lowest = i;
+    }
+    if (n->n_rewards > 1) buf_printf(out, ". The lowest is that of step %d", lowest + 1);
+    if (n->n_rewards > 0) buf_add_char(out, '.');
+}
+
+static void test_revisions_are_told_the_rewards(void **state) {
+    UNUSED(state);
+    char *task = write_task(6), *store = scratch_path("rewards.brood");
+    static const char *const specs[] = {"revise:n=12,length=4,feedback=rewards",
+                                        "revise:n=12,length=4,feedback=all",
+                                        "ab-mcts:n=12,width=2,feedback=rewards"};
+    for (size_t k = 0; k < ARRAY_LEN(specs); k++) {
+        struct run_options o = verified_options(task, store, specs[k]);
+        struct run_progress p;
+        struct err e;
+        size_t n_told = 0;
+        unlink(store);
+        free(run_whole(&o, &p));
+        struct store *s = store_open(store, STORE_READ, &e);
+        for (int i = 0; i < 6; i++) {
+            struct rows *rows = rows_load(s, i, &e);
+            for (size_t j = 0; j < rows->n_nodes; j++) {
+                const struct rows_node *n = &rows->nodes[j];
+                if (n->lead != STORE_LEAD_REVISE) continue;
+                char above[160];
+                struct buf scores = {0};
+                snprintf(above, sizeof above, "%.*s", (int)(strrchr(n->path, '.') - n->path), n->path);
+                const struct rows_node *before = rows_find(rows, above);
+                const struct str lead = {n->text, n->n_lead_bytes};
+                write_scores(before, &scores);
+                assert_true(scores.len > 0);
+                assert_true(str_find(lead, buf_str(&scores)) >= 0);
+                assert_true((str_find(lead, STR("is wrong")) >= 0) == (k == 1 && before->feedback));
+                buf_free(&scores);
+                n_told++;
+            }
+            rows_free(rows);
+        }
+        assert_true(store_close(s, &e));
+        assert_true(n_told > 5);
+    }
+    free(task);
+    free(store);
+}
+
 /* The repair loop in closed form: version i of a chain is right with the chain's value at p and q moved i
  * times by what a told revision moves them, and a chain ends with its first right version. */
 static void test_repair_succeeds_as_often_as_it_must(void **state) {
@@ -477,6 +530,7 @@ int main(void) {
         cmocka_unit_test(test_another_verifier_is_refused),
         cmocka_unit_test(test_tests_need_a_verifier),
         cmocka_unit_test(test_revisions_are_told_what_is_wrong),
+        cmocka_unit_test(test_revisions_are_told_the_rewards),
         cmocka_unit_test(test_repair_succeeds_as_often_as_it_must),
         cmocka_unit_test(test_records_replay),
         cmocka_unit_test(test_the_library_verifies),

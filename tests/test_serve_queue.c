@@ -1,13 +1,15 @@
-/* test_serve_queue.c - who is next: fair between clients, bounded. */
+/* test_serve_queue.c - who is next: fair between clients, bounded; and as clients see it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
 #include "base/rng.h"
 #include "serve/queue.h"
+#include "serve_client.h"
 
 static void test_clients_take_turns(void **state) {
     struct queue *q = queue_new(100);
@@ -78,11 +80,52 @@ static void test_no_client_is_ahead(void **state) {
     queue_free(q);
 }
 
+/* One client asks for six long searches; another, who comes last, for a small one. It waits for what runs and
+ * for one more of the other's, whose turn it was when it came, and not for the four behind. */
+static void test_modest_clients_pass_greedy_ones(void **state) {
+    enum { GREEDY = 6 };
+    static const char endless[] =
+        "{\"model\":\"" ENDLESS_STRATEGY
+        "\",\"user\":\"greedy\",\"messages\":[{\"role\":\"user\",\"content\":\"Go.\"}]}";
+    static const char small[] = "{\"model\":\"brood/sample:n=2\",\"user\":\"modest\",\"messages\":[{\"role\":"
+                                "\"user\",\"content\":\"Go.\"}]}";
+    struct serve_options o = serve_defaults();
+    struct server s;
+    struct answer a = {0};
+    int greedy[GREEDY];
+    UNUSED(state);
+    o.policy = ENDLESS;
+    o.reward = NULL;
+    o.n_active_max = 1;
+    server_start(&s, &o);
+    for (int i = 0; i < GREEDY; i++) {
+        greedy[i] = begin_chat(&s, endless);
+        while (metric(&s, "requests_running") + metric(&s, "requests_waiting") != i + 1) continue;
+    }
+    const int modest = begin_chat(&s, small);
+    while (metric(&s, "requests_waiting") != GREEDY) continue;
+    for (int i = 0; i < 2; i++) {
+        close(greedy[i]); /* a place is free */
+        while (metric(&s, "requests_waiting") > GREEDY - 1 - i) continue;
+    }
+    receive_until(modest, NULL, &a.all);
+    take_answer(&a);
+    assert_int_equal(a.status, 200);
+    char byte;
+    assert_int_equal(recv(greedy[GREEDY - 1], &byte, 1, MSG_DONTWAIT),
+                     -1); /* nobody behind it has an answer */
+    answer_free(&a);
+    close(modest);
+    for (int i = 2; i < GREEDY; i++) close(greedy[i]);
+    server_stop(&s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_clients_take_turns),
         cmocka_unit_test(test_queue_is_bounded),
         cmocka_unit_test(test_no_client_is_ahead),
+        cmocka_unit_test(test_modest_clients_pass_greedy_ones),
     };
     return cmocka_run_group_tests_name("serve_queue", tests, NULL, NULL);
 }

@@ -39,7 +39,7 @@ static struct verify_result run(const struct verify_language *language, const ch
 
 static void expect_in(const struct verify_language *language, const char *program, const char *input,
                       const char *output, enum verify_verdict verdict, const char *text) {
-    const struct verify_io io = {str_from(input), str_from(output)};
+    const struct verify_io io = {.input = str_from(input), .output = str_from(output)};
     const struct verify_result r = run(language, program, &io, 1, 20);
     if (r.verdict != verdict || !strstr(r.text, text))
         fail_msg("%s\n%s: %s, expected %s: %s", program, verify_verdict_names[r.verdict], r.text,
@@ -121,8 +121,9 @@ static void test_ways(void **state) {
 static void test_many_tests(void **state) {
     UNUSED(state);
     need_sandbox();
-    const struct verify_io io[] = {
-        {STR("a longer input\n"), STR("A LONGER INPUT")}, {STR("b\n"), STR("B")}, {STR("cc\n"), STR("CC")}};
+    const struct verify_io io[] = {{STR("a longer input\n"), STR("A LONGER INPUT"), false},
+                                   {STR("b\n"), STR("B"), false},
+                                   {STR("cc\n"), STR("CC"), false}};
     struct verify_result r = run(NULL, "print(input().upper())\n", io, 3, 20);
     assert_int_equal(r.verdict, VERIFY_PASSED);
     assert_int_equal(r.n_calls, 3);
@@ -152,7 +153,7 @@ static void test_many_tests(void **state) {
 static void test_refused(void **state) {
     UNUSED(state);
     need_sandbox();
-    const struct verify_io io = {{"\xff", 1}, STR("x")};
+    const struct verify_io io = {.input = {"\xff", 1}, .output = STR("x")};
     assert_int_equal(run(NULL, "print()\n", &io, 1, 20).verdict, VERIFY_REFUSED);
 }
 
@@ -176,7 +177,7 @@ static void test_languages(void **state) {
     assert_true(verify_language_parse("c", &c, &e));
     if (access("/usr/bin/cc", X_OK) == 0) {
         const struct verify_io io[] = {
-            {STR("1 2"), STR("3")}, {STR("2 2"), STR("4")}, {STR("-1 1"), STR("0")}};
+            {STR("1 2"), STR("3"), false}, {STR("2 2"), STR("4"), false}, {STR("-1 1"), STR("0"), false}};
         static const char adds[] = "#include <stdio.h>\nint main(void) { int a, b; scanf(\"%d %d\", &a, &b); "
                                    "printf(\"%d\\n\", a + b); }\n";
         const struct verify_result r = run(c, adds, io, 3, 20);

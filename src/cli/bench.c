@@ -216,6 +216,7 @@ static bool read_options(const struct command_line *line, struct run_options *o,
     o->lead_wait = v->search.lead_wait;
     o->lead_answer = v->search.lead_answer;
     search_options_weights(&v->search, &o->weights, &o->reward_weights);
+    o->kv = v->search.kv;
     search_options_models(&v->search, &o->policy, &o->reward);
     if (!search_options_plan(&v->search, plan, e)) return false;
     o->plan = *plan;

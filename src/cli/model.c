@@ -18,7 +18,7 @@
 
 struct model_values {
     bool json;
-    const char *weights;
+    const char *weights, *kv;
 };
 
 struct numbers {
@@ -52,17 +52,15 @@ static struct numbers count(const struct model *m) {
     for (int i = 0; i < m->n_tensors; i++) n.bytes += (double)m->tensors[i].n_bytes;
     n.flops_per_token = model_flops_per_token(c, 0, c->n_head_outputs);
     n.flops_per_position = model_flops_per_token(c, 1, c->n_head_outputs) - n.flops_per_token;
-    n.cache_bytes_per_token = 2.0 * c->n_layers * c->n_kv_heads * c->head_width * (double)sizeof(float);
     return n;
 }
 
 static const char *const readout_names[] = {
     [PRM_SOFTMAX_GOOD] = "softmax, good first", [PRM_SIGMOID] = "logistic"};
-static const char *const rope_names[] = {[ROPE_DEFAULT] = "default",
-                                         [ROPE_LINEAR] = "linear",
-                                         [ROPE_LLAMA3] = "llama3",
-                                         [ROPE_YARN] = "yarn",
-                                         [ROPE_FACTORS] = "by a table of factors"};
+static const char *const rope_names[] = {
+    [ROPE_DEFAULT] = "default", [ROPE_LONGROPE] = "longrope (short factors)",
+    [ROPE_LINEAR] = "linear",   [ROPE_LLAMA3] = "llama3",
+    [ROPE_YARN] = "yarn",       [ROPE_FACTORS] = "by a table of factors"};
 
 /* ---- as text ---- */
 
@@ -141,8 +139,8 @@ static void print_memory(const struct numbers *n, const struct engine_plan *p) {
     char a[FORMAT_MAX], b[FORMAT_MAX], c[FORMAT_MAX];
     printf("memory       %sB of weights as they are computed with, %sB to work in, ",
            format_count(a, (double)p->weights), format_count(b, (double)p->work));
-    printf("%sB of cache (%sB a token)\n", format_count(a, (double)p->cache),
-           format_count(b, n->cache_bytes_per_token));
+    printf("%sB of cache (%sB a token in %s)\n", format_count(a, (double)p->cache),
+           format_count(b, n->cache_bytes_per_token), dtype_name(p->kv));
     if (p->available == SIZE_MAX) return;
     printf("             %sB in all; %sB are free: %s\n", format_count(a, (double)engine_plan_bytes(p)),
            format_count(c, (double)p->available),
@@ -300,6 +298,7 @@ static int model_run(const struct command_line *line, struct err *e) {
     const struct model_values *v = line->values;
     if (strncmp(line->args[0], "http://", 7) == 0 || strncmp(line->args[0], "https://", 8) == 0) {
         if (v->weights && !err_set(e, ERR_INPUT, "--weights: not of a model behind a server")) return -1;
+        if (v->kv && !err_set(e, ERR_INPUT, "--kv: not of a model behind a server")) return -1;
         return strstr(line->args[0], ",profile=") ? served_reward_run(line->args[0], v->json, e)
                                                   : server_run(line->args[0], v->json, e);
     }
@@ -308,7 +307,8 @@ static int model_run(const struct command_line *line, struct err *e) {
     const char *profile = strstr(line->args[0], profile_key);
     free(path);
     if (!m) return -1;
-    if (!quantise_named(m, v->weights, 0, e)) {
+    struct engine_options o = {0};
+    if (!quantise_named(m, v->weights, 0, e) || !engine_kv_parse(v->kv, &o.kv, e)) {
         model_close(m);
         return -1;
     }
@@ -316,8 +316,9 @@ static int model_run(const struct command_line *line, struct err *e) {
         model_close(m);
         return -1;
     }
-    const struct numbers n = count(m);
-    const struct engine_plan plan = engine_plan_make(m, &(struct engine_options){0});
+    struct numbers n = count(m);
+    const struct engine_plan plan = engine_plan_make(m, &o);
+    n.cache_bytes_per_token = (double)plan.page_bytes / KV_PAGE;
     if (v->json)
         print_json(m, &n, &plan);
     else
@@ -331,6 +332,10 @@ static const struct option model_options[] = {
      0},
     {"weights", 0, OPTION_TEXT, offsetof(struct model_values, weights), "TYPE",
      "with its weights quantised so (kept in the cache): q8_0, q5_1, q5_0, q4_1, q4_0 or file", 0, 0},
+    {"kv", 0, OPTION_TEXT, offsetof(struct model_values, kv), "TYPE",
+     "how keys and values are kept: f16, f32 or auto (default auto: f16 where weights are quantised, else "
+     "f32)",
+     0, 0},
 };
 
 static const char *const model_examples[] = {

@@ -119,6 +119,13 @@ static bool set_real(const struct option *o, const char *text, double *field, st
     return true;
 }
 
+static bool add_to_list(const struct option *o, const char *text, struct option_list *list, struct err *e) {
+    if (list->n == OPTION_LIST_MAX)
+        return err_set(e, ERR_INPUT, "--%s: %d of them are the most", o->name, OPTION_LIST_MAX);
+    list->items[list->n++] = text;
+    return true;
+}
+
 static bool set_option(const struct option *o, const char *text, void *values, struct err *e) {
     void *field = (char *)values + o->offset;
     switch (o->type) {
@@ -126,8 +133,10 @@ static bool set_option(const struct option *o, const char *text, void *values, s
         *(bool *)field = true;
         return true;
     case OPTION_TEXT:
+    case OPTION_LIST:
         if (!text[0])
             return err_set(e, ERR_INPUT, "--%s: its value is empty: expected %s", o->name, o->value);
+        if (o->type == OPTION_LIST) return add_to_list(o, text, field, e);
         *(const char **)field = text;
         return true;
     case OPTION_COUNT:

@@ -19,6 +19,14 @@ enum option_type {
     OPTION_TEXT,  /* const char *, borrowed from the command line */
     OPTION_COUNT, /* uint64_t */
     OPTION_REAL,  /* double */
+    OPTION_LIST,  /* struct option_list: may come again; each borrowed from the command line */
+};
+
+enum { OPTION_LIST_MAX = 32 };
+
+struct option_list {
+    const char *items[OPTION_LIST_MAX]; /* [n] */
+    int n;
 };
 
 struct option {

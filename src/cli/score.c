@@ -9,7 +9,7 @@
 #include "cli/progress.h"
 
 struct score_values {
-    const char *reward, *weights;
+    const char *reward, *weights, *kv;
     uint64_t n_threads;
 };
 
@@ -34,7 +34,8 @@ static int score_run(const struct command_line *line, struct err *e) {
         err_set(e, ERR_INPUT, "no reward model: give one with --reward, for example --reward lab:prm");
         return -1;
     }
-    const struct reward_options options = {.n_threads = (int)v->n_threads, .weights = v->weights};
+    const struct reward_options options = {
+        .n_threads = (int)v->n_threads, .weights = v->weights, .kv = v->kv};
     struct reward *reward = reward_open(v->reward, &options, e);
     if (!reward) return -1;
     struct progress progress = progress_begin();
@@ -57,9 +58,13 @@ static int score_run(const struct command_line *line, struct err *e) {
 
 static const struct option score_options[] = {
     {"reward", 0, OPTION_TEXT, offsetof(struct score_values, reward), "SPEC",
-     "the reward model, for example lab:prm", 0, 0},
+     "the reward model, as in 'brood bench', for example lab:prm or heuristic:arithmetic", 0, 0},
     {"weights", 0, OPTION_TEXT, offsetof(struct score_values, weights), "TYPE",
      "quantise its weights when they are loaded, once: q8_0, q5_1, q5_0, q4_1, q4_0 or file (default file)",
+     0, 0},
+    {"kv", 0, OPTION_TEXT, offsetof(struct score_values, kv), "TYPE",
+     "how keys and values are kept: f16, f32 or auto (default auto: f16 where weights are quantised, else "
+     "f32)",
      0, 0},
     {"threads", 0, OPTION_COUNT, offsetof(struct score_values, n_threads), "N", "cores to use (default all)",
      1, 256},

@@ -14,8 +14,9 @@ enum { PLAN_BYTES_MAX = 1 << 22 };
 const struct option search_options[SEARCH_OPTIONS] = {
     {"policy", 0, OPTION_TEXT, FIELD(policy), "SPEC", "who writes the solutions (default lab:small)", 0, 0},
     {"reward", 0, OPTION_TEXT, FIELD(reward), "SPEC",
-     "who scores their steps, or none (default lab:prm with the default policy, else none); behind a server: "
-     "http://host:port/v1#model,profile=NAME",
+     "who scores their steps, or none (default lab:prm with the default policy, else none): a model; behind a "
+     "server http://host:port/v1#model,profile=NAME; likelihood:MODEL, perplexity:MODEL, certainty:MODEL, "
+     "heuristic:NAME (docs/models.md)",
      0, 0},
     {"verify", 0, OPTION_TEXT, FIELD(verify), "SPEC",
      "what checks each solution as it ends, as in --verify tests: see verifiers (docs/verifiers.md)", 0, 0},
@@ -59,6 +60,10 @@ const struct option search_options[SEARCH_OPTIONS] = {
      "q5_1, q5_0, q4_1, q4_0 or file (default file: as they are)",
      0, 0},
     {"reward-weights", 0, OPTION_TEXT, FIELD(reward_weights), "TYPE", "the reward model's, if others", 0, 0},
+    {"kv", 0, OPTION_TEXT, FIELD(kv), "TYPE",
+     "how keys and values are kept: f16, f32 or auto (default auto: f16 where weights are quantised, else "
+     "f32)",
+     0, 0},
     {"revise-text", 0, OPTION_TEXT, FIELD(lead_revise), "TEXT",
      "what asks for a revised solution (default what suits the policy, as of the next two)", 0, 0},
     {"wait-text", 0, OPTION_TEXT, FIELD(lead_wait), "TEXT", "what makes a thought go on", 0, 0},

@@ -9,7 +9,7 @@
 
 struct search_values {
     const char *policy, *reward, *strategy, *plan, *select, *aggregate, *budget, *prices, *speculate, *system,
-        *chat, *weights, *reward_weights;
+        *chat, *weights, *reward_weights, *kv;
     const char *verify, *confidence, *lead_revise, *lead_wait, *lead_answer;
     uint64_t n, seed, n_threads, n_tokens_max;
     double temperature, top_p; /* NAN: not given */
@@ -19,7 +19,7 @@ struct search_values {
     { .temperature = NAN, .top_p = NAN }
 
 /* The shared rows of a command whose values begin with a struct search_values. */
-enum { SEARCH_OPTIONS = 24 };
+enum { SEARCH_OPTIONS = 25 };
 extern const struct option search_options[SEARCH_OPTIONS];
 
 /* The text of the plan that was asked for, owned; *out NULL where none was. */

@@ -12,9 +12,11 @@
 
 struct serve_values {
     const char *policy, *reward, *strategy, *system, *chat, *host, *key_file, *runs, *weights,
-        *reward_weights;
+        *reward_weights, *kv;
     uint64_t n_threads, port, n_active, n_queue, n_connections, body_bytes, n_samples, n_tokens;
     double seconds, drain;
+    const char *prices;
+    struct option_list plans, verifiers;
     bool no_key;
 };
 
@@ -29,6 +31,16 @@ static const struct option serve_options[] = {
      "who scores their steps, or none (default lab:prm with the default policy, else none)", 0, 0},
     {"strategy", 0, OPTION_TEXT, FIELD(strategy), "STRATEGY",
      "how the search goes where a request does not say (default sample): see strategies", 0, 0},
+    {"plan", 0, OPTION_LIST, FIELD(plans), "NAME=FILE",
+     "a plan, as 'brood plan' writes it, that requests may name for the strategy adaptive; may come again", 0,
+     0},
+    {"verify", 0, OPTION_LIST, FIELD(verifiers), "NAME=SPEC",
+     "a verifier that requests may name, as in --verify code=tests: see docs/verifiers.md; may come again", 0,
+     0},
+    {"prices", 0, OPTION_TEXT, FIELD(prices), "PRICES",
+     "dollars a million tokens: policy_input=X,policy_output=X,reward_input=X, or a JSON file "
+     "(docs/costs.md); replies then say what they cost, and requests may have a budget in dollars",
+     0, 0},
     {"system", 0, OPTION_TEXT, FIELD(system), "TEXT", "system message of requests that have none", 0, 0},
     {"chat", 0, OPTION_TEXT, FIELD(chat), "NAME", "chat format, if not the policy's own", 0, 0},
     {"weights", 0, OPTION_TEXT, FIELD(weights), "TYPE",
@@ -37,6 +49,10 @@ static const struct option serve_options[] = {
      "q5_1, q5_0, q4_1, q4_0 or file (default file: as they are)",
      0, 0},
     {"reward-weights", 0, OPTION_TEXT, FIELD(reward_weights), "TYPE", "the reward model's, if others", 0, 0},
+    {"kv", 0, OPTION_TEXT, FIELD(kv), "TYPE",
+     "how keys and values are kept: f16, f32 or auto (default auto: f16 where weights are quantised, else "
+     "f32)",
+     0, 0},
     {"threads", 0, OPTION_COUNT, FIELD(n_threads), "N", "cores to use (default all)", 1, 256},
     {"key-file", 0, OPTION_TEXT, FIELD(key_file), "F",
      "keys that clients send (Authorization: Bearer KEY), one a line; one more in $BROOD_SERVE_KEY "
@@ -83,6 +99,7 @@ static struct serve_options options_of(const struct serve_values *v) {
                                   .chat = v->chat,
                                   .weights = v->weights,
                                   .reward_weights = v->reward_weights ? v->reward_weights : v->weights,
+                                  .kv = v->kv,
                                   .n_threads = (int)v->n_threads,
                                   .host = v->host,
                                   .port = (int)v->port,
@@ -90,6 +107,11 @@ static struct serve_options options_of(const struct serve_values *v) {
                                   .key = getenv("BROOD_SERVE_KEY"),
                                   .no_key = v->no_key,
                                   .runs = v->runs,
+                                  .plans = v->plans.items,
+                                  .n_plans = v->plans.n,
+                                  .verifiers = v->verifiers.items,
+                                  .n_verifiers = v->verifiers.n,
+                                  .prices = v->prices,
                                   .n_active_max = (int)v->n_active,
                                   .n_queue_max = (int)v->n_queue,
                                   .n_connections_max = (int)v->n_connections,
@@ -97,7 +119,8 @@ static struct serve_options options_of(const struct serve_values *v) {
                                   .n_samples_max = (int)v->n_samples,
                                   .n_tokens_max = (int)v->n_tokens,
                                   .seconds_max = v->seconds,
-                                  .drain_seconds = v->drain};
+                                  .drain_seconds = v->drain,
+                                  .retry_seconds = 10};
 }
 
 static int serve_command(const struct command_line *line, struct err *e) {
@@ -121,6 +144,8 @@ static const char *const serve_examples[] = {
     "http://127.0.0.1:8080/ for people, http://127.0.0.1:8080/v1 for OpenAI's clients",
     "brood serve --policy ./Qwen2.5-0.5B-Instruct --host 0.0.0.0 --key-file keys",
     "another model, for other machines, who need one of the keys",
+    "brood serve --policy lab:code --reward none --verify code=tests --prices policy_output=0.6",
+    "requests may have their solutions verified (brood.verify: code), and are told what they cost",
     NULL,
 };
 

@@ -131,6 +131,25 @@ static void show_waste(const struct waste *w) {
                format_count(x, w->n_retried), format_count(y, w->tokens_retried));
 }
 
+static void show_different(const struct report_run *run) {
+    char all[FORMAT_MAX], texts[FORMAT_MAX], answers[FORMAT_MAX];
+    const struct report_different *d = &run->different;
+    if (run->n_max < 2 || d->solutions <= 0) return;
+    printf("  %s of %s solutions are different (%.3g %%), with %s different answers a problem\n",
+           format_count(texts, d->texts), format_count(all, d->solutions), 100 * d->texts / d->solutions,
+           format_count(answers, d->answers / MAX(run->n_graded, 1)));
+}
+
+static void show_verification(const struct verification *v) {
+    char verdicts[FORMAT_MAX], equal[FORMAT_MAX], runs[FORMAT_MAX], clock[FORMAT_MAX], cpu[FORMAT_MAX];
+    if (v->n_verdicts <= 0) return;
+    printf("  %s verdicts, %s of them taken from equal solutions; %s executions took %s by the clock, ",
+           format_count(verdicts, v->n_verdicts), format_count(equal, v->n_equal),
+           format_count(runs, v->n_executions), format_seconds(clock, v->seconds));
+    printf("%s of CPU time\n",
+           v->cpu_seconds > 0 ? format_seconds(cpu, v->cpu_seconds) : "an unknown amount");
+}
+
 void show_costs(const struct report_run *run) {
     const struct report_costs *c = &run->costs;
     const struct {
@@ -168,6 +187,8 @@ void show_costs(const struct report_run *run) {
                format_dollars(sum, run->usd_all));
     }
     show_waste(&run->waste);
+    show_different(run);
+    show_verification(&run->verification);
 }
 
 /* ---- difficulty ---- */

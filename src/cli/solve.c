@@ -276,6 +276,7 @@ static struct brood_answer *search(const struct solve_values *v, struct brood_re
                                           .chat = v->search.chat,
                                           .weights = weights,
                                           .reward_weights = reward_weights,
+                                          .kv = v->search.kv,
                                           .n_threads = (int)v->search.n_threads};
     struct brood *b = brood_open(&options, &error);
     if (!b) {

@@ -143,14 +143,31 @@ static void say_trouble(const struct humaneval *h) {
     }
 }
 
-static bool check_samples(const struct verify_values *values, struct humaneval *h, const char *samples,
-                          const struct verify_language *language, const char *out, struct err *e) {
+bool verify_keep(const struct verify_values *values, struct str kept, int n_kept, int n_all, struct err *e) {
+    if (!file_write_atomic(values->keep, kept, e)) return false;
+    fprintf(stderr, "brood: %d of %d problems are kept: %s\n", n_kept, n_all, values->keep);
+    return true;
+}
+
+static bool write_kept(const struct verify_values *values, const struct humaneval *h, const char *task,
+                       struct err *e) {
+    struct buf kept = {0};
+    const int n_all = (int)h->n_problems;
+    const bool ok = humaneval_write_kept(h, task, &kept, e) &&
+                    verify_keep(values, buf_str(&kept), n_all - count_left_out(h), n_all, e);
+    buf_free(&kept);
+    return ok;
+}
+
+static bool check_samples(const struct verify_values *values, struct humaneval *h, const char *task,
+                          const char *samples, const struct verify_language *language, const char *out,
+                          struct err *e) {
     struct verify_options options = {
         .python = values->python, .highest = VERIFY_NAMESPACES, .n_workers = (int)values->n_workers};
     struct progress progress;
     struct humaneval_way way = {
         .language = language, .limits = verify_limits_default, .on_progress = on_progress, .ctx = &progress};
-    struct humaneval_counts counts;
+    struct humaneval_counts counts = {0};
     struct buf results = {0};
     if (!verify_parse_isolation(values->isolation, &options.least, e)) return false;
     way.limits.cpu_seconds = values->seconds;
@@ -161,13 +178,14 @@ static bool check_samples(const struct verify_values *values, struct humaneval *
     progress = progress_begin();
     interrupt_catch(stop, NULL);
     bool ok = !values->n_references || humaneval_check_references(h, (int)values->n_references, v, &way, e);
-    ok = ok && humaneval_run(h, samples, v, &way, &counts, &results, e);
+    ok = ok && (!samples || humaneval_run(h, samples, v, &way, &counts, &results, e));
     interrupt_release();
     progress_end(&progress);
     if (ok) say_trouble(h);
-    ok = ok && file_write_atomic(out, buf_str(&results), e);
-    if (ok && values->json) print_json(h, &counts, verify_info(v), out);
-    if (ok && !values->json) print_report(h, &counts, verify_info(v), out);
+    ok = ok && (!values->keep || write_kept(values, h, task, e));
+    ok = ok && (!samples || file_write_atomic(out, buf_str(&results), e));
+    if (ok && samples && values->json) print_json(h, &counts, verify_info(v), out);
+    if (ok && samples && !values->json) print_report(h, &counts, verify_info(v), out);
     if (ok && counts.refused[0]) fprintf(stderr, "brood: tests could not be run: %s\n", counts.refused);
     if (ok && counts.n_of[VERIFY_BROKEN] > 0)
         ok = err_set(e, ERR_SERVICE, "the sandbox broke on %lld samples: they are marked \"failed\" in %s",
@@ -182,14 +200,24 @@ static int verify_run(const struct command_line *line, struct err *e) {
     struct verify_language *language;
     struct humaneval h;
     struct buf out = {0};
-    if (repository_is(line->args[0]))
-        return verify_repository(values, line->args[0], line->args[1], e) ? 0 : -1;
+    const char *samples = line->n_args > 1 ? line->args[1] : NULL;
+    if (values->keep && !values->n_references) {
+        err_set(e, ERR_INPUT,
+                "--keep %s: say with --references N how often each problem's own solution is run",
+                values->keep);
+        return -1;
+    }
+    if (!samples && !values->keep) {
+        err_set(e, ERR_INPUT, "too few arguments: TASK SAMPLES.jsonl (TASK alone goes with --keep FILE)");
+        return -1;
+    }
+    if (repository_is(line->args[0])) return verify_repository(values, line->args[0], samples, e) ? 0 : -1;
     if (!verify_language_parse(values->language, &language, e)) return -1;
     bool ok = humaneval_read(&h, line->args[0], language, e);
     if (ok) {
-        buf_printf(&out, "%s_results.jsonl", line->args[1]);
-        ok =
-            check_samples(values, &h, line->args[1], language, values->out ? values->out : buf_cstr(&out), e);
+        buf_printf(&out, "%s_results.jsonl", samples ? samples : "");
+        ok = check_samples(values, &h, line->args[0], samples, language,
+                           values->out ? values->out : buf_cstr(&out), e);
         buf_free(&out);
         humaneval_fini(&h);
     }
@@ -216,6 +244,10 @@ static const struct option verify_options[] = {
      "first run each problem's own solution N times; leave out, aloud, the problems where it fails or is "
      "flaky",
      1, 100},
+    {"keep", 0, OPTION_TEXT, offsetof(struct verify_values, keep), "FILE",
+     "with --references: writes TASK without the problems, and tests of a repository, that were left out; no "
+     "samples are needed then",
+     0, 0},
     {"repositories", 0, OPTION_TEXT, offsetof(struct verify_values, repositories), "FOLDER",
      "tasks whose solution is a patch: where clones of their repositories lie, as owner__name, owner/name or "
      "name",
@@ -249,7 +281,7 @@ static const char *const verify_examples[] = {
 
 const struct command command_verify = {
     .name = "verify",
-    .arguments = "TASK SAMPLES.jsonl",
+    .arguments = "TASK [SAMPLES.jsonl]",
     .summary = "check existing programs against unit tests, in a sandbox",
     .about =
         "Reads problems as HumanEval, EvalPlus, MBPP and CodeContests publish them, samples as HumanEval and "
@@ -271,7 +303,7 @@ const struct command command_verify = {
     .examples = verify_examples,
     .options = verify_options,
     .n_options = (int)ARRAY_LEN(verify_options),
-    .n_args_min = 2,
+    .n_args_min = 1,
     .n_args_max = 2,
     .defaults = &(const struct verify_values){.isolation = "namespaces",
                                               .language = "python",

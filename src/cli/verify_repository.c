@@ -25,6 +25,26 @@ static bool on_progress(void *ctx, int64_t n_done, int64_t n_all) {
     return !interrupt_came();
 }
 
+static void say_trouble(const struct repository *r) {
+    for (size_t i = 0; i < r->n_tasks; i++) {
+        const struct repository_task *t = &r->tasks[i];
+        if (t->trouble)
+            fprintf(stderr, "brood: %s%s: left out: %.400s\n", t->instance_id,
+                    t->left_out ? " is left out" : "", t->trouble);
+    }
+}
+
+static bool write_kept(const struct repository *r, const struct verify_values *values, const char *tasks,
+                       struct err *e) {
+    struct buf kept = {0};
+    int n_kept = 0;
+    for (size_t i = 0; i < r->n_tasks; i++) n_kept += !r->tasks[i].left_out;
+    const bool ok = repository_write_kept(r, tasks, &kept, e) &&
+                    verify_keep(values, buf_str(&kept), n_kept, (int)r->n_tasks, e);
+    buf_free(&kept);
+    return ok;
+}
+
 static void print_summary(const struct repository *r, const struct verify_values *values, const char *out) {
     int64_t n_samples = 0, n_passed = 0;
     int n_attempted = 0, n_resolved = 0, n_left_out = 0;
@@ -35,9 +55,6 @@ static void print_summary(const struct repository *r, const struct verify_values
         n_attempted += t->n_samples > 0;
         n_resolved += t->n_passed > 0;
         n_left_out += t->left_out;
-        if (t->trouble)
-            fprintf(stderr, "brood: %s%s: left out: %.400s\n", t->instance_id,
-                    t->left_out ? " is left out" : "", t->trouble);
     }
     if (values->json) {
         json_t *o =
@@ -55,8 +72,8 @@ static void print_summary(const struct repository *r, const struct verify_values
            (long long)n_passed, (long long)n_samples, n_left_out ? "; some tasks are left out" : "", out);
 }
 
-static bool run(struct repository *r, const struct verify_values *values, const char *samples,
-                const char *out, const char *work, struct err *e) {
+static bool run(struct repository *r, const struct verify_values *values, const char *tasks,
+                const char *samples, const char *out, const char *work, struct err *e) {
     struct verify_options options = {
         .python = values->python, .readable = work, .highest = VERIFY_NAMESPACES, .n_workers = 1};
     struct progress progress = progress_begin();
@@ -78,11 +95,13 @@ static bool run(struct repository *r, const struct verify_values *values, const 
     if (ok && !way.outside) ok = (way.verify = verify_open(&options, e)) != NULL;
     interrupt_catch(stop, NULL);
     ok = ok && (!values->n_references || repository_check_references(r, (int)values->n_references, &way, e));
-    ok = ok && repository_run(r, samples, &way, &results, e);
+    ok = ok && (!samples || repository_run(r, samples, &way, &results, e));
     interrupt_release();
     progress_end(&progress);
-    ok = ok && file_write_atomic(out, buf_str(&results), e);
-    if (ok) print_summary(r, values, out);
+    if (ok) say_trouble(r);
+    ok = ok && (!values->keep || write_kept(r, values, tasks, e));
+    ok = ok && (!samples || file_write_atomic(out, buf_str(&results), e));
+    if (ok && samples) print_summary(r, values, out);
     buf_free(&results);
     verify_close(way.verify);
     return ok;
@@ -102,15 +121,15 @@ bool verify_repository(const struct verify_values *values, const char *tasks, co
         return err_set(e, ERR_INPUT, "--repositories %s: no such folder", values->repositories);
     }
     bool ok = repository_read(&r, tasks, e);
-    char *work = ok ? repository_work(e) : NULL;
-    if (ok && work) {
+    struct repository_folder work = {0};
+    ok = ok && repository_folder_make(&work, e);
+    if (ok) {
         struct verify_values mine = *values;
         mine.repositories = folder;
-        buf_printf(&out, "%s_results.jsonl", samples);
-        ok = run(&r, &mine, samples, values->out ? values->out : buf_cstr(&out), work, e);
+        buf_printf(&out, "%s_results.jsonl", samples ? samples : "");
+        ok = run(&r, &mine, tasks, samples, values->out ? values->out : buf_cstr(&out), work.path, e);
     }
-    ok = ok && work;
-    repository_work_remove(work);
+    repository_folder_remove(&work);
     if (r.index) repository_fini(&r);
     buf_free(&out);
     free(folder);

@@ -1,9 +1,11 @@
 #include "engine/engine.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "base/memory.h"
+#include "base/rng.h"
 #include "base/str.h"
 #include "engine/plan.h"
 #include "engine/scheduler.h"
@@ -26,13 +28,24 @@ static bool open_memory(struct engine *en, const struct engine_plan *p, enum eng
     const struct model_config *c = &en->model->config;
     int n_path_pages = kv_path_pages(p->n_positions);
     if (!transformer_init(&en->transformer, en->model, p->n_positions, e)) return false;
-    if (!kv_init(&en->kv, p->n_pages, p->page_bytes / sizeof(float), e)) return false;
+    if (!kv_init(&en->kv, p->n_pages, p->page_bytes, e)) return false;
     int n_allowed =
         en->model->tokenizer ? MIN(c->n_vocab, tokenizer_count(en->model->tokenizer)) : c->n_vocab;
-    forward_init(&en->forward, &en->transformer, en->kernels, en->pool, p->n_rows_max, sharing, n_path_pages);
+    forward_init(&en->forward, &en->transformer, en->kernels, en->pool, p->kv, p->n_rows_max, sharing,
+                 n_path_pages);
     heads_init(&en->heads, &en->forward, en->pool, p->n_rows_max, n_allowed);
     scheduler_init(&en->scheduler, en->model, &en->kv, &en->forward, &en->heads, p->n_rows_max, n_path_pages);
     return true;
+}
+
+bool engine_kv_parse(const char *name, enum engine_kv *out, struct err *e) {
+    static const char *const names[] = {
+        [ENGINE_KV_AUTO] = "auto", [ENGINE_KV_F32] = "f32", [ENGINE_KV_F16] = "f16"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        *out = (enum engine_kv)i;
+        if (strcmp(name ? name : "auto", names[i]) == 0) return true;
+    }
+    return err_set(e, ERR_INPUT, "keys and values as %s: give f16, f32 or auto", name);
 }
 
 struct engine *engine_open(const struct model *m, const struct engine_options *o, struct err *e) {
@@ -83,6 +96,16 @@ const struct model *engine_model(const struct engine *en) {
 
 const char *engine_isa(const struct engine *en) {
     return en->kernels->name;
+}
+
+const char *engine_kv_name(const struct engine *en) {
+    return dtype_name(en->forward.kv);
+}
+
+uint64_t engine_identity(const struct engine *en) {
+    const char *kv = engine_kv_name(en);
+    const uint64_t content = en->model->content_hash;
+    return en->forward.kv == DTYPE_F32 ? content : rng_hash(content, kv, strlen(kv));
 }
 
 /* ---- branches ---- */
@@ -179,7 +202,7 @@ struct engine_counters engine_counters(const struct engine *en) {
     c.n_pages_peak = (uint64_t)en->kv.n_used_peak;
     c.n_evictions = en->kv.n_evictions;
     c.n_pages_copied = en->kv.n_copied;
-    c.page_bytes = en->kv.page_floats * sizeof(float);
+    c.page_bytes = en->kv.page_bytes;
     return c;
 }
 

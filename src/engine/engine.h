@@ -38,8 +38,16 @@ struct branch;
 /* How threads share a forward pass; bits do not depend on it. Other than AUTO for tests and measurements. */
 enum engine_sharing { ENGINE_SHARING_AUTO, ENGINE_SHARING_ROWS, ENGINE_SHARING_PANELS };
 
+/* The type in which keys and values are kept: half the bytes for a rounding to 11 bits. AUTO: F16 where any
+ * matrix of the model is coded (Q8_0, Q4_0, ...), else F32. Tokens are bit-exact within a type, not between.
+ */
+enum engine_kv { ENGINE_KV_AUTO, ENGINE_KV_F32, ENGINE_KV_F16 };
+/* "auto", "f32" or "f16"; NULL: auto. */
+MUST bool engine_kv_parse(const char *name, enum engine_kv *out, struct err *e);
+
 struct engine_options {
-    int n_threads;   /* 0: all cores */
+    int n_threads; /* 0: all cores */
+    enum engine_kv kv;
     size_t kv_bytes; /* page pool; 0: 128 full contexts', at least 64 MiB, at most 2 GiB or half of memory */
     int n_rows_max;  /* rows of one forward pass; 0: 256 */
     enum engine_sharing sharing;
@@ -51,6 +59,9 @@ MUST struct engine *engine_open(const struct model *m, const struct engine_optio
 void engine_close(struct engine *en); /* all branches must have been released, or are released with it */
 const struct model *engine_model(const struct engine *en);
 const char *engine_isa(const struct engine *en);
+const char *engine_kv_name(const struct engine *en); /* "F32" or "F16" */
+/* What its answers depend on: the model's content, and how keys and values are kept. */
+uint64_t engine_identity(const struct engine *en);
 
 /* ---- branches ---- */
 struct branch *engine_root(struct engine *en); /* an empty path */

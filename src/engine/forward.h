@@ -26,9 +26,9 @@
 
 struct forward_row {
     int token, position;
-    const float *const *pages; /* of the path up to position */
-    float *store; /* the page that holds position, or NULL if its keys and values are there already */
-    int i_head;   /* row of `hidden`, or -1 */
+    const void *const *pages; /* of the path up to position */
+    void *store; /* the page that holds position, or NULL if its keys and values are there already */
+    int i_head;  /* row of `hidden`, or -1 */
 };
 
 struct forward {
@@ -36,6 +36,7 @@ struct forward {
     const struct kernels *k;
     struct pool *pool;
     enum engine_sharing sharing;
+    enum dtype kv; /* of keys and values */
     int n_rows_max, n_path_pages_max;
     size_t x_stride, qkv_stride, mixed_stride, ffn_stride;
     float *x;       /* [B][x_stride] the residual stream */
@@ -51,13 +52,14 @@ struct forward {
     char *rounded_wide; /* [B] the same: attention's output, or ffn */
     size_t rounded_bytes, rounded_wide_bytes; /* of a row */
     struct forward_row *rows;  /* [B] of the pass that runs, those that share pages side by side */
+    int *order, *order_spare;  /* [B] for sorting them */
     struct attend_path *paths; /* [B] */
     int n_rows;
     int i_layer;
 };
 
 void forward_init(struct forward *f, const struct transformer *t, const struct kernels *k, struct pool *pool,
-                  int n_rows_max, enum engine_sharing sharing, int n_path_pages_max);
+                  enum dtype kv, int n_rows_max, enum engine_sharing sharing, int n_path_pages_max);
 void forward_fini(struct forward *f);
 void *forward_scratch(const struct forward *f, int i_worker); /* free between two jobs of the pool */
 size_t forward_bytes(const struct model_config *c, int n_rows_max, int n_workers,

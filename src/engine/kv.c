@@ -10,17 +10,16 @@
 
 static void poison(struct kv *kv, int page) {
 #ifdef BROOD_POISON
-    float *p = kv->memory + (size_t)page * kv->page_floats;
-    for (size_t i = 0; i < kv->page_floats; i++) p[i] = __builtin_nanf("");
+    memset(kv->memory + (size_t)page * kv->page_bytes, 0xFF, kv->page_bytes); /* NaN in F32 and in F16 */
 #else
     UNUSED(kv), UNUSED(page);
 #endif
 }
 
-bool kv_init(struct kv *kv, int n_pages, size_t page_floats, struct err *e) {
-    ASSERT(n_pages > 0 && page_floats > 0);
-    *kv = (struct kv){.n_pages = n_pages, .n_free = n_pages, .page_floats = page_floats};
-    size_t n_bytes = (size_t)n_pages * page_floats * sizeof(float);
+bool kv_init(struct kv *kv, int n_pages, size_t page_bytes, struct err *e) {
+    ASSERT(n_pages > 0 && page_bytes > 0);
+    *kv = (struct kv){.n_pages = n_pages, .n_free = n_pages, .page_bytes = page_bytes};
+    size_t n_bytes = (size_t)n_pages * page_bytes;
     void *p = mmap(NULL, n_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED)
         return err_set(e, ERR_INPUT, "no memory for a key-value cache of %zu MiB: ask for a smaller one",
@@ -141,7 +140,7 @@ static void node_free(struct kv *kv, struct kv_node *node) {
 
 void kv_fini(struct kv *kv) {
     while (kv->all) node_free(kv, kv->all);
-    if (kv->memory) munmap(kv->memory, (size_t)kv->n_pages * kv->page_floats * sizeof(float));
+    if (kv->memory) munmap(kv->memory, (size_t)kv->n_pages * kv->page_bytes);
     free(kv->free_pages);
     *kv = (struct kv){0};
 }
@@ -264,23 +263,22 @@ void kv_ensure_page(struct kv *kv, struct kv_node *node, int i_token) {
     if (node->n_pages > 1) return;
     if (parent) parent->n_children_resident++;
     if (node->first % KV_PAGE == 0) return;
-    memcpy(kv_page(kv, node, node->first), kv_page(kv, parent, node->first - 1),
-           kv->page_floats * sizeof(float));
+    memcpy(kv_page(kv, node, node->first), kv_page(kv, parent, node->first - 1), kv->page_bytes);
     kv->n_copied++;
 }
 
-float *kv_page(const struct kv *kv, const struct kv_node *node, int position) {
+void *kv_page(const struct kv *kv, const struct kv_node *node, int position) {
     int i = position / KV_PAGE - node->first / KV_PAGE;
     ASSERT(i >= 0 && i < node->n_pages);
-    return kv->memory + (size_t)node->pages[i] * kv->page_floats;
+    return kv->memory + (size_t)node->pages[i] * kv->page_bytes;
 }
 
-void kv_path(const struct kv *kv, const struct kv_node *node, int n_positions, const float **out) {
-    for (int end = kv_path_pages(n_positions); end > 0; node = node->parent) {
-        int begin = node->first / KV_PAGE;
-        ASSERT(begin >= end || node->n_pages >= end - begin);
-        for (int i = begin; i < end; i++)
-            out[i] = kv->memory + (size_t)node->pages[i - begin] * kv->page_floats;
+void kv_path(const struct kv *kv, const struct kv_node *node, int i_first, int n_positions,
+             const void **out) {
+    for (int end = kv_path_pages(n_positions); end > i_first; node = node->parent) {
+        const int own = node->first / KV_PAGE, begin = MAX(own, i_first);
+        ASSERT(begin >= end || node->n_pages >= end - own);
+        for (int i = begin; i < end; i++) out[i] = kv->memory + (size_t)node->pages[i - own] * kv->page_bytes;
         end = MIN(end, begin);
     }
 }
@@ -320,8 +318,8 @@ static void check_node(const struct kv_node *node) {
 
 static void check_poison(const struct kv *kv, int page) {
 #ifdef BROOD_POISON
-    const float *p = kv->memory + (size_t)page * kv->page_floats;
-    ASSERT(p[0] != p[0] && p[kv->page_floats - 1] != p[kv->page_floats - 1]);
+    const unsigned char *p = (const unsigned char *)kv->memory + (size_t)page * kv->page_bytes;
+    ASSERT(p[0] == 0xFF && p[kv->page_bytes - 1] == 0xFF);
 #else
     UNUSED(kv), UNUSED(page);
 #endif

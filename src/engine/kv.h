@@ -11,7 +11,7 @@
  *     path of B: A0 A1 B2 B3          path of C: A0 A1 C2
  *
  * Position t is slot t % 16 of page t / 16 whatever the tree looks like: bits do not depend on forks. A
- * page is one block of floats, [L][G] heads of kernels.h's K transposed [W][16], V [16][W].
+ * page is one block of F32 or F16 elements, [L][G] heads of kernels.h's K transposed [W][16], V [16][W].
  *
  * Forking is taking one more reference. A node with one reference grows in place; with more it is frozen,
  * and who grows gets a child, whose first page is a copy if it begins inside one (the only copy there is).
@@ -70,8 +70,8 @@ struct kv_node {
 
 struct kv {
     int n_pages, n_free, n_idle, n_promised;
-    size_t page_floats;
-    float *memory;                          /* [n_pages][page_floats] */
+    size_t page_bytes;
+    char *memory;                           /* [n_pages][page_bytes] */
     int *free_pages;                        /* [n_pages], a stack */
     struct kv_node *idle_first, *idle_last; /* by last_use */
     struct kv_node *all;
@@ -80,7 +80,7 @@ struct kv {
 };
 
 /* One mapping of n_pages pages, touched only as it is used. */
-MUST bool kv_init(struct kv *kv, int n_pages, size_t page_floats, struct err *e);
+MUST bool kv_init(struct kv *kv, int n_pages, size_t page_bytes, struct err *e);
 void kv_fini(struct kv *kv); /* nodes go too */
 
 /* References. kv_grow takes the caller's reference to node and returns one to the node that now ends with
@@ -111,9 +111,10 @@ int kv_path_pages(int n_positions);
 /* Gives a pinned node the page of its token i_token, evicting if it must; the parent must be wholly
  * computed. */
 void kv_ensure_page(struct kv *kv, struct kv_node *node, int i_token);
-float *kv_page(const struct kv *kv, const struct kv_node *node, int position); /* a page that the node owns */
-/* The page pointers of the path's first n_positions positions, all resident. */
-void kv_path(const struct kv *kv, const struct kv_node *node, int n_positions, const float **out);
+void *kv_page(const struct kv *kv, const struct kv_node *node, int position); /* a page that the node owns */
+/* The page pointers of the path's first n_positions positions, all resident, from page i_first on: out[i] is
+ * page i. */
+void kv_path(const struct kv *kv, const struct kv_node *node, int i_first, int n_positions, const void **out);
 void kv_computed(struct kv_node *node, int n_computed); /* after a step */
 
 int kv_length(const struct kv_node *node);        /* of the path */

@@ -22,6 +22,13 @@ static size_t default_cache(const struct engine_plan *p, const struct model_conf
     return MAX(MIN(wanted, left), MIN(wanted, MAX(least, cache_of(p, MIN(c->n_context, POSITIONS_LEAST)))));
 }
 
+/* Whoever has rounded weights and inputs to 8 bits or fewer loses nothing by 11. */
+static enum dtype default_kv(const struct model *m) {
+    for (int i = 0; i < m->n_tensors; i++)
+        if (dtype_coding(m->tensors[i].dtype)) return DTYPE_F16;
+    return DTYPE_F32;
+}
+
 static void plan_work(struct engine_plan *p, const struct model *m, int n_positions) {
     const struct model_config *c = &m->config;
     int n_path_pages = kv_path_pages(n_positions);
@@ -29,7 +36,7 @@ static void plan_work(struct engine_plan *p, const struct model *m, int n_positi
     p->weights = transformer_bytes(m, n_positions);
     p->work = forward_bytes(c, p->n_rows_max, p->n_threads, n_path_pages) +
               heads_bytes(c, p->n_rows_max, p->n_threads) +
-              (size_t)p->n_rows_max * (size_t)n_path_pages * sizeof(void *);
+              (size_t)p->n_rows_max * (size_t)(n_path_pages + 1) * sizeof(void *);
 }
 
 struct engine_plan engine_plan_make(const struct model *m, const struct engine_options *o) {
@@ -37,8 +44,9 @@ struct engine_plan engine_plan_make(const struct model *m, const struct engine_o
     struct engine_plan p = {.available = memory_available()};
     p.n_threads = o->n_threads > 0 ? o->n_threads : pool_cores();
     p.n_rows_max = o->n_rows_max > 0 ? MIN(o->n_rows_max, ROWS_MAX) : ROWS_DEFAULT;
+    p.kv = o->kv == ENGINE_KV_AUTO ? default_kv(m) : o->kv == ENGINE_KV_F16 ? DTYPE_F16 : DTYPE_F32;
     p.page_bytes =
-        (size_t)c->n_layers * (size_t)c->n_kv_heads * kv_head_floats(c->head_width) * sizeof(float);
+        (size_t)c->n_layers * (size_t)c->n_kv_heads * kv_head_elements(c->head_width) * dtype_bytes(p.kv);
     plan_work(&p, m, c->n_context);
     p.cache = o->kv_bytes ? o->kv_bytes : default_cache(&p, c);
     p.n_pages = (int)MIN(MAX(p.cache / p.page_bytes, 1), INT32_MAX / KV_PAGE / 2);

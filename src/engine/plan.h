@@ -18,6 +18,7 @@ struct engine_plan {
     size_t weights, work, cache; /* bytes */
     size_t available;            /* what the machine has left, and SIZE_MAX if nobody can tell */
     size_t page_bytes;
+    enum dtype kv; /* of keys and values */
     int n_pages, n_rows_max, n_threads, n_positions;
 };
 

@@ -228,7 +228,8 @@ static double llama3_frequency(const struct model_config *c, double frequency) {
 
 /* The pair that turns so many times over the original context. */
 static double yarn_bound(const struct model_config *c, double turns) {
-    return c->head_width * log(c->rope.n_context_original / (turns * 2 * M_PI)) / (2 * log(c->rope.theta));
+    return (c->head_width - c->n_unrotated) * log(c->rope.n_context_original / (turns * 2 * M_PI)) /
+           (2 * log(c->rope.theta));
 }
 
 /* Yarn: pairs below the first bound are kept, above the second slowed, a ramp between. */
@@ -239,7 +240,7 @@ static double yarn_frequency(const struct model_config *c, double frequency, siz
         high = ceil(high);
     }
     low = fmax(low, 0);
-    high = fmin(high, c->head_width - 1);
+    high = fmin(high, c->head_width - c->n_unrotated - 1);
     if (low == high) high += 0.001;
     double ramp = fmin(fmax(((double)i - low) / (high - low), 0), 1);
     return frequency / c->rope.factor * ramp + frequency * (1 - ramp);
@@ -256,6 +257,8 @@ static double scaled_frequency(const struct model_config *c, double frequency, s
         return llama3_frequency(c, frequency);
     case ROPE_YARN:
         return yarn_frequency(c, frequency, i);
+    case ROPE_LONGROPE:
+        return frequency / (double)c->rope.short_factors[i];
     case ROPE_FACTORS:
         return frequency / (double)factors[i];
     }
@@ -282,10 +285,13 @@ static bool init_rope(const struct binder *b, struct transformer *t) {
     bool done = bind_factors(b, t, &factors);
     t->rope_cos = mem_alloc_aligned(64, n * sizeof(float));
     t->rope_sin = mem_alloc_aligned(64, n * sizeof(float));
-    double scale = c->rope.kind == ROPE_YARN ? c->rope.attention_factor : 1;
+    const bool is_scaled = c->rope.kind == ROPE_YARN || c->rope.kind == ROPE_LONGROPE;
+    const int n_rotated = c->head_width - c->n_unrotated;
     for (size_t i = 0; done && i < half; i++) {
-        double plain = (float)(1 / pow(c->rope.theta, (double)(2 * i) / c->head_width));
-        double frequency = (float)scaled_frequency(c, plain, i, factors);
+        const bool is_rotated = i < (size_t)n_rotated / 2;
+        const double scale = is_scaled && is_rotated ? c->rope.attention_factor : 1;
+        double plain = (float)(1 / pow(c->rope.theta, (double)(2 * i) / n_rotated));
+        double frequency = is_rotated ? (float)scaled_frequency(c, plain, i, factors) : 0;
         for (size_t position = 0; position < (size_t)t->n_positions; position++) {
             double angle = (double)position * frequency;
             t->rope_cos[position * half + i] = (float)(cos(angle) * scale);

@@ -152,6 +152,20 @@ static struct select_solution *weighed(const struct rows *r, const struct select
     return x;
 }
 
+static void count_different(const struct loading *l, const struct rows *r) {
+    struct curves_problem *p = &l->set->problems[l->set->n - 1];
+    struct map *texts = map_new(r->n_solutions);
+    for (size_t i = 0; i < r->n_solutions; i++) {
+        struct buf text = {0};
+        rows_text(r, r->solutions[i].path, &text);
+        map_put(texts, buf_str(&text), 0);
+        buf_free(&text);
+    }
+    p->n_texts = (int)map_count(texts);
+    map_free(texts);
+    for (int i = 0; i < p->n; i++) p->n_answers = MAX(p->n_answers, p->solutions[i].answer_class + 1);
+}
+
 static void add_solutions(struct loading *l, const struct rows *r) {
     struct select_classes *classes = select_classes_new();
     struct select_solution *all = weighed(r, &l->confidence);
@@ -167,6 +181,7 @@ static void add_solutions(struct loading *l, const struct rows *r) {
         x->n_rewards = MIN(rows_rewards(r, v->path, rewards, CURVES_REWARDS_MAX), CURVES_REWARDS_MAX);
         curves_add_solution(l->set, x, v->right > 0);
     }
+    count_different(l, r);
     free(all);
     select_classes_free(classes);
 }

@@ -253,6 +253,31 @@ static void write_waste(struct buf *b, const struct waste *w) {
     }
 }
 
+static void write_different(struct buf *b, const struct report_run *run) {
+    const struct report_different *d = &run->different;
+    if (run->n_max < 2 || d->solutions <= 0) return;
+    buf_add_str(b, STR(" Different: "));
+    html_count(b, d->texts);
+    buf_add_str(b, STR(" of "));
+    html_count(b, d->solutions);
+    buf_printf(b, " solutions (%.3g %%), ", 100 * d->texts / d->solutions);
+    html_count(b, d->answers / MAX(run->n_graded, 1));
+    buf_add_str(b, STR(" answers a problem."));
+}
+
+static void write_verification(struct buf *b, const struct verification *v) {
+    char clock[FORMAT_MAX], cpu[FORMAT_MAX];
+    if (v->n_verdicts <= 0) return;
+    buf_add_char(b, ' ');
+    html_count(b, v->n_verdicts);
+    buf_add_str(b, STR(" verdicts, "));
+    html_count(b, v->n_equal);
+    buf_add_str(b, STR(" of them taken from equal solutions; "));
+    html_count(b, v->n_executions);
+    buf_printf(b, " executions took %s by the clock, %s of CPU time.", format_seconds(clock, v->seconds),
+               v->cpu_seconds > 0 ? format_seconds(cpu, v->cpu_seconds) : "an unknown amount");
+}
+
 static void write_costs(struct buf *b, const struct report_run *run) {
     const struct report_costs *c = &run->costs;
     const struct cost_line lines[] = {
@@ -283,6 +308,8 @@ static void write_costs(struct buf *b, const struct report_run *run) {
         buf_printf(b, " Money: %s a problem, %s in all.", format_dollars(each, run->usd),
                    format_dollars(whole, run->usd_all));
     write_waste(b, &run->waste);
+    write_different(b, run);
+    write_verification(b, &run->verification);
     buf_add_str(b, STR("</p>"));
 }
 

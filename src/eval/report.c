@@ -209,6 +209,8 @@ static void fill_costs(struct report_run *run, const struct curves_set *set) {
                              p->reward.tokens_read) /
                             n;
         n_samples += p->n;
+        run->different.texts += p->n_texts;
+        run->different.answers += p->n_answers;
         cost_add(&c->policy_prompt, &p->policy_root);
         cost_add(&c->reward_prompt, &p->reward_root);
         cost_add(&c->policy, &p->policy);
@@ -226,6 +228,7 @@ static void fill_costs(struct report_run *run, const struct curves_set *set) {
     cost_add(&reward, &c->reward_prompt);
     run->usd = prices_dollars(prices_of(&run->prices, &policy, &reward));
     run->usd_all = run->usd * (double)set->n;
+    run->different.solutions = n_samples;
     if (n_samples > 0) {
         run->sample = (struct report_spend){all.tokens_generated / n_samples, all.flops_policy / n_samples,
                                             all.flops_reward / n_samples};
@@ -251,7 +254,9 @@ bool report_add_store(struct report *r, struct store *s, enum aggregate a, struc
     struct report_run run = {0};
     struct store_session sessions = {0};
     struct curves_set *set = NULL;
-    if (!read_config(&run, s, a, e) || !store_sessions(s, &sessions, &run.n_sessions, e)) goto failed;
+    if (!read_config(&run, s, a, e) || !store_sessions(s, &sessions, &run.n_sessions, e) ||
+        !store_verifications(s, &run.verification, e))
+        goto failed;
     if (r->prices && !prices_parse_for(&run.prices, r->prices, run.policy, run.reward, e)) {
         err_wrap(e, "--prices");
         goto failed;

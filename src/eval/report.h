@@ -44,6 +44,11 @@ struct report_costs {
     struct cost policy_pruned, reward_pruned; /* of that, on no solution's path: given up, or failed */
 };
 
+/* Of the solutions counted, in all: how many there are, and how many different ones. */
+struct report_different {
+    double solutions, texts, answers; /* answers: different ones of each problem, summed */
+};
+
 /* Samples at which a coverage is reached. */
 struct report_target {
     double coverage;
@@ -101,6 +106,8 @@ struct report_run {
     struct prices prices; /* the report's, or those that a budget of the run in money went by */
     double usd, usd_all;  /* a problem, and of all that are counted; 0 without prices */
     struct waste waste;   /* of all sessions: done in vain, beyond what the records cost */
+    struct report_different different;
+    struct verification verification; /* of all sessions; nothing without a verifier */
 };
 
 /* The share of problems that one run's selection solves beyond another's, over the problems both have. */

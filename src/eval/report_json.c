@@ -91,6 +91,12 @@ static json_t *waste_json(const struct waste *w) {
                      w->tokens_retried);
 }
 
+static json_t *verification_json(const struct verification *v) {
+    if (v->n_verdicts <= 0) return json_null();
+    return json_pack("{s:f,s:f,s:f,s:f,s:f}", "verdicts", v->n_verdicts, "equal", v->n_equal, "executions",
+                     v->n_executions, "seconds", v->seconds, "cpu_seconds", v->cpu_seconds);
+}
+
 static json_t *run_json(const struct report_run *run) {
     json_t *o = json_object(), *curves = json_object(), *gaps = json_object(), *levels = json_array();
     for (int m = 0; m < CURVES_MEASURES; m++) {
@@ -126,6 +132,10 @@ static json_t *run_json(const struct report_run *run) {
     json_object_set_new(o, "usd", priced ? json_real(run->usd) : json_null());
     json_object_set_new(o, "usd_all", priced ? json_real(run->usd_all) : json_null());
     json_object_set_new(o, "wasted", waste_json(&run->waste));
+    json_object_set_new(o, "different",
+                        json_pack("{s:f,s:f,s:f}", "solutions", run->different.solutions, "texts",
+                                  run->different.texts, "answers", run->different.answers));
+    json_object_set_new(o, "verifier", verification_json(&run->verification));
     json_object_set_new(o, "tokens_read", json_real(run->tokens_read));
     json_object_set_new(o, "seconds", json_real(run->seconds));
     json_object_set_new(o, "seconds_all", json_real(run->seconds_all));

@@ -24,13 +24,18 @@ bool question_keep_if(bool fits, const char *what, struct ask *a, const json_t *
     return question_keep(a, answer, n_tokens, e);
 }
 
+void question_send(struct remote *r, struct ask *a, const char *path, bool at_root, ask_read *read) {
+    a->path = path;
+    a->at_root = at_root;
+    a->read = read;
+    a->n_bytes_max = PROBE_BYTES_MAX;
+    remote_ask(r, a);
+}
+
 bool question_ask(struct remote *r, struct question *q, const char *path, bool at_root, ask_read *read,
                   struct err *e) {
-    q->ask.path = path;
-    q->ask.at_root = at_root;
-    q->ask.read = read;
-    q->ask.n_bytes_max = PROBE_BYTES_MAX;
-    bool done = remote_ask_now(r, &q->ask, e);
+    question_send(r, &q->ask, path, at_root, read);
+    bool done = remote_wait(r, &q->ask, e);
     buf_free(&q->ask.body);
     return done;
 }

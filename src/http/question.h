@@ -1,4 +1,5 @@
-/* question.h - a thing asked of servers once, waited for: what they are, how they cut a text into tokens.
+/* question.h - a thing asked of servers once: what they are, how they cut a text into tokens. question_ask
+ * waits, and is for what is found out when a model is opened, before anything runs.
  *
  *     q = question_at(server)      that server alone, given up after a few tries: a probe
  *     q = question_to_any(...)     of any server, until it is answered
@@ -17,7 +18,9 @@ struct question {
 
 struct question question_at(int server);
 struct question question_to_any(uint64_t affinity, double seconds_max);
-/* Other asks go on meanwhile. */
+/* Fills in the rest of an ask that question_at or question_to_any began, and sends it. */
+void question_send(struct remote *r, struct ask *a, const char *path, bool at_root, ask_read *read);
+/* Sends and waits; other asks go on meanwhile. */
 MUST bool question_ask(struct remote *r, struct question *q, const char *path, bool at_root, ask_read *read,
                        struct err *e);
 void question_fini(struct question *q);

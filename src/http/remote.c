@@ -293,7 +293,10 @@ static bool on_reply(struct remote *r, const struct http_reply *reply, struct er
 }
 
 int remote_work(struct remote *r, double seconds_max, struct err *e) {
-    if (r->queued.n + r->flying.n + r->ended.n == 0) return 0;
+    if (r->queued.n + r->flying.n + r->ended.n == 0) {
+        http_work(r->http, 0); /* closes connections that nobody needs */
+        return 0;
+    }
     double wake;
     dispatch(r, &wake);
     http_work(r->http, fmax(0, fmin(seconds_max, wake - clock_seconds())));
@@ -314,8 +317,7 @@ struct ask *remote_next(struct remote *r) {
     return NULL;
 }
 
-bool remote_ask_now(struct remote *r, struct ask *a, struct err *e) {
-    remote_ask(r, a);
+bool remote_wait(struct remote *r, struct ask *a, struct err *e) {
     while (a->state == ASK_QUEUED || a->state == ASK_FLYING) {
         if (remote_work(r, 0.05, e) >= 0) continue;
         remote_drop(r, a);

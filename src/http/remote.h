@@ -84,8 +84,9 @@ void ask_fini(struct ask *a);
  * while others have ended and were not taken. */
 MUST int remote_work(struct remote *r, double seconds_max, struct err *e);
 struct ask *remote_next(struct remote *r); /* one that has ended; NULL: none */
-/* Asks and works until that one has ended; others go on meanwhile. False: gone for good. */
-MUST bool remote_ask_now(struct remote *r, struct ask *a, struct err *e);
+/* Works until that one, which was asked, has ended; others go on meanwhile. False: gone for good. Nothing
+ * that runs waits so: an interrupt would not be heeded. */
+MUST bool remote_wait(struct remote *r, struct ask *a, struct err *e);
 int remote_wanted(const struct remote *r);
 struct remote_counters remote_counters(const struct remote *r);
 const char *remote_server(const struct remote *r, int i); /* its base URL */

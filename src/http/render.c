@@ -6,74 +6,134 @@
 
 #include "base/mem.h"
 
-/* An empty list is llama-server's answer to messages. */
-static bool keep_ids(struct ask *a, const json_t *answer, double *n_tokens, struct err *e) {
-    struct wire_ids ids = {0};
+/* An empty list is llama-server's answer to messages: a probe takes it for a refusal. */
+static bool read_ids(struct ask *a, const json_t *answer, double *n_tokens, struct err *e) {
+    struct rendering *x = (struct rendering *)a;
     const json_t *list = json_object_get(answer, "tokens");
-    bool fits =
-        (a->only >= 0 && json_is_array(list) && json_array_size(list) == 0) || wire_take_ids(answer, &ids, e);
-    wire_ids_free(&ids);
-    return question_keep_if(fits, "tokens", a, answer, n_tokens, e);
+    *n_tokens = 0;
+    x->ids.len = 0;
+    return (a->only >= 0 && json_is_array(list) && json_array_size(list) == 0) ||
+           wire_take_ids(answer, &x->ids, e);
 }
 
-static bool keep_prompt(struct ask *a, const json_t *answer, double *n_tokens, struct err *e) {
-    return question_keep_if(json_is_string(json_object_get(answer, "prompt")), "prompt", a, answer, n_tokens,
-                            e);
-}
-
-static bool keep_token_text(struct ask *a, const json_t *answer, double *n_tokens, struct err *e) {
-    return question_keep_if(wire_token_text(answer) != NULL, "text", a, answer, n_tokens, e);
-}
-
-/* The template's text of a conversation becomes the question's next body. */
-static bool template_text(struct remote *r, struct question *q, struct err *e) {
-    if (!question_ask(r, q, "/apply-template", true, keep_prompt, e)) return false;
-    if (!q->answer) return question_refused(r, q, e);
-    json_t *answer = q->answer;
+static bool read_template(struct ask *a, const json_t *answer, double *n_tokens, struct err *e) {
+    struct rendering *x = (struct rendering *)a;
     const char *text = json_string_value(json_object_get(answer, "prompt"));
-    if (text) wire_put_content(&q->ask.body, text);
-    q->answer = NULL;
-    json_decref(answer);
-    return text ||
-           err_set(e, ERR_INPUT, "%s/apply-template gives no prompt", remote_server(r, q->ask.server));
+    *n_tokens = 0;
+    if (!text) return wire_senseless(e, "no prompt");
+    free(x->template_text);
+    x->template_text = mem_strdup(text);
+    return true;
 }
 
-/* Asks for the tokens of the question's body, unless what came before was not done. */
-static bool take_tokens(struct remote *r, struct question *q, bool done, struct wire_ids *ids,
-                        struct err *e) {
-    done = done && question_ask(r, q, "/tokenize", true, keep_ids, e);
-    if (done && !q->answer) done = question_refused(r, q, e);
-    if (done && !wire_take_ids(q->answer, ids, e))
-        done = err_set(e, ERR_INPUT, "%s/tokenize gives no tokens", remote_server(r, q->ask.server));
-    question_fini(q);
+static bool read_token(struct ask *a, const json_t *answer, double *n_tokens, struct err *e) {
+    struct rendering *x = (struct rendering *)a;
+    const char *text = wire_token_text(answer);
+    *n_tokens = 0;
+    if (!text) return wire_senseless(e, "no text");
+    free(x->text);
+    x->text = mem_strdup(text);
+    return true;
+}
+
+static void init(struct rendering *x, const struct render_at *at, uint64_t affinity) {
+    const bool probes = at->seconds_max <= 0;
+    const struct question q = probes ? question_at(at->only) : question_to_any(affinity, at->seconds_max);
+    *x = (struct rendering){.ask = q.ask, .at = *at};
+    x->ask.affinity = affinity;
+    x->ask.ctx = x;
+}
+
+static void send(struct rendering *x, const char *path, ask_read *read) {
+    x->state = RENDER_ASKED;
+    question_send(x->at.remote, &x->ask, path, true, read);
+}
+
+void rendering_turns(struct rendering *x, const struct render_at *at, const char *system,
+                     const char *const *turns, size_t n_turns, uint64_t affinity) {
+    const bool llama = wire_is_llama(at->form);
+    init(x, at, affinity);
+    wire_put_messages(&x->ask.body, at->model, system, turns, n_turns);
+    send(x, llama ? "/apply-template" : "/tokenize", llama ? read_template : read_ids);
+}
+
+void rendering_cut(struct rendering *x, const struct render_at *at, const char *text, uint64_t affinity) {
+    init(x, at, affinity);
+    wire_put_plain(&x->ask.body, at->form, at->model, text);
+    send(x, "/tokenize", read_ids);
+}
+
+void rendering_begun(struct rendering *x, const struct render_at *at, const char *text, uint64_t affinity) {
+    init(x, at, affinity);
+    wire_put_begun(&x->ask.body, at->form, at->model, text);
+    send(x, "/tokenize", read_ids);
+}
+
+void rendering_token(struct rendering *x, const struct render_at *at, int id, uint64_t affinity) {
+    init(x, at, affinity);
+    wire_put_token(&x->ask.body, at->model, id);
+    send(x, "/detokenize", read_token);
+}
+
+void rendering_over(struct rendering *x) {
+    const bool is_token = x->ask.read == read_token;
+    if (x->ask.state == ASK_DONE && x->ask.read == read_template) {
+        buf_clear(&x->ask.body);
+        wire_put_content(&x->ask.body, x->template_text);
+        send(x, "/tokenize", read_ids);
+    } else if (is_token || (x->ask.state == ASK_DONE && x->ids.len > 0)) {
+        x->state = RENDER_DONE;
+    } else if (x->ask.state == ASK_DONE) {
+        x->state = RENDER_REFUSED;
+        err_set(&x->why, ERR_INPUT, "%s/tokenize gives no tokens",
+                remote_server(x->at.remote, x->ask.server));
+    } else {
+        const struct question q = {.ask = x->ask};
+        x->state = RENDER_REFUSED;
+        question_refused(x->at.remote, &q, &x->why);
+    }
+}
+
+void rendering_fini(struct rendering *x) {
+    if (x->at.remote) remote_drop(x->at.remote, &x->ask);
+    ask_fini(&x->ask);
+    wire_ids_free(&x->ids);
+    free(x->text);
+    free(x->template_text);
+    *x = (struct rendering){0};
+}
+
+bool rendering_wait(struct rendering *x, struct err *e) {
+    while (x->state == RENDER_ASKED) {
+        if (!remote_wait(x->at.remote, &x->ask, e)) return false;
+        rendering_over(x);
+    }
+    if (x->state == RENDER_REFUSED) *e = x->why;
+    return x->state == RENDER_DONE;
+}
+
+static bool take(struct rendering *x, struct wire_ids *ids, struct err *e) {
+    const bool done = rendering_wait(x, e);
+    if (done) wire_ids_add(ids, x->ids.ptr, x->ids.len);
+    rendering_fini(x);
     return done;
 }
 
-bool render_turns(struct remote *r, int only, enum wire_form form, const char *model, const char *system,
-                  const char *const *turns, size_t n_turns, uint64_t affinity, double seconds_max,
+bool render_turns(const struct render_at *at, const char *system, const char *const *turns, size_t n_turns,
                   struct wire_ids *ids, struct err *e) {
-    struct question q = question_at(only);
-    if (only < 0) q = question_to_any(affinity, seconds_max);
-    q.ask.affinity = affinity;
-    wire_put_messages(&q.ask.body, model, system, turns, n_turns);
-    bool done = !wire_is_llama(form) || template_text(r, &q, e);
-    return take_tokens(r, &q, done, ids, e);
+    struct rendering x;
+    rendering_turns(&x, at, system, turns, n_turns, 0);
+    return take(&x, ids, e);
 }
 
-bool render_cut(struct remote *r, enum wire_form form, const char *model, const char *text, uint64_t affinity,
-                double seconds_max, struct wire_ids *ids, struct err *e) {
-    struct question q = question_to_any(affinity, seconds_max);
-    wire_put_plain(&q.ask.body, form, model, text);
-    return take_tokens(r, &q, true, ids, e);
+bool render_cut(const struct render_at *at, const char *text, struct wire_ids *ids, struct err *e) {
+    struct rendering x;
+    rendering_cut(&x, at, text, 0);
+    return take(&x, ids, e);
 }
 
-bool render_token_text(struct remote *r, const char *model, int id, uint64_t affinity, double seconds_max,
-                       char **text, struct err *e) {
-    struct question q = question_to_any(affinity, seconds_max);
-    *text = NULL;
-    wire_put_token(&q.ask.body, model, id);
-    const bool done = question_ask(r, &q, "/detokenize", true, keep_token_text, e);
-    if (q.answer) *text = mem_strdup(wire_token_text(q.answer));
-    question_fini(&q);
-    return done;
+bool render_begun(const struct render_at *at, const char *text, struct wire_ids *ids, struct err *e) {
+    struct rendering x;
+    rendering_begun(&x, at, text, 0);
+    return take(&x, ids, e);
 }

@@ -58,13 +58,16 @@ double servers_wake(const struct servers *s, double now) {
 }
 
 void servers_sent(struct servers *s, int i) {
-    s->items[i].n_flying++;
+    struct server *x = &s->items[i];
+    x->n_flying++;
+    x->epoch_flying_max = MAX(x->epoch_flying_max, x->n_flying);
 }
 
 static void new_epoch(struct server *x, double now) {
     x->epoch_began = now;
     x->epoch_tokens = 0;
     x->epoch_answers = 0;
+    x->epoch_flying_max = x->n_flying;
 }
 
 static void halve(struct server *x, double sent_at, double now) {
@@ -82,7 +85,7 @@ static void grow(struct server *x, double n_tokens, double now) {
     x->epoch_tokens += n_tokens;
     if (++x->epoch_answers < (int)x->window || now <= x->epoch_began) return;
     double rate = x->epoch_tokens / (now - x->epoch_began);
-    if (rate > 1.05 * x->best_rate && x->n_flying >= (int)x->window / 2)
+    if (rate > 1.05 * x->best_rate && x->epoch_flying_max >= (int)x->window / 2)
         x->window = fmin(SERVER_WINDOW_MAX, x->window + fmax(1, floor(x->window / 4)));
     x->best_rate = fmax(rate, 0.98 * x->best_rate);
     new_epoch(x, now);

@@ -27,7 +27,7 @@ struct server {
     int n_failures, n_blocks; /* without an answer since */
     double cut_at;            /* when the window was last halved */
     double epoch_began, epoch_tokens, best_rate;
-    int epoch_answers;
+    int epoch_answers, epoch_flying_max; /* answers may come many at once */
 };
 
 struct servers {

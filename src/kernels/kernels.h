@@ -17,10 +17,11 @@
  * n_out is padded to a multiple of 16 with zeros.
  *
  * Keys and values live in pages of KV_PAGE positions; position t of a path is always slot t % KV_PAGE of its
- * page t / KV_PAGE. Within a page, for layer l and key-value head g (see kv_head_floats):
+ * page t / KV_PAGE. Within a page, for layer l and key-value head g (see kv_head_elements):
  *
- *     K transposed [W][KV_PAGE], then V [KV_PAGE][W]                            (f32)
+ *     K transposed [W][KV_PAGE], then V [KV_PAGE][W]                            (F32 or F16)
  *
+ * F16: rounded to the nearest (ties to even) when stored, widened exactly when used; all sums stay f32.
  * so scores of 16 positions are 16 lanes summed over the head width in order (a page's keys are a panel), and
  * outputs are W lanes summed over positions, even and odd ones apart: one chain alone would wait for each
  * sum's latency. Neither order depends on KV_PAGE.
@@ -107,14 +108,14 @@ void matrix_fini(struct matrix *m);
 void matrix_row(const struct matrix *m, int row, float *out /* [n_in] */);
 struct matrix matrix_panel(const struct matrix *m, int panel); /* a view of one panel; borrowed */
 
-/* Floats of one key-value head in one page: K and V. A page holds [L][G] such blocks. */
-static inline size_t kv_head_floats(int head_width) {
+/* Elements of one key-value head in one page: K and V. A page holds [L][G] such blocks. */
+static inline size_t kv_head_elements(int head_width) {
     return (size_t)2 * KV_PAGE * (size_t)head_width;
 }
 
 /* The positions that a query sees. */
 struct attend_path {
-    const float *const *pages; /* [ceil(n_tokens / KV_PAGE)] */
+    const void *const *pages; /* [ceil(n_tokens / KV_PAGE)] */
     int n_tokens;              /* > 0 */
     int n_shared; /* leading pages, whole for both, that are those of the next path too; the last's is not
                      read */
@@ -128,7 +129,8 @@ struct attend {
     size_t out_stride, q_stride;
     const struct attend_path *paths; /* [n_paths] */
     int n_paths, n_queries, head_width;
-    size_t offset; /* of the (layer, key-value head) block in a page, in floats */
+    enum dtype dtype; /* of keys and values: F32 or F16 */
+    size_t offset;    /* of the (layer, key-value head) block in a page, in elements */
     float scale;
     float *scratch; /* attend_scratch_floats */
 };
@@ -192,7 +194,7 @@ struct kernels {
     void (*attend)(const struct attend *a);
 
     /* Stores k[W] and v[W] of one position into its slot of a (layer, head) block. */
-    void (*kv_store)(float *block, int slot, const float *k, const float *v, int head_width);
+    void (*kv_store)(void *block, enum dtype t, int slot, const float *k, const float *v, int head_width);
 
     /* out[i] = exp((x[i] - max) * inv_temperature); out may be x. Returns the sum (striped by i % 16, then a
      * fixed tree) and the maximum of x through *max_out. */

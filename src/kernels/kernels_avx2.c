@@ -17,6 +17,8 @@
 #define vec_sum16(v)     x86_sum8(_mm256_add_ps((v)[0], (v)[1]))
 #define vec_max16(v)     x86_max8(_mm256_max_ps((v)[0], (v)[1]))
 #define vec_from_f16(p)  _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(p)))
+#define vec_to_f16(p, v)                                                                                     \
+    _mm_storeu_si128((__m128i *)(void *)(p), _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT))
 #define vec_from_bf16(p)                                                                                     \
     _mm256_castsi256_ps(                                                                                     \
         _mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)(p))), 16))

@@ -18,6 +18,8 @@
 #define vec_sum16(v)     x86_sum8(_mm256_add_ps(_mm512_castps512_ps256((v)[0]), vec_high((v)[0])))
 #define vec_max16(v)     x86_max8(_mm256_max_ps(_mm512_castps512_ps256((v)[0]), vec_high((v)[0])))
 #define vec_from_f16(p)  _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)(p)))
+#define vec_to_f16(p, v)                                                                                     \
+    _mm256_storeu_si256((__m256i *)(void *)(p), _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT))
 #define vec_from_bf16(p)                                                                                     \
     _mm512_castsi512_ps(_mm512_slli_epi32(                                                                   \
         _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)(p))), 16))

@@ -122,14 +122,16 @@ static void add(float *x, const float *y, int n) {
     for (int i = 0; i < n; i++) x[i] += y[i];
 }
 
-static void attend_one(float *out, const float *q, int head_width, const float *const *pages, size_t offset,
-                       int n_tokens, float scale, float *p) {
-    float max = -INFINITY, stripe[16] = {0};
+static void attend_one(float *out, const float *q, const struct attend *a, const struct attend_path *path) {
+    const int width = a->head_width, n_tokens = path->n_tokens;
+    const size_t keys = a->offset, values = keys + (size_t)width * KV_PAGE;
+    float max = -INFINITY, stripe[16] = {0}, *p = a->scratch;
     for (int t = 0; t < n_tokens; t++) {
-        const float *keys = pages[t / KV_PAGE] + offset;
+        const void *page = path->pages[t / KV_PAGE];
         float dot = 0;
-        for (int w = 0; w < head_width; w++) dot = fmaf(q[w], keys[w * KV_PAGE + t % KV_PAGE], dot);
-        p[t] = dot * scale;
+        for (int w = 0; w < width; w++)
+            dot = fmaf(q[w], weight(page, a->dtype, keys + (size_t)(w * KV_PAGE + t % KV_PAGE)), dot);
+        p[t] = dot * a->scale;
         if (p[t] > max) max = p[t];
     }
     for (int t = 0; t < n_tokens; t++) {
@@ -137,11 +139,11 @@ static void attend_one(float *out, const float *q, int head_width, const float *
         stripe[t % 16] += p[t];
     }
     float total = math_sum16(stripe);
-    for (int w = 0; w < head_width; w++) {
+    for (int w = 0; w < width; w++) {
         float sum[2] = {0, 0};
         for (int t = 0; t < n_tokens; t++) {
-            const float *values = pages[t / KV_PAGE] + offset + head_width * KV_PAGE;
-            sum[t % 2] = fmaf(p[t], values[t % KV_PAGE * head_width + w], sum[t % 2]);
+            const size_t at = values + (size_t)(t % KV_PAGE * width + w);
+            sum[t % 2] = fmaf(p[t], weight(path->pages[t / KV_PAGE], a->dtype, at), sum[t % 2]);
         }
         out[w] = (sum[0] + sum[1]) / total;
     }
@@ -151,13 +153,21 @@ static void attend(const struct attend *a) {
     for (int r = 0; r < a->n_paths; r++)
         for (int i = 0; i < a->n_queries; i++)
             attend_one(a->out + (size_t)r * a->out_stride + i * a->head_width,
-                       a->q + (size_t)r * a->q_stride + i * a->head_width, a->head_width, a->paths[r].pages,
-                       a->offset, a->paths[r].n_tokens, a->scale, a->scratch);
+                       a->q + (size_t)r * a->q_stride + i * a->head_width, a, &a->paths[r]);
 }
 
-void kernels_kv_store(float *block, int slot, const float *k, const float *v, int head_width) {
-    for (int w = 0; w < head_width; w++) block[w * KV_PAGE + slot] = k[w];
-    memcpy(block + (size_t)(KV_PAGE + slot) * (size_t)head_width, v, (size_t)head_width * sizeof *v);
+static void store(void *block, enum dtype t, int i, float x) {
+    if (t == DTYPE_F16)
+        ((uint16_t *)block)[i] = math_to_f16(x);
+    else
+        ((float *)block)[i] = x;
+}
+
+static void kv_store(void *block, enum dtype t, int slot, const float *k, const float *v, int head_width) {
+    for (int w = 0; w < head_width; w++) {
+        store(block, t, w * KV_PAGE + slot, k[w]);
+        store(block, t, (KV_PAGE + slot) * head_width + w, v[w]);
+    }
 }
 
 static float exp_sum(float *out, const float *x, int n, float inv_temperature, float *max_out) {
@@ -182,6 +192,6 @@ const struct kernels kernels_generic = {
     .silu_mul = silu_mul,
     .add = add,
     .attend = attend,
-    .kv_store = kernels_kv_store,
+    .kv_store = kv_store,
     .exp_sum = exp_sum,
 };

@@ -108,9 +108,6 @@ struct blocks_codes {
 };
 void blocks_read(struct blocks_codes *out, const void *block, enum dtype t);
 
-/* Shared by all tables: a plain scatter. */
-void kernels_kv_store(float *block, int slot, const float *k, const float *v, int head_width);
-
 extern const struct kernels kernels_generic;
 #if defined(__x86_64__)
 extern const struct kernels kernels_avx2, kernels_avx512, kernels_avx512vnni;

@@ -14,6 +14,7 @@
 #define vec_set1(x)      vdupq_n_f32(x)
 #define vec_fma(a, b, c) vfmaq_f32(c, a, b)
 #define vec_from_f16(p)  vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)))
+#define vec_to_f16(p, v) vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(v)))
 #define vec_from_int(i)  vcvtq_f32_s32(i)
 
 /* ---- coded products ---- */

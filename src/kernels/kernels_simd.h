@@ -6,6 +6,7 @@
  *     vec_max(a, b) vec_min(a, b)         b where either is a NaN
  *     vec_sum16(v) vec_max16(v)           of 16 lanes in v[0], v[1], ..., in the order of math_sum16
  *     vec_from_f16(p) vec_from_bf16(p)    LANES narrow floats, widened
+ *     vec_to_f16(p, v)                    rounded to the nearest, ties to even
  *     TILE_ROWS, TILE_PANELS  the tallest and the widest tile
  *     TILES_F32, TILES_NARROW (X, type)   the tiles to build, X(type, rows, panels); every height x 1
  *     NARROW_ROWS             up to so many rows, narrow weights are widened in registers, above in slices
@@ -342,6 +343,6 @@ static float softmax(float *s, int n_tokens, float scale) {
         .silu_mul = silu_mul,                                                                                \
         .add = add,                                                                                          \
         .attend = attend,                                                                                    \
-        .kv_store = kernels_kv_store,                                                                        \
+        .kv_store = kv_store,                                                                                \
         .exp_sum = exp_sum,                                                                                  \
     };

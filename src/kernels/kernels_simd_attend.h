@@ -27,28 +27,33 @@ struct attending {
 
 /* ---- sums over values ---- */
 
+ALWAYS_INLINE const void *element(const void *page, enum dtype t, size_t i) {
+    return (const char *)page + i * (t == DTYPE_F32 ? sizeof(float) : sizeof(uint16_t));
+}
+
 /* Positions [0, n_tokens) of pages, in order, for n_queries rows of p and of sums and n_columns vectors. */
-ALWAYS_INLINE void values_run(int n_queries, int n_columns, float *sums, size_t width, const float *p,
-                              size_t p_stride, const float *const *pages, size_t offset, int n_tokens,
-                              bool resume) {
+ALWAYS_INLINE void values_run(enum dtype type, int n_queries, int n_columns, float *sums, size_t width,
+                              const float *p, size_t p_stride, const void *const *pages, size_t offset,
+                              int n_tokens, bool resume) {
     VEC sum[VALUE_QUERIES][VALUE_COLUMNS][2];
     EACH(i, n_queries) EACH(c, n_columns) EACH(odd, 2) {
         const float *from = sums + ((size_t)i * 2 + (size_t)odd) * width + c * LANES;
         sum[i][c][odd] = resume ? vec_load(from) : vec_set1(0);
     }
     for (int t0 = 0; t0 < n_tokens; t0 += KV_PAGE) {
-        const float *v = pages[t0 / KV_PAGE] + offset, *weights = p + t0;
+        const void *v = element(pages[t0 / KV_PAGE], type, offset);
+        const float *weights = p + t0;
         int t = 0, t_end = MIN(KV_PAGE, n_tokens - t0);
-        for (; t + 2 <= t_end; t += 2, v += 2 * width) EACH(odd, 2) EACH(i, n_queries) {
+        for (; t + 2 <= t_end; t += 2, v = element(v, type, 2 * width)) EACH(odd, 2) EACH(i, n_queries) {
                 VEC weight = vec_broadcast(weights + (size_t)i * p_stride + t + odd);
                 EACH(c, n_columns) {
-                    VEC value = vec_load(v + (size_t)odd * width + c * LANES);
+                    VEC value = tile_weights(v, type, (size_t)odd * width + (size_t)(c * LANES));
                     sum[i][c][odd] = vec_fma(weight, value, sum[i][c][odd]);
                 }
             }
         if (t < t_end) EACH(i, n_queries) EACH(c, n_columns) {
                 VEC weight = vec_broadcast(weights + (size_t)i * p_stride + t);
-                sum[i][c][0] = vec_fma(weight, vec_load(v + c * LANES), sum[i][c][0]);
+                sum[i][c][0] = vec_fma(weight, tile_weights(v, type, (size_t)(c * LANES)), sum[i][c][0]);
             }
     }
     EACH(i, n_queries)
@@ -57,53 +62,62 @@ ALWAYS_INLINE void values_run(int n_queries, int n_columns, float *sums, size_t 
 }
 
 typedef void values_function(float *sums, size_t width, const float *p, size_t p_stride,
-                             const float *const *pages, size_t offset, int n_tokens, bool resume);
-#define VALUES_DEFINE(queries, columns)                                                                      \
-    static void values_##queries##x##columns(float *sums, size_t width, const float *p, size_t p_stride,     \
-                                             const float *const *pages, size_t offset, int n_tokens,         \
-                                             bool resume) {                                                  \
-        values_run(queries, columns, sums, width, p, p_stride, pages, offset, n_tokens, resume);             \
+                             const void *const *pages, size_t offset, int n_tokens, bool resume);
+#define VALUES_OF(type, queries, columns)                                                                    \
+    static void values_##type##_##queries##x##columns(float *sums, size_t width, const float *p,             \
+                                                      size_t p_stride, const void *const *pages,             \
+                                                      size_t offset, int n_tokens, bool resume) {            \
+        values_run(DTYPE_##type, queries, columns, sums, width, p, p_stride, pages, offset, n_tokens,        \
+                   resume);                                                                                  \
     }
-#define VALUES_ENTRY(queries, columns) [queries][columns] = values_##queries##x##columns,
+#define VALUES_DEFINE(queries, columns) VALUES_OF(F32, queries, columns) VALUES_OF(F16, queries, columns)
+#define VALUES_ENTRY(queries, columns)                                                                       \
+    [DTYPE_F32][queries][columns] = values_F32_##queries##x##columns,                                        \
+    [DTYPE_F16][queries][columns] = values_F16_##queries##x##columns,
 VALUES(VALUES_DEFINE)
-static values_function *const values_tiles[VALUE_QUERIES + 1][VALUE_COLUMNS + 1] = {VALUES(VALUES_ENTRY)};
+static values_function *const values_tiles[2][VALUE_QUERIES + 1][VALUE_COLUMNS + 1] = {VALUES(VALUES_ENTRY)};
 
 /* A column that does not fill a vector. */
-static void values_rest(float *sums, size_t width, const float *p, const float *const *pages, size_t offset,
-                        int n_tokens, bool resume) {
-    float sum[2] = {resume ? sums[0] : 0, resume ? sums[width] : 0};
-    for (int t = 0; t < n_tokens; t++)
-        sum[t % 2] = fmaf(p[t], pages[t / KV_PAGE][offset + (size_t)(t % KV_PAGE) * width], sum[t % 2]);
+static void values_rest(enum dtype type, float *sums, size_t width, const float *p, const void *const *pages,
+                        size_t offset, int n_tokens, bool resume) {
+    float sum[2] = {resume ? sums[0] : 0, resume ? sums[width] : 0}, value;
+    for (int t = 0; t < n_tokens; t++) {
+        const void *v = element(pages[t / KV_PAGE], type, offset + (size_t)(t % KV_PAGE) * width);
+        value = type == DTYPE_F16 ? math_from_f16(*(const uint16_t *)v) : *(const float *)v;
+        sum[t % 2] = fmaf(p[t], value, sum[t % 2]);
+    }
     sums[0] = sum[0];
     sums[width] = sum[1];
 }
 
 /* ---- ranges: queries [first, end) over the pages [page, page_end), of which they see n_tokens ---- */
 
-typedef void attend_range(const struct attending *x, int first, int end, const float *const *pages, int page,
+typedef void attend_range(const struct attending *x, int first, int end, const void *const *pages, int page,
                           int page_end, int n_tokens);
 
-static void range_scores(const struct attending *x, int first, int end, const float *const *pages, int page,
+static void range_scores(const struct attending *x, int first, int end, const void *const *pages, int page,
                          int page_end, int n_tokens) {
     UNUSED(n_tokens); /* softmax puts nothing where nothing is seen */
     const int width = x->a->head_width;
+    const enum dtype type = x->a->dtype;
     for (int n; page < page_end; page += n) {
         const void *keys[TILE_PANELS];
         n = MIN(page_end - page, (int)TILE_PANELS);
-        for (int j = 0; j < n; j++) keys[j] = pages[page + j] + x->a->offset;
+        for (int j = 0; j < n; j++) keys[j] = element(pages[page + j], type, x->a->offset);
         for (int i = first, n_rows; i < end; i += n_rows) {
             int n_tiles = (end - i + TILE_ROWS - 1) / TILE_ROWS;
             n_rows = (end - i + n_tiles - 1) / n_tiles; /* dealt evenly */
-            tile_panels(DTYPE_F32, x->p + (size_t)i * x->p_stride + page * KV_PAGE, x->p_stride,
+            tile_panels(type, x->p + (size_t)i * x->p_stride + page * KV_PAGE, x->p_stride,
                         x->q + (size_t)i * x->q_stride, x->q_stride, n_rows, keys, n, keys[0], width, false);
         }
     }
 }
 
-static void range_values(const struct attending *x, int first, int end, const float *const *pages, int page,
+static void range_values(const struct attending *x, int first, int end, const void *const *pages, int page,
                          int page_end, int n_tokens) {
     UNUSED(page_end);
     const size_t width = (size_t)x->a->head_width, offset = x->a->offset + width * KV_PAGE;
+    const enum dtype type = x->a->dtype;
     const bool resume = page > 0;
     for (int i = first, n; i < end; i += n) {
         int n_tiles = (end - i + VALUE_QUERIES - 1) / VALUE_QUERIES;
@@ -113,13 +127,13 @@ static void range_values(const struct attending *x, int first, int end, const fl
         size_t w = 0;
         for (int n_columns; w + LANES <= width; w += (size_t)n_columns * LANES) {
             n_columns = MIN((int)(width - w) / LANES, (int)VALUE_COLUMNS);
-            while (!values_tiles[n][n_columns]) n_columns--;
-            values_tiles[n][n_columns](sums + w, width, p, x->p_stride, pages + page, offset + w, n_tokens,
-                                       resume);
+            while (!values_tiles[type][n][n_columns]) n_columns--;
+            values_tiles[type][n][n_columns](sums + w, width, p, x->p_stride, pages + page, offset + w,
+                                             n_tokens, resume);
         }
         for (; w < width; w++)
             for (int j = 0; j < n; j++)
-                values_rest(sums + (size_t)j * 2 * width + w, width, p + (size_t)j * x->p_stride,
+                values_rest(type, sums + (size_t)j * 2 * width + w, width, p + (size_t)j * x->p_stride,
                             pages + page, offset + w, n_tokens, resume);
     }
 }
@@ -173,5 +187,26 @@ static void attend(const struct attend *a) {
         for (; w + LANES <= width; w += LANES)
             vec_store(out + w, (vec_load(even + w) + vec_load(odd + w)) / vec_set1(x.totals[i]));
         for (; w < width; w++) out[w] = (even[w] + odd[w]) / x.totals[i];
+    }
+}
+
+static void kv_store(void *block, enum dtype t, int slot, const float *k, const float *v, int head_width) {
+    const size_t width = (size_t)head_width, v_first = (size_t)(KV_PAGE + slot) * width;
+    if (t == DTYPE_F32) {
+        float *to = block;
+        for (size_t w = 0; w < width; w++) to[w * KV_PAGE + (size_t)slot] = k[w];
+        memcpy(to + v_first, v, width * sizeof *v);
+        return;
+    }
+    uint16_t *to = block, keys[LANES];
+    size_t w = 0;
+    for (; w + LANES <= width; w += LANES) {
+        vec_to_f16(keys, vec_load(k + w));
+        for (size_t i = 0; i < LANES; i++) to[(w + i) * KV_PAGE + (size_t)slot] = keys[i];
+        vec_to_f16(to + v_first + w, vec_load(v + w));
+    }
+    for (; w < width; w++) {
+        to[w * KV_PAGE + (size_t)slot] = math_to_f16(k[w]);
+        to[v_first + w] = math_to_f16(v[w]);
     }
 }

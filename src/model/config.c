@@ -37,6 +37,7 @@ static bool parse_family(const json_t *root, const char *where, struct model_con
     c->n_head_outputs = f->n_outputs;
     c->qkv_bias = f->qkv_bias;
     c->qk_norm = f->qk_norm;
+    c->is_fused = f->is_fused;
     return true;
 }
 
@@ -98,28 +99,36 @@ static bool refuse_options(const json_t *root, const char *where, const struct m
     if (mlp_biased || (biased && !c->qkv_bias))
         return err_set(e, ERR_INPUT, "%s: %s is true, which is not supported for %s models", where,
                        mlp_biased ? "mlp_bias" : "attention_bias", c->family);
+    return true;
+}
+
+/* The part of each head that positions rotate; the newer dialect has it among the RoPE parameters. */
+static bool parse_rotated(const json_t *root, const char *where, struct model_config *c, struct err *e) {
     double rotated;
     const json_t *rope = json_object_get(root, "rope_parameters");
     if (!json_get_real(root, "partial_rotary_factor", 1, &rotated, where, e) ||
         (json_is_object(rope) && !json_get_real(rope, "partial_rotary_factor", rotated, &rotated, where, e)))
         return false;
-    if (rotated != 1)
-        return err_set(e, ERR_INPUT, "%s: partial_rotary_factor %g is not supported; 1 is", where, rotated);
+    const int n_rotated = rotated > 0 && rotated <= 1 ? (int)(c->head_width * rotated) : 0;
+    c->n_unrotated = c->head_width - n_rotated;
+    if (n_rotated < 2 || n_rotated % 2 || (rotated != 1 && strcmp(c->family, "phi3") != 0))
+        return err_set(e, ERR_INPUT,
+                       "%s: partial_rotary_factor %g is not supported for %s models of head width %d", where,
+                       rotated, c->family, c->head_width);
     return true;
 }
 
 /* Mistral's configuration without the key has a window; with null it has none. */
-static int64_t window_if_absent(const json_t *root, bool slides_always) {
-    return slides_always && !json_object_get(root, "sliding_window") ? 4096 : 0;
+static int64_t window_if_absent(const json_t *root, const struct model_config *c) {
+    return strcmp(c->family, "mistral") == 0 && !json_object_get(root, "sliding_window") ? 4096 : 0;
 }
 
 /* Up to its window, attention with a sliding window is attention to everything: the context ends there. */
 static bool parse_window(const json_t *root, const char *where, struct model_config *c, struct err *e) {
     int64_t window;
     bool used;
-    const bool slides_always = strcmp(c->family, "mistral") == 0;
-    if (!json_get_int(root, "sliding_window", window_if_absent(root, slides_always), 0, INT64_MAX, &window,
-                      where, e) ||
+    const bool slides_always = strcmp(c->family, "mistral") == 0 || strcmp(c->family, "phi3") == 0;
+    if (!json_get_int(root, "sliding_window", window_if_absent(root, c), 0, INT64_MAX, &window, where, e) ||
         !json_get_bool(root, "use_sliding_window", slides_always, &used, where, e))
         return false;
     const json_t *types = json_object_get(root, "layer_types");
@@ -187,8 +196,48 @@ bool config_finish_yarn(struct model_config *c, const char *where, struct err *e
     return true;
 }
 
-static bool parse_rope_kind(const json_t *rope, const char *type, const char *where, struct model_config *c,
-                            struct err *e) {
+/* Ding et al. 2024, as transformers computes it: up to the original length each frequency is divided by a
+ * number of its own, "short_factor"; beyond it by others, so the context ends there, and what is computed is
+ * exact. */
+static bool parse_longrope(const json_t *root, const json_t *rope, const char *where, struct model_config *c,
+                           struct err *e) {
+    const json_t *factors = json_object_get(rope, "short_factor");
+    const size_t n = (size_t)(c->head_width - c->n_unrotated) / 2;
+    double ratio, usual = 1;
+    if (json_array_size(factors) != n || n > ARRAY_LEN(c->rope.short_factors))
+        return err_set(e, ERR_INPUT, "%s: longrope needs a short_factor of %zu numbers, at most %zu", where,
+                       n, ARRAY_LEN(c->rope.short_factors));
+    for (size_t i = 0; i < n; i++)
+        c->rope.short_factors[i] = (float)json_number_value(json_array_get(factors, i));
+    if (!get_int(root, "original_max_position_embeddings", c->n_context, 1 << 27, &c->rope.n_context_original,
+                 where, e) ||
+        !get_int(rope, "original_max_position_embeddings", c->rope.n_context_original, 1 << 27,
+                 &c->rope.n_context_original, where, e) ||
+        !json_get_real(rope, "factor", (double)c->n_context / c->rope.n_context_original, &ratio, where, e))
+        return false;
+    if (ratio > 1 && c->rope.n_context_original > 1)
+        usual = sqrt(1 + log(ratio) / log(c->rope.n_context_original));
+    if (!json_get_real(rope, "attention_factor", usual, &c->rope.attention_factor, where, e)) return false;
+    return config_finish_longrope(c, where, e);
+}
+
+bool config_finish_longrope(struct model_config *c, const char *where, struct err *e) {
+    c->rope.kind = ROPE_LONGROPE;
+    if (!(c->rope.attention_factor > 0 && c->rope.attention_factor <= 100))
+        return err_set(e, ERR_INPUT, "%s: longrope's attention factor is %g", where,
+                       c->rope.attention_factor);
+    for (int i = 0; i < (c->head_width - c->n_unrotated) / 2; i++) {
+        const double x = (double)c->rope.short_factors[i];
+        if (!(x >= 1e-6 && x <= 1e6))
+            return err_set(e, ERR_INPUT, "%s: longrope's short factor %d is %g, not from 1e-6 to 1e6", where,
+                           i, x);
+    }
+    c->n_context = MIN(c->n_context, c->rope.n_context_original);
+    return true;
+}
+
+static bool parse_rope_kind(const json_t *root, const json_t *rope, const char *type, const char *where,
+                            struct model_config *c, struct err *e) {
     if (strcmp(type, "default") == 0) return true;
     if (strcmp(type, "linear") == 0) {
         c->rope.kind = ROPE_LINEAR;
@@ -206,9 +255,11 @@ static bool parse_rope_kind(const json_t *rope, const char *type, const char *wh
                err_set(e, ERR_INPUT, "%s: low_freq_factor must be below high_freq_factor", where);
     }
     if (strcmp(type, "yarn") == 0) return parse_yarn(rope, where, c, e);
+    if (strcmp(type, "longrope") == 0 || strcmp(type, "su") == 0)
+        return parse_longrope(root, rope, where, c, e);
     return err_set(e, ERR_INPUT,
-                   "%s: RoPE scaling %.40s is not supported; default, linear, llama3 and yarn are", where,
-                   type);
+                   "%s: RoPE scaling %.40s is not supported; default, linear, llama3, yarn and longrope are",
+                   where, type);
 }
 
 static bool parse_rope(const json_t *root, const char *where, struct model_config *c, struct err *e) {
@@ -225,7 +276,7 @@ static bool parse_rope(const json_t *root, const char *where, struct model_confi
             return false;
         if (json_object_get(rope, "full_attention") || json_object_get(rope, "sliding_attention"))
             return err_set(e, ERR_INPUT, "%s: RoPE that differs between layers is not supported", where);
-        if (!parse_rope_kind(rope, type, where, c, e)) return false;
+        if (!parse_rope_kind(root, rope, type, where, c, e)) return false;
     } else if (rope && !json_is_null(rope)) {
         return err_set(e, ERR_INPUT, "%s: RoPE scaling must be an object", where);
     }
@@ -243,7 +294,8 @@ bool config_parse(const json_t *root, const char *where, struct model_config *ou
     if (!json_is_object(root)) return err_set(e, ERR_INPUT, "%s: not an object", where);
     return parse_family(root, where, out, e) && parse_sizes(root, where, out, e) &&
            parse_head(root, where, out, e) && refuse_options(root, where, out, e) &&
-           parse_rope(root, where, out, e) && parse_window(root, where, out, e);
+           parse_rotated(root, where, out, e) && parse_rope(root, where, out, e) &&
+           parse_window(root, where, out, e);
 }
 
 bool config_parse_ends(const json_t *root, const char *where, int n_vocab, struct config_ends *out,

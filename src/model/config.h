@@ -40,6 +40,8 @@ MUST bool config_make_sampling(double temperature, double top_p, double min_p, i
 double config_yarn_attention(double factor); /* yarn's usual sharpening: 0.1 ln(factor) + 1 */
 /* Checks yarn's numbers and lengthens the context to what they make of it. */
 MUST bool config_finish_yarn(struct model_config *c, const char *where, struct err *e);
+/* Checks longrope's numbers and ends the context with the original one. */
+MUST bool config_finish_longrope(struct model_config *c, const char *where, struct err *e);
 void config_limit_window(struct model_config *c,
                          int64_t window); /* the context ends with a window; 0: none */
 

@@ -8,18 +8,19 @@
 #include "base/str.h"
 
 static const struct family families[] = {
-    {"LlamaForCausalLM", "llama", MODEL_HEAD_LM, false, false, 0},
-    {"LlamaForTokenClassification", "llama", MODEL_HEAD_CLASS, false, false, 0},
-    {"LlamaForSequenceClassification", "llama", MODEL_HEAD_SEQUENCE, false, false, 0},
-    {"MistralForCausalLM", "mistral", MODEL_HEAD_LM, false, false, 0},
-    {"Qwen2ForCausalLM", "qwen2", MODEL_HEAD_LM, true, false, 0},
-    {"Qwen2ForTokenClassification", "qwen2", MODEL_HEAD_CLASS, true, false, 0},
-    {"Qwen2ForSequenceClassification", "qwen2", MODEL_HEAD_SEQUENCE, true, false, 0},
-    {"Qwen2ForProcessRewardModel", "qwen2", MODEL_HEAD_MLP, true, false, 2},
-    {"Qwen2ForRewardModel", "qwen2", MODEL_HEAD_MLP, true, false, 1},
-    {"Qwen2ForPrmModel", "qwen2", MODEL_HEAD_VALUE, true, false, 1},
-    {"Qwen3ForCausalLM", "qwen3", MODEL_HEAD_LM, false, true, 0},
-    {"Qwen3ForSequenceClassification", "qwen3", MODEL_HEAD_SEQUENCE, false, true, 0},
+    {"LlamaForCausalLM", "llama", MODEL_HEAD_LM, false, false, false, 0},
+    {"LlamaForTokenClassification", "llama", MODEL_HEAD_CLASS, false, false, false, 0},
+    {"LlamaForSequenceClassification", "llama", MODEL_HEAD_SEQUENCE, false, false, false, 0},
+    {"MistralForCausalLM", "mistral", MODEL_HEAD_LM, false, false, false, 0},
+    {"Qwen2ForCausalLM", "qwen2", MODEL_HEAD_LM, true, false, false, 0},
+    {"Qwen2ForTokenClassification", "qwen2", MODEL_HEAD_CLASS, true, false, false, 0},
+    {"Qwen2ForSequenceClassification", "qwen2", MODEL_HEAD_SEQUENCE, true, false, false, 0},
+    {"Qwen2ForProcessRewardModel", "qwen2", MODEL_HEAD_MLP, true, false, false, 2},
+    {"Qwen2ForRewardModel", "qwen2", MODEL_HEAD_MLP, true, false, false, 1},
+    {"Qwen2ForPrmModel", "qwen2", MODEL_HEAD_VALUE, true, false, false, 1},
+    {"Qwen3ForCausalLM", "qwen3", MODEL_HEAD_LM, false, true, false, 0},
+    {"Qwen3ForSequenceClassification", "qwen3", MODEL_HEAD_SEQUENCE, false, true, false, 0},
+    {"Phi3ForCausalLM", "phi3", MODEL_HEAD_LM, false, false, true, 0},
 };
 
 enum need { ALWAYS, QKV_BIAS, QK_NORM, UNTIED, CLASS, CLASS_MAYBE, MLP, VALUE, VALUE_MAYBE, FACTORS };
@@ -67,7 +68,7 @@ const char *family_names(void) {
            "MistralForCausalLM, "
            "Qwen2ForCausalLM, Qwen2ForTokenClassification, Qwen2ForSequenceClassification, "
            "Qwen2ForProcessRewardModel, Qwen2ForRewardModel, Qwen2ForPrmModel, Qwen3ForCausalLM, "
-           "Qwen3ForSequenceClassification";
+           "Qwen3ForSequenceClassification, Phi3ForCausalLM";
 }
 
 int family_count(void) {
@@ -98,7 +99,7 @@ static bool is_needed(const struct model_config *c, enum need need) {
     return false;
 }
 
-static int64_t length_of(const struct model_config *c, char letter) {
+int64_t family_length(const struct model_config *c, char letter) {
     switch (letter) {
     case 'D':
         return c->d_model;
@@ -122,13 +123,14 @@ static int64_t length_of(const struct model_config *c, char letter) {
 bool family_ignores(const struct model_config *c, const char *name) {
     struct str s = str_from(name);
     if (str_ends(s, STR(".rotary_emb.inv_freq"))) return true;
+    if (c->rope.kind == ROPE_LONGROPE && str_starts(s, STR("rope_factors_"))) return true;
     return strcmp(name, "lm_head.weight") == 0 && (c->tied_embeddings || c->head != MODEL_HEAD_LM);
 }
 
 static bool check_row(const struct model *m, const struct row *r, const char *name, struct err *e) {
     int64_t shape[4];
     int n_dims = (int)strlen(r->shape);
-    for (int i = 0; i < n_dims; i++) shape[i] = length_of(&m->config, r->shape[i]);
+    for (int i = 0; i < n_dims; i++) shape[i] = family_length(&m->config, r->shape[i]);
     if ((r->need == CLASS_MAYBE || r->need == VALUE_MAYBE) && !model_tensor(m, name)) return true;
     const struct tensor *t = model_want_tensor(m, name, n_dims, shape, e);
     if (!t || n_dims > 1 || dtype_block(t->dtype) == 1) return t != NULL;

@@ -19,6 +19,7 @@ struct family {
     enum model_head head;
     bool qkv_bias;
     bool qk_norm;
+    bool is_fused; /* q, k and v are one tensor, gate and up another (fused.h) */
     int n_outputs; /* of its head, whatever config.json says; 0: as that says */
 };
 
@@ -29,6 +30,9 @@ int family_count(void);
 /* Sees that exactly the tensors of the family are there, each with its shape. Ones that older exports carry
  * along and nothing reads (inv_freq, a tied lm_head) are passed over. */
 MUST bool family_check_tensors(const struct model *m, struct err *e);
+
+/* The number behind a shape letter. */
+int64_t family_length(const struct model_config *c, char letter);
 
 /* A tensor that takes no part in the computation. */
 bool family_ignores(const struct model_config *c, const char *name);

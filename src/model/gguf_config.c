@@ -12,6 +12,7 @@ static const struct {
     {"llama", "LlamaForCausalLM"},
     {"qwen2", "Qwen2ForCausalLM"},
     {"qwen3", "Qwen3ForCausalLM"},
+    {"phi3", "Phi3ForCausalLM"},
 };
 
 struct asking {
@@ -65,11 +66,12 @@ static bool read_family(struct asking *a, struct model_config *c) {
         c->head = f->head;
         c->qkv_bias = f->qkv_bias;
         c->qk_norm = f->qk_norm;
+        c->is_fused = f->is_fused;
         return true;
     }
     return err_set(a->e, ERR_INPUT,
-                   "%s: architecture %.*s is not supported; in GGUF files llama (Mistral too), qwen2 and "
-                   "qwen3 are",
+                   "%s: architecture %.*s is not supported; in GGUF files llama (Mistral too), qwen2, "
+                   "qwen3 and phi3 are",
                    a->g->where, (int)MIN(name.len, 40u), name.ptr);
 }
 
@@ -174,7 +176,9 @@ static bool read_sizes(struct asking *a, struct model_config *c) {
         !get_size(a, "rope.dimension_count", c->head_width, 4096, &n_rotated) ||
         !get_real(a, "attention.layer_norm_rms_epsilon", -1, &eps))
         return false;
-    if (value_width != c->head_width || n_rotated != c->head_width)
+    c->n_unrotated = c->head_width - n_rotated;
+    const bool is_partial = strcmp(c->family, "phi3") == 0 && n_rotated < c->head_width && n_rotated % 2 == 0;
+    if (value_width != c->head_width || (n_rotated != c->head_width && !is_partial))
         return err_set(a->e, ERR_INPUT, "%s: heads of %d with %s %d are not supported; they must be equal",
                        a->g->where, c->head_width,
                        value_width != c->head_width ? "values of" : "a rotated part of",
@@ -206,6 +210,23 @@ static bool read_yarn(struct asking *a, struct model_config *c) {
     return config_finish_yarn(c, a->g->where, a->e);
 }
 
+/* Longrope lies in tensors; up to the original length the short factors count (config.c). */
+static bool read_longrope(struct asking *a, const struct gguf_model *m, struct model_config *c) {
+    const struct gguf_tensor *short_factors = find_tensor(m, "rope_factors_short.weight");
+    const int n = (c->head_width - c->n_unrotated) / 2;
+    if (!short_factors) return true;
+    const struct tensor *t = &short_factors->t;
+    if (t->dtype != DTYPE_F32 || t->n_dims != 1 || t->shape[0] != n || n > ROPE_SHORT_FACTORS_MAX)
+        return err_set(a->e, ERR_INPUT, "%s: tensor rope_factors_short.weight is not %d numbers of type F32",
+                       a->g->where, n);
+    memcpy(c->rope.short_factors, t->data, (size_t)n * sizeof(float));
+    if (!get_real(a, "rope.scaling.attn_factor", 1, &c->rope.attention_factor) ||
+        !get_size(a, "rope.scaling.original_context_length", c->n_context, 1 << 27,
+                  &c->rope.n_context_original))
+        return false;
+    return config_finish_longrope(c, a->g->where, a->e);
+}
+
 static bool read_rope(struct asking *a, const struct gguf_model *m, struct model_config *c) {
     struct str type;
     double legacy;
@@ -226,6 +247,7 @@ static bool read_rope(struct asking *a, const struct gguf_model *m, struct model
         return err_set(a->e, ERR_INPUT, "%s: RoPE scaling %.*s is not supported; none, linear and yarn are",
                        a->g->where, (int)MIN(type.len, 40u), type.ptr);
     if (none) c->rope.factor = 1;
+    if (strcmp(c->family, "phi3") == 0 && !read_longrope(a, m, c)) return false;
     if (factors && (yarn || c->rope.factor != 1))
         return err_set(a->e, ERR_INPUT, "%s: RoPE scaling %.*s and the tensor rope_freqs.weight at once",
                        a->g->where, (int)type.len, type.ptr);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "model/fused.h"
 
 /* ---- which files ---- */
 
@@ -183,36 +184,28 @@ struct taking {
     char name[512];
 };
 
+/* Rows of q and k: those of a head are to be rotated. */
+static void mark_rotated(const struct taking *k, struct tensor *t) {
+    t->paired = strcmp(k->c->family, "llama") == 0 ? k->c->head_width : 0;
+}
+
 static void take(struct taking *k, struct tensor t, char paired) {
-    bool llama = strcmp(k->c->family, "llama") == 0;
     t.name = k->name;
-    t.paired = paired && llama ? k->c->head_width : 0;
+    if (paired) mark_rotated(k, &t);
     weights_add(k->out, &t);
 }
 
-/* Rows q, k and v in one tensor; as it is where they do not add up, to be refused by its name. */
-static bool take_fused(struct taking *k, struct str layer, struct str suffix, const struct tensor *t) {
-    const struct model_config *c = k->c;
-    const struct {
-        const char *name;
-        int64_t n_rows;
-        char paired;
-    } thirds[] = {{"q_proj", (int64_t)c->n_heads * c->head_width, 'Q'},
-                  {"k_proj", (int64_t)c->n_kv_heads * c->head_width, 'K'},
-                  {"v_proj", (int64_t)c->n_kv_heads * c->head_width, 0}};
-    if (t->n_dims > 2 || t->shape[0] != thirds[0].n_rows + 2 * thirds[1].n_rows) return false;
-    if (t->n_dims == 1 && dtype_block(t->dtype) > 1) return false;
-    const unsigned char *data = t->data;
-    for (size_t i = 0; i < ARRAY_LEN(thirds); i++) {
-        struct tensor part = *t;
-        part.shape[0] = thirds[i].n_rows;
-        part.data = data;
-        part.n_bytes = (size_t)thirds[i].n_rows * tensor_row_bytes(t);
-        data += part.n_bytes;
-        snprintf(k->name, sizeof k->name, "model.layers.%.*s.self_attn.%s%.*s", (int)layer.len, layer.ptr,
-                 thirds[i].name, (int)suffix.len, suffix.ptr);
-        take(k, part, thirds[i].paired);
-    }
+/* A tensor of several parts (fused.h); false: it is none, or does not add up and is to be refused by its
+ * name. */
+static bool take_fused(struct taking *k, struct str layer, struct str part, struct str suffix,
+                       const struct tensor *t) {
+    const size_t first = k->out->n_tensors;
+    const char *fused = str_equal(part, STR("attn_qkv"))                   ? "self_attn.qkv_proj"
+                        : k->c->is_fused && str_equal(part, STR("ffn_up")) ? "mlp.gate_up_proj"
+                                                                           : NULL;
+    snprintf(k->name, sizeof k->name, "model.layers.%.*s.", (int)layer.len, layer.ptr);
+    if (!fused || !fused_add(k->out, k->c, fused, str_from(k->name), suffix, t)) return false;
+    for (size_t i = first; i < first + 2 && fused[0] == 's'; i++) mark_rotated(k, &k->out->tensors[i]);
     return true;
 }
 
@@ -229,7 +222,7 @@ static void take_tensor(struct taking *k, const struct gguf_tensor *x) {
         if (end > 0) {
             part = (struct str){layer.ptr + end + 1, layer.len - (size_t)end - 1};
             layer.len = (size_t)end;
-            if (str_equal(part, STR("attn_qkv")) && take_fused(k, layer, suffix, &x->t)) return;
+            if (take_fused(k, layer, part, suffix, &x->t)) return;
             r = find_name(layer_names, ARRAY_LEN(layer_names), part);
         }
         if (r)

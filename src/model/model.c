@@ -9,6 +9,7 @@
 #include "base/rng.h"
 #include "model/config.h"
 #include "model/family.h"
+#include "model/fused.h"
 #include "model/gguf_model.h"
 #include "model/locate.h"
 #include "model/safetensors.h"
@@ -88,8 +89,23 @@ static struct weights *new_weights(struct model *m) {
     return m->mappings = mem_zalloc(1, sizeof(struct weights));
 }
 
+/* Rows of q and k of which only a part is rotated. */
+static void mark_partial(struct weights *w, const struct model_config *c) {
+    static const char *const names[] = {"self_attn.q_proj.", "self_attn.k_proj."};
+    for (size_t i = 0; i < w->n_tensors && c->n_unrotated > 0; i++) {
+        struct tensor *t = &w->tensors[i];
+        for (size_t k = 0; k < ARRAY_LEN(names); k++) {
+            if (str_find(str_from(t->name), str_from(names[k])) < 0) continue;
+            t->head_width = c->head_width;
+            t->n_rotated = c->head_width - c->n_unrotated;
+        }
+    }
+}
+
 static bool put_weights(struct model *m, struct err *e) {
-    const struct weights *w = m->mappings;
+    struct weights *w = m->mappings;
+    if (m->config.is_fused && !fused_split(w, &m->config, m->path, e)) return false;
+    mark_partial(w, &m->config);
     m->tensors = w->tensors;
     m->n_tensors = (int)w->n_tensors;
     return family_check_tensors(m, e);
@@ -246,11 +262,21 @@ size_t tensor_row_bytes(const struct tensor *t) {
     return (size_t)(n / dtype_block(t->dtype)) * dtype_block_bytes(t->dtype);
 }
 
+/* Where row i of a head lies in a file whose first n_rotated rows are rotated, n_rotated / 2 apart. */
+static int64_t partial_row(const struct tensor *t, int64_t i) {
+    const int64_t half = t->head_width / 2, turned = t->n_rotated / 2;
+    const bool is_second = i >= half;
+    const int64_t at = i - (is_second ? half : 0);
+    if (at < turned) return at + (is_second ? turned : 0);
+    return t->n_rotated + (at - turned) + (is_second ? half - turned : 0);
+}
+
 const void *tensor_row(const struct tensor *t, int64_t i) {
     if (t->paired) {
         int64_t w = t->paired, in_head = i % w, half = w / 2;
         i += (in_head < half ? 2 * in_head : 2 * (in_head - half) + 1) - in_head;
     }
+    if (t->n_rotated) i += partial_row(t, i % t->head_width) - i % t->head_width;
     return (const char *)t->data + (size_t)i * tensor_row_bytes(t);
 }
 

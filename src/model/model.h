@@ -33,8 +33,11 @@ enum rope_kind {
     ROPE_LINEAR,
     ROPE_LLAMA3,
     ROPE_YARN,
-    ROPE_FACTORS, /* each frequency is divided by its number in tensor rope_freqs.weight: llama3, in GGUF */
+    ROPE_LONGROPE, /* up to the original length: each frequency is divided by its short factor */
+    ROPE_FACTORS,  /* each frequency is divided by its number in tensor rope_freqs.weight: llama3, in GGUF */
 };
+
+enum { ROPE_SHORT_FACTORS_MAX = 256 };
 
 struct model_config {
     const char *family; /* "llama", ... : a static name from the table */
@@ -45,11 +48,14 @@ struct model_config {
     bool tied_embeddings;
     bool qkv_bias;
     bool qk_norm;
+    bool is_fused;   /* in the file: family.h */
+    int n_unrotated; /* of the head width, at its end: those that no position rotates */
     struct {
         enum rope_kind kind;
         double theta, factor, low_freq_factor, high_freq_factor, attention_factor, beta_fast, beta_slow;
         bool is_truncated; /* yarn: the bounds of its ramp are whole numbers */
         int n_context_original;
+        float short_factors[ROPE_SHORT_FACTORS_MAX]; /* [n_rotated / 2]: ROPE_LONGROPE */
     } rope;
     enum model_head head;
     int n_head_outputs; /* n_vocab or n_classes */
@@ -64,6 +70,9 @@ struct tensor {
     size_t n_bytes;
     int paired; /* 0, or the head width W where a file keeps the rows of each head in pairs (llama in GGUF):
                    its row 2i + j of a head is row i + j W/2. tensor_row undoes it */
+    int head_width,
+        n_rotated; /* 0, or rows of heads of which only the first n_rotated are rotated: tensor_row
+       puts these where pairs are sought, half a head apart, and the others between and behind */
 };
 
 struct model_sampling { /* generation_config.json's recommendation */

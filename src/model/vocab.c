@@ -34,6 +34,7 @@ static const struct pattern patterns[] = {
     {"llama-v3", {SPLIT_LLAMA3}, false, true, true},
     {"falcon3", {SPLIT_LLAMA3}, false, true, true},
     {"smaug-bpe", {SPLIT_LLAMA3}, false, false, false},
+    {"dbrx", {SPLIT_LLAMA3}, false, false, false},
     {"qwen2", {SPLIT_QWEN2}, true, false, false},
     {"deepseek-r1-qwen", {SPLIT_QWEN2}, true, false, false},
     {"qwen35", {SPLIT_QWEN35}, true, false, false},
@@ -45,7 +46,7 @@ static const struct pattern patterns[] = {
 };
 
 static const char pattern_names[] = "gpt-2, smollm, starcoder, llama-bpe, llama3, llama-v3, falcon3, "
-                                    "smaug-bpe, qwen2, deepseek-r1-qwen, "
+                                    "smaug-bpe, dbrx, qwen2, deepseek-r1-qwen, "
                                     "qwen35, tekken, gpt-4o, deepseek-llm, deepseek-coder and deepseek-v3";
 
 static const struct pattern *find_pattern(struct str name, const char *where, struct err *e) {

@@ -541,6 +541,7 @@ static void fill_info(struct embedded *p) {
     double at_start = model_flops_per_token(c, 1, c->n_vocab);
     p->base.info = (struct policy_info){
         .kind = "embedded",
+        .kv = engine_kv_name(p->engine),
         .n_parameters = (double)model_parameters(m),
         .flops_per_token = at_start,
         .flops_per_position = model_flops_per_token(c, 2, c->n_vocab) - at_start,
@@ -557,7 +558,7 @@ static void fill_info(struct embedded *p) {
         .can_continue = true,
     };
     const char *parts[] = {chat_name(m->chat), p->separator, p->system ? p->system : ""};
-    uint64_t hash = m->content_hash;
+    uint64_t hash = engine_identity(p->engine);
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) hash = rng_hash(hash, parts[i], strlen(parts[i]) + 1);
     policy_set_identity(&p->base, hash);
 }
@@ -571,6 +572,7 @@ static bool check_system(const struct embedded *p, struct err *e) {
 
 struct policy *policy_open_embedded(const char *path, const struct policy_options *o, struct err *e) {
     struct embedded *p = mem_zalloc(1, sizeof *p);
+    enum engine_kv kv;
     p->base.ops = &embedded_ops;
     p->system = o->system ? mem_strdup(o->system) : NULL;
     p->separator = str_dup(policy_separator(o));
@@ -582,7 +584,8 @@ struct policy *policy_open_embedded(const char *path, const struct policy_option
         goto failed;
     }
     if (!check_system(p, e) || !quantise_named(p->model, o->weights, o->n_threads, e)) goto failed;
-    p->engine = engine_open(p->model, &(struct engine_options){.n_threads = o->n_threads}, e);
+    if (!engine_kv_parse(o->kv, &kv, e)) goto failed;
+    p->engine = engine_open(p->model, &(struct engine_options){.n_threads = o->n_threads, .kv = kv}, e);
     if (!p->engine) goto failed;
     model_drop_tensors(p->model);
     fill_info(p);

@@ -3,10 +3,11 @@
  * Several URLs before the '#', parted by ',', share the load (http/servers.h); what fails is asked again
  * (http/remote.h); how a server is talked to is found out when the policy is opened (probe.h, wire.h).
  *
- * A conversation is rendered to token ids by the server that has the model, once a problem. From there on a
- * prefix is ids: the prompt's, and those that came back. So nothing is ever cut into tokens again, and the
- * servers' prefix caches hit. A server that cannot do this is used through its chat endpoint, for whole
- * answers only: jobs up to the next step are refused, and the prompt's tokens are not known.
+ * A conversation is rendered to token ids by the server that has the model, once a problem; that is an ask
+ * among the others, and jobs from the prompt wait for it (prefix.h). From there on a prefix is ids: the
+ * prompt's, and those that came back. So nothing is ever cut into tokens again, and the servers' prefix
+ * caches hit. A server that cannot do this is used through its chat endpoint, for whole answers only: jobs
+ * up to the next step are refused, and the prompt's tokens are not known.
  *
  * Every job is a request of its own, with a seed of 31 bits from the job's key: a request that is repeated
  * is the same request. Whether the same request gives the same text is up to the server. Unlike with our
@@ -14,8 +15,8 @@
  *
  * A step that is all blank is not one: the next is asked for and added to it.
  *
- * Leads: the server cuts their words into ids, or renders the user's next turn (lead_ids.h), when a job is
- * first worked on. Behind a chat endpoint every lead is a turn of the user's, whose ids are not known.
+ * Leads: the server cuts their words into ids, or renders the user's next turn (lead_ids.h), and the job
+ * waits for that. Behind a chat endpoint every lead is a turn of the user's, whose ids are not known.
  * Confidences are as the server tells log-probabilities: those of its likeliest tokens.
  *
  * From the environment: BROOD_API_KEY, or BROOD_API_KEY_FILE with the key in its first line; it is sent as a
@@ -29,7 +30,8 @@
  * tokens are not known beforehand (WIRE_CHAT), they are taken to be at most its bytes and some for the
  * template.
  *
- * policy_root waits for the server to render the prompt (other jobs go on meanwhile).
+ * Nothing here waits for one answer: what a job needs to know is asked for, and the job is tried again when
+ * something has come.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -38,32 +40,21 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "policy/kinds.h"
-#include "policy/lead_ids.h"
+#include "policy/prefix.h"
 #include "policy/probe.h"
 #include "http/endpoint.h"
-#include "http/render.h"
 #include "policy/wire.h"
 
-enum { BLANK_PARTS_MAX = 16, RENDER_SECONDS = 60, TAIL_BYTES_MAX = 64 };
-enum { TEMPLATE_TOKENS_MAX = 512, BLANK_TOKENS_MAX = 64 }; /* of a chat format; of a step that is all blank */
-
-struct policy_prefix {
-    struct wire_ids ids; /* prompt and solution so far */
-    char **turns;        /* WIRE_CHAT: [n_turns] what was said, the prompt first */
-    size_t n_turns, cap;
-    char tail[TAIL_BYTES_MAX]; /* the last of the solution's text */
-    size_t n_tail;
-    size_t begin;      /* where its answer begins, among the ids */
-    uint64_t affinity; /* of its problem */
-    bool ended;
-};
+enum { BLANK_PARTS_MAX = 16, RENDER_SECONDS = 60, BLANK_TOKENS_MAX = 64 }; /* of a step that is all blank */
 
 struct job {
     struct ask ask; /* first */
     struct openai *owner;
     struct policy_job asked;
     struct buf feedback, lead; /* the job's; the words of its lead */
-    bool lead_wanted;          /* not cut into ids yet */
+    struct lead_words words;   /* of a lead with feedback: as ids */
+    bool begun;                /* what it goes on from is known */
+    bool undecided;            /* whether the last answer ended a step is being asked */
     struct wire_ids head;      /* what is gone on from: prefix and lead */
     size_t n_lead;             /* of the head's ids, the last so many */
     struct wire_answer part;   /* the last answer */
@@ -83,7 +74,7 @@ struct openai {
     struct policy base;
     struct remote *remote;
     struct probe_found found;
-    struct lead_ids leads;
+    struct prefixes prefixes;
     char *system, *separator;
     double request_seconds; /* 0: by the number of tokens */
     struct job **jobs;      /* in flight, in the order of submission */
@@ -97,67 +88,23 @@ static struct str behind(struct str text, size_t n) {
     return n > 0 ? (struct str){text.ptr + n, text.len - n} : text;
 }
 
-static void add_turn(struct policy_prefix *prefix, struct str text) {
-    MEM_GROW(prefix->turns, prefix->cap, prefix->n_turns + 1);
-    prefix->turns[prefix->n_turns++] = str_dup(text);
+static struct policy_prefix *openai_root(struct policy *policy, const struct policy_prompt *prompt,
+                                         struct err *e) {
+    UNUSED(e);
+    return prefix_root(&((struct openai *)policy)->prefixes, prompt);
 }
 
-static void add_tail(struct policy_prefix *prefix, struct str text) {
-    const size_t n = MIN(text.len, (size_t)TAIL_BYTES_MAX);
-    const size_t n_kept = MIN(prefix->n_tail, TAIL_BYTES_MAX - n);
-    memmove(prefix->tail, prefix->tail + prefix->n_tail - n_kept, n_kept);
-    if (n > 0) memcpy(prefix->tail + n_kept, text.ptr + text.len - n, n);
-    prefix->n_tail = n_kept + n;
-}
-
-static struct policy_prefix *prefix_new(const struct policy_prefix *from) {
-    struct policy_prefix *prefix = mem_zalloc(1, sizeof *prefix);
-    if (!from) return prefix;
-    wire_ids_add(&prefix->ids, from->ids.ptr, from->ids.len);
-    for (size_t i = 0; i < from->n_turns; i++) add_turn(prefix, str_from(from->turns[i]));
-    memcpy(prefix->tail, from->tail, from->n_tail);
-    prefix->n_tail = from->n_tail;
-    prefix->begin = from->begin;
-    prefix->affinity = from->affinity;
-    prefix->ended = from->ended;
-    return prefix;
+static enum policy_reading openai_reading(struct policy *policy, const struct policy_prefix *prefix,
+                                          struct err *e) {
+    UNUSED(policy);
+    if (prefix->state == RENDER_REFUSED) err_set(e, ERR_INPUT, "%s", prefix->why);
+    return prefix->state == RENDER_REFUSED ? POLICY_UNREADABLE
+           : prefix->state == RENDER_DONE  ? POLICY_READ
+                                           : POLICY_READING;
 }
 
 static void openai_release(struct policy *policy, struct policy_prefix *prefix) {
-    UNUSED(policy);
-    wire_ids_free(&prefix->ids);
-    for (size_t i = 0; i < prefix->n_turns; i++) free(prefix->turns[i]);
-    free(prefix->turns);
-    free(prefix);
-}
-
-static bool is_full(const struct openai *p, size_t n_ids) {
-    return p->base.info.n_context > 0 && n_ids >= (size_t)p->base.info.n_context;
-}
-
-static double render_seconds(const struct openai *p) {
-    return p->request_seconds > 0 ? p->request_seconds : RENDER_SECONDS;
-}
-
-static struct policy_prefix *openai_root(struct policy *policy, const struct policy_prompt *prompt,
-                                         struct err *e) {
-    struct openai *p = (struct openai *)policy;
-    struct policy_prefix *root = prefix_new(NULL);
-    root->affinity = rng_hash(0, prompt->text, strlen(prompt->text));
-    if (p->found.form == WIRE_CHAT) {
-        add_turn(root, str_from(prompt->text));
-        return root;
-    }
-    if (render_turns(p->remote, -1, p->found.form, p->found.model, p->system, &prompt->text, 1,
-                     root->affinity, render_seconds(p), &root->ids, e)) {
-        root->begin = root->ids.len;
-        if (!is_full(p, root->ids.len)) return root;
-        err_set(e, ERR_INPUT,
-                "the problem takes %zu tokens, and %s reads %d in all: shorten it, or use another policy",
-                root->ids.len, p->base.name, p->base.info.n_context);
-    }
-    openai_release(policy, root);
-    return NULL;
+    prefix_release(&((struct openai *)policy)->prefixes, prefix);
 }
 
 static struct cost openai_root_cost(const struct policy *policy, const struct policy_prefix *root) {
@@ -166,55 +113,10 @@ static struct cost openai_root_cost(const struct policy *policy, const struct po
     return (struct cost){0};
 }
 
-/* Tokens that a request carries, but for what its job has written. */
-static double carries(const struct openai *p, const struct policy_prefix *from) {
-    if (p->found.form != WIRE_CHAT) return (double)from->ids.len;
-    double n = (double)((p->system ? strlen(p->system) : 0) + TEMPLATE_TOKENS_MAX);
-    for (size_t i = 0; i < from->n_turns; i++) n += (double)strlen(from->turns[i]);
-    return n;
-}
-
 static double openai_reads(const struct policy *policy, const struct policy_prefix *from,
                            enum policy_until until) {
-    const double once = carries((const struct openai *)policy, from);
+    const double once = prefix_carries(&((const struct openai *)policy)->prefixes, from);
     return until == POLICY_UNTIL_STEP ? 2 * once + BLANK_TOKENS_MAX : once;
-}
-
-/* What a lead is put behind: an end token is taken back, of WAIT the end of a thought and all behind it too.
- * *is_open: it ends inside of a thought. */
-static bool head_of(struct openai *p, const struct policy_prefix *from, enum policy_lead lead,
-                    struct wire_ids *head, bool *is_open, struct err *e) {
-    struct thought_marks marks = {-1, -1};
-    bool is_end = false;
-    if (lead != POLICY_LEAD_REVISE && !lead_ids_marks(&p->leads, from->affinity, &marks, e)) return false;
-    const struct thought t = thought_of(&marks, from->ids.ptr, from->ids.len, from->begin);
-    *is_open = t.is_open;
-    if (lead == POLICY_LEAD_WAIT && t.closed_at < from->ids.len) {
-        wire_ids_add(head, from->ids.ptr, t.closed_at);
-        return true;
-    }
-    if (from->ended && from->ids.len > 0 &&
-        !lead_ids_is_end(&p->leads, from->ids.ptr[from->ids.len - 1], (struct str){from->tail, from->n_tail},
-                         from->affinity, &is_end, e))
-        return false;
-    wire_ids_add(head, from->ids.ptr, from->ids.len - (size_t)is_end);
-    return true;
-}
-
-/* The prefix behind `from` that is made of these ids, and so much text. */
-static struct policy_prefix *prefix_after(const struct openai *p, const struct policy_prefix *from,
-                                          const struct wire_ids *ids, enum policy_lead lead, struct str words,
-                                          struct str written, bool ended) {
-    struct policy_prefix *prefix = prefix_new(from);
-    prefix->ids.len = 0;
-    wire_ids_add(&prefix->ids, ids->ptr, ids->len);
-    if (p->found.form == WIRE_CHAT && lead != POLICY_LEAD_NONE) add_turn(prefix, words);
-    if (p->found.form == WIRE_CHAT) add_turn(prefix, written);
-    add_tail(prefix, words);
-    add_tail(prefix, written);
-    if (lead == POLICY_LEAD_REVISE) prefix->begin = ids->len;
-    prefix->ended = ended || p->found.form == WIRE_CHAT;
-    return prefix;
 }
 
 static struct policy_prefix *openai_extend(struct policy *policy, struct policy_prefix *from,
@@ -224,22 +126,7 @@ static struct policy_prefix *openai_extend(struct policy *policy, struct policy_
         err_set(e, ERR_INPUT, "%s: the record has no token ids to go on from", p->base.name);
         return NULL;
     }
-    struct wire_ids head = {0};
-    bool is_open;
-    if (p->found.form != WIRE_CHAT && piece->lead != POLICY_LEAD_NONE &&
-        !head_of(p, from, piece->lead, &head, &is_open, e)) {
-        wire_ids_free(&head);
-        return NULL;
-    }
-    const struct str lead = {piece->text.ptr, piece->n_lead_bytes};
-    const struct str written = behind(piece->text, lead.len);
-    struct policy_prefix *prefix =
-        prefix_after(p, from, head.ptr ? &head : &from->ids, piece->lead, lead, written, piece->ended);
-    if (piece->tokens)
-        wire_ids_add(&prefix->ids, piece->tokens, (size_t)(piece->n_lead_tokens + piece->n_tokens));
-    if (piece->lead == POLICY_LEAD_REVISE) prefix->begin = head.len + (size_t)piece->n_lead_tokens;
-    wire_ids_free(&head);
-    return prefix;
+    return prefix_extend(&p->prefixes, from, piece);
 }
 
 /* ---- jobs ---- */
@@ -250,6 +137,7 @@ static void job_free(struct job *job) {
     wire_answer_free(&job->part);
     buf_free(&job->feedback);
     buf_free(&job->lead);
+    lead_words_fini(&job->words);
     buf_free(&job->text);
     wire_ids_free(&job->head);
     wire_ids_free(&job->ids);
@@ -308,7 +196,7 @@ static bool skim_part(struct ask *a, struct str body, double *n_tokens) {
 /* Tokens that the job's next request carries. */
 static double carried_by(const struct job *job) {
     if (job->owner->found.form != WIRE_CHAT) return (double)(job->head.len + job->ids.len);
-    return carries(job->owner, job->asked.from) + (double)job->lead.len;
+    return prefix_carries(&job->owner->prefixes, job->asked.from) + (double)job->lead.len;
 }
 
 static void ask_part(struct job *job) {
@@ -321,7 +209,7 @@ static void ask_part(struct job *job) {
     const struct wire_job wire = {
         .form = p->found.form,
         .model = p->found.model,
-        .system = p->system,
+        .system = from->system ? from->system : p->system,
         .turns = turns,
         .n_turns = n_turns,
         .ids = job->head.ptr,
@@ -348,9 +236,52 @@ static void ask_part(struct job *job) {
     remote_ask(p->remote, &job->ask);
 }
 
-/* Asks for the first part, or notes why it cannot be. */
+/* Puts the lead behind the prefix; done, or to be tried again as it was. */
+static enum render_state put_lead(struct openai *p, struct job *job, struct err *e) {
+    const struct policy_prefix *from = job->asked.from;
+    const bool chat = p->found.form == WIRE_CHAT, turn = chat || job->asked.lead == POLICY_LEAD_REVISE;
+    bool is_open = false;
+    enum render_state state =
+        chat ? RENDER_DONE : prefix_head(&p->prefixes, from, job->asked.lead, &job->head, &is_open, e);
+    if (state != RENDER_DONE) return state;
+    const size_t n_head = job->head.len;
+    const bool is_cut = n_head + 1 < from->ids.len; /* what stands there then is not known as text */
+    int n_breaks = turn || is_cut ? 0 : policy_line_breaks((struct str){from->tail, from->n_tail});
+    buf_clear(&job->lead);
+    if (job->asked.lead == POLICY_LEAD_ANSWER && is_open) {
+        buf_add_str(&job->lead, thought_ending(n_breaks));
+        n_breaks = 0;
+    }
+    policy_write_lead(&p->base, job->asked.lead, buf_str(&job->feedback), n_breaks, &job->lead);
+    if (!chat)
+        state = lead_ids_add(&p->prefixes.leads, buf_cstr(&job->lead), turn,
+                             job->feedback.len > 0 ? &job->words : NULL, from->affinity, &job->head, e);
+    job->n_lead = job->head.len - n_head;
+    if (state == RENDER_ASKED) job->head.len = 0;
+    if (state == RENDER_DONE) buf_add_str(&job->text, buf_str(&job->lead));
+    return state;
+}
+
+/* Asks for the first part when all that it goes on from is known, or notes why it cannot be. */
 static void begin(struct job *job) {
-    if (!job->refusal && is_full(job->owner, job->head.len)) job->refusal = "the policy's context is full";
+    struct openai *p = job->owner;
+    const struct policy_prefix *from = job->asked.from;
+    struct err why = {0};
+    enum render_state state = from->state;
+    if (state == RENDER_REFUSED)
+        err_set(&why, ERR_INPUT, "%s", from->why);
+    else if (state == RENDER_DONE && job->asked.lead != POLICY_LEAD_NONE)
+        state = put_lead(p, job, &why);
+    else if (state == RENDER_DONE)
+        wire_ids_add(&job->head, from->ids.ptr, from->ids.len);
+    if (state == RENDER_ASKED) return;
+    job->begun = true;
+    if (state == RENDER_REFUSED)
+        job->refusal = job->why = mem_strdup(why.msg);
+    else if (job->asked.lead == POLICY_LEAD_NONE && from->ended)
+        job->refusal = "the answer has ended";
+    else if (prefixes_full(&p->prefixes, job->head.len))
+        job->refusal = "the policy's context is full";
     if (job->refusal)
         job->over = true;
     else
@@ -362,39 +293,10 @@ static void openai_submit(struct policy *policy, const struct policy_job *asked)
     struct job *job = mem_zalloc(1, sizeof *job);
     job->owner = p;
     job->asked = *asked;
-    job->lead_wanted = asked->lead != POLICY_LEAD_NONE;
     buf_add_str(&job->feedback, asked->feedback);
     MEM_GROW(p->jobs, p->cap, p->n_jobs + 1);
     p->jobs[p->n_jobs++] = job;
-    if (job->lead_wanted) return; /* begun when it is worked on: that may wait, and fail */
-    if (asked->from->ended) job->refusal = "the answer has ended";
-    wire_ids_add(&job->head, asked->from->ids.ptr, asked->from->ids.len);
     begin(job);
-}
-
-/* Puts the lead behind the prefix. False: the servers are gone. */
-static bool put_lead(struct openai *p, struct job *job, struct err *e) {
-    const struct policy_prefix *from = job->asked.from;
-    const bool chat = p->found.form == WIRE_CHAT, turn = chat || job->asked.lead == POLICY_LEAD_REVISE;
-    struct err why = {0};
-    bool is_open = false, done = chat || head_of(p, from, job->asked.lead, &job->head, &is_open, &why);
-    const size_t n_head = job->head.len;
-    const bool is_cut = n_head + 1 < from->ids.len; /* what stands there then is not known as text */
-    int n_breaks = turn || is_cut ? 0 : policy_line_breaks((struct str){from->tail, from->n_tail});
-    if (job->asked.lead == POLICY_LEAD_ANSWER && is_open) {
-        buf_add_str(&job->lead, thought_ending(n_breaks));
-        n_breaks = 0;
-    }
-    policy_write_lead(&p->base, job->asked.lead, buf_str(&job->feedback), n_breaks, &job->lead);
-    buf_add_str(&job->text, buf_str(&job->lead));
-    done = done && (chat || lead_ids_add(&p->leads, buf_cstr(&job->lead), turn, job->feedback.len == 0,
-                                         from->affinity, &job->head, &why));
-    job->n_lead = job->head.len - n_head;
-    job->lead_wanted = false;
-    if (!done && why.code == ERR_SERVICE) return err_set(e, ERR_SERVICE, "%s", why.msg);
-    if (!done) job->refusal = job->why = mem_strdup(why.msg);
-    begin(job);
-    return true;
 }
 
 static void openai_cancel(struct policy *policy, uint64_t id) {
@@ -433,21 +335,37 @@ static void take_part(struct job *job) {
     job->over = true;
 }
 
-/* Whether the last token of an answer ended a step, where its server does not say. */
-static bool decide_part(struct job *job, struct err *e) {
+/* Takes the answer that has come, when it is known whether its last token ended a step, where its server does
+ * not say. */
+static bool take_answer(struct job *job, struct err *e) {
+    struct openai *p = job->owner;
     struct wire_answer *part = &job->part;
     const char *text;
-    if (!part->is_unsure) return true;
-    if (!lead_ids_text(&job->owner->leads, part->ids.ptr[part->ids.len - 1], job->asked.from->affinity, &text,
-                       e))
-        return false;
-    wire_decide(part, text ? text : "", separator_of(job));
-    return true;
+    if (part->is_unsure) {
+        job->undecided = lead_ids_text(&p->prefixes.leads, part->ids.ptr[part->ids.len - 1],
+                                       job->asked.from->affinity, &text) == RENDER_ASKED;
+        if (job->undecided) return true;
+        wire_decide(part, text ? text : "", separator_of(job));
+    }
+    take_part(job);
+    return job->asked.n_top == 0 || job->n_confidences > 0 || job->n_tokens <= 1 ||
+           err_set(e, ERR_INPUT,
+                   "%s: the server tells no likeliest tokens (top_logprobs), which this strategy's "
+                   "confidences need: use another strategy",
+                   p->base.name);
 }
 
-/* A key or a model that is refused from now on is so for all jobs. */
+/* A key or a model that is refused from now on is so for all jobs; a page for single tokens may lack. */
 static bool is_for_good(const struct ask *a) {
-    return a->state == ASK_REFUSED && (a->status == 401 || a->status == 403 || a->status == 404);
+    const bool is_token = a->ctx && strcmp(a->path, "/detokenize") == 0;
+    return a->state == ASK_REFUSED &&
+           (a->status == 401 || a->status == 403 || (a->status == 404 && !is_token));
+}
+
+static bool take_rendering(struct rendering *x, struct err *e) {
+    rendering_over(x);
+    return x->state != RENDER_REFUSED || x->why.code != ERR_SERVICE ||
+           err_set(e, ERR_SERVICE, "%s", x->why.msg);
 }
 
 static bool take_asks(struct openai *p, struct err *e) {
@@ -455,26 +373,38 @@ static bool take_asks(struct openai *p, struct err *e) {
         struct job *job = (struct job *)a;
         if (is_for_good(a))
             return err_set(e, ERR_SERVICE, "%s: %s", remote_server(p->remote, a->server), a->why);
-        if (a->state == ASK_DONE && !decide_part(job, e)) return false;
-        if (a->state == ASK_DONE)
-            take_part(job);
-        else
-            job->refusal = a->why, job->over = true;
-        if (a->state == ASK_DONE && job->asked.n_top > 0 && job->n_confidences == 0 && job->n_tokens > 1)
-            return err_set(e, ERR_INPUT,
-                           "%s: the server tells no likeliest tokens (top_logprobs), which this strategy's "
-                           "confidences need: use another strategy",
-                           p->base.name);
+        if (a->ctx) {
+            if (!take_rendering(a->ctx, e)) return false;
+        } else if (a->state == ASK_DONE) {
+            if (!take_answer(job, e)) return false;
+        } else {
+            job->refusal = a->why;
+            job->over = true;
+        }
     }
     return true;
 }
 
+/* What waited for answers that have come. */
+static bool go_on(struct openai *p, struct err *e) {
+    prefixes_work(&p->prefixes);
+    for (size_t i = 0; i < p->n_jobs; i++) {
+        struct job *job = p->jobs[i];
+        if (!job->begun) begin(job);
+        if (job->undecided && !take_answer(job, e)) return false;
+    }
+    return true;
+}
+
+static int openai_in_flight(const struct policy *policy) {
+    const struct openai *p = (const struct openai *)policy;
+    return (int)(p->n_jobs + p->prefixes.n_unread);
+}
+
 static int openai_work(struct policy *policy, double seconds_max, struct err *e) {
     struct openai *p = (struct openai *)policy;
-    if (p->n_jobs == 0) return 0;
-    if (!take_asks(p, e)) return -1; /* that ended while a prompt was rendered */
+    if (openai_in_flight(policy) == 0) return MIN(remote_work(p->remote, 0, e), 0);
     for (size_t i = 0; i < p->n_jobs; i++) {
-        if (p->jobs[i]->lead_wanted && !put_lead(p, p->jobs[i], e)) return -1;
         if (p->jobs[i]->over) seconds_max = 0;
         if (p->found.form != WIRE_CHAT || p->jobs[i]->asked.until == POLICY_UNTIL_END) continue;
         err_set(e, ERR_INPUT,
@@ -483,7 +413,7 @@ static int openai_work(struct policy *policy, double seconds_max, struct err *e)
                 p->base.name);
         return -1;
     }
-    if (remote_work(p->remote, seconds_max, e) < 0 || !take_asks(p, e)) return -1;
+    if (remote_work(p->remote, seconds_max, e) < 0 || !take_asks(p, e) || !go_on(p, e)) return -1;
     p->base.info.n_wanted = remote_wanted(p->remote);
     return 1;
 }
@@ -501,8 +431,8 @@ static void tell(const struct openai *p, struct job *job, struct policy_result *
     out->cost.tokens_generated = job->n_tokens;
     out->cost.tokens_read = job->n_carried;
     const struct str written = behind(out->text, job->lead.len);
-    out->prefix = prefix_after(p, job->asked.from, &job->head, job->asked.lead, buf_str(&job->lead), written,
-                               job->finish == POLICY_END);
+    out->prefix = prefix_after(&p->prefixes, job->asked.from, &job->head, job->asked.lead,
+                               buf_str(&job->lead), written, job->finish == POLICY_END);
     wire_ids_add(&out->prefix->ids, job->ids.ptr, job->ids.len);
     struct wire_ids all = {0};
     if (job->n_lead > 0) wire_ids_add(&all, job->head.ptr + job->head.len - job->n_lead, job->n_lead);
@@ -529,10 +459,6 @@ static bool openai_next(struct policy *policy, struct policy_result *out) {
     return true;
 }
 
-static int openai_in_flight(const struct policy *policy) {
-    return (int)((const struct openai *)policy)->n_jobs;
-}
-
 static struct cost openai_computed(const struct policy *policy) {
     return ((const struct openai *)policy)->computed;
 }
@@ -548,7 +474,7 @@ static void openai_close(struct policy *policy) {
     for (size_t i = 0; i < p->n_jobs; i++) job_free(p->jobs[i]);
     job_free(p->told);
     free(p->jobs);
-    lead_ids_free(&p->leads);
+    prefixes_fini(&p->prefixes);
     remote_free(p->remote);
     free(p->found.model);
     free(p->separator);
@@ -559,6 +485,7 @@ static void openai_close(struct policy *policy) {
 static const struct policy_ops openai_ops = {
     .close = openai_close,
     .root = openai_root,
+    .reading = openai_reading,
     .root_cost = openai_root_cost,
     .extend = openai_extend,
     .reads = openai_reads,
@@ -587,12 +514,15 @@ static void fill_info(struct openai *p) {
         .n_wanted = remote_wanted(p->remote),
         .sampling = {.temperature = 1, .top_p = 1},
         .has_confidences = true,
+        .has_system = true,
+        .can_talk = true,
+        .can_continue = p->found.form != WIRE_CHAT,
     };
-    p->leads = (struct lead_ids){.remote = p->remote,
-                                 .form = p->found.form,
-                                 .model = p->found.model,
-                                 .system = p->system,
-                                 .seconds_max = render_seconds(p)};
+    const double seconds = p->request_seconds > 0 ? p->request_seconds : RENDER_SECONDS;
+    p->prefixes.info = &p->base.info;
+    p->prefixes.system = p->prefixes.leads.system = p->system;
+    p->prefixes.leads.at = (struct render_at){
+        .remote = p->remote, .form = p->found.form, .model = p->found.model, .seconds_max = seconds};
     const char *parts[] = {p->found.model, p->separator, p->system ? p->system : ""};
     uint64_t hash = (uint64_t)p->found.form;
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) hash = rng_hash(hash, parts[i], strlen(parts[i]) + 1);

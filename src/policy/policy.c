@@ -67,6 +67,12 @@ struct policy *policy_open(const char *spec, const struct policy_options *o, str
                 o->weights);
         return NULL;
     }
+    if (o->kv && strcmp(o->kv, "auto") != 0 && !p->info.kv) {
+        policy_close(p);
+        err_set(e, ERR_INPUT, "policy %s: keys and values as %s are for models that run here; leave it out",
+                spec, o->kv);
+        return NULL;
+    }
     p->name = mem_strdup(spec);
     p->info.name = p->name;
     return p;
@@ -100,6 +106,10 @@ bool policy_can_talk(const struct policy *p, const struct policy_talk *talk, str
 struct policy_prefix *policy_root(struct policy *p, const struct policy_prompt *prompt, struct err *e) {
     ASSERT(prompt->text && prompt->talk.n_turns % 2 == 0);
     return policy_can_talk(p, &prompt->talk, e) ? p->ops->root(p, prompt, e) : NULL;
+}
+
+enum policy_reading policy_reading(struct policy *p, const struct policy_prefix *prefix, struct err *e) {
+    return p->ops->reading ? p->ops->reading(p, prefix, e) : POLICY_READ;
 }
 
 struct cost policy_root_cost(const struct policy *p, const struct policy_prefix *root) {

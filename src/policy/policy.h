@@ -4,7 +4,8 @@
  * the next step or to the end. Jobs run together in one batch; results come as they end. Nothing here blocks
  * for long: policy_work does one slice.
  *
- *     root = policy_root(p, &prompt)          the prompt, read once however many continuations it gets
+ *     root = policy_root(p, &prompt)          the prompt, read once however many continuations it gets; a
+ *                                             server may take its time over it: jobs from it wait
  *     policy_submit(p, &job)                  continue job.from; any number in flight
  *     while (policy_work(p, 0.1, &e) > 0)     one forward pass (embedded) or one round of waiting (servers)
  *         while (policy_next(p, &result))     the new text, and the prefix that it makes
@@ -39,6 +40,7 @@ struct policy_options {
     const char *system;    /* system message, or NULL */
     const char *chat;      /* chat format by name, overriding the model's; NULL: the model's */
     const char *weights;   /* embedded: "q8_0", ... (model/quantise.h); NULL or "file": as they are */
+    const char *kv;        /* embedded: how keys and values are kept: "f16", "f32", "auto"; NULL: auto */
     /* Words of the leads below; NULL: what suits the policy (info.leads). */
     const char *lead_revise, *lead_wait, *lead_answer;
 };
@@ -127,6 +129,7 @@ struct policy_info {
     const char *name;                /* as the user gave it */
     const char *kind;                /* "embedded", "openai", "replay", "toy" */
     char identity[32];               /* changes when the answers would: content hash of the model or file */
+    const char *kv;                  /* embedded: "F32" or "F16", how keys and values are kept; else NULL */
     double n_parameters;             /* 0 if not known */
     double flops_per_token;          /* of one generated token at an empty context; 0 if not known */
     double flops_per_position;       /* what each position of context adds to that */
@@ -163,6 +166,14 @@ void policy_close(struct policy *p); /* all prefixes must have been released; NU
 const struct policy_info *policy_info(const struct policy *p);
 
 MUST struct policy_prefix *policy_root(struct policy *p, const struct policy_prompt *prompt, struct err *e);
+/* Whether it is known what a prefix holds. Others find that out when it is made; behind servers it is asked
+ * for, while policy_work is called. What policy_reads says of it is exact once it is read. */
+enum policy_reading {
+    POLICY_READ,
+    POLICY_READING,
+    POLICY_UNREADABLE, /* too long, or refused: *e says why (ERR_INPUT), and every job from it fails */
+};
+enum policy_reading policy_reading(struct policy *p, const struct policy_prefix *prefix, struct err *e);
 /* Whether it can take such prompts. Reads the policy's info alone. */
 MUST bool policy_can_talk(const struct policy *p, const struct policy_talk *talk, struct err *e);
 /* What reading the prompt costs, once, however many continuations share it. Results charge only what comes
@@ -187,7 +198,8 @@ MUST int policy_work(struct policy *p, double seconds_max, struct err *e);
 bool policy_next(struct policy *p, struct policy_result *out);
 /* Appends what a job in flight has written so far, in whole characters; false where that is not known. */
 bool policy_peek(struct policy *p, uint64_t id, struct buf *out);
-int policy_in_flight(const struct policy *p); /* jobs submitted whose result has not been taken */
+/* Jobs submitted whose result has not been taken, and prefixes that are being read. */
+int policy_in_flight(const struct policy *p);
 /* What has really been computed since the policy was opened, work done again or thrown away included. */
 struct cost policy_computed(const struct policy *p);
 /* Of that, what is in no result; and what servers had to be asked again. What a server wrote for a request
@@ -200,6 +212,8 @@ double policy_cache_bytes(const struct policy *p);
 struct policy_ops {
     void (*close)(struct policy *p);
     struct policy_prefix *(*root)(struct policy *p, const struct policy_prompt *prompt, struct err *e);
+    enum policy_reading (*reading)(struct policy *p, const struct policy_prefix *prefix,
+                                   struct err *e); /* NULL: all are read */
     struct policy_prefix *(*extend)(struct policy *p, struct policy_prefix *from,
                                     const struct policy_piece *piece, struct err *e);
     struct cost (*root_cost)(const struct policy *p, const struct policy_prefix *root);

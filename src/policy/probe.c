@@ -80,7 +80,8 @@ static bool find_form(struct remote *r, int server, const char *system, bool sto
         struct err why = {0};
         out->form = forms[i];
         const char *const turn = "x";
-        if (render_turns(r, server, out->form, out->model, system, &turn, 1, 0, 0, &ids, &why))
+        const struct render_at at = {.remote = r, .form = forms[i], .model = out->model, .only = server};
+        if (render_turns(&at, system, &turn, 1, &ids, &why))
             done = try_form(r, server, out->form, out->model, &ids, stop_is_kept, &talks, e);
         else if (why.code == ERR_SERVICE)
             done = err_set(e, ERR_SERVICE, "%s", why.msg);

@@ -520,6 +520,7 @@ static void fill_info(struct embedded *p) {
     double at_start = model_flops_per_token(&m->config, 1, 0);
     p->base.info = (struct reward_info){
         .kind = "embedded",
+        .kv = engine_kv_name(p->engine),
         .n_parameters = (double)model_parameters(m),
         .flops_per_token = at_start,
         .flops_per_position = model_flops_per_token(&m->config, 2, 0) - at_start,
@@ -532,7 +533,7 @@ static void fill_info(struct embedded *p) {
                            m->prm.closing, chat_name(m->chat), p->separator};
     const int numbers[] = {m->prm.aside,     m->prm.one_line,   (int)m->prm.readout,
                            m->prm.n_outputs, m->prm.outputs[0], m->prm.outputs[1]};
-    uint64_t hash = rng_hash(m->content_hash, numbers, sizeof numbers);
+    uint64_t hash = rng_hash(engine_identity(p->engine), numbers, sizeof numbers);
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) hash = rng_hash(hash, parts[i], strlen(parts[i]) + 1);
     reward_set_identity(&p->base, hash);
 }
@@ -553,6 +554,7 @@ static bool choose_profile(struct embedded *p, const char *name, struct err *e) 
 
 struct reward *reward_open_embedded(const char *spec, const struct reward_options *o, struct err *e) {
     struct embedded *p = mem_zalloc(1, sizeof *p);
+    enum engine_kv kv;
     const size_t n_path = reward_path_length(spec);
     char *path = str_dup((struct str){spec, n_path});
     p->base.ops = &embedded_ops;
@@ -562,7 +564,8 @@ struct reward *reward_open_embedded(const char *spec, const struct reward_option
     if (!p->model || !choose_profile(p, spec[n_path] ? spec + n_path + strlen(REWARD_PROFILE) : NULL, e))
         goto failed;
     if (!quantise_named(p->model, o->weights, o->n_threads, e)) goto failed;
-    p->engine = engine_open(p->model, &(struct engine_options){.n_threads = o->n_threads}, e);
+    if (!engine_kv_parse(o->kv, &kv, e)) goto failed;
+    p->engine = engine_open(p->model, &(struct engine_options){.n_threads = o->n_threads, .kv = kv}, e);
     if (!p->engine) goto failed;
     model_drop_tensors(p->model);
     fill_info(p);

@@ -8,7 +8,9 @@ typedef struct reward *reward_open_kind(const char *rest, const struct reward_op
 reward_open_kind reward_open_embedded; /* a folder or file, with or without ,profile= */
 reward_open_kind reward_open_lab;      /* the name of a bundled model */
 reward_open_kind reward_open_toy;
-reward_open_kind reward_open_likelihood; /* a model as for the policy: a path, or lab:NAME */
+/* A model as for the policy: a path, or lab:NAME. */
+reward_open_kind reward_open_likelihood, reward_open_perplexity, reward_open_certainty;
+reward_open_kind reward_open_heuristic; /* NAME[+NAME...] */
 reward_open_kind reward_open_served; /* gets the whole spec: http://... */
 
 /* PATH of "PATH,profile=NAME": how long it is. */

@@ -1,6 +1,12 @@
-/* likelihood.c - the likelihood that a second model gives to each step: likelihood:MODEL.
+/* likelihood.c - what a model that writes text makes of each step, without having been trained to score it:
  *
- * A step's reward is the probability that the model would have written it itself, behind the problem and the
+ *     likelihood:MODEL   the probability of the step, as a policy (aggregate prod)
+ *     perplexity:MODEL   the geometric mean of its tokens' probabilities: 1 / perplexity (mean)
+ *     certainty:MODEL    self-certainty c of the tokens' distributions as c / (1 + c) (mean): the mean over
+ *                        its tokens of the divergence KL(U || p) of the vocabulary's uniform distribution
+ *                        from the model's (Kang et al. 2025, 2502.18581)
+ *
+ * A likelihood is the probability that the model would have written it itself, behind the problem and the
  * steps before: the product of its tokens' probabilities at temperature 1, never below 1e-30. So the product
  * of the rewards (aggregate prod, the default here) is the likelihood of the whole solution. A model stronger
  * than the policy tells good solutions from bad ones by it, without having been trained to score steps.
@@ -13,6 +19,7 @@
  * Every token needs the whole vocabulary's logits: few jobs at once where that is large.
  */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,8 +45,15 @@ struct job {
     char *why;
 };
 
+enum measure { MEASURE_LIKELIHOOD, MEASURE_PERPLEXITY, MEASURE_CERTAINTY };
+
+static const struct {
+    const char *name, *aggregate;
+} measures[] = {{"likelihood", "prod"}, {"perplexity", "mean"}, {"certainty", "mean"}};
+
 struct likelihood {
     struct reward base;
+    enum measure measure;
     struct model *model;
     struct engine *engine;
     char *separator;
@@ -218,11 +232,20 @@ static int likelihood_work(struct reward *r, double seconds_max, struct err *e) 
     return engine_step(p->engine, e) < 0 ? -1 : 1;
 }
 
-static double token_logprob(const float *logits, int n, int token) {
-    double most = (double)logits[0], sum = 0;
+/* The token's log-probability, or the divergence of its place. */
+static double measure_token(enum measure how, const float *logits, int n, int token) {
+    double most = (double)logits[0], sum = 0, mean = 0;
     for (int i = 1; i < n; i++) most = MAX(most, (double)logits[i]);
     for (int i = 0; i < n; i++) sum += exp((double)logits[i] - most);
-    return (double)logits[token] - most - log(sum);
+    if (how != MEASURE_CERTAINTY) return (double)logits[token] - most - log(sum);
+    for (int i = 0; i < n; i++) mean += (double)logits[i] / n;
+    return fmax(most + log(sum) - mean - log(n), 0);
+}
+
+static double reward_of(enum measure how, double sum, size_t n_tokens) {
+    if (how == MEASURE_LIKELIHOOD) return fmax(exp(sum), 1e-30);
+    const double mean = sum / (double)MAX(n_tokens, (size_t)1);
+    return how == MEASURE_PERPLEXITY ? exp(mean) : mean / (1 + mean);
 }
 
 static void tell(struct likelihood *p, const struct job *job, const float *logits,
@@ -231,14 +254,15 @@ static void tell(struct likelihood *p, const struct job *job, const float *logit
     size_t at = job->first;
     MEM_GROW(p->rewards, p->cap_rewards, (size_t)job->n_steps + 1);
     for (int i = 0; i < job->n_steps; i++) {
+        const size_t first = at;
         double sum = 0;
         for (; at < job->ends[i]; at++) {
             int token;
             branch_tokens(job->branch, at, 1, &token);
-            sum += token_logprob(logits + (at - job->first) * (size_t)n_vocab, n_vocab, token);
+            sum += measure_token(p->measure, logits + (at - job->first) * (size_t)n_vocab, n_vocab, token);
         }
         out->failed = out->failed || isnan(sum);
-        p->rewards[i] = (float)fmax(exp(sum), 1e-30);
+        p->rewards[i] = (float)reward_of(p->measure, sum, at - first);
     }
     if (out->failed) {
         out->why = "the reward model's outputs are not numbers";
@@ -334,17 +358,18 @@ static void fill_info(struct likelihood *p) {
     const double at_start = model_flops_per_token(&m->config, 1, 0);
     const int n_vocab = m->config.n_vocab;
     p->base.info = (struct reward_info){
-        .kind = "likelihood",
+        .kind = measures[p->measure].name,
+        .kv = engine_kv_name(p->engine),
         .n_parameters = (double)model_parameters(m),
         .flops_per_token = at_start,
         .flops_per_position = model_flops_per_token(&m->config, 2, 0) - at_start,
         .n_context = m->config.n_context,
         .n_wanted = MIN(engine_wanted(p->engine), MAX(2, LIKELIHOOD_LOGITS_MAX / (64 * n_vocab))),
         .n_tokens_step = 1,
-        .aggregate = "prod",
     };
-    const char *parts[] = {"likelihood", chat_name(m->chat), p->separator};
-    uint64_t hash = m->content_hash;
+    snprintf(p->base.info.aggregate, sizeof p->base.info.aggregate, "%s", measures[p->measure].aggregate);
+    const char *parts[] = {measures[p->measure].name, chat_name(m->chat), p->separator};
+    uint64_t hash = engine_identity(p->engine);
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) hash = rng_hash(hash, parts[i], strlen(parts[i]) + 1);
     reward_set_identity(&p->base, hash);
     p->outputs = mem_alloc((size_t)n_vocab * sizeof *p->outputs);
@@ -361,17 +386,21 @@ static char *find_model(const char *spec, struct err *e) {
     return path;
 }
 
-struct reward *reward_open_likelihood(const char *spec, const struct reward_options *o, struct err *e) {
+static struct reward *open_measure(enum measure how, const char *spec, const struct reward_options *o,
+                                   struct err *e) {
     struct likelihood *p = mem_zalloc(1, sizeof *p);
+    p->measure = how;
+    enum engine_kv kv;
     p->base.ops = &likelihood_ops;
     p->separator = str_dup(reward_separator(o));
     char *path = find_model(spec, e);
     if (path) p->model = model_open(path, e);
     free(path);
     if (p->model && p->model->config.head != MODEL_HEAD_LM)
-        err_set(e, ERR_INPUT, "likelihood:%s: this model writes no text: give one that does", spec);
-    else if (p->model)
-        p->engine = engine_open(p->model, &(struct engine_options){.n_threads = o->n_threads}, e);
+        err_set(e, ERR_INPUT, "%s:%s: this model writes no text: give one that does", measures[how].name,
+                spec);
+    else if (p->model && engine_kv_parse(o->kv, &kv, e))
+        p->engine = engine_open(p->model, &(struct engine_options){.n_threads = o->n_threads, .kv = kv}, e);
     if (!p->engine) {
         likelihood_close(&p->base);
         return NULL;
@@ -379,4 +408,16 @@ struct reward *reward_open_likelihood(const char *spec, const struct reward_opti
     model_drop_tensors(p->model);
     fill_info(p);
     return &p->base;
+}
+
+struct reward *reward_open_likelihood(const char *spec, const struct reward_options *o, struct err *e) {
+    return open_measure(MEASURE_LIKELIHOOD, spec, o, e);
+}
+
+struct reward *reward_open_perplexity(const char *spec, const struct reward_options *o, struct err *e) {
+    return open_measure(MEASURE_PERPLEXITY, spec, o, e);
+}
+
+struct reward *reward_open_certainty(const char *spec, const struct reward_options *o, struct err *e) {
+    return open_measure(MEASURE_CERTAINTY, spec, o, e);
 }

@@ -42,7 +42,7 @@ void pattern_put_plain(const struct patterns *p, struct str text, struct buf *ou
 }
 
 /* ---- what the server is asked ---- */
-static void put_cut(const struct patterns *p, bool inside, const struct pattern_server *at, const char *text,
+static void put_cut(const struct patterns *p, bool inside, const struct render_at *at, const char *text,
                     struct buf *out) {
     struct buf all = {0};
     buf_printf(&all, "%s%s", inside && p->line_break.len > 0 ? "\n" : "", text);
@@ -50,7 +50,7 @@ static void put_cut(const struct patterns *p, bool inside, const struct pattern_
     buf_free(&all);
 }
 
-void pattern_put(const struct patterns *p, const struct pattern *x, const struct pattern_server *at,
+void pattern_put(const struct patterns *p, const struct pattern *x, const struct render_at *at,
                  struct str filled_in, struct buf *out) {
     struct buf text = {0};
     if (x->slot == PATTERN_TEXT) buf_add_str(&text, str_from(x->head));
@@ -90,7 +90,7 @@ bool pattern_take(const struct patterns *p, const struct pattern *x, const json_
 /* ---- compiling ---- */
 struct compiler {
     struct patterns *p;
-    const struct pattern_server *at;
+    const struct render_at *at;
     struct pattern *x;
     struct buf run; /* text that is not cut yet */
     bool has_slot;  /* what is filled in stands in that text, behind so many bytes of it */
@@ -104,9 +104,7 @@ static bool cut(const struct compiler *c, const char *text, bool inside, struct 
     struct buf all = {0};
     inside = inside && c->p->line_break.len > 0;
     buf_printf(&all, "%s%s", inside ? "\n" : "", text);
-    const bool done = render_cut(c->at->remote, c->at->form, c->at->model, buf_cstr(&all), 0,
-                                 c->at->seconds_max, &ids, e) &&
-                      add_inside(c->p, inside, &ids, out, e);
+    const bool done = render_cut(c->at, buf_cstr(&all), &ids, e) && add_inside(c->p, inside, &ids, out, e);
     buf_free(&all);
     wire_ids_free(&ids);
     return done;
@@ -171,13 +169,8 @@ static bool put_token(struct compiler *c, struct str name, bool named, struct er
 
 /* What the tokenizer begins a text with: what one cut with it has in front of one without. */
 static bool put_begin(struct compiler *c, bool must, struct err *e) {
-    struct question q = question_to_any(0, c->at->seconds_max);
     struct wire_ids with = {0}, without = {0};
-    if (!flush(c, e)) return false;
-    wire_put_begun(&q.ask.body, c->at->form, c->at->model, "x");
-    bool done = question_ask(c->at->remote, &q, "/tokenize", true, question_keep, e);
-    if (done && !q.answer) done = question_refused(c->at->remote, &q, e);
-    done = done && wire_take_ids(q.answer, &with, e) && cut(c, "x", false, &without, e);
+    bool done = flush(c, e) && render_begun(c->at, "x", &with, e) && cut(c, "x", false, &without, e);
     const size_t n = with.len > without.len ? with.len - without.len : 0;
     if (done && must && n == 0)
         done = err_set(e, ERR_INPUT,
@@ -186,7 +179,6 @@ static bool put_begin(struct compiler *c, bool must, struct err *e) {
                        c->at->model);
     if (done) wire_ids_add(constants(c), with.ptr, MIN(n, 1u));
     if (n > 0) c->inside = false;
-    question_fini(&q);
     wire_ids_free(&with);
     wire_ids_free(&without);
     return done;
@@ -227,8 +219,7 @@ static bool put_around(struct compiler *c, bool is_behind, struct err *e) {
     bool done = flush(c, e);
     for (int i = 0; done && i < 2; i++) {
         const char *const turn = i ? "b" : "a";
-        done = render_turns(c->at->remote, -1, c->at->form, c->at->model, NULL, &turn, 1, 0,
-                            c->at->seconds_max, &both[i], e);
+        done = render_turns(c->at, NULL, &turn, 1, &both[i], e);
     }
     const size_t n_most = MIN(both[0].len, both[1].len);
     size_t n = 0;
@@ -292,9 +283,9 @@ static bool find_line_break(const struct compiler *c, struct err *e) {
     return done;
 }
 
-bool pattern_word(const struct pattern_server *at, const char *word, int *id, struct err *e) {
+bool pattern_word(const struct render_at *at, const char *word, int *id, struct err *e) {
     struct wire_ids ids = {0};
-    bool done = render_cut(at->remote, at->form, at->model, word, 0, at->seconds_max, &ids, e);
+    bool done = render_cut(at, word, &ids, e);
     if (done && ids.len > 2)
         done = err_set(e, ERR_INPUT, "%s: \"%s\" is %zu tokens, and a score is one token", at->model, word,
                        ids.len);
@@ -303,7 +294,7 @@ bool pattern_word(const struct pattern_server *at, const char *word, int *id, st
     return done;
 }
 
-bool patterns_open(const struct pattern_server *at, const struct prm_profile *p, struct patterns *out,
+bool patterns_open(const struct render_at *at, const struct prm_profile *p, struct patterns *out,
                    struct err *e) {
     *out = (struct patterns){.aside = p->aside, .one_line = p->one_line};
     const char *closing = p->aside ? "" : p->closing;

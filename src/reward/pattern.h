@@ -35,23 +35,16 @@ struct patterns {
         line_break; /* what texts inside of others are cut behind; none: they are cut as they are */
 };
 
-struct pattern_server {
-    struct remote *remote;
-    enum wire_form form; /* WIRE_IDS or WIRE_LLAMA */
-    const char *model;
-    double seconds_max;
-};
-
 /* Waits for the server. False: refused (ERR_INPUT), or gone (ERR_SERVICE). */
-MUST bool patterns_open(const struct pattern_server *at, const struct prm_profile *p, struct patterns *out,
+MUST bool patterns_open(const struct render_at *at, const struct prm_profile *p, struct patterns *out,
                         struct err *e);
 /* The token that a word at the beginning of a text ends with. */
-MUST bool pattern_word(const struct pattern_server *at, const char *word, int *id, struct err *e);
+MUST bool pattern_word(const struct render_at *at, const char *word, int *id, struct err *e);
 void patterns_fini(struct patterns *p);
 
 /* The request's body that cuts what is filled in; its path is /tokenize at the root. Of PATTERN_CHAT behind
  * llama-server: the body for /apply-template, whose answer's prompt goes through wire_put_content. */
-void pattern_put(const struct patterns *p, const struct pattern *x, const struct pattern_server *at,
+void pattern_put(const struct patterns *p, const struct pattern *x, const struct render_at *at,
                  struct str filled_in, struct buf *out);
 /* The ids of the whole pattern from the answer, appended. */
 MUST bool pattern_take(const struct patterns *p, const struct pattern *x, const json_t *answer,

@@ -19,6 +19,9 @@ static const struct {
     {"lab:", reward_open_lab},
     {"toy:", reward_open_toy},
     {"likelihood:", reward_open_likelihood},
+    {"perplexity:", reward_open_perplexity},
+    {"certainty:", reward_open_certainty},
+    {"heuristic:", reward_open_heuristic},
 };
 
 size_t reward_path_length(const char *spec) {
@@ -55,7 +58,7 @@ static struct reward *open_kind(const char *spec, const struct reward_options *o
     err_set(e, ERR_INPUT,
             "reward model '%s': no such folder; use lab:NAME, the folder of a Hugging Face model with a "
             "step-scoring head, http://host:port/v1#model,profile=NAME, "
-            "likelihood:MODEL, or toy:",
+            "likelihood:, perplexity: or certainty:MODEL, heuristic:NAME, or toy:",
             spec);
     return NULL;
 }
@@ -73,6 +76,12 @@ struct reward *reward_open(const char *spec, const struct reward_options *o, str
         r->ops->close(r);
         err_set(e, ERR_INPUT, "reward %s: weights %s are for models that run here; leave them out", spec,
                 o->weights);
+        return NULL;
+    }
+    if (o->kv && strcmp(o->kv, "auto") != 0 && !r->info.kv) {
+        r->ops->close(r);
+        err_set(e, ERR_INPUT, "reward %s: keys and values as %s are for models that run here; leave it out",
+                spec, o->kv);
         return NULL;
     }
     r->name = mem_strdup(spec);

@@ -28,6 +28,7 @@ struct reward_options {
     int n_threads;
     const char *separator; /* NULL: "\n\n" */
     const char *weights;   /* embedded: "q8_0", ... (model/quantise.h); NULL or "file": as they are */
+    const char *kv;        /* of models that run here, as in policy_options */
 };
 
 struct reward_job {
@@ -50,6 +51,7 @@ struct reward_result {
 struct reward_info {
     const char *name, *kind;
     char identity[32];
+    const char *kv; /* as in policy_info */
     double n_parameters;
     double flops_per_token, flops_per_position; /* of one token read, as in policy_info */
     int n_context, n_wanted;

@@ -84,7 +84,7 @@ struct job {
 struct served {
     struct reward base;
     struct endpoint at;
-    struct pattern_server server; /* how texts are cut */
+    struct render_at server; /* how texts are cut */
     struct profile profile;
     struct patterns patterns;
     enum way_server kind;
@@ -521,7 +521,7 @@ static bool is_for_good(const struct ask *a) {
 
 static int served_work(struct reward *r, double seconds_max, struct err *e) {
     struct served *s = (struct served *)r;
-    if (s->n_jobs == 0) return 0;
+    if (s->n_jobs == 0) return MIN(remote_work(s->at.remote, 0, e), 0);
     if (s->over_first) seconds_max = 0;
     if (remote_work(s->at.remote, seconds_max, e) < 0) return -1;
     for (struct ask *a; (a = remote_next(s->at.remote));) {

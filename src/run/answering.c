@@ -109,11 +109,9 @@ static void follow(struct answering *v, const struct search_advice *advice) {
     if (aggregate != AGGREGATES) v->aggregate = aggregate;
 }
 
-static const char *const why_names[] = {[RUN_FINISHED] = "finished",
-                                        [RUN_BUDGET] = "budget",
-                                        [RUN_DEADLINE] = "deadline",
-                                        [RUN_STOPPED] = "stopped",
-                                        [RUN_UNUSABLE] = "unusable"};
+static const char *const why_names[] = {
+    [RUN_FINISHED] = "finished", [RUN_BUDGET] = "budget",     [RUN_DEADLINE] = "deadline",
+    [RUN_STOPPED] = "stopped",   [RUN_UNUSABLE] = "unusable", [RUN_UNVERIFIED] = "unverified"};
 
 struct brood_work answering_work(const struct cost *a, const struct cost *b) {
     return (struct brood_work){a->tokens_generated + b->tokens_generated, a->tokens_read + b->tokens_read,
@@ -268,6 +266,8 @@ bool answering_begin(struct answering *v, struct policy *policy, struct reward *
 bool answering_end(struct answering *v, const struct run_event *event, struct err *e) {
     ASSERT(event->what == RUN_ENDED);
     if (event->why == RUN_UNUSABLE) return err_set(e, ERR_INPUT, "%s", event->failure);
+    if (event->why == RUN_UNVERIFIED)
+        return err_set(e, ERR_SERVICE, "the verifier failed: %s", event->failure);
     if (event->solutions->n == 0 && event->failure)
         return err_set(e, ERR_SERVICE, "no solution could be written: %s", event->failure);
     v->answer = make_answer(v, event);

@@ -11,6 +11,11 @@ struct coordinator {
     struct policy *policy;
     struct reward *reward;
     struct verifier *verifier; /* NULL: none */
+    struct other_verifier {
+        struct verifier *verifier;
+        char *failure; /* NULL: it is well */
+    } * others;        /* [n_others] of problems that name them */
+    size_t n_others, cap_others;
     struct verification verification;
     coordinator_on_event *on_event;
     void *ctx;
@@ -38,6 +43,8 @@ struct coordinator *coordinator_new(struct policy *policy, struct reward *reward
 void coordinator_free(struct coordinator *c) {
     if (!c) return;
     for (size_t i = 0; i < c->n_slots; i++) trial_free(c->slots[i]);
+    for (size_t i = 0; i < c->n_others; i++) free(c->others[i].failure);
+    free(c->others);
     free(c->slots);
     free(c->order);
     free(c);
@@ -135,14 +142,24 @@ static int n_asked(const struct coordinator *c) {
     return policy_in_flight(c->policy) - c->guessing.n_flying;
 }
 
+void coordinator_add_verifier(struct coordinator *c, struct verifier *v) {
+    MEM_GROW(c->others, c->cap_others, c->n_others + 1);
+    c->others[c->n_others++] = (struct other_verifier){v, NULL};
+}
+
+const char *coordinator_verifier_failure(const struct coordinator *c, const struct verifier *v) {
+    for (size_t i = 0; i < c->n_others; i++)
+        if (c->others[i].verifier == v) return c->others[i].failure;
+    return NULL;
+}
+
 /* Solutions that wait for a verifier much slower than the policy do not pile up without end. */
-static bool verifier_is_full(const struct coordinator *c) {
-    return c->verifier && verifier_in_flight(c->verifier) >=
-                              MAX(COORDINATOR_UNVERIFIED_MAX, 4 * verifier_info(c->verifier)->n_wanted);
+static bool verifier_is_full(const struct verifier *v) {
+    return v && verifier_in_flight(v) >= MAX(COORDINATOR_UNVERIFIED_MAX, 4 * verifier_info(v)->n_wanted);
 }
 
 bool coordinator_hungry(const struct coordinator *c) {
-    return !verifier_is_full(c) && n_asked(c) < policy_info(c->policy)->n_wanted;
+    return !verifier_is_full(c->verifier) && n_asked(c) < policy_info(c->policy)->n_wanted;
 }
 
 /* ---- guesses ---- */
@@ -197,6 +214,7 @@ static bool submit_shared(struct coordinator *c, struct turn *turns, struct err 
     struct turn *t;
     for (size_t i = 0; i < c->n_active; i++) {
         turns[i].trial = c->slots[c->order[i]];
+        turns[i].sated = verifier_is_full(turns[i].trial->problem.verifier);
         for (size_t j = 0; j < c->n_active; j++) {
             const struct trial *other = c->slots[c->order[j]];
             if (other->problem.client == turns[i].trial->problem.client)
@@ -207,7 +225,7 @@ static bool submit_shared(struct coordinator *c, struct turn *turns, struct err 
         const int before = t->trial->n_writing;
         bool did;
         if (!trial_advance(t->trial, &did, e)) return false;
-        t->sated = !did;
+        t->sated = !did || verifier_is_full(t->trial->problem.verifier);
         for (size_t i = 0; i < c->n_active; i++) {
             if (turns[i].trial->problem.client == t->trial->problem.client)
                 turns[i].n_of_client += t->trial->n_writing - before;
@@ -230,7 +248,7 @@ static bool submit(struct coordinator *c, struct err *e) {
     for (size_t i = 0; i < c->n_active; i++) {
         struct trial *t = c->slots[c->order[i]];
         bool did = true;
-        while (did && coordinator_hungry(c)) {
+        while (did && coordinator_hungry(c) && !verifier_is_full(t->problem.verifier)) {
             if (!trial_advance(t, &did, e)) return false;
         }
         if (!coordinator_hungry(c)) break;
@@ -262,15 +280,44 @@ static bool tell_reward(struct coordinator *c, struct err *e) {
     return true;
 }
 
-/* Waits only where nothing else has work: the processes of a verifier go on by themselves. */
-static bool work_verifier(struct coordinator *c, bool idle, struct err *e) {
+static bool tell_verdicts(struct coordinator *c, struct verifier *v, struct err *e) {
     struct verifier_result r;
-    if (!c->verifier || verifier_in_flight(c->verifier) == 0) return true;
-    if (verifier_work(c->verifier, idle ? 0.05 : 0, e) < 0) return false;
-    while (verifier_next(c->verifier, &r)) {
+    while (verifier_next(v, &r)) {
         if (!trial_verdict(c->slots[r.id >> 33], (size_t)(r.id & 0x1ffffffffu), &r, e)) return false;
     }
     return true;
+}
+
+/* Problems whose verifier failed: nothing can be said of their solutions. */
+static void end_unverified(struct coordinator *c) {
+    for (size_t i = 0; c->n_others > 0 && i < c->n_active; i++) {
+        struct trial *t = c->slots[c->order[i]];
+        const char *failure = coordinator_verifier_failure(c, t->problem.verifier);
+        if (failure && !trial_over(t)) trial_fail(t, RUN_UNVERIFIED, failure);
+    }
+}
+
+static bool work_others(struct coordinator *c, double seconds_max, struct err *e) {
+    for (size_t i = 0; i < c->n_others; i++) {
+        struct other_verifier *o = &c->others[i];
+        struct err failure;
+        if (o->failure || verifier_in_flight(o->verifier) == 0) continue;
+        if (verifier_work(o->verifier, seconds_max, &failure) < 0)
+            o->failure = mem_strdup(failure.msg);
+        else if (!tell_verdicts(c, o->verifier, e))
+            return false;
+    }
+    end_unverified(c);
+    return true;
+}
+
+/* Waits only where nothing else has work: the processes of a verifier go on by themselves. */
+static bool work_verifiers(struct coordinator *c, bool idle, struct err *e) {
+    const double seconds_max = idle ? 0.05 / (double)(1 + c->n_others) : 0;
+    if (c->verifier && verifier_in_flight(c->verifier) > 0 &&
+        (verifier_work(c->verifier, seconds_max, e) < 0 || !tell_verdicts(c, c->verifier, e)))
+        return false;
+    return work_others(c, seconds_max, e);
 }
 
 static bool end_trials(struct coordinator *c, struct err *e) {
@@ -310,13 +357,14 @@ bool coordinator_step(struct coordinator *c, int *n_active, struct err *e) {
     const bool rewards_first = !elsewhere && c->reward && reward_in_flight(c->reward) > 0 && n_asked(c) == 0;
     const int policy_did = rewards_first ? 0 : policy_work(c->policy, scores_now ? 0 : 0.05, e);
     if (policy_did < 0 || !tell_policy(c, e)) return false;
-    if (c->reward &&
-        (policy_did == 0 || scores_now || reward_in_flight(c->reward) >= COORDINATOR_REWARD_BATCH)) {
+    /* One behind servers lets go of connections, too, which it may share with the policy. */
+    if (c->reward && (policy_did == 0 || scores_now || reward_info(c->reward)->talks ||
+                      reward_in_flight(c->reward) >= COORDINATOR_REWARD_BATCH)) {
         if (reward_work(c->reward, policy_did ? 0 : 0.05, e) < 0 || !tell_reward(c, e)) return false;
     }
     const bool idle = policy_did == 0 && policy_in_flight(c->policy) == 0 &&
                       (!c->reward || reward_in_flight(c->reward) == 0);
-    if (!work_verifier(c, idle, e) || !end_trials(c, e)) return false;
+    if (!work_verifiers(c, idle, e) || !end_trials(c, e)) return false;
     *n_active = (int)c->n_active;
     return true;
 }

@@ -46,8 +46,9 @@ struct coordinator_problem {
     /* What a server adds; all may be zero. Texts that end a solution: it is cut before the first of them. */
     const char *const *stops; /* [n_stops], none empty */
     size_t n_stops;
-    struct policy_talk talk; /* said before the text */
-    int client;              /* of equal share under coordinator_share */
+    struct policy_talk talk;   /* said before the text */
+    int client;                /* of equal share under coordinator_share */
+    struct verifier *verifier; /* of its own: one that was added; NULL: the coordinator's */
 };
 
 enum run_what {
@@ -64,7 +65,8 @@ enum run_why {
     RUN_BUDGET,
     RUN_DEADLINE,
     RUN_STOPPED,
-    RUN_UNUSABLE, /* a service cannot take the problem: `failure` says why; there are no solutions */
+    RUN_UNUSABLE,   /* a service cannot take the problem: `failure` says why; there are no solutions */
+    RUN_UNVERIFIED, /* the verifier of its own failed for good: `failure` says why */
 };
 
 struct run_cost {
@@ -113,6 +115,12 @@ struct coordinator_guessing {
 struct coordinator *coordinator_new(struct policy *policy, struct reward *reward, struct verifier *verifier,
                                     coordinator_on_event *on_event, void *ctx);
 void coordinator_free(struct coordinator *c); /* cancels what is in flight */
+
+/* Verifiers beside the coordinator's, for problems that name one. One that fails for good ends its own
+ * problems alone, those to come included. Borrowed, as services are. */
+void coordinator_add_verifier(struct coordinator *c, struct verifier *v);
+/* What a verifier that was added failed with; NULL: it is well. */
+const char *coordinator_verifier_failure(const struct coordinator *c, const struct verifier *v);
 
 /* Refuses what a policy cannot do: leads, confidences. */
 MUST bool coordinator_can(const struct policy_info *policy, bool leads, bool confidences, struct err *e);

@@ -97,6 +97,11 @@ static char *verifier_hash(const struct run *r) {
     return hex(rng_hash(r->task->line_hash, identity, strlen(identity)));
 }
 
+/* Named where it is so: runs made before there was a choice had F32. */
+static bool is_half(const char *kv) {
+    return kv && strcmp(kv, "F16") == 0;
+}
+
 static json_t *configuration(const struct run *r) {
     const struct run_options *o = &r->options;
     const struct policy_info *p = policy_info(r->policy);
@@ -114,6 +119,8 @@ static json_t *configuration(const struct run *r) {
     if (o->weights) json_object_set_new(json_object_get(c, "policy"), "weights", json_string(o->weights));
     if (w && o->reward_weights)
         json_object_set_new(json_object_get(c, "reward"), "weights", json_string(o->reward_weights));
+    if (is_half(p->kv)) json_object_set_new(json_object_get(c, "policy"), "kv", json_string("f16"));
+    if (w && is_half(w->kv)) json_object_set_new(json_object_get(c, "reward"), "kv", json_string("f16"));
     if (r->verifier) {
         char *identity = verifier_hash(r);
         const struct verifier_info *v = verifier_info(r->verifier);
@@ -307,8 +314,8 @@ static bool open_verifier(struct run *r, struct err *e) {
         const struct task_problem *p = &r->task->problems[i];
         if (!p->verify) continue;
         return err_set(e, ERR_INPUT,
-                       "%s: problem %s has no answer, and a verifier can decide it: --verify %s",
-                       r->task->name, p->id, p->verify);
+                       "%s: problem %s has %s and no answer: have its solutions verified with --verify %s",
+                       r->task->name, p->id, p->has, p->verify);
     }
     return true;
 }
@@ -320,11 +327,12 @@ static bool open_services(struct run *r, struct err *e) {
                                       .system = o->system,
                                       .chat = o->chat,
                                       .weights = o->weights,
+                                      .kv = o->kv,
                                       .lead_revise = o->lead_revise,
                                       .lead_wait = o->lead_wait,
                                       .lead_answer = o->lead_answer};
     const struct reward_options ro = {
-        .n_threads = o->n_threads, .separator = o->separator, .weights = o->reward_weights};
+        .n_threads = o->n_threads, .separator = o->separator, .weights = o->reward_weights, .kv = o->kv};
     if (!open_verifier(r, e)) return false; /* it starts processes: before threads */
     r->policy = policy_open(o->policy, &po, e);
     if (!r->policy) return false;

@@ -47,7 +47,7 @@ struct run_options {
     bool lenient;      /* grade by Qwen's rules */
     int n_threads;
     const char *system, *chat, *separator;             /* as policy_options */
-    const char *weights, *reward_weights;              /* as policy_options and reward_options */
+    const char *weights, *reward_weights, *kv;         /* as policy_options and reward_options */
     const char *lead_revise, *lead_wait, *lead_answer; /* likewise */
 };
 

@@ -65,28 +65,29 @@ static bool read_level(const json_t *line, int *level, const char *where, struct
 
 /* What decides a problem without an answer, by the fields that it has. */
 static const struct {
-    const char *key, *verify;
+    const char *key, *verify, *has;
     bool is_named; /* its id is its name */
 } deciders[] = {
-    {"entry_point", "tests", false},
-    {"tests", "tests", false},
-    {"test", "tests", false},
-    {"test_list", "tests", false},
-    {"public_tests", "tests", true},
-    {"private_tests", "tests", true},
-    {"FAIL_TO_PASS", "patch,clones=FOLDER", false},
-    {"formal_statement", "lean:COMMAND", true},
-    {"theorem", "lean:COMMAND", true},
+    {"entry_point", "tests", "unit tests", false},
+    {"tests", "tests", "unit tests", false},
+    {"test", "tests", "unit tests", false},
+    {"test_list", "tests", "unit tests", false},
+    {"public_tests", "tests", "tests", true},
+    {"private_tests", "tests", "tests", true},
+    {"FAIL_TO_PASS", "patch,clones=FOLDER", "tests of a repository", false},
+    {"formal_statement", "lean:COMMAND", "a theorem", true},
+    {"theorem", "lean:COMMAND", "a theorem", true},
 };
 
-static const char *decider_of(const json_t *line, bool *is_named) {
+/* Whether the problem's id is its name. */
+static bool take_decider(const json_t *line, struct task_problem *p) {
     for (size_t i = 0; i < ARRAY_LEN(deciders); i++) {
         if (!json_object_get(line, deciders[i].key)) continue;
-        *is_named = deciders[i].is_named;
-        return deciders[i].verify;
+        p->verify = deciders[i].verify;
+        p->has = deciders[i].has;
+        return deciders[i].is_named;
     }
-    *is_named = false;
-    return NULL;
+    return false;
 }
 
 /* Owned; NULL if there is none. */
@@ -141,6 +142,10 @@ static char *public_line(const json_t *line, struct str base, struct str plus) {
     return buf_take(&all);
 }
 
+char *task_public_line(const json_t *line) {
+    return public_line(line, (struct str){0}, (struct str){0});
+}
+
 static char *id_of(const json_t *line, size_t number, bool is_named) {
     const json_t *id = first_of(line, id_keys);
     if (!id && is_named) id = json_object_get(line, "name");
@@ -154,7 +159,6 @@ static char *id_of(const json_t *line, size_t number, bool is_named) {
 static bool read_problem(struct task *t, struct str text, size_t number, const char *where, struct err *e) {
     const struct str base = json_list_text(text, "base_input"), plus = json_list_text(text, "plus_input");
     struct task_problem p = {0};
-    bool is_named;
     json_t *line = json_parse_without(text, base, plus, where, e);
     bool ok = line != NULL;
     if (ok && !json_is_object(line)) ok = err_set(e, ERR_INPUT, "%s: a problem is a JSON object", where);
@@ -166,7 +170,7 @@ static bool read_problem(struct task *t, struct str text, size_t number, const c
     ok = ok && read_level(line, &p.level, where, e);
     if (ok) {
         const json_t *answer = first_of(line, answer_keys);
-        p.verify = decider_of(line, &is_named);
+        const bool is_named = take_decider(line, &p);
         if (answer) p.verify = NULL;
         p.id = id_of(line, number, is_named);
         p.answer = answer ? scalar_text(answer) : NULL;

@@ -25,7 +25,7 @@
 #define BROOD_TASK_H
 
 #include "base/err.h"
-#include "base/str.h"
+#include "base/json.h"
 
 struct task_problem {
     char *id, *prompt;
@@ -33,6 +33,7 @@ struct task_problem {
     int level;          /* 0: none */
     char *line;         /* a JSON object */
     const char *verify; /* no answer: the verifier that can tell; NULL: none is known */
+    const char *has;    /* what that goes by: "unit tests" */
 };
 
 struct task {
@@ -47,6 +48,9 @@ struct task {
  * names the line. */
 MUST struct task *task_open(const char *spec, size_t n_max, struct err *e);
 void task_free(struct task *t);
+
+/* Of a problem's line, what a verifier may see. Owned, free(). */
+char *task_public_line(const json_t *line);
 
 /* The grader: does the solution's answer equal the key? Both are answers, already extracted; `lenient`
  * follows Qwen's grader. */

@@ -10,7 +10,7 @@
 #include "base/rng.h"
 #include "run/value.h"
 
-enum { TRIAL_REWARDS_MAX = 4096 };
+enum { TRIAL_REWARDS_MAX = 4096, FEEDBACK_STEPS_MAX = 64 };
 
 static uint64_t job_id(const struct trial *t, int node, bool is_score) {
     return t->slot << 33 | (uint64_t)node << 1 | (uint64_t)is_score;
@@ -145,11 +145,15 @@ static void note_failure(struct trial *t, const char *why) {
     if (t->n_failed++ == 0) t->failure = mem_strdup(why ? why : "no reason given");
 }
 
-/* Reads the prompts: what they cost is not there to be granted. A problem that a service cannot take (longer
- * than its context, not among the recorded ones) ends its own search and no other. */
-static bool open_prompts(struct trial *t, struct err *e) {
+/* Reads the prompts, and asks for nothing before that is done: what they cost is not there to be granted. A
+ * problem that a service cannot take (longer than its context, not among the recorded ones) ends its own
+ * search and no other. */
+static bool read_prompts(struct trial *t, struct err *e) {
     struct policy_prefix *root = policy_prefix_of(t, 0, e);
-    if (!root) return false;
+    const enum policy_reading reading =
+        root ? policy_reading(coordinator_policy(t->owner), root, e) : POLICY_UNREADABLE;
+    if (reading == POLICY_READING) return true;
+    if (reading == POLICY_UNREADABLE) return false;
     t->cost.policy_root = policy_root_cost(coordinator_policy(t->owner), root);
     if (coordinator_reward(t->owner)) {
         struct reward_prefix *read = reward_prefix_of(t, 0, e);
@@ -159,6 +163,15 @@ static bool open_prompts(struct trial *t, struct err *e) {
     const struct spending prompts = spending_of(&t->problem.prices, &t->cost.policy_root, &t->reward_root);
     /* At once, that grants do not depend on when it is read for a reward. */
     ledger_charge(&t->ledger, &prompts);
+    t->is_read = true;
+    return true;
+}
+
+static bool open_prompts(struct trial *t, struct err *e) {
+    if (read_prompts(t, e)) return true;
+    if (e->code != ERR_INPUT) return false;
+    note_failure(t, e->msg);
+    trial_stop(t, RUN_UNUSABLE);
     return true;
 }
 
@@ -172,18 +185,13 @@ struct trial *trial_new(struct coordinator *owner, uint64_t slot, const struct c
     const struct search_context context = {
         .problem_key = p->key,
         .has_reward = coordinator_reward(owner) != NULL,
-        .has_verifier = coordinator_verifier(owner) != NULL,
+        .has_verifier = trial_verifier(t) != NULL,
         .in_turns = p->budget.samples > 0 || p->budget.tokens > 0 || p->budget.flops > 0 || p->budget.usd > 0,
         .plan = p->plan,
         .n_tokens_answer_max = p->n_tokens_max,
     };
     t->search = search_new(p->spec, &context, e);
     if (t->search && open_prompts(t, e)) return t;
-    if (t->search && e->code == ERR_INPUT) {
-        note_failure(t, e->msg);
-        trial_stop(t, RUN_UNUSABLE);
-        return t;
-    }
     trial_free(t);
     return NULL;
 }
@@ -301,7 +309,7 @@ static bool tell_node(struct trial *t, int node, const struct store_node *row, b
                                .answer_class = -1,
                                .verdict = row->verdict};
     bool ok = true;
-    if (row->finish == STORE_END && coordinator_verifier(t->owner))
+    if (row->finish == STORE_END && trial_verifier(t))
         ok = verdict_ask(t, node, buf_str(&text), &told, e);
     else
         trial_tell(t, node, &told);
@@ -419,14 +427,41 @@ bool trial_reward_result(struct trial *t, int node, const struct reward_result *
 
 /* ---- asks ---- */
 
+/* The rewards of a solution's steps, in words: "Scores of the steps, from 0 to 1: 0.97, 0.21. The lowest is
+ * that of step 2." Nothing where it has none. */
+static void tell_rewards(const struct trial *t, int node, struct buf *out) {
+    float rewards[TRIAL_REWARDS_MAX];
+    const struct tree *tree = search_tree(t->search);
+    const int n =
+        MIN(tree->nodes[node].n_rewards < 0 ? 0 : tree_path_rewards(tree, node, rewards, TRIAL_REWARDS_MAX),
+            FEEDBACK_STEPS_MAX);
+    int lowest = 0;
+    for (int i = 0; i < n; i++) {
+        buf_printf(out, "%s%.2f", i > 0 ? ", " : "Scores of the steps, from 0 to 1: ", (double)rewards[i]);
+        if (rewards[i] < rewards[lowest]) lowest = i;
+    }
+    if (n > 1) buf_printf(out, ". The lowest is that of step %d", lowest + 1);
+    if (n > 0) buf_add_char(out, '.');
+}
+
 /* What the revision is told of the solution above it. */
-static struct str feedback_of(const struct trial *t, const struct search_ask *ask) {
-    return ask->feedback ? verdict_feedback(t, ask->parent) : (struct str){0};
+static void feedback_of(const struct trial *t, const struct search_ask *ask, struct buf *out) {
+    if (ask->lead != TREE_LEAD_REVISE) return;
+    if (ask->feedback & SEARCH_FEEDBACK_VERIFIER) buf_add_str(out, verdict_feedback(t, ask->parent));
+    const size_t n_before = out->len;
+    if (n_before > 0 && ask->feedback & SEARCH_FEEDBACK_REWARDS) buf_add_char(out, '\n');
+    if (ask->feedback & SEARCH_FEEDBACK_REWARDS) tell_rewards(t, ask->parent, out);
+    if (n_before > 0 && out->len == n_before + 1) out->len = n_before;
 }
 
 /* Tokens of its lead. */
 static double lead_bound(const struct trial *t, const struct search_ask *ask) {
-    return policy_lead_reads(coordinator_policy(t->owner), (enum policy_lead)ask->lead, feedback_of(t, ask));
+    struct buf feedback = {0};
+    feedback_of(t, ask, &feedback);
+    const double n =
+        policy_lead_reads(coordinator_policy(t->owner), (enum policy_lead)ask->lead, buf_str(&feedback));
+    buf_free(&feedback);
+    return n;
 }
 
 /* Tokens that a job from a prefix is charged for reading, at most. A step may be asked for twice. */
@@ -491,6 +526,8 @@ void trial_begin_writing(struct trial *t, int node, uint64_t job) {
 
 void trial_submit(struct trial *t, const struct search_ask *ask, uint64_t id, uint64_t key, int index,
                   int n_tokens) {
+    struct buf feedback = {0};
+    feedback_of(t, ask, &feedback);
     const struct policy_job job = {
         .id = id,
         .from = t->nodes[ask->parent].policy_prefix,
@@ -498,13 +535,14 @@ void trial_submit(struct trial *t, const struct search_ask *ask, uint64_t id, ui
         .index = index,
         .until = ask->until_end ? POLICY_UNTIL_END : POLICY_UNTIL_STEP,
         .lead = (enum policy_lead)ask->lead,
-        .feedback = feedback_of(t, ask),
+        .feedback = buf_str(&feedback),
         .n_tokens_max = n_tokens,
         .n_top = ask->n_top,
         .n_read_max = t->problem.budget.usd > 0 ? read_bound(t, ask) : 0,
         .sampling = {ask->temperature, ask->top_p, ask->min_p, ask->top_k},
     };
     policy_submit(coordinator_policy(t->owner), &job);
+    buf_free(&feedback);
 }
 
 static bool expand(struct trial *t, const struct search_ask *ask, int n_tokens, struct err *e) {
@@ -524,7 +562,13 @@ static bool expand(struct trial *t, const struct search_ask *ask, int n_tokens, 
 /* Starts the expansion if its budget can be granted (*granted: what ledger_grant says). */
 static bool try_expand(struct trial *t, const struct search_ask *ask, int *granted, struct err *e) {
     size_t entry;
-    if (t->problem.budget.usd > 0 && !policy_prefix_of(t, ask->parent, e)) return false;
+    *granted = BUDGET_WAIT;
+    if (t->problem.budget.usd > 0) { /* what it carries is paid for */
+        const struct policy_prefix *from = policy_prefix_of(t, ask->parent, e);
+        struct err why;
+        if (!from) return false;
+        if (policy_reading(coordinator_policy(t->owner), from, &why) == POLICY_READING) return true;
+    }
     const struct ledger_worst worst = worst_of(t, ask);
     *granted = ledger_grant(&t->ledger, ask->n_tokens_max, &worst, &entry);
     if (*granted <= 0) return true;
@@ -628,6 +672,9 @@ static bool drop(struct trial *t, int node, struct err *e) {
 
 bool trial_advance(struct trial *t, bool *did, struct err *e) {
     struct search_ask ask;
+    *did = false;
+    if (!t->is_read && !trial_over(t) && !open_prompts(t, e)) return false;
+    if (!t->is_read) return true;
     *did = search_ask(t->search, &ask);
     if (!*did) {
         if (t->n_held == 0) return true;
@@ -652,6 +699,17 @@ bool trial_advance(struct trial *t, bool *did, struct err *e) {
 
 bool trial_over(const struct trial *t) {
     return search_done(t->search) && t->n_held == 0;
+}
+
+struct verifier *trial_verifier(const struct trial *t) {
+    return t->problem.verifier ? t->problem.verifier : coordinator_verifier(t->owner);
+}
+
+void trial_fail(struct trial *t, enum run_why why, const char *failure) {
+    free(t->failure);
+    t->failure = mem_strdup(failure);
+    t->n_failed++;
+    trial_stop(t, why);
 }
 
 void trial_stop(struct trial *t, enum run_why why) {

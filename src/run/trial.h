@@ -44,6 +44,7 @@ struct trial {
     size_t n_held, cap_held;
     enum run_why why;
     double deadline, started;
+    bool is_read; /* the prompts; nothing is asked for before */
     int n_in_flight;
     int n_writing, n_writing_max; /* of these, expansions: now, and at most */
     struct guesses guesses;
@@ -73,6 +74,7 @@ struct trial_node *trial_node(struct trial *t, int node);
 bool trial_peek(struct trial *t, struct buf *out); /* as coordinator_peek */
 bool trial_over(const struct trial *t);
 void trial_stop(struct trial *t, enum run_why why);
+void trial_fail(struct trial *t, enum run_why why, const char *failure);
 /* Gathers the solutions and sends RUN_ENDED. */
 MUST bool trial_end(struct trial *t, struct err *e);
 
@@ -85,6 +87,7 @@ void trial_submit(struct trial *t, const struct search_ask *ask, uint64_t id, ui
 struct policy *coordinator_policy(struct coordinator *c);
 struct reward *coordinator_reward(struct coordinator *c);
 struct verifier *coordinator_verifier(struct coordinator *c);
+struct verifier *trial_verifier(const struct trial *t); /* its own, or its owner's; NULL: none */
 struct verification *coordinator_verification(struct coordinator *c);
 struct coordinator_guessing *coordinator_guessing(struct coordinator *c);
 bool coordinator_event(struct coordinator *c, const struct run_event *event, struct err *e);

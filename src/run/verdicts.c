@@ -62,7 +62,7 @@ static void submit(struct trial *t, size_t face, struct str solution) {
         .solution = solution,
     };
     t->verdicts.faces[face].asked = true;
-    verifier_submit(coordinator_verifier(t->owner), &job);
+    verifier_submit(trial_verifier(t), &job);
 }
 
 static void wait_for(struct trial *t, int node, size_t face, const struct search_told *told) {
@@ -133,7 +133,7 @@ void verdict_withdraw(struct trial *t, int node) {
     wait_free(end_wait(t, node));
     struct verdict_face *f = &t->verdicts.faces[face];
     if (f->first > 0 || !f->asked) return;
-    verifier_cancel(coordinator_verifier(t->owner), job_id(t, face));
+    verifier_cancel(trial_verifier(t), job_id(t, face));
     f->asked = false;
 }
 
@@ -143,7 +143,7 @@ void verdicts_give_up(struct trial *t) {
         const size_t face = (size_t)t->nodes[i].face - 1;
         struct verdict_wait *w = end_wait(t, (int)i);
         if (t->verdicts.faces[face].asked && t->verdicts.faces[face].first == 0) {
-            verifier_cancel(coordinator_verifier(t->owner), job_id(t, face));
+            verifier_cancel(trial_verifier(t), job_id(t, face));
             t->verdicts.faces[face].asked = false;
         }
         trial_tell(t, (int)i, &w->told);
@@ -152,8 +152,9 @@ void verdicts_give_up(struct trial *t) {
 }
 
 struct str verdict_feedback(const struct trial *t, int node) {
-    const int face = t->nodes[node].face;
-    return str_from(face > 0 ? t->verdicts.faces[face - 1].feedback : NULL);
+    const int i = t->nodes[node].face;
+    const struct verdict_face *face = i > 0 ? &t->verdicts.faces[i - 1] : NULL;
+    return str_from(face && face->passed == 0 ? face->feedback : NULL); /* not why it could not tell */
 }
 
 void verdicts_fini(struct verdicts *v) {

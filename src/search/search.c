@@ -8,8 +8,12 @@
 #include "base/map.h"
 #include "base/mem.h"
 
+static double param_of(const struct search_spec *spec, const char *key, double otherwise) {
+    return search_spec_has(spec, key) ? search_spec_get(spec, key) : otherwise;
+}
+
 static double param_or(const struct search *s, const char *key, double otherwise) {
-    return search_spec_has(&s->spec, key) ? search_spec_get(&s->spec, key) : otherwise;
+    return param_of(&s->spec, key, otherwise);
 }
 
 /* Whatever else the parameter "stop" of a strategy may be. */
@@ -34,6 +38,10 @@ bool search_check(const struct search_spec *spec, const struct search_context *c
     if (stops_if_verified(spec) && !c->has_verifier)
         return err_set(e, ERR_INPUT,
                        "strategy '%s': stop=verified needs a verifier, and there is none; leave it out",
+                       strategy->name);
+    if (((int)param_of(spec, "feedback", 0) & SEARCH_FEEDBACK_REWARDS) && !c->has_reward)
+        return err_set(e, ERR_INPUT,
+                       "strategy '%s': feedback=rewards needs a reward model: give one with --reward",
                        strategy->name);
     for (int i = 0; i < strategy->n_params; i++) {
         if (isnan(spec->values[i]))
@@ -145,12 +153,12 @@ void search_want_confidences(struct search *s, int n_top) {
     last_expand(s)->n_top = n_top;
 }
 
-const char *const search_feedbacks[] = {"verifier", "none", NULL};
+const char *const search_feedbacks[] = {"none", "verifier", "rewards", "all", NULL};
 
 void search_want_feedback(struct search *s) {
     struct search_ask *ask = last_expand(s);
     ASSERT(ask->lead == TREE_LEAD_REVISE);
-    ask->feedback = search_spec_get(&s->spec, "feedback") == SEARCH_FEEDBACK_VERIFIER;
+    ask->feedback = (enum search_feedback)search_spec_get(&s->spec, "feedback");
 }
 
 void search_want_tokens(struct search *s, int n_max) {

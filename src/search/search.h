@@ -101,12 +101,20 @@ enum search_op {
     SEARCH_DROP, /* `node` and all below are not wanted any more: cancel what is in flight, free its pages */
 };
 
+/* What a revision is told of the solution above it; bits. */
+enum search_feedback {
+    SEARCH_FEEDBACK_NONE,
+    SEARCH_FEEDBACK_VERIFIER = 1, /* what the verifier found */
+    SEARCH_FEEDBACK_REWARDS = 2,  /* the rewards of its steps */
+    SEARCH_FEEDBACK_ALL = 3,
+};
+
 struct search_ask {
     enum search_op op;
     int node, parent;
     bool until_end;                  /* EXPAND: to the end of the answer; else one step */
     enum tree_lead lead;             /* EXPAND: what comes first */
-    bool feedback;                   /* EXPAND: REVISE: with what the verifier says of the solution above */
+    enum search_feedback feedback;   /* EXPAND: REVISE: with what is known of the solution above */
     int n_top;                       /* EXPAND: > 0: tell confidences, each over so many likeliest tokens */
     int n_tokens_max;                /* EXPAND: > 0 */
     float temperature, top_p, min_p; /* EXPAND */
@@ -243,14 +251,11 @@ enum { SEARCH_STOP_NONE, SEARCH_STOP_VERIFIED };
 /* Whether that parameter says that it is enough. */
 bool search_may_stop(const struct search *s);
 
-/* What a revision is told of the solution above it. */
-extern const char *const search_feedbacks[];
-enum { SEARCH_FEEDBACK_VERIFIER, SEARCH_FEEDBACK_NONE };
+extern const char *const search_feedbacks[]; /* in the order of enum search_feedback */
 #define SEARCH_PARAM_FEEDBACK                                                                                \
     {                                                                                                        \
-        "feedback", SEARCH_PARAM_CHOICE, SEARCH_FEEDBACK_VERIFIER, 0, SEARCH_FEEDBACK_NONE,                  \
-            search_feedbacks,                                                                                \
-            "what a revision is told: what the verifier found, if there is one, or nothing", true            \
+        "feedback", SEARCH_PARAM_CHOICE, SEARCH_FEEDBACK_VERIFIER, 0, SEARCH_FEEDBACK_ALL, search_feedbacks, \
+            "what a revision is told: what the verifier found, the steps' rewards, or both", true            \
     }
 
 /* The parameters that every sampling strategy has: rows of its table. */

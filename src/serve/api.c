@@ -88,21 +88,32 @@ static json_t *strategies_json(const struct desk *d) {
     return list;
 }
 
+static json_t *names_json(const struct declared_thing *things, int n) {
+    json_t *list = json_array();
+    for (int i = 0; i < n; i++) json_array_append_new(list, json_string(things[i].name));
+    return list;
+}
+
 json_t *api_options(const struct desk *d, const struct serve_options *o, bool has_key) {
     json_t *selections = json_array(), *aggregates = json_array();
     for (int i = 0; i < (int)SELECT_RULES; i++) {
         const enum select_rule rule = (enum select_rule)i;
-        if (rule == SELECT_FIRST_VERIFIED || (select_needs_rewards(rule) && !desk_reward(d))) continue;
+        const bool cannot = rule == SELECT_FIRST_VERIFIED && desk_declared(d)->n_verifiers == 0;
+        if (cannot || (select_needs_rewards(rule) && !desk_reward(d))) continue;
         json_array_append_new(selections, json_string(select_rule_name(rule)));
     }
     for (int i = 0; i < (int)AGGREGATES; i++)
         json_array_append_new(aggregates, json_string(aggregate_names[i]));
-    return json_pack(
-        "{s:o,s:o,s:s,s:b,s:o,s:o,s:o,s:{s:i,s:i,s:f,s:i}}", "policy", answer_json_text(desk_policy(d)->name),
-        "reward", answer_json_text(desk_reward(d) ? desk_reward(d)->name : NULL), "strategy",
-        o->strategy ? o->strategy : "sample", "key", has_key, "strategies", strategies_json(d), "selections",
-        selections, "aggregates", aggregates, "limits", "samples", o->n_samples_max, "tokens",
-        o->n_tokens_max, "seconds", o->seconds_max, "choices", (int)REQUEST_CHOICES_MAX);
+    return json_pack("{s:o,s:o,s:s,s:b,s:o,s:o,s:o,s:{s:i,s:i,s:f,s:i},s:o,s:o,s:b}", "policy",
+                     answer_json_text(desk_policy(d)->name), "reward",
+                     answer_json_text(desk_reward(d) ? desk_reward(d)->name : NULL), "strategy",
+                     o->strategy ? o->strategy : "sample", "key", has_key, "strategies", strategies_json(d),
+                     "selections", selections, "aggregates", aggregates, "limits", "samples",
+                     o->n_samples_max, "tokens", o->n_tokens_max, "seconds", o->seconds_max, "choices",
+                     (int)REQUEST_CHOICES_MAX, "plans",
+                     names_json(desk_declared(d)->plans, desk_declared(d)->n_plans), "verifiers",
+                     names_json(desk_declared(d)->verifiers, desk_declared(d)->n_verifiers), "prices",
+                     prices_are_given(desk_prices(d)));
 }
 
 /* ---- runs ---- */

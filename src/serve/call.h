@@ -39,11 +39,13 @@ struct call {
     json_t *events;          /* pending; NULL: none */
     double written;          /* when something was sent last */
     struct brood_work spent; /* so far */
+    double spent_units;      /* in money, as prices_of */
     int n_nodes, n_solutions, n_pruned;
     bool has_begun;           /* a first chunk was written */
     struct buf shown;         /* of a solution that is sent while it is written */
     int root_read, n_writing; /* tokens of the prompt */
     struct run_cost cost;     /* at the end */
+    char *failure;            /* why some piece of its work failed; NULL: none did */
 
     pthread_mutex_t lock; /* of the following */
     struct buf out;

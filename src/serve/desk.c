@@ -22,12 +22,15 @@ struct desk {
     struct policy *policy;
     struct reward *reward; /* NULL: none */
     struct reply_names names;
+    struct declared declared;
+    struct prices prices;
 
     /* The thread of desk_run. */
     struct coordinator *coordinator;
     struct call **active; /* [n_active_max] by ordinal; NULL: free */
     int n_active;
     double measured; /* when the metrics were set last */
+    double failed;   /* when the models did last; -INFINITY: never */
     bool is_well;
 
     pthread_mutex_t lock; /* of the following */
@@ -44,17 +47,20 @@ static bool on_event(void *ctx, const struct run_event *event, struct err *e);
 static void renew_coordinator(struct desk *d) {
     coordinator_free(d->coordinator);
     d->coordinator = coordinator_new(d->policy, d->reward, NULL, on_event, d);
+    for (int i = 0; i < d->declared.n_verifiers; i++)
+        coordinator_add_verifier(d->coordinator, d->declared.verifiers[i].verifier);
     coordinator_share(d->coordinator);
 }
 
 struct desk *desk_open(const struct serve_options *o, struct metrics *m, struct err *e) {
     struct desk *d = mem_zalloc(1, sizeof *d);
     const struct policy_options po = {
-        .n_threads = o->n_threads, .system = o->system, .chat = o->chat, .weights = o->weights};
-    const struct reward_options ro = {.n_threads = o->n_threads, .weights = o->reward_weights};
+        .n_threads = o->n_threads, .system = o->system, .chat = o->chat, .weights = o->weights, .kv = o->kv};
+    const struct reward_options ro = {.n_threads = o->n_threads, .weights = o->reward_weights, .kv = o->kv};
     d->options = o;
     d->metrics = m;
     d->is_well = true;
+    d->failed = -(double)INFINITY;
     d->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     pthread_mutex_init(&d->lock, NULL);
     atomic_init(&d->stopping, false);
@@ -64,11 +70,16 @@ struct desk *desk_open(const struct serve_options *o, struct metrics *m, struct 
         err_set(e, ERR_SERVICE, "no more file descriptors: raise the limit (ulimit -n)");
         goto failed;
     }
+    if (!declared_open(&d->declared, o, e)) goto failed;
     d->policy = policy_open(o->policy, &po, e);
     if (!d->policy) goto failed;
     if (o->reward && !(d->reward = reward_open(o->reward, &ro, e))) goto failed;
     d->names =
         (struct reply_names){policy_info(d->policy)->name, d->reward ? reward_info(d->reward)->name : NULL};
+    if (o->prices && !prices_parse_for(&d->prices, o->prices, d->names.policy, d->names.reward, e)) {
+        err_wrap(e, "--prices");
+        goto failed;
+    }
     renew_coordinator(d);
     return d;
 failed:
@@ -81,6 +92,7 @@ void desk_close(struct desk *d) {
     coordinator_free(d->coordinator);
     reward_close(d->reward);
     policy_close(d->policy);
+    declared_fini(&d->declared);
     queue_free(d->queue);
     free(d->active);
     free(d->waiting);
@@ -96,6 +108,14 @@ const struct policy_info *desk_policy(const struct desk *d) {
 
 const struct reward_info *desk_reward(const struct desk *d) {
     return d->reward ? reward_info(d->reward) : NULL;
+}
+
+const struct declared *desk_declared(const struct desk *d) {
+    return &d->declared;
+}
+
+const struct prices *desk_prices(const struct desk *d) {
+    return &d->prices;
 }
 
 bool desk_is_stopping(const struct desk *d) {
@@ -115,13 +135,55 @@ void desk_stop(struct desk *d) {
 
 /* ---- on the connections' threads ---- */
 
+static bool refuse_name(struct refusal *why, const char *param, const char *name,
+                        const struct declared_thing *things, int n) {
+    struct buf list = {0};
+    declared_list(things, n, &list);
+    refuse(why, 400, param, "invalid_value", "%s: this server has no %.64s; it has: %.300s", param, name,
+           buf_cstr(&list));
+    buf_free(&list);
+    return false;
+}
+
+/* What the request names of that which the operator declared. */
+static bool settle_declared(struct desk *d, struct call *c, struct verifier **verifier, struct refusal *why) {
+    const struct request *r = &c->request;
+    const struct declared *x = &d->declared;
+    struct brood_request *q = &c->asked;
+    *verifier = r->verify ? declared_verifier(x, r->verify) : NULL;
+    q->plan = r->plan ? declared_plan(x, r->plan) : NULL;
+    if (r->verify && !*verifier)
+        return refuse_name(why, "brood.verify", r->verify, x->verifiers, x->n_verifiers);
+    if (r->plan && !q->plan) return refuse_name(why, "brood.plan", r->plan, x->plans, x->n_plans);
+    q->usd_policy_input = d->prices.policy_input;
+    q->usd_policy_output = d->prices.policy_output;
+    q->usd_reward_input = d->prices.reward_input;
+    if (r->budget.usd > 0 && !prices_are_given(&d->prices))
+        return refuse(why, 400, "brood.budget.usd", "invalid_value",
+                      "brood.budget.usd: this server knows no prices (--prices)");
+    return true;
+}
+
+/* A plan may have another n than the request. */
+static bool check_samples(const struct desk *d, const struct search_spec *spec, struct refusal *why) {
+    if (!search_spec_has(spec, "n") || search_spec_get(spec, "n") <= d->options->n_samples_max) return true;
+    return refuse(why, 400, "brood.plan", "invalid_value",
+                  "brood.plan: its n=%g is more than the %d that this server allows: give samples",
+                  search_spec_get(spec, "n"), d->options->n_samples_max);
+}
+
 bool desk_prepare(struct desk *d, struct call *c, struct refusal *why) {
     const struct request *r = &c->request;
+    struct verifier *verifier;
     struct err e;
-    if (!terms_settle(c, d->options, desk_policy(d)->name, why)) return false;
-    if (!answering_begin(&c->answering, d->policy, d->reward, false, &c->asked, &e))
+    if (!terms_settle(c, d->options, desk_policy(d)->name, why) || !settle_declared(d, c, &verifier, why))
+        return false;
+    if (!answering_begin(&c->answering, d->policy, d->reward, verifier != NULL, &c->asked, &e))
         return refuse(why, 400, "brood", "invalid_value", "%s", e.msg);
+    if (!check_samples(d, &c->answering.spec, why)) return false;
     struct coordinator_problem *p = &c->answering.problem;
+    p->verifier = verifier;
+    p->line = str_from(r->line);
     p->stops = (const char *const *)r->stops;
     p->n_stops = r->n_stops;
     p->talk = (struct policy_talk){.system = r->system,
@@ -134,6 +196,8 @@ bool desk_prepare(struct desk *d, struct call *c, struct refusal *why) {
     if (!coordinator_can(desk_policy(d), spec->strategy->revises, coordinator_tells_confidences(spec), &e))
         return refuse(why, 400, "brood.strategy", "invalid_value", "%s", e.msg);
     const struct search_context context = {.has_reward = d->reward != NULL,
+                                           .has_verifier = verifier != NULL,
+                                           .plan = p->plan,
                                            .n_tokens_answer_max = p->n_tokens_max};
     if (!search_check(spec, &context, &e))
         return refuse(why, 400, "brood.strategy", "invalid_value", "%s", e.msg);
@@ -196,6 +260,7 @@ static void refuse_error(struct call *c, const struct err *e) {
 static void end_call(struct desk *d, struct call *c, const struct run_event *event) {
     struct err e;
     metrics_time(d->metrics, c->started - c->arrived, event->seconds);
+    if (event->failure) c->failure = mem_strdup(event->failure);
     c->cost = *event->cost;
     if (answering_end(&c->answering, event, &e))
         reply_answer(c, &d->names);
@@ -264,9 +329,25 @@ static struct call *next_call(struct desk *d) {
     return c;
 }
 
+/* The models failed it. */
+static void fail_call(struct desk *d, struct call *c, double now, const struct err *e) {
+    struct refusal why;
+    d->is_well = false;
+    d->failed = now;
+    refuse(&why, 503, NULL, "models_failed", "%s", e->msg);
+    reply_refuse(c, &why);
+}
+
 static void admit(struct desk *d, struct call *c, double now) {
     int ordinal = 0;
     struct err e;
+    const char *failure = coordinator_verifier_failure(d->coordinator, c->answering.problem.verifier);
+    if (failure) {
+        err_set(&e, ERR_SERVICE, "the verifier failed: %s", failure);
+        refuse_error(c, &e);
+        let_go(d, c);
+        return;
+    }
     while (d->active[ordinal]) ordinal++;
     struct coordinator_problem *p = &c->answering.problem;
     p->ordinal = ordinal;
@@ -277,7 +358,10 @@ static void admit(struct desk *d, struct call *c, double now) {
     d->n_active++;
     if (coordinator_add(d->coordinator, p, &e)) return;
     forget_active(d, ordinal);
-    refuse_error(c, &e);
+    if (e.code == ERR_SERVICE)
+        fail_call(d, c, now, &e);
+    else
+        refuse_error(c, &e);
     let_go(d, c);
 }
 
@@ -293,14 +377,12 @@ static void end_gone(struct desk *d) {
 }
 
 /* The models failed: so do all searches at work, and only those. */
-static void fail_all(struct desk *d, const struct err *e) {
-    struct refusal why;
-    refuse(&why, 503, NULL, "models_failed", "%s", e->msg);
+static void fail_all(struct desk *d, double now, const struct err *e) {
     for (int i = 0; i < d->options->n_active_max; i++) {
         struct call *c = d->active[i];
         if (!c) continue;
         forget_active(d, i);
-        reply_refuse(c, &why);
+        fail_call(d, c, now, e);
         let_go(d, c);
     }
     renew_coordinator(d);
@@ -332,6 +414,11 @@ static void flush_all(struct desk *d, double now) {
     pthread_mutex_unlock(&d->lock);
 }
 
+/* Nobody sends requests to a server that says it is ill: so it does not say so for ever. */
+static bool may_be_well(const struct desk *d, double now) {
+    return d->n_active == 0 && now - d->failed > d->options->retry_seconds;
+}
+
 static void measure(struct desk *d, double now) {
     if (now - d->measured < metrics_seconds) return;
     d->measured = now;
@@ -339,11 +426,14 @@ static void measure(struct desk *d, double now) {
                             .policy_cache_bytes = policy_cache_bytes(d->policy),
                             .waste = coordinator_waste(d->coordinator),
                             .n_running = d->n_active,
-                            .is_well = d->is_well};
+                            .is_well = d->is_well || may_be_well(d, now)};
     if (d->reward) {
         m.reward = reward_computed(d->reward);
         m.reward_cache_bytes = reward_cache_bytes(d->reward);
     }
+    for (int i = 0; i < d->declared.n_verifiers; i++)
+        m.n_verifiers_failed +=
+            coordinator_verifier_failure(d->coordinator, d->declared.verifiers[i].verifier) != NULL;
     pthread_mutex_lock(&d->lock);
     m.n_waiting = queue_waiting(d->queue);
     pthread_mutex_unlock(&d->lock);
@@ -360,7 +450,7 @@ static bool turn(struct desk *d) {
     end_gone(d);
     if (d->n_active > 0) {
         d->is_well = coordinator_step(d->coordinator, &n_left, &e);
-        if (!d->is_well) fail_all(d, &e);
+        if (!d->is_well) fail_all(d, now, &e);
     }
     flush_all(d, clock_seconds());
     measure(d, clock_seconds());
@@ -389,7 +479,7 @@ static void end_all(struct desk *d) {
     struct err e = {0};
     struct call *c;
     struct refusal why;
-    if (!coordinator_stop(d->coordinator, RUN_STOPPED, &e)) fail_all(d, &e);
+    if (!coordinator_stop(d->coordinator, RUN_STOPPED, &e)) fail_all(d, clock_seconds(), &e);
     refuse(&why, 503, NULL, "shutting_down", "the server has ended before this request's turn");
     while ((c = next_call(d))) {
         reply_refuse(c, &why);

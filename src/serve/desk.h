@@ -9,7 +9,9 @@
 #ifndef BROOD_SERVE_DESK_H
 #define BROOD_SERVE_DESK_H
 
+#include "run/prices.h"
 #include "serve/call.h"
+#include "serve/declared.h"
 #include "serve/metrics.h"
 #include "serve/serve.h"
 
@@ -20,6 +22,8 @@ MUST struct desk *desk_open(const struct serve_options *o, struct metrics *m, st
 void desk_close(struct desk *d);
 const struct policy_info *desk_policy(const struct desk *d);
 const struct reward_info *desk_reward(const struct desk *d); /* NULL: none */
+const struct declared *desk_declared(const struct desk *d);
+const struct prices *desk_prices(const struct desk *d); /* all 0: not known */
 
 /* From the request of the call: the strategy, limits, what the search is to do. */
 MUST bool desk_prepare(struct desk *d, struct call *c, struct refusal *why);

@@ -154,6 +154,8 @@ void metrics_print(struct metrics *m, struct buf *out) {
     number(out, "requests_waiting", "gauge", "Requests in the queue.", m->now.n_waiting);
     number(out, "requests_running", "gauge", "Requests whose search goes on.", m->now.n_running);
     number(out, "models_well", "gauge", "0 after the models failed, until they do again.", m->now.is_well);
+    number(out, "verifiers_failed", "gauge", "Of those declared at the start, failed for good.",
+           m->now.n_verifiers_failed);
     print_tokens(out, &m->now);
     print_histogram(out, "queue_seconds", "From the arrival of a request to the start of its search.",
                     &m->queued);

@@ -16,6 +16,7 @@ struct metrics_now { /* what is looked at when asked for */
     double policy_cache_bytes, reward_cache_bytes;
     struct cost policy, reward; /* computed since the start */
     struct waste waste;
+    int n_verifiers_failed;
     bool is_well;
 };
 

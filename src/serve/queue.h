@@ -1,8 +1,8 @@
 /* queue.h - who is next: a bounded queue that is fair between clients.
  *
  * Each client has a line of its own. The next request is that of the client with the fewest running; of
- * those, of the one that was served longest ago. So one client with a thousand requests delays another's one
- * by no more than what runs already.
+ * those, of the one that was served, or came, longest ago. So one client with a thousand requests delays
+ * another's one by no more than what runs already and one of them more.
  *
  *     queue_add(q, "10.0.0.7 ann", &call->place)      at most n_max wait in all
  *     queue_next(q)                                   runs from now on

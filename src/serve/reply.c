@@ -156,15 +156,23 @@ static json_t *node_json(const struct run_event *event) {
 
 static void count_event(struct call *c, const struct run_event *event) {
     const struct cost none = {0};
-    struct brood_work more = {0};
-    if (event->what == RUN_NODE) more = answering_work(&event->node->cost, &none);
-    if (event->what == RUN_SCORE) more = answering_work(&event->score->cost, &none);
+    const struct cost *policy = event->what == RUN_NODE ? &event->node->cost : &none;
+    const struct cost *reward = event->what == RUN_SCORE ? &event->score->cost : &none;
+    const struct brood_work more = answering_work(policy, reward);
+    c->spent_units += prices_of(&c->answering.prices, policy, reward);
     c->spent.tokens_generated += more.tokens_generated;
     c->spent.tokens_read += more.tokens_read;
     c->spent.flops += more.flops;
     c->n_nodes += event->what == RUN_NODE;
     c->n_solutions += event->what == RUN_NODE && event->node->finish == STORE_END;
     c->n_pruned += event->what == RUN_DROP;
+}
+
+static json_t *verdict_json(const struct run_event *event) {
+    const struct store_verdict *x = event->verdict;
+    return json_pack("{s:s,s:s,s:o,s:o,s:o}", "type", "verdict", "id", event->path, "passed",
+                     x->passed < 0 ? json_null() : json_boolean(x->passed), "score",
+                     answer_json_real(x->score), "feedback", json_text(str_from(x->feedback)));
 }
 
 void reply_event(struct call *c, const struct run_event *event, const struct reply_names *names) {
@@ -176,6 +184,7 @@ void reply_event(struct call *c, const struct run_event *event, const struct rep
     if (event->what == RUN_SCORE)
         add_event(c, json_pack("{s:s,s:s,s:o}", "type", "reward", "id", event->path, "rewards",
                                rewards_json(event->score->rewards, event->score->n_rewards)));
+    if (event->what == RUN_VERDICT) add_event(c, verdict_json(event));
     if (event->what == RUN_DROP) add_event(c, json_pack("{s:s,s:s}", "type", "drop", "id", event->path));
 }
 
@@ -188,10 +197,13 @@ void reply_text(struct call *c, struct str so_far, const struct reply_names *nam
 }
 
 static json_t *cost_json(const struct call *c, double now) {
-    return json_pack("{s:f,s:f,s:f,s:i,s:i,s:i,s:f}", "tokens_generated", c->spent.tokens_generated,
-                     "tokens_read", c->spent.tokens_read, "flops", c->spent.flops, "nodes", c->n_nodes,
-                     "solutions", c->n_solutions, "pruned", c->n_pruned, "seconds",
-                     c->started > 0 ? now - c->started : 0);
+    json_t *o = json_pack("{s:f,s:f,s:f,s:i,s:i,s:i,s:f}", "tokens_generated", c->spent.tokens_generated,
+                          "tokens_read", c->spent.tokens_read, "flops", c->spent.flops, "nodes", c->n_nodes,
+                          "solutions", c->n_solutions, "pruned", c->n_pruned, "seconds",
+                          c->started > 0 ? now - c->started : 0);
+    if (prices_are_given(&c->answering.prices))
+        json_object_set_new(o, "usd", json_real(prices_dollars(c->spent_units)));
+    return o;
 }
 
 static void write_events(struct call *c, double now) {
@@ -258,6 +270,17 @@ static json_t *choice_brood(const struct brood_answer *a, const struct choice *x
                      "score", k ? answer_json_real(k->score) : json_null());
 }
 
+/* In money. */
+static json_t *cost_details(const struct call *c) {
+    const struct prices *p = &c->answering.prices;
+    const struct run_cost *k = &c->cost;
+    const struct cost none = {0};
+    const double policy = prices_of(p, &k->policy_root, &none) + prices_of(p, &k->policy, &none);
+    const double reward = prices_of(p, &none, &k->reward_root) + prices_of(p, &none, &k->reward);
+    return json_pack("{s:f,s:f,s:f}", "usd", prices_dollars(policy + reward), "policy_usd",
+                     prices_dollars(policy), "reward_usd", prices_dollars(reward));
+}
+
 static json_t *usage_json(const struct call *c, const struct choice *choices, int n) {
     const struct run_cost *k = &c->cost;
     const double policy = k->policy_root.tokens_read + k->policy.tokens_read;
@@ -265,11 +288,14 @@ static json_t *usage_json(const struct call *c, const struct choice *choices, in
     const double written = k->policy.tokens_generated;
     double told = 0;
     for (int i = 0; i < n; i++) told += choices[i].solution ? choices[i].solution->n_tokens : 0;
-    return json_pack("{s:I,s:I,s:I,s:{s:i,s:I,s:I},s:{s:I}}", "prompt_tokens", (json_int_t)(policy + reward),
-                     "completion_tokens", (json_int_t)written, "total_tokens",
-                     (json_int_t)(policy + reward + written), "prompt_tokens_details", "cached_tokens", 0,
-                     "policy_tokens", (json_int_t)policy, "reward_tokens", (json_int_t)reward,
-                     "completion_tokens_details", "reasoning_tokens", (json_int_t)fmax(0, written - told));
+    json_t *o =
+        json_pack("{s:I,s:I,s:I,s:{s:i,s:I,s:I},s:{s:I}}", "prompt_tokens", (json_int_t)(policy + reward),
+                  "completion_tokens", (json_int_t)written, "total_tokens",
+                  (json_int_t)(policy + reward + written), "prompt_tokens_details", "cached_tokens", 0,
+                  "policy_tokens", (json_int_t)policy, "reward_tokens", (json_int_t)reward,
+                  "completion_tokens_details", "reasoning_tokens", (json_int_t)fmax(0, written - told));
+    if (prices_are_given(&c->answering.prices)) json_object_set_new(o, "cost_details", cost_details(c));
+    return o;
 }
 
 static json_t *result_json(const struct call *c) {
@@ -277,16 +303,17 @@ static json_t *result_json(const struct call *c) {
     json_t *o = answer_json(a, c->request.text, buf_cstr(&c->strategy), c->request.with_solutions);
     json_object_set_new(o, "run", json_string(c->id));
     json_object_set_new(o, "queued", json_real(c->started - c->arrived));
+    if (c->failure) json_object_set_new(o, "failure", json_text(str_from(c->failure)));
     return o;
 }
 
 static json_t *solution_event(const struct brood_solution *x) {
-    return json_pack("{s:s,s:s,s:o,s:b,s:i,s:o,s:o,s:o,s:o,s:i}", "type", "solution", "id", x->path, "answer",
-                     answer_json_text(x->answer), "complete", x->complete, "tokens", x->n_tokens, "rewards",
-                     x->rewards ? rewards_json(x->rewards, x->n_rewards) : json_null(), "score",
+    return json_pack("{s:s,s:s,s:o,s:b,s:i,s:o,s:o,s:o,s:o,s:i,s:o}", "type", "solution", "id", x->path,
+                     "answer", answer_json_text(x->answer), "complete", x->complete, "tokens", x->n_tokens,
+                     "rewards", x->rewards ? rewards_json(x->rewards, x->n_rewards) : json_null(), "score",
                      x->rewards ? answer_json_real(x->score) : json_null(), "logprob",
                      answer_json_real(x->logprob), "confidence", answer_json_real(x->confidence), "class",
-                     x->n_class);
+                     x->n_class, "verified", x->verified < 0 ? json_null() : json_boolean(x->verified));
 }
 
 static void add_last_events(struct call *c, const struct brood_answer *a) {

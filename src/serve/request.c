@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "run/task.h"
 
 bool refuse(struct refusal *why, int status, const char *param, const char *code, const char *format, ...) {
     char text[sizeof why->e.msg];
@@ -193,7 +194,7 @@ static bool known_keys(const json_t *object, const char *where, const char *cons
 }
 
 static bool take_budget(struct request *r, const json_t *v, struct refusal *why) {
-    static const char *const keys[] = {"samples", "tokens", "flops", "seconds", NULL};
+    static const char *const keys[] = {"samples", "tokens", "flops", "usd", "seconds", NULL};
     if (!v || json_is_null(v)) return true;
     struct budget *b = &r->budget;
     return take_object(v, "brood.budget", why) && known_keys(v, "brood.budget", keys, why) &&
@@ -201,8 +202,18 @@ static bool take_budget(struct request *r, const json_t *v, struct refusal *why)
                        why) &&
            take_number(json_object_get(v, "tokens"), "brood.budget.tokens", 1, 1e12, true, &b->tokens, why) &&
            take_number(json_object_get(v, "flops"), "brood.budget.flops", 1, 1e30, false, &b->flops, why) &&
+           take_number(json_object_get(v, "usd"), "brood.budget.usd", 1e-12, 1e9, false, &b->usd, why) &&
            take_number(json_object_get(v, "seconds"), "brood.budget.seconds", 1e-3, 1e6, false, &b->seconds,
                        why);
+}
+
+/* Fields of the problem for the verifier; never those of the answer key. */
+static bool take_problem(struct request *r, const json_t *v, struct refusal *why) {
+    if (!take_object(v, "brood.problem", why)) return false;
+    if (!json_is_object(v)) return true;
+    if (!r->verify) return wrong(why, "brood.problem", "it is for a verifier: name one in brood.verify");
+    r->line = task_public_line(v);
+    return true;
 }
 
 static bool take_events(struct request *r, const json_t *v, struct refusal *why) {
@@ -219,14 +230,18 @@ static bool take_events(struct request *r, const json_t *v, struct refusal *why)
 }
 
 static bool take_brood(struct request *r, const json_t *v, struct refusal *why) {
-    static const char *const keys[] = {"strategy", "samples",  "select", "aggregate", "confidence",
-                                       "budget",   "deadline", "events", "solutions", NULL};
+    static const char *const keys[] = {"strategy", "samples",   "select",  "aggregate", "confidence",
+                                       "plan",     "verify",    "problem", "budget",    "deadline",
+                                       "events",   "solutions", NULL};
     if (!take_object(v, "brood", why)) return false;
     if (json_is_object(v) && !known_keys(v, "brood", keys, why)) return false;
     return take_name(json_object_get(v, "strategy"), "brood.strategy", &r->strategy, why) &&
            take_name(json_object_get(v, "select"), "brood.select", &r->select, why) &&
            take_name(json_object_get(v, "aggregate"), "brood.aggregate", &r->aggregate, why) &&
            take_name(json_object_get(v, "confidence"), "brood.confidence", &r->confidence, why) &&
+           take_name(json_object_get(v, "plan"), "brood.plan", &r->plan, why) &&
+           take_name(json_object_get(v, "verify"), "brood.verify", &r->verify, why) &&
+           take_problem(r, json_object_get(v, "problem"), why) &&
            take_number(json_object_get(v, "samples"), "brood.samples", 1, 1e6, true, &r->samples, why) &&
            take_number(json_object_get(v, "deadline"), "brood.deadline", 1e-3, 1e6, false, &r->deadline,
                        why) &&
@@ -315,8 +330,8 @@ bool request_parse(struct request *r, bool is_chat, struct str body, struct refu
 void request_fini(struct request *r) {
     for (size_t i = 0; i < r->n_stops; i++) free(r->stops[i]);
     for (size_t i = 0; i < r->n_turns; i++) free(r->turns[i]);
-    char *const texts[] = {r->model, r->strategy, r->user,      r->system,
-                           r->text,  r->select,   r->aggregate, r->confidence};
+    char *const texts[] = {r->model,     r->strategy,   r->user, r->system, r->text, r->select,
+                           r->aggregate, r->confidence, r->plan, r->verify, r->line};
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) free(texts[i]);
     free(r->turns);
     *r = (struct request){0};

@@ -42,7 +42,9 @@ struct request {
     double temperature, top_p; /* NAN: not given */
     uint64_t seed;
     char *select, *aggregate, *confidence; /* NULL: not given */
-    double samples;                        /* 0: not given */
+    char *plan, *verify;                   /* names of what the server has; NULL: not given */
+    char *line;     /* what the verifier is shown of the problem, as JSON; NULL: nothing */
+    double samples; /* 0: not given */
     struct budget budget;
     double deadline; /* seconds from the arrival; 0: none */
     enum request_events events;

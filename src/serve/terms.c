@@ -20,7 +20,7 @@ static const char *strategy_of(const struct request *r, const struct serve_optio
         return NULL;
     }
     if (r->strategy) return r->strategy;
-    return named ? named : o->strategy ? o->strategy : "sample";
+    return named ? named : r->plan ? "adaptive" : o->strategy ? o->strategy : "sample";
 }
 
 static bool set(struct search_spec *spec, const char *param, const char *key, double value,
@@ -85,6 +85,7 @@ bool terms_settle(struct call *c, const struct serve_options *o, const char *pol
         .budget_samples = r->budget.samples,
         .budget_tokens = r->budget.tokens,
         .budget_flops = r->budget.flops,
+        .budget_usd = r->budget.usd,
         .budget_seconds = r->budget.seconds > 0 ? r->budget.seconds : o->seconds_max,
     };
     return true;

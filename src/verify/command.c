@@ -44,14 +44,14 @@ static bool start(char *const *argv, int in, int out, pid_t *pid) {
     return status == 0;
 }
 
-/* True once all has been read; false when time is over. */
-static bool read_until(int from, double until, struct buf *output) {
+/* True once all has been read; false when time is over, or it is to stop. */
+static bool read_until(int from, double until, const _Atomic bool *stop, struct buf *output) {
     char part[1 << 16];
     for (;;) {
         struct pollfd fd = {.fd = from, .events = POLLIN};
         const double left = until - clock_seconds();
-        if (left <= 0) return false;
-        if (poll(&fd, 1, (int)MIN(left * 1000 + 1, 1e6)) <= 0) continue;
+        if (left <= 0 || (stop && *stop)) return false;
+        if (poll(&fd, 1, (int)MIN(left * 1000 + 1, stop ? 100 : 1e6)) <= 0) continue;
         const ssize_t n = read(from, part, sizeof part);
         if (n == 0 || (n < 0 && errno != EINTR)) return true;
         if (n > 0) buf_add(output, part, (size_t)n);
@@ -62,8 +62,8 @@ static bool read_until(int from, double until, struct buf *output) {
     }
 }
 
-bool command_run(char *const *argv, struct str input, double seconds, struct buf *output, int *status,
-                 struct err *e) {
+bool command_run(char *const *argv, struct str input, double seconds, const _Atomic bool *stop,
+                 struct buf *output, int *status, struct err *e) {
     int ends[2];
     pid_t pid;
     buf_clear(output);
@@ -79,7 +79,7 @@ bool command_run(char *const *argv, struct str input, double seconds, struct buf
     close(in);
     close(ends[1]);
     if (ok) {
-        const bool over = !read_until(ends[0], clock_seconds() + seconds, output);
+        const bool over = !read_until(ends[0], clock_seconds() + seconds, stop, output);
         if (over) kill(-pid, SIGKILL);
         while (waitpid(pid, status, 0) < 0 && errno == EINTR) {
         }
@@ -87,5 +87,6 @@ bool command_run(char *const *argv, struct str input, double seconds, struct buf
         if (over) *status = -1;
     }
     close(ends[0]);
-    return ok || err_set(e, ERR_SERVICE, "%s: cannot be run: %s", argv[0], strerror(why));
+    if (!ok) return err_set(e, ERR_SERVICE, "%s: cannot be run: %s", argv[0], strerror(why));
+    return !stop || !*stop || err_set(e, ERR_CANCELLED, "interrupted");
 }

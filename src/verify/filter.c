@@ -93,7 +93,8 @@ static bool add_rules(scmp_filter_ctx f, bool namespaces, enum isolate_starts st
     return ok && seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), CALL(clone3), 0) == 0;
 }
 
-static char *to_hex(const unsigned char *bytes, size_t n) {
+char *isolate_hex(const void *data, size_t n) {
+    const unsigned char *bytes = data;
     static const char digits[] = "0123456789abcdef";
     char *text = mem_alloc(2 * n + 1);
     for (size_t i = 0; i < n; i++) {
@@ -111,7 +112,7 @@ char *isolate_filter(bool namespaces, enum isolate_starts starts, struct err *e)
     scmp_filter_ctx f = seccomp_init(SCMP_ACT_ERRNO(EPERM));
     if (fd >= 0 && f && add_rules(f, namespaces, starts) && seccomp_export_bpf(f, fd) == 0) {
         const ssize_t n = pread(fd, program, sizeof program, 0);
-        if (n > 0 && n < (ssize_t)sizeof program) hex = to_hex(program, (size_t)n);
+        if (n > 0 && n < (ssize_t)sizeof program) hex = isolate_hex(program, (size_t)n);
     }
     if (!hex) err_set(e, ERR_SERVICE, "sandbox: cannot make the system call filter");
     if (f) seccomp_release(f);

@@ -275,3 +275,25 @@ bool humaneval_check_references(struct humaneval *h, int n_times, struct verify 
     run_fini(&r);
     return ok;
 }
+
+struct keeping {
+    const struct humaneval *h;
+    size_t i;
+    struct buf *out;
+};
+
+static bool keep_problem(void *ctx, struct str line, const char *where, struct err *e) {
+    struct keeping *k = ctx;
+    if (k->i == k->h->n_problems) return err_set(e, ERR_INPUT, "%s: the file has changed", where);
+    const enum humaneval_trust trust = k->h->problems[k->i++].trust;
+    if (trust != HUMANEVAL_FAILS && trust != HUMANEVAL_FLAKY) {
+        buf_add_str(k->out, line);
+        buf_add_char(k->out, '\n');
+    }
+    return true;
+}
+
+bool humaneval_write_kept(const struct humaneval *h, const char *path, struct buf *out, struct err *e) {
+    struct keeping k = {h, 0, out};
+    return file_lines_each(path, keep_problem, &k, e);
+}

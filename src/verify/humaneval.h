@@ -1,13 +1,20 @@
 /* humaneval.h - files of problems with tests as they are published, samples of programs in, results out.
  *
  *     problems  one a line, gzip is read too; each line in any of these layouts:
+ *
  *       HumanEval     {"task_id", "prompt", "entry_point", "test", "canonical_solution"?}
+ *
  *       EvalPlus      {"task_id", "prompt", "entry_point", "canonical_solution", "base_input", "plus_input",
- * "atol"?} MBPP          {"task_id", "test_list", "code", "test_setup_code"? or "test_imports"?} CodeContests
- * {"name", "public_tests", "private_tests", "generated_tests", "time_limit", ...}: programs that read
- * standard input and print samples   {"task_id", "completion"} or {"task_id", "solution"}, any number a
- * problem, in any order results   each sample's line with "result" and "passed" added, in the order of the
- * samples
+ *                     "atol"?}
+ *
+ *       MBPP          {"task_id", "test_list", "code", "test_setup_code"? or "test_imports"?}
+ *
+ *       CodeContests  {"name", "public_tests", "private_tests", "generated_tests", "time_limit", ...}:
+ *                     programs that read standard input and print
+ *
+ *     samples   {"task_id", "completion"} or {"task_id", "solution"}, any number a problem, in any order
+ *
+ *     results   each sample's line with "result" and "passed" added, in the order of the samples
  *
  * A program is prompt + completion, or the solution alone; MBPP and CodeContests have no prompt that belongs
  * to it. "result" is "passed", "timed out" or "failed: why", as human-eval writes it (openai/human-eval,
@@ -38,6 +45,7 @@ struct humaneval_problem {
     size_t n_io;
     double cpu_seconds;  /* 0: not said by the problem; else at least so much */
     size_t memory_bytes; /* as well */
+    bool hidden;         /* what its tests expect is not for those who write programs; n_io: see there */
     char *unfit;         /* owned; why its programs cannot be run here; NULL: they can */
     enum humaneval_trust trust;
     char *trouble;               /* owned; what its reference ran into */
@@ -76,6 +84,8 @@ struct humaneval_way {
 /* Runs every reference n_times and fills trust and trouble. */
 MUST bool humaneval_check_references(struct humaneval *h, int n_times, struct verify *v,
                                      const struct humaneval_way *way, struct err *e);
+/* After it: the lines of the file that was read, but for the problems that fail or are flaky. */
+MUST bool humaneval_write_kept(const struct humaneval *h, const char *path, struct buf *out, struct err *e);
 /* Checks every sample, counts, and puts the results' lines into *results. */
 MUST bool humaneval_run(struct humaneval *h, const char *samples_path, struct verify *v,
                         const struct humaneval_way *way, struct humaneval_counts *counts, struct buf *results,

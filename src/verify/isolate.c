@@ -99,13 +99,14 @@ static void build_root(const struct isolate_plan *plan) {
     enter_new_root();
 }
 
-static void keep_only(const int lines[2]) {
+static void keep_only(const int fds[3]) {
     const int null = open("/dev/null", O_RDWR);
-    const int a = fcntl(lines[0], F_DUPFD, 10), b = fcntl(lines[1], F_DUPFD, 10);
+    int high[3];
+    for (int i = 0; i < 3; i++) high[i] = fcntl(fds[i], F_DUPFD, 10);
     for (int fd = 0; fd < 3; fd++) dup2(null, fd);
-    dup2(a, 3);
-    dup2(b, 4);
-    close_range(5, ~0U, 0);
+    close(5);
+    for (int i = 0; i < 3; i++) dup2(high[i], 3 + i);
+    close_range(6, ~0U, 0);
 }
 
 _Noreturn static void run_inside(const struct isolate_plan *plan, int go) {
@@ -114,8 +115,10 @@ _Noreturn static void run_inside(const struct isolate_plan *plan, int go) {
     char byte;
     sigset_t none;
     const int go_on = fcntl(go, F_DUPFD, 10);
-    const int lines[2] = {fcntl(plan->lines[0], F_DUPFD, 20), fcntl(plan->lines[1], F_DUPFD, 20)};
-    dup2(lines[0], 3); /* give_up writes there */
+    const int proc = plan->see_itself ? open("/proc", O_PATH | O_DIRECTORY) : -1;
+    const int fds[3] = {fcntl(plan->lines[0], F_DUPFD, 20), fcntl(plan->lines[1], F_DUPFD, 20),
+                        fcntl(proc, F_DUPFD, 20)};
+    dup2(fds[0], 3); /* give_up writes there */
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     for (int s = 1; s < 32; s++) signal(s, SIG_DFL);
@@ -125,7 +128,7 @@ _Noreturn static void run_inside(const struct isolate_plan *plan, int go) {
     if (plan->namespaces) build_root(plan);
     if (chdir("/") != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         give_up("cannot set no_new_privs", NULL);
-    keep_only(lines);
+    keep_only(fds);
     execve(plan->argv[0], plan->argv, environment);
     give_up("cannot run", plan->argv[0]);
 }

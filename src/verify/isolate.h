@@ -20,6 +20,7 @@ struct isolate_plan {
     const char *paths[ISOLATE_PATHS_MAX]; /* absolute, no links in them; NULL-terminated */
     char *const *argv;                    /* argv[0] is an absolute path */
     int lines[2];                         /* become descriptors 3 and 4; 0 to 2 are /dev/null */
+    bool see_itself; /* /proc as it is outside becomes descriptor 5, if there is one: to be closed early */
 };
 
 /* The process id, or -1. It is reaped by the caller; killing it ends all that it started (namespaces). A
@@ -30,5 +31,7 @@ MUST pid_t isolate_start(const struct isolate_plan *plan, struct err *e);
  * is refused. With namespaces, signals may be sent (they stay in the pid namespace). */
 enum isolate_starts { ISOLATE_NOTHING, ISOLATE_COMMAND, ISOLATE_PROCESSES }; /* execve; and more processes */
 MUST char *isolate_filter(bool namespaces, enum isolate_starts starts, struct err *e);
+
+char *isolate_hex(const void *data, size_t n); /* owned */
 
 #endif

@@ -20,6 +20,7 @@ enum settings_key {
     SETTING_BATCH,     /* solutions in one message */
     SETTING_RUNS,      /* solutions before a worker is started anew */
     SETTING_READ,      /* a path that may be read; may come again */
+    SETTING_SHOW,      /* given, none: which tests feedback may quote */
     SETTING_LANGUAGE,  /* of programs that print, as verify_language_parse takes it */
     SETTING_CLONES,    /* the folder where clones of repositories lie */
     SETTINGS,
@@ -31,8 +32,8 @@ struct settings {
     double seconds, cpu;
     int memory_mib, n_workers, batch, runs;
     bool sandbox;
-    const char *isolation, *accept, *suffix, *entry, *language, *clones; /* NULL: not said. Owned */
-    const char *read[SETTINGS_READ_MAX];                                 /* [n_read] owned */
+    const char *isolation, *accept, *suffix, *entry, *language, *clones, *show; /* NULL: not said. Owned */
+    const char *read[SETTINGS_READ_MAX];                                        /* [n_read] owned */
     int n_read;
     const char *rest; /* behind the colon; NULL: there is none. Owned */
 };
@@ -43,7 +44,7 @@ void settings_fini(struct settings *s);
 typedef struct verifier *verifier_open_kind(const struct settings *s, const struct verifier_options *o,
                                             struct err *e);
 verifier_open_kind verifier_open_tests, verifier_open_toy, verifier_open_command, verifier_open_worker,
-    verifier_open_coq, verifier_open_smt, verifier_open_lean;
+    verifier_open_coq, verifier_open_smt, verifier_open_lean, verifier_open_patch;
 
 /* ---- what a kind implements ---- */
 struct verifier_ops {

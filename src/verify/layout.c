@@ -100,6 +100,7 @@ static bool take_evalplus(const json_t *o, struct str base, struct str plus, str
     p->setup = buf_take(&setup);
     p->test = buf_take(&test);
     p->reference = join(prompt, canonical, "\n");
+    p->hidden = true;
     buf_free(&inputs);
     return true;
 }
@@ -181,7 +182,8 @@ static bool take_mbpp(const json_t *o, struct humaneval_problem *p, const char *
 
 /* ---- CodeContests ---- */
 
-static bool add_io(struct humaneval_problem *p, size_t *cap, const json_t *input, const json_t *output) {
+static bool add_io(struct humaneval_problem *p, size_t *cap, const json_t *input, const json_t *output,
+                   bool hidden) {
     if (!json_is_string(input) || !json_is_string(output)) return false;
     MEM_GROW(p->io, *cap, p->n_io + 1);
     struct verify_io *io = &p->io[p->n_io++];
@@ -189,21 +191,22 @@ static bool add_io(struct humaneval_problem *p, size_t *cap, const json_t *input
     const struct str out = {json_string_value(output), json_string_length(output)};
     io->input = (struct str){str_dup(in), in.len};
     io->output = (struct str){str_dup(out), out.len};
+    io->hidden = hidden;
     return true;
 }
 
 /* {"input": [...], "output": [...]}, or a list of {"input", "output"}. */
-static bool take_tests(const json_t *tests, struct humaneval_problem *p, size_t *cap) {
+static bool take_tests(const json_t *tests, bool hidden, struct humaneval_problem *p, size_t *cap) {
     const json_t *inputs = json_object_get(tests, "input"), *outputs = json_object_get(tests, "output"),
                  *test;
     size_t i;
     bool ok = !tests || json_is_null(tests) || json_is_array(tests) ||
               (json_is_object(tests) && json_array_size(inputs) == json_array_size(outputs));
     json_array_foreach(tests, i, test) {
-        ok = ok && add_io(p, cap, json_object_get(test, "input"), json_object_get(test, "output"));
+        ok = ok && add_io(p, cap, json_object_get(test, "input"), json_object_get(test, "output"), hidden);
     }
     for (i = 0; ok && json_is_object(tests) && i < json_array_size(inputs); i++)
-        ok = add_io(p, cap, json_array_get(inputs, i), json_array_get(outputs, i));
+        ok = add_io(p, cap, json_array_get(inputs, i), json_array_get(outputs, i), hidden);
     return ok;
 }
 
@@ -239,7 +242,7 @@ static bool take_contest(const json_t *o, const struct verify_language *language
     size_t cap = 0;
     int64_t memory;
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-        if (!take_tests(json_object_get(o, kinds[i]), p, &cap))
+        if (!take_tests(json_object_get(o, kinds[i]), i > 0, p, &cap)) /* public ones alone are seen */
             return err_set(e, ERR_INPUT,
                            "%s: \"%s\" needs \"input\" and \"output\": lists of texts, as many of each",
                            where, kinds[i]);

@@ -2,10 +2,13 @@
 #include "verify/repository.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,14 +25,6 @@ static const double git_seconds = 600;
 
 /* ---- folders ---- */
 
-char *repository_work(struct err *e) {
-    char *folder = mem_strdup("/var/tmp/brood.XXXXXX");
-    if (mkdtemp(folder) && chmod(folder, 0755) == 0) return folder;
-    err_set(e, ERR_SERVICE, "/var/tmp: cannot make a folder for copies: %s", strerror(errno));
-    free(folder);
-    return NULL;
-}
-
 static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at) {
     UNUSED(st);
     UNUSED(kind);
@@ -41,9 +36,49 @@ static void remove_tree(const char *path) {
     nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-void repository_work_remove(char *folder) {
-    if (folder) remove_tree(folder);
-    free(folder);
+/* The lock of a folder, taken; -1: another process has it, or it is gone. */
+static int lock_folder(const char *path) {
+    struct stat here, there;
+    const int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) return -1;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &here) == 0 && lstat(path, &there) == 0 &&
+        here.st_ino == there.st_ino && here.st_uid == geteuid())
+        return fd;
+    close(fd);
+    return -1;
+}
+
+static void remove_left(void) {
+    glob_t found;
+    if (glob("/var/tmp/brood.??????", GLOB_NOSORT, NULL, &found) == 0) {
+        for (size_t i = 0; i < found.gl_pathc; i++) {
+            const int lock = lock_folder(found.gl_pathv[i]);
+            if (lock < 0) continue;
+            remove_tree(found.gl_pathv[i]);
+            close(lock);
+        }
+    }
+    globfree(&found);
+}
+
+bool repository_folder_make(struct repository_folder *f, struct err *e) {
+    remove_left();
+    do { /* until no other process has taken it for one that was left */
+        char name[] = "/var/tmp/brood.XXXXXX";
+        *f = (struct repository_folder){.lock = -1};
+        if (!mkdtemp(name) || chmod(name, 0755) != 0)
+            return err_set(e, ERR_SERVICE, "/var/tmp: cannot make a folder for copies: %s", strerror(errno));
+        if ((f->lock = lock_folder(name)) >= 0) f->path = mem_strdup(name);
+    } while (f->lock < 0);
+    return true;
+}
+
+void repository_folder_remove(struct repository_folder *f) {
+    if (!f->path) return;
+    remove_tree(f->path);
+    close(f->lock);
+    free(f->path);
+    f->path = NULL;
 }
 
 static char *find_clone(const char *folder, const char *repo) {
@@ -63,13 +98,13 @@ static char *find_clone(const char *folder, const char *repo) {
 
 /* ---- a clean copy ---- */
 
-static bool run_git(const char *folder, char *const *words, struct str input, const char *what,
-                    struct err *e) {
+static bool run_git(const struct repository_way *way, const char *folder, char *const *words,
+                    struct str input, const char *what, struct err *e) {
     char *argv[16] = {"git", "-C", (char *)folder};
     struct buf output = {0};
     int n = 3, status = 0;
     for (; words[n - 3]; n++) argv[n] = words[n - 3];
-    bool ok = command_run(argv, input, git_seconds, &output, &status, e);
+    bool ok = command_run(argv, input, git_seconds, way->stop, &output, &status, e);
     if (ok && status != 0) {
         const struct str said = str_trim(buf_str(&output));
         const char *end = memchr(said.ptr, '\n', said.len);
@@ -80,9 +115,10 @@ static bool run_git(const char *folder, char *const *words, struct str input, co
     return ok;
 }
 
-static bool apply(const char *tree, const char *patch, const char *what, struct err *e) {
+static bool apply(const struct repository_way *way, const char *tree, const char *patch, const char *what,
+                  struct err *e) {
     char *const words[] = {"apply", "--whitespace=nowarn", "-", NULL};
-    return str_trim(str_from(patch)).len == 0 || run_git(tree, words, str_from(patch), what, e);
+    return str_trim(str_from(patch)).len == 0 || run_git(way, tree, words, str_from(patch), what, e);
 }
 
 /* The repository at its commit in `tree`, which is new, with both patches applied and no history. *bad says
@@ -96,10 +132,10 @@ static bool make_copy(const struct repository_task *t, const struct repository_w
                        t->instance_id, t->repo, way->folder);
     char *const cloning[] = {"clone", "-q", "--shared", "--no-checkout", "--", clone, (char *)tree, NULL};
     char *const checking[] = {"checkout", "-q", "--detach", t->base_commit, "--", NULL};
-    bool ok = run_git(way->work, cloning, STR(""), t->instance_id, e) &&
-              run_git(tree, checking, STR(""), t->instance_id, e);
-    if (ok && !(ok = apply(tree, patch, "the patch does not apply", e))) *bad = true;
-    ok = ok && apply(tree, t->test_patch, "test_patch does not apply", e);
+    bool ok = run_git(way, way->work, cloning, STR(""), t->instance_id, e) &&
+              run_git(way, tree, checking, STR(""), t->instance_id, e);
+    if (ok && !(ok = apply(way, tree, patch, "the patch does not apply", e))) *bad = e->code == ERR_INPUT;
+    ok = ok && apply(way, tree, t->test_patch, "test_patch does not apply", e);
     if (ok) {
         char *git = file_join(tree, ".git");
         remove_tree(git);
@@ -151,7 +187,7 @@ static char **expand_command(const char *command, const struct repository_task *
 static bool run_inside(const struct repository_way *way, char **words, struct buf *output, bool *over,
                        struct err *e) {
     struct verify_language language = {.source = "none.txt"};
-    const struct verify_io nothing = {STR(""), STR("")};
+    const struct verify_io nothing = {.input = STR("")};
     struct verify_result r;
     size_t n = 0;
     while (words[n]) n++;
@@ -162,7 +198,11 @@ static bool run_inside(const struct repository_way *way, char **words, struct bu
                                    .limits = way->limits};
     verify_submit(way->verify, &job);
     while (!verify_next(way->verify, &r)) {
-        if (verify_work(way->verify, 1, e) < 0) return false;
+        if (way->stop && *way->stop) {
+            verify_cancel(way->verify, job.id);
+            return err_set(e, ERR_CANCELLED, "interrupted");
+        }
+        if (verify_work(way->verify, way->stop ? 0.1 : 1, e) < 0) return false;
     }
     if (r.verdict == VERIFY_BROKEN || r.verdict == VERIFY_REFUSED)
         return err_set(e, ERR_SERVICE, "the tests cannot be run: %s", r.text);
@@ -188,7 +228,7 @@ static bool run_tests(const struct repository_task *t, const struct repository_w
         char **words = expand_command(way->command, t, tree, !way->outside);
         int status = 0;
         if (way->outside) {
-            ok = command_run(words, STR(""), way->limits.wall_seconds, &output, &status, e);
+            ok = command_run(words, STR(""), way->limits.wall_seconds, way->stop, &output, &status, e);
             over = status == -1;
         } else {
             ok = run_inside(way, words, &output, &over, e);
@@ -277,34 +317,51 @@ static const char *forbidden(const struct repository_task *t, const char *patch)
     return why;
 }
 
-static bool judge_patch(struct repository_task *t, const char *patch, const struct repository_way *way,
-                        struct buf *result, struct err *e) {
+void repository_verdict_fini(struct repository_verdict *v) {
+    buf_free(&v->why);
+}
+
+bool repository_judge(const struct repository_task *t, const char *patch, const struct repository_way *way,
+                      struct repository_verdict *out, struct err *e) {
     bool *passed = mem_zalloc(t->n_tests + 1, sizeof *passed), ok = true;
     char why[700] = "";
     const char *refused = forbidden(t, patch);
-    size_t n = 0, n_passed = 0, first = t->n_tests;
-    buf_clear(result);
+    size_t first = t->n_tests;
+    *out = (struct repository_verdict){0};
     if (refused)
         snprintf(why, sizeof why, "the patch is not applied: %s", refused);
     else
         ok = run_tests(t, way, patch, passed, why, e);
-    for (size_t i = 0; i < t->n_tests; i++) {
+    for (size_t i = 0; !why[0] && i < t->n_tests; i++) {
         if (t->tests[i].left_out) continue;
-        n++;
-        n_passed += passed[i];
+        out->n_tests++;
+        out->n_passed += passed[i];
         if (!passed[i] && first == t->n_tests) first = i;
     }
-    if (strcmp(why, "timed out") == 0)
-        buf_printf(result, "timed out");
-    else if (why[0])
-        buf_printf(result, "failed: %s", why);
-    else if (n_passed == n && n > 0)
-        buf_printf(result, "passed");
-    else if (n == 0)
-        buf_printf(result, "failed: no test is left");
-    else
-        buf_printf(result, "failed: %zu of %zu tests pass; %s does not", n_passed, n, t->tests[first].name);
+    out->passed = ok && !why[0] && out->n_tests > 0 && out->n_passed == out->n_tests;
+    if (why[0])
+        buf_printf(&out->why, "%s", why);
+    else if (out->n_tests == 0)
+        buf_printf(&out->why, "no test is left");
+    else if (!out->passed)
+        buf_printf(&out->why, "%d of %d tests pass; %s does not", out->n_passed, out->n_tests,
+                   t->tests[first].name);
     free(passed);
+    return ok;
+}
+
+static bool judge_patch(const struct repository_task *t, const char *patch, const struct repository_way *way,
+                        struct buf *result, struct err *e) {
+    struct repository_verdict v;
+    const bool ok = repository_judge(t, patch, way, &v, e);
+    buf_clear(result);
+    if (v.passed)
+        buf_printf(result, "passed");
+    else if (ok && str_equal(buf_str(&v.why), STR("timed out")))
+        buf_printf(result, "timed out");
+    else
+        buf_printf(result, "failed: %s", buf_cstr(&v.why));
+    repository_verdict_fini(&v);
     return ok;
 }
 

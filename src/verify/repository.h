@@ -1,9 +1,12 @@
 /* repository.h - tasks in SWE-bench's sense: a solution is a patch to a repository.
  *
  *     tasks     {"instance_id", "repo", "base_commit", "patch", "test_patch", "FAIL_TO_PASS",
- * "PASS_TO_PASS"}: the lists as JSON arrays or, as published, as texts that hold one samples {"instance_id",
- * "model_patch"}, any number a task, in any order results   each sample's line with "result" and "passed"
- * added
+ *               "PASS_TO_PASS"}:
+ *               the lists as JSON arrays or, as published, as texts that hold one
+ *
+ *     samples   {"instance_id", "model_patch"}, any number a task, in any order
+ *
+ *     results   each sample's line with "result" and "passed" added
  *
  * A patch is right if, on a clean copy of the repository at base_commit with patch and test_patch applied,
  * all tests of both lists pass. The copy is made anew for each patch from a local clone (git clone --shared),
@@ -56,20 +59,42 @@ struct repository_way {
     struct verify *verify; /* NULL if outside; opened with repository_work's folder readable */
     const char *work;      /* folder for copies */
     struct verify_limits limits;
+    const _Atomic bool *stop; /* true ends what runs soon, with ERR_CANCELLED; may be NULL */
     bool (*on_progress)(void *ctx, int64_t n_done, int64_t n_all); /* false stops; may be NULL */
     void *ctx;
 };
+
+/* One task; its patch may be missing, and is then "". *t is zeroed after false. */
+MUST bool repository_task_read(struct str line, struct repository_task *t, const char *where, struct err *e);
+void repository_task_free(struct repository_task *t);
+
+struct repository_verdict {
+    bool passed;
+    int n_tests, n_passed; /* 0 of 0: no test ran */
+    struct buf why;        /* it did not pass: one line */
+};
+/* Judges one patch of a task. False says nothing about the patch. */
+MUST bool repository_judge(const struct repository_task *t, const char *patch,
+                           const struct repository_way *way, struct repository_verdict *out, struct err *e);
+void repository_verdict_fini(struct repository_verdict *v);
 
 bool repository_is(const char *path); /* whether the first line is such a task */
 MUST bool repository_read(struct repository *r, const char *path, struct err *e);
 void repository_fini(struct repository *r);
 
-/* A new empty folder that the sandbox can show; owned, repository_work_remove. NULL: it cannot be made. */
-char *repository_work(struct err *e);
-void repository_work_remove(char *folder);
+/* A new empty folder below /var/tmp that the sandbox can show, locked while it is used. Those that processes
+ * left behind that were killed are removed by the next that makes one. */
+struct repository_folder {
+    char *path; /* owned; NULL: none */
+    int lock;
+};
+MUST bool repository_folder_make(struct repository_folder *f, struct err *e);
+void repository_folder_remove(struct repository_folder *f); /* none is legal */
 
 MUST bool repository_check_references(struct repository *r, int n_times, const struct repository_way *way,
                                       struct err *e);
+/* After it: the lines of the file again, without what was left out: tasks, and tests of the others. */
+MUST bool repository_write_kept(const struct repository *r, const char *path, struct buf *out, struct err *e);
 /* Checks every sample in turn; equal patches once. Lines go into *results. */
 MUST bool repository_run(struct repository *r, const char *samples_path, const struct repository_way *way,
                          struct buf *results, struct err *e);

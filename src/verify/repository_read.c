@@ -163,11 +163,12 @@ static bool add_tests(struct repository_task *t, const json_t *list, bool fails_
     return true;
 }
 
-static void free_task(struct repository_task *t) {
+void repository_task_free(struct repository_task *t) {
     char *const owned[] = {t->instance_id, t->repo, t->base_commit, t->patch, t->test_patch, t->trouble};
     for (size_t i = 0; i < ARRAY_LEN(owned); i++) free(owned[i]);
     for (size_t i = 0; i < t->n_tests; i++) free(t->tests[i].name);
     free(t->tests);
+    *t = (struct repository_task){0};
 }
 
 static bool is_commit(const char *s) {
@@ -179,31 +180,49 @@ static bool is_repo(const char *s) {
     return s[0] && s[0] != '/' && s[0] != '-' && !strstr(s, "..");
 }
 
-static bool take_task(struct repository *r, const json_t *o, const char *where, struct err *e) {
+static bool read_task(struct repository_task *t, const json_t *o, bool has_patch, const char *where,
+                      struct err *e) {
     const char *text[5];
-    static const char *const keys[] = {"instance_id", "repo", "base_commit", "patch", "test_patch"};
-    struct repository_task t = {0};
+    static const char *const keys[] = {"instance_id", "repo", "base_commit", "test_patch", "patch"};
+    *t = (struct repository_task){0};
     for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-        if (!json_want_string(o, keys[i], &text[i], where, e)) return false;
+        const bool is_wanted = has_patch || i < 4;
+        if (is_wanted ? !json_want_string(o, keys[i], &text[i], where, e)
+                      : !json_get_string(o, keys[i], "", &text[i], where, e))
+            return false;
     }
     if (!is_commit(text[2]))
         return err_set(e, ERR_INPUT, "%s: base_commit '%.60s' is no commit", where, text[2]);
     if (!is_repo(text[1]))
         return err_set(e, ERR_INPUT, "%s: repo '%.60s': expected owner/name", where, text[1]);
-    t.instance_id = mem_strdup(text[0]);
-    t.repo = mem_strdup(text[1]);
-    t.base_commit = mem_strdup(text[2]);
-    t.patch = mem_strdup(text[3]);
-    t.test_patch = mem_strdup(text[4]);
+    t->instance_id = mem_strdup(text[0]);
+    t->repo = mem_strdup(text[1]);
+    t->base_commit = mem_strdup(text[2]);
+    t->test_patch = mem_strdup(text[3]);
+    t->patch = mem_strdup(text[4]);
     const json_t *passing = json_object_get(o, "PASS_TO_PASS");
-    bool ok =
-        (add_tests(&t, json_object_get(o, "FAIL_TO_PASS"), true) && t.n_tests > 0 &&
-         (!passing || add_tests(&t, passing, false))) ||
-        err_set(e, ERR_INPUT, "%s: FAIL_TO_PASS and PASS_TO_PASS are to be lists of names of tests", where);
-    if (ok && !map_put(r->index, str_from(t.instance_id), (uint32_t)r->n_tasks))
-        ok = err_set(e, ERR_INPUT, "%s: instance_id '%.80s' was there before", where, t.instance_id);
-    if (!ok) {
-        free_task(&t);
+    if (add_tests(t, json_object_get(o, "FAIL_TO_PASS"), true) && t->n_tests > 0 &&
+        (!passing || add_tests(t, passing, false)))
+        return true;
+    repository_task_free(t);
+    return err_set(e, ERR_INPUT, "%s: FAIL_TO_PASS and PASS_TO_PASS are to be lists of names of tests",
+                   where);
+}
+
+bool repository_task_read(struct str line, struct repository_task *t, const char *where, struct err *e) {
+    *t = (struct repository_task){0};
+    json_t *o = json_parse(line, where, e);
+    const bool ok = o && read_task(t, o, false, where, e);
+    json_decref(o);
+    return ok;
+}
+
+static bool take_task(struct repository *r, const json_t *o, const char *where, struct err *e) {
+    struct repository_task t;
+    if (!read_task(&t, o, true, where, e)) return false;
+    if (!map_put(r->index, str_from(t.instance_id), (uint32_t)r->n_tasks)) {
+        err_set(e, ERR_INPUT, "%s: instance_id '%.80s' was there before", where, t.instance_id);
+        repository_task_free(&t);
         return false;
     }
     MEM_GROW(r->tasks, r->cap, r->n_tasks + 1);
@@ -241,8 +260,46 @@ bool repository_read(struct repository *r, const char *path, struct err *e) {
 }
 
 void repository_fini(struct repository *r) {
-    for (size_t i = 0; i < r->n_tasks; i++) free_task(&r->tasks[i]);
+    for (size_t i = 0; i < r->n_tasks; i++) repository_task_free(&r->tasks[i]);
     free(r->tasks);
     map_free(r->index);
     *r = (struct repository){0};
+}
+
+/* ---- records without what was left out ---- */
+
+struct keeping {
+    const struct repository *r;
+    struct buf *out;
+};
+
+static json_t *kept_tests(const struct repository_task *t, bool fails_first) {
+    json_t *names = json_array();
+    for (size_t i = 0; i < t->n_tests; i++) {
+        if (t->tests[i].fails_first == fails_first && !t->tests[i].left_out)
+            json_array_append_new(names, json_text(str_from(t->tests[i].name)));
+    }
+    return names;
+}
+
+static bool keep_task(void *ctx, struct str line, const char *where, struct err *e) {
+    struct keeping *k = ctx;
+    const char *id = NULL;
+    uint32_t at = 0;
+    json_t *o = json_parse(line, where, e);
+    const bool ok = o && json_want_string(o, "instance_id", &id, where, e);
+    if (ok && map_get(k->r->index, str_from(id), &at) && !k->r->tasks[at].left_out) {
+        json_object_set_new(o, "FAIL_TO_PASS", kept_tests(&k->r->tasks[at], true));
+        json_object_set_new(o, "PASS_TO_PASS", kept_tests(&k->r->tasks[at], false));
+        char *text = json_line(o);
+        buf_printf(k->out, "%s\n", text);
+        free(text);
+    }
+    json_decref(o);
+    return ok;
+}
+
+bool repository_write_kept(const struct repository *r, const char *path, struct buf *out, struct err *e) {
+    struct keeping k = {r, out};
+    return file_lines_each(path, keep_task, &k, e);
 }

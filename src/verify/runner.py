@@ -1,20 +1,29 @@
 # runner.py - what runs in a worker: the keeper, which forks a candidate for each program, and the judge, which holds the
 # tests. verify.h draws the picture. Line 3 is the keeper's to brood, line 4 the judge's: 4 bytes of length, then JSON.
-import array, builtins, ctypes, gc, json, os, resource, select, signal, socket, stat, struct, sys, time
+import builtins, ctypes, gc, json, mmap, os, resource, select, signal, socket, stat, struct, sys, time
 import _collections_abc, _sitebuiltins, abc, ast, bisect, cmath, collections, copy, dataclasses, datetime, decimal
 import enum, fractions, functools, hashlib, heapq, inspect, io, itertools, keyword, math, operator, queue, random, re
 import statistics, string, textwrap, threading, traceback, types, typing, unicodedata
 
 MESSAGE_MAX = 32 << 20
+PROGRAM_MAX = 9 << 20
+LENGTH = struct.Struct('<I')
 OUTPUT_MAX, SHOWN_MAX = 16 << 20, 256 << 10
 ITEMS_MAX = 1 << 20  # what is taken of an iterator that a candidate returned
 libc = ctypes.CDLL(None, use_errno=True)
 syscall = libc.syscall
-SYS = {'x86_64': (56, 126), 'aarch64': (220, 91)}.get(os.uname().machine)  # clone, capset
+SYS_CLONE = {'x86_64': 56, 'aarch64': 220}.get(os.uname().machine)
 LANDLOCK_CREATE, LANDLOCK_ADD, LANDLOCK_RESTRICT = 444, 445, 446
 CLONE_NEWPID, MS_NOSUID, MS_NODEV, MNT_DETACH = 0x20000000, 2, 4, 2
-NO_CAPABILITIES = struct.pack('<II', 0x20080522, 0), bytes(24)
-PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
+PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38
+
+# Shared with inside/keeper.c: what there is between the two, what it can be asked, what it comes back with.
+STATE = ('ID CPU_US MEMORY DISK N_PROCESSES KIND FD N_MESSAGE MESSAGE ROOM N_DIRTY LINE JUDGED RULESET FLAGS NAMESPACES '
+         'FILTER FILTER_COMMAND FILTER_PROCESSES FIRST_CLOSED PID ENDED_BY STATUS USED_US USED_KIB RANGE RANGE_END TMP_BYTES '
+         'TMP _ _ _ _ _ _').split()
+globals().update((name, i) for i, name in enumerate(STATE))
+NEXT, RUN, BECOME, WATCH, CLEAN, IS_CLEAN, FUSE = range(7)
+KEEP_CHILD, KEEP_RENEW, KEEP_STEP, KEEP_GONE, KEEP_FAILED = range(5)
 
 
 # ---- messages
@@ -23,38 +32,42 @@ class Line:
     """A socket. `ahead`: it is read further than asked for, which saves calls; not where descriptors come with it."""
 
     def __init__(self, fd, ahead=False):
-        self.socket, self.ahead, self.have = socket.socket(fileno=fd), ahead, b''
-        self.fileno, self.sendall, self.close = self.socket.fileno, self.socket.sendall, self.socket.close
+        self.fd, self.ahead, self.have = fd, ahead, b''
 
     def take(self, n):
-        if len(self.have) < n:
-            parts, n_have = [self.have], len(self.have)
+        have = self.have
+        if len(have) < n:
+            parts, n_have = [have], len(have)
             while n_have < n:
-                part = self.socket.recv(1 << 16 if self.ahead else min(n - n_have, 1 << 16))
+                part = os.read(self.fd, 1 << 16 if self.ahead else min(n - n_have, 1 << 16))
                 if not part:
                     raise EOFError
                 parts.append(part)
                 n_have += len(part)
-            self.have = b''.join(parts)
-        taken, self.have = self.have[:n], self.have[n:]
-        return taken
+            have = b''.join(parts)
+        self.have = have[n:]
+        return have[:n]
 
 
-def receive(line, with_fd=False):
-    fd = -1
-    if with_fd:  # one descriptor comes with the first byte
-        line.have, ancillary, _, _ = line.socket.recvmsg(1, socket.CMSG_SPACE(4))
-        if not line.have:
+class LineWithFds(Line):
+    """Whose messages come with a descriptor each: one read takes that, and never more than its message."""
+
+    def __init__(self, fd):
+        Line.__init__(self, fd)
+        self.socket = socket.socket(fileno=fd)
+
+    def take_fd(self):
+        self.have, fds, _, _ = socket.recv_fds(self.socket, 1 << 16, 1)
+        if not self.have:
             raise EOFError
-        for level, kind, data in ancillary:
-            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                fds = array.array('i')
-                fds.frombytes(data[:4])
-                fd = fds[0]
-    n, = struct.unpack('<I', line.take(4))
+        return fds[0] if fds else -1
+
+
+def receive(line):
+    n, = LENGTH.unpack(line.take(4))
     if n > MESSAGE_MAX:
         raise EOFError
-    return json.loads(line.take(n)), fd
+    return json.loads(line.take(n))
 
 
 def clean(text):
@@ -64,7 +77,9 @@ def clean(text):
 
 def send(line, message):
     data = json.dumps(message).encode('ascii')
-    line.sendall(struct.pack('<I', len(data)) + data)
+    data = LENGTH.pack(len(data)) + data
+    while data:
+        data = data[os.write(line.fd, data):]
 
 
 # ---- values as data: what JSON lacks is a list whose first item says what it is
@@ -167,7 +182,7 @@ def describe(e):
         text = str(e)[:2000]
     except BaseException:
         text = ''
-    return {'raised': names, 'args': args, 'text': text}
+    return {'raised': names, 'args': args, 'text': text, 'line': program_line(e, '<program>')}
 
 
 def serve(line, program, entry_point):
@@ -182,7 +197,7 @@ def serve(line, program, entry_point):
         return
     send(line, {})
     while True:
-        call, _ = receive(line)
+        call = receive(line)
         args, named = decode(call['args']), {k: decode(v) for k, v in call['named'].items()}
         try:
             send(line, {'value': encode(function(*args, **named))})
@@ -221,13 +236,16 @@ def run_command(command):
     os.execve(command[0], command, {'PATH': '/usr/bin:/bin', 'HOME': '/tmp', 'TMPDIR': '/tmp', 'LC_ALL': 'C.UTF-8', 'TZ': 'UTC'})
 
 
-def read_and_print(config, job, ruleset, fd, errors):
+def read_and_print(keep, state, job, fd, errors):
     os.dup2(fd, 0)
     os.dup2(fd, 1)
     os.dup2(errors if job['step'] == 'run' else fd, 2)
-    become_candidate(config, job, ruleset, 3)
+    state[FIRST_CLOSED] = 3
     program, command = job['program'], job.get('command')
-    config.clear()
+    if command:
+        state[FILTER] = state[FILTER_COMMAND]
+    if keep(BECOME):
+        raise OSError(ctypes.get_errno(), 'become')
     job.clear()
     if command:
         run_command(command)
@@ -251,50 +269,24 @@ def limit_keeper(config):
         raise OSError('no_new_privs')
 
 
-def become_candidate(config, job, ruleset, first_closed=4):
-    limits = job['limits']
-    os.setsid()
-    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    os.chdir('/tmp' if config['namespaces'] else '/')
-    limit(resource.RLIMIT_CPU, int(limits['cpu_seconds']) + 2)
-    limit(resource.RLIMIT_AS, limits['memory_bytes'])
-    limit(resource.RLIMIT_FSIZE, limits['disk_bytes'])
-    if limits['n_processes'] and config['namespaces']:
-        limit(resource.RLIMIT_NPROC, 3 + limits['n_processes'])
-    libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
-    if ruleset >= 0 and syscall(LANDLOCK_RESTRICT, ruleset, 0):
-        raise OSError('landlock')
-    if config['namespaces'] and syscall(SYS[1], *NO_CAPABILITIES):
-        raise OSError('capset')
-    libc.close_range(first_closed, 0xffffffff, 0)
-    head, _ = config['filter_processes' if limits['n_processes'] else 'filter_command' if 'command' in job else 'filter']
-    if libc.prctl(PR_SET_SECCOMP, 2, head, 0, 0):
-        raise OSError('seccomp')
-
-
-def candidate(config, job, ruleset, fd, errors):
-    if 'step' in job:
-        status = 99
-        try:
-            status = read_and_print(config, job, ruleset, fd, errors)
-        except BaseException as e:
-            os.write(2, ('the sandbox: ' + repr(e)).encode())
-        os._exit(status)
+def candidate(state):
+    """Shut in already: descriptor 3 is all it has."""
     try:
-        os.dup2(fd, 3)
-        become_candidate(config, job, ruleset)
-    except BaseException as e:
-        os.write(3, b'\xff\xff\xff\xff' + repr(e).encode())  # the judge reads a length that is none
-        os._exit(99)
-    try:
-        line = Line(3, True)
-        program, entry_point = job['program'], job['entry_point']
-        config.clear()
-        job.clear()
-        serve(line, program, entry_point)
+        text = ctypes.string_at(state[MESSAGE], state[N_MESSAGE])
+        entry_point, _, program = text.decode('utf-8', 'surrogatepass').partition('\0')
+        serve(Line(3, True), program, entry_point)
     except BaseException:
         pass
     os._exit(0)
+
+
+def candidate_of_step(keep, state, job, fd, errors):
+    status = 99
+    try:
+        status = read_and_print(keep, state, job, fd, errors)
+    except BaseException as e:
+        os.write(2, ('the sandbox: ' + repr(e)).encode())
+    os._exit(status)
 
 
 # ---- the keeper: one program at a time
@@ -337,37 +329,23 @@ def mount_tmp(n_bytes):
 class Tmp:
     """The small file system of the programs: replaced once one has made anything in it."""
 
-    def __init__(self, config):
-        self.config, self.n_bytes, self.clean, self.ruleset, self.is_mounted = config, 0, 0, -1, False
+    def __init__(self, config, keep, state):
+        self.config, self.keep, self.state, self.is_mounted = config, keep, state, False
         self.renew(1 << 20) if config['namespaces'] else self.rule()
 
     def rule(self):
-        if self.ruleset >= 0:
-            os.close(self.ruleset)
-        self.ruleset = make_ruleset(self.config)
-
-    def used(self):
-        s = os.statvfs('/tmp')
-        at = os.stat('/tmp')
-        return s.f_blocks - s.f_bfree, s.f_files - s.f_ffree, at.st_mode, at.st_mtime_ns, at.st_ctime_ns
+        if self.state[RULESET] >= 0:
+            os.close(self.state[RULESET])
+        self.state[RULESET] = make_ruleset(self.config)
 
     def renew(self, n_bytes):
         if self.is_mounted and libc.umount2(b'/tmp', MNT_DETACH):
             raise OSError(ctypes.get_errno(), 'umount /tmp')
         mount_tmp(n_bytes)
-        self.n_bytes, self.clean, self.is_mounted = n_bytes, self.used(), True
+        self.state[TMP_BYTES], self.is_mounted = n_bytes, True
+        if self.keep(CLEAN):
+            raise OSError(ctypes.get_errno(), 'look at /tmp')
         self.rule()
-
-    def ready(self, n_bytes):
-        if self.config['namespaces'] and (n_bytes != self.n_bytes or self.used() != self.clean):
-            self.renew(n_bytes)
-
-
-def cpu_seconds(pid):
-    try:
-        return time.clock_gettime((~pid << 3) | 2)
-    except OSError:
-        return 0.0
 
 
 class Files:
@@ -387,7 +365,7 @@ class Files:
         with open(fd, 'wb') as out:
             out.write(data)
 
-    def take(self, job):
+    def take(self, job, n_bytes_max):
         self.key, self.made = job['key'], None
         try:
             fd = os.open('/tmp/program', os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -395,115 +373,175 @@ class Files:
             return False
         with open(fd, 'rb') as made:
             st = os.fstat(fd)
-            if stat.S_ISREG(st.st_mode) and st.st_size <= job['limits']['disk_bytes']:
+            if stat.S_ISREG(st.st_mode) and st.st_size <= n_bytes_max:
                 self.made = made.read(st.st_size)
         return self.made is not None
 
 
+AT = re.compile('File "program.py", line ([0-9]{1,6})')
+
+
 def tail_of(errors):
-    """The last line that the program wrote to standard error."""
+    """The last line that the program wrote to standard error, and which of its own it names there."""
     size = os.fstat(errors).st_size
     lines = os.pread(errors, 4000, max(0, size - 4000)).decode('utf-8', 'replace').split('\n')
-    return next((clean(line.strip()[:500]) for line in reversed(lines) if line.strip()), '')
+    at = [int(number) for number in AT.findall('\n'.join(lines))]
+    return next((clean(plain(line[:500], 500)) for line in reversed(lines) if line.strip()), ''), at[-1] if at else 0
 
 
-def watch(line, judged, job, pid):
-    """Until the program has ended or is to end: by its CPU time, or because the judge or brood says so."""
-    most, ended_by = job['limits']['cpu_seconds'], 'itself'
-    pidfd = os.pidfd_open(pid)
-    poll = select.poll()
-    for fd in (pidfd, judged, line):
-        poll.register(fd, select.POLLIN)
-    while True:
-        left = most - cpu_seconds(pid)
-        if left <= 0:
-            ended_by = 'cpu'
-            break
-        events = [fd for fd, _ in poll.poll(max(left * 500, 10))]
-        if pidfd in events:
-            break
-        if judged in events and os.read(judged, 8) == job['id'].to_bytes(8, 'little'):
-            ended_by = 'brood'
-            break
-        if line.fileno() in events:
-            message, _ = receive(line)
-            if message.get('end') == job['id']:
-                ended_by = 'brood'
-                break
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-    _, status, usage = os.wait4(pid, 0)
-    os.close(pidfd)
-    return {'ended': job['id'], 'by': ended_by, 'status': status, 'cpu': usage.ru_utime + usage.ru_stime,
-            'memory': usage.ru_maxrss * 1024}
-
-
-def prepare_filter(hexadecimal):
-    program = bytes.fromhex(hexadecimal)
+def prepare_filter(config, name):
+    """The address of the kernel's struct sock_fprog; what it needs stays."""
+    if name not in config:
+        return 0
+    program = bytes.fromhex(config[name])
     buffer = ctypes.create_string_buffer(program, len(program))
-    return struct.pack('@HP', len(program) // 8, ctypes.addressof(buffer)), buffer
+    head = ctypes.create_string_buffer(struct.pack('@HP', len(program) // 8, ctypes.addressof(buffer)))
+    config[name] = head, buffer
+    return ctypes.addressof(head)
+
+
+def prepare_keep(code, state):
+    """The machine code of inside/keeper.c as a function of what it is to do."""
+    size = -len(code) // 4096 * -4096
+    room = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)  # never shared with a program
+    room[:len(code)] = code
+    at = ctypes.addressof(ctypes.c_char.from_buffer(room))
+    if libc.mprotect(ctypes.c_void_p(at), ctypes.c_size_t(size), mmap.PROT_READ | mmap.PROT_EXEC):
+        raise OSError(ctypes.get_errno(), 'mprotect')
+    call = ctypes.cast(syscall, ctypes.c_void_p)
+    function = ctypes.PYFUNCTYPE(ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_long)(at)
+    keep = functools.partial(function, call, ctypes.addressof(state))
+    keep.room = room  # it stays mapped
+    return keep
 
 
 def warm():
     """Runs a program of ours as any other: what Python keeps of that, it keeps once for all that are forked."""
-    here, there = socket.socketpair()
+    here, other = socket.socketpair()
+    there = Line(other.fileno())
     for x in (1, 'a', [1.5, None], {'a': (1, True)}, {1}):
         send(there, {'args': encode([x]), 'named': {}})
-    there.shutdown(socket.SHUT_WR)
+    other.shutdown(socket.SHUT_WR)
     try:
-        serve(Line(here.detach(), True), 'from typing import List\nimport math, collections\n'
+        serve(Line(here.fileno(), True), 'from typing import List\nimport math, collections\n'
               'def f(x: List[int]) -> int:\n'
               '    for i, y in enumerate([1.5, 2]):\n'
               '        if y != i and len(str(i)) == 1: return [x for _ in range(2)][0]\n', 'f')
     except EOFError:
         pass
-    there.close()
+    other.close()
+    here.close()
+
+
+def run_step(line, tmp, files, keep, state):
+    job, fd, errors = json.loads(line.take(state[N_MESSAGE])), state[FD], os.memfd_create('errors')
+    if state[TMP_BYTES] != state[DISK] or not keep(IS_CLEAN):
+        tmp.renew(state[DISK])
+    if 'command' in job:
+        files.put(job)
+    # No hook runs in the child: there is one thread, no lock is held, and random numbers are to repeat.
+    state[PID] = ctypes.pythonapi.syscall(SYS_CLONE, state[FLAGS], 0, 0, 0, 0)
+    if state[PID] == 0:
+        candidate_of_step(keep, state, job, fd, errors)
+    os.close(fd)
+    if state[PID] < 0:
+        raise OSError(ctypes.get_errno(), 'clone')
+    if keep(WATCH):
+        raise EOFError
+    report = {'ended': state[ID], 'by': state[ENDED_BY], 'status': state[STATUS], 'cpu_us': state[USED_US],
+              'memory': state[USED_KIB] * 1024}
+    report['said'], report['line'] = tail_of(errors)
+    os.close(errors)
+    if job['step'] == 'compile':
+        report['made'] = files.take(job, state[DISK])
+    send(line, report)
+
+
+# ---- memory that forks fast (inside/keeper.c says why)
+
+PAGE, HUGE, PROC = 4096, 2 << 20, 5
+
+
+def close_proc():
+    try:
+        os.close(PROC)
+    except OSError:  # there was none
+        pass
+
+
+def look_at(name):
+    return open(os.open('self/' + name, os.O_RDONLY, dir_fd=PROC))
+
+
+def has_huge_pages():
+    with mmap.mmap(-1, 2 * HUGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as trial, look_at('smaps') as maps:
+        trial.madvise(mmap.MADV_HUGEPAGE)
+        trial[:] = bytes(2 * HUGE)
+        return any(entry.startswith('AnonHugePages:') and entry.split()[1] != '0' for entry in maps)
+
+
+def mappings(but):
+    """Runs of private memory without gaps: beginning, end, how many mappings. `but`: an address in what is left out."""
+    runs = []
+    with look_at('maps') as maps:
+        for entry in maps:
+            where, mode, _, _, _, *name = entry.split()
+            start, end = (int(x, 16) for x in where.split('-'))
+            if mode[0] == '-' or mode[3] != 'p' or start <= but < end or name and name[0][0] == '[' and name != ['[heap]']:
+                continue
+            if runs and runs[-1][1] == start:
+                runs[-1][1:] = end, runs[-1][2] + 1
+            else:
+                runs.append([start, end, 1])
+    return runs
+
+
+def fuse(keep, state):
+    try:
+        runs = mappings(state[MESSAGE]) if has_huge_pages() else []
+    except OSError:  # there is no /proc: it works without, slower
+        runs = []
+    for start, end, n in runs:
+        if n > 1 or end - start >= 64 * PAGE:
+            state[RANGE], state[RANGE_END] = start, end
+            keep(FUSE)
 
 
 def keeper(line, judged, config):
-    tmp = Tmp(config)
-    limit_keeper(config)
+    state = (ctypes.c_long * len(STATE))()
+    message = mmap.mmap(-1, PROGRAM_MAX, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    keep = prepare_keep(bytes.fromhex(config['keeper']), state)
+    state[LINE], state[JUDGED], state[RULESET], state[FIRST_CLOSED] = line.fd, judged, -1, 4
+    state[FLAGS], state[NAMESPACES] = signal.SIGCHLD | (CLONE_NEWPID if config['namespaces'] else 0), config['namespaces']
+    state[MESSAGE], state[ROOM] = ctypes.addressof(ctypes.c_char.from_buffer(message)), PROGRAM_MAX
+    tmp = Tmp(config, keep, state)
     warm()
     warm()
     random.seed(0)
     files = Files()
-    for name in ('filter', 'filter_command', 'filter_processes'):
-        if name in config:
-            config[name] = prepare_filter(config[name])
-    flags = signal.SIGCHLD | (CLONE_NEWPID if config['namespaces'] else 0)
-    send(line, {'ready': True, 'landlock': tmp.ruleset >= 0})
+    fuse(keep, state)
+    close_proc()
+    limit_keeper(config)
+    state[FILTER], state[FILTER_COMMAND], state[FILTER_PROCESSES] = (
+        prepare_filter(config, name) for name in ('filter', 'filter_command', 'filter_processes'))
+    send(line, {'ready': True, 'landlock': state[RULESET] >= 0})
     gc.collect()
     gc.freeze()
+    what = NEXT
     while True:
-        job, fd = receive(line, True)
-        if 'end' in job:
-            continue
-        tmp.ready(job['limits']['disk_bytes'])
-        errors = -1
-        if 'step' in job:
-            errors = os.memfd_create('errors')
-            if 'command' in job:
-                files.put(job)
-        # No hook runs in the child: there is one thread, no lock is held, and random numbers are to repeat.
-        pid = ctypes.pythonapi.syscall(SYS[0], flags, 0, 0, 0, 0)
-        if pid == 0:
-            candidate(config, job, tmp.ruleset, fd, errors)
-        os.close(fd)
-        if pid < 0:
+        came = keep(what)
+        what = NEXT
+        if came == KEEP_CHILD:
+            candidate(state)
+        elif came == KEEP_RENEW:
+            tmp.renew(state[DISK])
+            what = RUN
+        elif came == KEEP_STEP:
+            run_step(line, tmp, files, keep, state)
+        elif came == KEEP_GONE:
+            raise EOFError
+        else:
             raise OSError(ctypes.get_errno(), 'clone')
-        try:
-            report = watch(line, judged, job, pid)
-        except EOFError:
-            os.kill(pid, signal.SIGKILL)
-            raise
-        if 'step' in job:
-            report['said'] = tail_of(errors)
-            os.close(errors)
-            if job['step'] == 'compile':
-                report['made'] = files.take(job)
-        send(line, report)
 
 
 # ---- the judge: holds the tests, sees nothing of a program but data
@@ -517,11 +555,12 @@ class Candidate:
 
     def __init__(self, fd, name):
         self.line, self.n_calls, self.gone, self.unsupported = Line(fd, True), 0, None, None
+        self.last, self.came, self.thrown, self.at = None, [], None, 0  # the last call, what it gave or raised, and where
         self.__name__ = self.__qualname__ = name
 
     def hear(self):
         try:
-            reply, _ = receive(self.line)
+            reply = receive(self.line)
             if type(reply) is not dict:
                 raise ValueError('malformed')
         except (EOFError, OSError):
@@ -531,7 +570,9 @@ class Candidate:
             self.gone = 'sent what is no value'
             raise Gone
         if 'raised' in reply:
-            raise self.raised(reply)
+            self.thrown = self.raised(reply)
+            self.at = reply['line'] if type(reply.get('line')) is int else 0
+            raise self.thrown
         return reply
 
     def raised(self, reply):
@@ -559,6 +600,7 @@ class Candidate:
             self.unsupported = str(e)
             raise Gone
         self.n_calls += 1
+        self.last, self.came = (args, named), []
         try:
             send(self.line, call)
         except OSError:
@@ -566,10 +608,12 @@ class Candidate:
             raise Gone
         reply = self.hear()
         try:
-            return decode(reply.get('value'))
+            value = decode(reply.get('value'))
         except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError, MemoryError):
             self.gone = 'sent what is no value'
             raise Gone
+        self.came = [value]
+        return value
 
 
 def same_word(a, b):
@@ -648,11 +692,41 @@ def judge_output(job, fd):
         text = next((line for line in lines if 'error' in line), lines[0] if lines else '')
         return {'verdict': 'said', 'text': text.strip()[:500]}
     differs = compare(printed, job['output'])
-    return {'verdict': 'failed', 'text': differs} if differs else {'verdict': 'passed', 'text': ''}
+    verdict = {'verdict': 'failed', 'text': differs} if differs else {'verdict': 'passed', 'text': ''}
+    if job.get('tell'):
+        verdict['detail'] = '\n'.join(('Input: ' + quoted(job['input']), 'Printed: ' + quoted(printed),
+                                       'Expected: ' + quoted(job['output'])))
+    return verdict
+
+
+def teller_of(job, compiled):
+    """Of tests that may be shown; None: they may not, or are none that can be."""
+    if not job.get('tell'):
+        return None
+    key = 'tell\0' + job['tests']
+    if key not in compiled:
+        try:
+            compiled[key] = Teller(job['tests'])
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            compiled[key] = None
+    return compiled[key]
+
+
+def told(job, candidate, teller, e, verdict):
+    """The verdict with what a revision may read about it."""
+    if not job.get('tell'):
+        return verdict
+    try:
+        verdict['text'], verdict['exception'] = plain(verdict['text'], 300), plain(verdict.get('exception', ''), 80)
+        verdict['line'] = candidate.at if e is candidate.thrown else 0
+        verdict['detail'] = teller.tell(e, candidate) if teller else ''
+    except BaseException:  # values of a program's own making may be hard to show
+        verdict['detail'] = ''
+    return verdict
 
 
 def run_tests(job, candidate, compiled):
-    names = {}
+    names, teller, ended = {}, teller_of(job, compiled), None
     try:
         for part in ('setup', 'tests'):
             source = job[part]
@@ -668,46 +742,52 @@ def run_tests(job, candidate, compiled):
     names['remembered'] = compiled.setdefault(job['setup'] + '\0' + job['tests'], {})  # by tests, from program to program
     try:
         candidate.hear()  # it has been loaded
-        exec(compiled[job['tests']], names)
+        if teller:
+            teller.sides, names['brood_seen'] = {}, teller.see
+        exec(teller.code if teller else compiled[job['tests']], names)
         if 'check' in names and names['check'] is not candidate:
             names['check'](candidate)
-    except Gone:
-        pass
+    except Gone as e:
+        ended = e
     except BaseException as e:
+        ended = e
         if not candidate.gone and not candidate.unsupported:
-            return {'verdict': 'failed', 'exception': getattr(e, 'brood_name', type(e).__name__)[:200],
-                    'text': getattr(e, 'brood_text', str(e))[:2000]}
+            return told(job, candidate, teller, e,
+                        {'verdict': 'failed', 'exception': getattr(e, 'brood_name', type(e).__name__)[:200],
+                         'text': getattr(e, 'brood_text', str(e))[:2000]})
     if candidate.unsupported:
         return {'verdict': 'refused', 'text': candidate.unsupported}
     if candidate.gone:
-        return {'verdict': 'gone', 'text': candidate.gone}
+        return told(job, candidate, teller, ended, {'verdict': 'gone', 'text': candidate.gone})
     if candidate.n_calls == 0:
         return {'verdict': 'refused', 'text': 'the tests never called ' + job['entry_point']}
     return {'verdict': 'passed', 'text': ''}
 
 
 def judge(line, done):
+    close_proc()
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
     compiled = {}
     while True:
-        job, fd = receive(line, True)
+        fd = line.take_fd()
+        job = receive(line)
         if len(compiled) > 256:
             compiled.clear()
         if 'step' in job:
             verdict = judge_output(job, fd)
             if verdict.pop('stop', False):
                 os.write(done, job['id'].to_bytes(8, 'little'))
-            verdict.update(judged=job['id'], calls=1, text=clean(verdict['text']))
+            verdict.update(judged=job['id'], calls=1, text=clean(verdict['text']), detail=clean(verdict.get('detail', '')))
             send(line, verdict)
             continue
         random.seed(0)
         candidate = Candidate(fd, job['entry_point'])
         verdict = run_tests(job, candidate, compiled)
-        candidate.line.close()
+        os.close(fd)
         os.write(done, job['id'].to_bytes(8, 'little'))  # the keeper ends what is left of the program
-        verdict.update(judged=job['id'], calls=candidate.n_calls, text=clean(verdict['text']))
-        verdict['exception'] = clean(verdict.get('exception', ''))
+        verdict.update(judged=job['id'], calls=candidate.n_calls, text=clean(verdict['text']),
+                       detail=clean(verdict.get('detail', '')), exception=clean(verdict.get('exception', '')))
         send(line, verdict)
 
 
@@ -715,24 +795,26 @@ def main():
     sys.path[:] = [path for path in sys.path if path]
     _quit = _sitebuiltins.Quitter('quit', 'Ctrl-D')
     builtins.quit, builtins.exit = _quit, _sitebuiltins.Quitter('exit', 'Ctrl-D')
-    keeper_line, judge_line = Line(3), Line(4)
-    config, _ = receive(keeper_line)
-    if not SYS:
+    keeper_line, judge_line = Line(3), LineWithFds(4)
+    config = receive(keeper_line)
+    if not SYS_CLONE:
         send(keeper_line, {'error': 'no system call numbers for ' + os.uname().machine})
         return
     sys.stdin, sys.stdout, sys.stderr = open(0, closefd=False), open(1, 'w', closefd=False), open(2, 'w', closefd=False)
     judged, done = os.pipe()
     try:
         if os.fork() == 0:
-            keeper_line.close()
+            os.close(3)
             os.close(judged)
             judge(judge_line, done)
         else:
-            judge_line.close()
+            judge_line.socket.close()
             os.close(done)
             keeper(keeper_line, judged, config)
     except (EOFError, ConnectionError):
         pass
+    except Exception as e:
+        send(keeper_line, {'error': 'line %d: %r' % (e.__traceback__.tb_next.tb_lineno, e)})
     os._exit(0)
 
 

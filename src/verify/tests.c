@@ -9,6 +9,9 @@
  * defines the entry point counts, else the last. What defines the entry point is a program of its own, run
  * behind the prompt where that is code (it holds imports and helpers); what does not goes on from the prompt,
  * to the first line that begins anything else (the stops of Chen et al. 2021, 2107.03374).
+ *
+ * Feedback quotes the test that failed: the given ones, of contests the public ones (show=none: none). Of
+ * others it says in words of ours that one failed, and nothing that a program could have put there.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -30,6 +33,7 @@ struct tests {
     struct verdict_queue answers;
     char *code, *entry;               /* of tests:FILE; NULL: the problem's */
     struct verify_language *language; /* of programs that print; NULL: Python */
+    bool tells;                       /* feedback says what failed */
 };
 
 static void tests_close(struct verifier *v) {
@@ -124,14 +128,16 @@ static void refuse(struct tests *t, uint64_t id, const char *why) {
 }
 
 static void submit_program(struct tests *t, const struct verifier_job *job, struct str prompt,
-                           const char *entry, const char *setup, const char *test) {
+                           const char *entry, const char *setup, const char *test, bool may_tell) {
     struct buf program = {0};
     write_program(&program, prompt, entry, job->solution);
-    const struct verify_job run = {
-        .id = job->id,
-        .program = buf_str(&program),
-        .tests = {.setup = str_from(setup), .code = str_from(test), .entry_point = entry},
-        .limits = t->limits};
+    const struct verify_job run = {.id = job->id,
+                                   .program = buf_str(&program),
+                                   .tests = {.setup = str_from(setup),
+                                             .code = str_from(test),
+                                             .entry_point = entry,
+                                             .tell = may_tell && t->tells},
+                                   .limits = t->limits};
     verify_submit(t->verify, &run);
     buf_free(&program);
 }
@@ -139,7 +145,7 @@ static void submit_program(struct tests *t, const struct verifier_job *job, stru
 static void submit_function(struct tests *t, const struct verifier_job *job, const char *test,
                             const char *entry) {
     const struct str prompt = str_from(job->problem.prompt);
-    submit_program(t, job, prompt, entry, defines(prompt, entry) ? job->problem.prompt : "", test);
+    submit_program(t, job, prompt, entry, defines(prompt, entry) ? job->problem.prompt : "", test, true);
 }
 
 /* A line as EvalPlus, MBPP or CodeContests publishes it. */
@@ -153,11 +159,12 @@ static bool is_published(struct str text, const json_t *line) {
 
 static void submit_prints(struct tests *t, const struct verifier_job *job,
                           const struct humaneval_problem *p) {
-    struct verify_job run = {.id = job->id,
-                             .language = t->language,
-                             .program = code_of(job->solution, ""),
-                             .tests = {.entry_point = p->entry_point, .io = p->io, .n_io = p->n_io},
-                             .limits = t->limits};
+    struct verify_job run = {
+        .id = job->id,
+        .language = t->language,
+        .program = code_of(job->solution, ""),
+        .tests = {.entry_point = p->entry_point, .io = p->io, .n_io = p->n_io, .tell = t->tells},
+        .limits = t->limits};
     run.limits.cpu_seconds = MAX(run.limits.cpu_seconds, p->cpu_seconds);
     run.limits.wall_seconds = MAX(run.limits.wall_seconds, 5 * p->cpu_seconds);
     run.limits.memory_bytes = MAX(run.limits.memory_bytes, p->memory_bytes);
@@ -174,7 +181,7 @@ static void submit_published(struct tests *t, const struct verifier_job *job) {
     else if (p.n_io > 0)
         submit_prints(t, job, &p);
     else
-        submit_program(t, job, str_from(p.prompt), p.entry_point, p.setup, p.test);
+        submit_program(t, job, str_from(p.prompt), p.entry_point, p.setup, p.test, !p.hidden);
     layout_free(&p);
 }
 
@@ -207,6 +214,19 @@ static void tests_cancel(struct verifier *v, uint64_t id) {
     if (!verdict_queue_cancel(&t->answers, id)) verify_cancel(t->verify, id);
 }
 
+/* Without control characters but line breaks, and with nothing that a server could read as a special token of
+ * a model's. */
+static void make_safe(struct str text, struct buf *out) {
+    for (size_t i = 0; i < text.len; i++) {
+        const unsigned char c = (unsigned char)text.ptr[i];
+        const char next = i + 1 < text.len ? text.ptr[i + 1] : 0;
+        const bool sos = text.len - i >= 3 && memcmp(text.ptr + i, "<s>", 3) == 0;
+        buf_add_char(out, (c < ' ' && c != '\n') || c == 0x7f ? ' ' : (char)c);
+        if ((c == '<' && (next == '|' || next == '/' || sos)) || (c == '[' && next == '/'))
+            buf_add_char(out, ' ');
+    }
+}
+
 static void take(struct tests *t, const struct verify_result *got) {
     static const char *const by_verdict[VERIFY_VERDICTS] = {
         [VERIFY_FAILED] = "The tests failed: ",
@@ -214,6 +234,12 @@ static void take(struct tests *t, const struct verify_result *got) {
         [VERIFY_CRASHED] = "The program ended before the tests had: ",
         [VERIFY_REFUSED] = "the tests cannot be run: ",
         [VERIFY_BROKEN] = "",
+    };
+    /* Nothing of a program's own choosing: an exception's name may carry what a hidden test passed. */
+    static const char *const unseen[VERIFY_VERDICTS] = {
+        [VERIFY_FAILED] = "a result was wrong, or an exception was raised",
+        [VERIFY_TIMED_OUT] = "it was too slow",
+        [VERIFY_CRASHED] = "it ended before the tests had",
     };
     const bool unknown = got->verdict == VERIFY_REFUSED || got->verdict == VERIFY_BROKEN;
     const struct verifier_result r = {
@@ -226,14 +252,18 @@ static void take(struct tests *t, const struct verify_result *got) {
         .seconds = got->wall_seconds,
         .cpu_seconds = got->cpu_seconds,
     };
-    struct buf text = {0};
-    if (by_verdict[got->verdict]) {
+    struct buf text = {0}, safe = {0};
+    if (r.verdict == VERIFIER_REJECTED && got->hidden) {
+        buf_printf(&text, "The program failed tests that are not shown: %s", unseen[got->verdict]);
+    } else if (by_verdict[got->verdict]) {
         const bool is_named = got->exception[0] && strncmp(got->text, got->exception, strlen(got->exception));
-        buf_printf(&text, "%s%s%s%s", by_verdict[got->verdict], is_named ? got->exception : "",
-                   is_named ? ": " : "", got->text);
+        buf_printf(&text, "%s%s%s%s%s%s", by_verdict[got->verdict], is_named ? got->exception : "",
+                   is_named && got->text[0] ? ": " : "", got->text, got->detail[0] ? "\n" : "", got->detail);
     }
-    verdict_queue_add(&t->answers, &r, buf_str(&text));
+    make_safe(buf_str(&text), &safe);
+    verdict_queue_add(&t->answers, &r, buf_str(&safe));
     buf_free(&text);
+    buf_free(&safe);
 }
 
 static int tests_work(struct verifier *v, double seconds_max, struct err *e) {
@@ -304,6 +334,7 @@ static bool read_language(struct tests *t, const struct settings *s, struct err 
 static uint64_t identity_of(const struct tests *t, const struct settings *s) {
     const double limits[] = {t->limits.cpu_seconds, t->limits.wall_seconds, (double)t->limits.memory_bytes};
     uint64_t hash = rng_hash(0x7465737473, limits, sizeof limits);
+    hash = rng_hash(hash, &t->tells, sizeof t->tells);
     if (t->code) hash = rng_hash(hash, t->code, strlen(t->code));
     if (t->language) hash = rng_hash(hash, s->language, strlen(s->language));
     return t->entry ? rng_hash(hash, t->entry, strlen(t->entry)) : hash;
@@ -317,6 +348,7 @@ struct verifier *verifier_open_tests(const struct settings *s, const struct veri
                                            .highest = VERIFY_NAMESPACES,
                                            .n_workers = s->n_workers > 0 ? s->n_workers : o->n_workers};
     t->base.ops = &tests_ops;
+    t->tells = !s->show || strcmp(s->show, "given") == 0;
     t->limits = verify_limits_default;
     t->limits.wall_seconds = s->seconds;
     if (s->cpu > 0) t->limits.cpu_seconds = s->cpu;

@@ -19,14 +19,16 @@ struct kind {
 };
 
 const struct verifier_kind verifier_kinds[] = {
-    {"tests", "tests[:FILE]",
-     "Python programs in a sandbox against the unit tests of the task's problems, or those in FILE"},
+    {"tests", "tests[,language=LANGUAGE][:FILE]",
+     "programs in a sandbox against the unit tests of the task's problems, or those in FILE"},
     {"command", "command:COMMAND",
      "a program that is run for each solution and says its verdict as JSON, or by its exit status"},
     {"worker", "worker:COMMAND", "a program that stays and answers a line of JSON for each solution"},
     {"coq", "coq", "Coq proofs of the task's theorems: what was asked, no axioms"},
     {"smt", "smt", "models and claims of unsatisfiability for the task's SMT-LIB problems, by z3"},
     {"lean", "lean:COMMAND", "Lean 4 proofs of the task's theorems, by the REPL that the command starts"},
+    {"patch", "patch,clones=FOLDER[:COMMAND]",
+     "patches to a repository, against the tests that each of the task's problems names (SWE-bench)"},
     {"toy", "toy:KEYS", "knows the right answer of a toy chain (for tests)"},
     {NULL, NULL, NULL},
 };
@@ -36,13 +38,15 @@ const struct verifier_kind verifier_kinds[] = {
 static const struct kind kinds[] = {
     {verifier_open_tests,
      ALLOW(SECONDS) | ALLOW(CPU) | ALLOW(MEMORY) | ALLOW(WORKERS) | ALLOW(ISOLATION) | ALLOW(ENTRY) |
-         ALLOW(LANGUAGE),
+         ALLOW(LANGUAGE) | ALLOW(SHOW),
      15},
     {verifier_open_command, OF_PROCESSES | ALLOW(ACCEPT) | ALLOW(SUFFIX), 10},
     {verifier_open_worker, OF_PROCESSES | ALLOW(BATCH) | ALLOW(RUNS), 10},
     {verifier_open_coq, OF_PROCESSES, 60},
     {verifier_open_smt, OF_PROCESSES, 20},
     {verifier_open_lean, OF_PROCESSES | ALLOW(RUNS), 60},
+    {verifier_open_patch,
+     ALLOW(SECONDS) | ALLOW(CPU) | ALLOW(MEMORY) | ALLOW(WORKERS) | ALLOW(SANDBOX) | ALLOW(CLONES), 300},
     {verifier_open_toy, 0, 1},
 };
 
@@ -51,7 +55,7 @@ static const char *const setting_names[SETTINGS] = {
     [SETTING_WORKERS] = "workers",   [SETTING_SANDBOX] = "sandbox", [SETTING_ISOLATION] = "isolation",
     [SETTING_ACCEPT] = "accept",     [SETTING_SUFFIX] = "suffix",   [SETTING_ENTRY] = "entry",
     [SETTING_BATCH] = "batch",       [SETTING_RUNS] = "runs",       [SETTING_READ] = "read",
-    [SETTING_LANGUAGE] = "language", [SETTING_CLONES] = "clones",
+    [SETTING_LANGUAGE] = "language", [SETTING_CLONES] = "clones",   [SETTING_SHOW] = "show",
 };
 
 /* ---- specs ---- */
@@ -66,6 +70,7 @@ void settings_copy(struct settings *to, const struct settings *from) {
     to->accept = dup_or_null(from->accept);
     to->suffix = dup_or_null(from->suffix);
     to->entry = dup_or_null(from->entry);
+    to->show = dup_or_null(from->show);
     to->language = dup_or_null(from->language);
     to->clones = dup_or_null(from->clones);
     to->rest = dup_or_null(from->rest);
@@ -74,7 +79,7 @@ void settings_copy(struct settings *to, const struct settings *from) {
 
 void settings_fini(struct settings *s) {
     const char *const owned[] = {s->isolation, s->accept, s->suffix, s->entry,
-                                 s->language,  s->clones, s->rest};
+                                 s->language,  s->clones, s->show,   s->rest};
     for (size_t i = 0; i < ARRAY_LEN(owned); i++) free((char *)(uintptr_t)owned[i]);
     for (int i = 0; i < s->n_read; i++) free((char *)(uintptr_t)s->read[i]);
 }
@@ -132,6 +137,10 @@ static const char *set(struct settings *s, enum settings_key key, const char *va
     case SETTING_ENTRY:
         if (!value[0]) return "the name of a function";
         keep(&s->entry, value);
+        return NULL;
+    case SETTING_SHOW:
+        if (!is_one_of(value, "given", "none")) return "given or none";
+        keep(&s->show, value);
         return NULL;
     case SETTING_LANGUAGE:
         if (!value[0]) return "python, c, c++, perl, or a file name and commands";

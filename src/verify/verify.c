@@ -23,7 +23,8 @@ enum {
     STARTS_FAILED_MAX = 5,
     WORKERS_MAX = 64,
     PROGRAM_MAX = 8 << 20,
-    IO_MAX = 16 << 20
+    IO_MAX = 16 << 20,
+    LINE_SHOWN_MAX = 160, /* bytes of a line of the program */
 };
 static const double start_seconds = 60, judge_grace_seconds = 2;
 
@@ -36,6 +37,7 @@ const struct verify_limits verify_limits_default = {
 struct test {             /* one input, and what is to be printed */
     char *input, *output; /* owned, may hold NULs */
     size_t n_input, n_output;
+    bool hidden;
     int i; /* among those submitted */
 };
 
@@ -45,7 +47,7 @@ struct job {
     char *program, *setup, *tests, *entry_point; /* owned */
     struct verify_limits limits;
     int n_tries, n_breaks;
-    bool cancelled, show;
+    bool cancelled, show, tell;
     const struct verify_language *language;
     struct test *tests_io; /* [n_io], owned, by size */
     size_t n_io, n_held;
@@ -61,7 +63,7 @@ struct jobs { /* a queue */
 struct finished {
     struct finished *next;
     struct verify_result result;
-    char *exception, *text; /* owned */
+    char *exception, *text, *detail; /* owned */
 };
 
 enum seat_state { SEAT_EMPTY, SEAT_STARTING, SEAT_IDLE, SEAT_BUSY };
@@ -141,6 +143,7 @@ static void finished_free(struct finished *f) {
     if (!f) return;
     free(f->exception);
     free(f->text);
+    free(f->detail);
     free(f);
 }
 
@@ -163,6 +166,8 @@ static void conclude(struct verify *v, struct job *j, struct verify_result r, co
     f->result.n_tries = MAX(j->n_tries, 1);
     f->result.exception = f->exception;
     f->result.text = f->text;
+    f->detail = mem_strdup(r.detail ? r.detail : "");
+    f->result.detail = f->detail;
     if (v->last)
         v->last->next = f;
     else
@@ -229,16 +234,18 @@ static void read_end(const struct seat *s, int status, struct verify_result *r, 
 static void read_run(const struct seat *s, struct verify_result *r, const char **exception,
                      char text[static 900]) {
     const struct job *j = s->job;
-    const char *said = text_of(s->verdict, "verdict"), *by = text_of(s->report, "by");
+    const char *said = text_of(s->verdict, "verdict");
+    const json_int_t by = json_integer_value(json_object_get(s->report, "by"));
     const int status = (int)json_integer_value(json_object_get(s->report, "status"));
-    *r = (struct verify_result){.verdict = VERIFY_CRASHED,
-                                .n_calls = (int)json_integer_value(json_object_get(s->verdict, "calls")),
-                                .cpu_seconds = json_number_value(json_object_get(s->report, "cpu")),
-                                .wall_seconds = clock_seconds() - s->started,
-                                .memory_bytes =
-                                    (size_t)json_integer_value(json_object_get(s->report, "memory"))};
-    const bool out_of_cpu = strcmp(by, "cpu") == 0 || (WIFSIGNALED(status) && strcmp(by, "itself") == 0 &&
-                                                       r->cpu_seconds >= j->limits.cpu_seconds);
+    *r = (struct verify_result){
+        .verdict = VERIFY_CRASHED,
+        .n_calls = (int)json_integer_value(json_object_get(s->verdict, "calls")),
+        .cpu_seconds = 1e-6 * (double)json_integer_value(json_object_get(s->report, "cpu_us")),
+        .wall_seconds = clock_seconds() - s->started,
+        .memory_bytes = (size_t)json_integer_value(json_object_get(s->report, "memory"))};
+    const bool out_of_cpu =
+        by == WORKER_ENDED_BY_CPU ||
+        (WIFSIGNALED(status) && by == WORKER_ENDED_BY_ITSELF && r->cpu_seconds >= j->limits.cpu_seconds);
     const bool decided = !j->n_io; /* programs that print have to end well, too */
     *exception = text_of(s->verdict, "exception");
     snprintf(text, 900, "%s", text_of(s->verdict, "text"));
@@ -254,7 +261,7 @@ static void read_run(const struct seat *s, struct verify_result *r, const char *
                  out_of_cpu ? j->limits.cpu_seconds : j->limits.wall_seconds);
     } else if (!decided) {
         read_end(s, status, r, exception, text);
-    } else if (strcmp(by, "itself") == 0 || !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) {
+    } else if (by == WORKER_ENDED_BY_ITSELF || !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) {
         /* Where brood wanted it to end it may have been ending already: its status says so. */
         say_how_ended(status, text);
     }
@@ -272,17 +279,27 @@ static void settle(struct verify *v, struct seat *s, const struct verify_result 
     leave_seat(v, s);
 }
 
-/* Both have spoken, or the keeper alone: the judge is stuck in the tests. */
-static void judge_seat(struct verify *v, struct seat *s) {
+/* What failed, in the judge's words, and the line of the program that it blames, as far as that has it. */
+static void read_detail(const struct seat *s, struct verify_result *r, struct buf *out) {
+    const struct job *j = s->job;
+    r->hidden = !j->tell || (j->n_io > 0 && !s->is_compile && j->tests_io[j->n_held].hidden);
+    r->detail = "";
+    if (r->hidden || r->verdict == VERIFY_PASSED) return;
+    const json_int_t n = json_integer_value(json_object_get(j->n_io ? s->report : s->verdict, "line"));
+    const char *line = j->program;
+    buf_printf(out, "%s", text_of(s->verdict, "detail"));
+    for (json_int_t i = 1; i < n && line; i++) line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL;
+    const struct str shown = str_trim((struct str){line, n > 0 && line ? strcspn(line, "\n") : 0});
+    if (shown.len > 0)
+        buf_printf(out, "%sLine: %.*s", out->len ? "\n" : "", (int)MIN(shown.len, LINE_SHOWN_MAX), shown.ptr);
+    r->detail = buf_cstr(out);
+}
+
+/* One test of a program that prints, or that it was compiled. */
+static void judge_io(struct verify *v, struct seat *s, struct verify_result r, const char *exception,
+                     const char *text) {
     struct job *j = s->job;
-    struct verify_result r;
-    const char *exception;
-    char text[900], where[1000];
-    read_run(s, &r, &exception, text);
-    if (!j->n_io) {
-        settle(v, s, &r, exception, text);
-        return;
-    }
+    char where[1000];
     if (j->show && r.verdict != VERIFY_TIMED_OUT && !s->is_compile) {
         const int status = (int)json_integer_value(json_object_get(s->report, "status"));
         r.verdict = status == 0 ? VERIFY_PASSED : VERIFY_FAILED;
@@ -304,6 +321,21 @@ static void judge_seat(struct verify *v, struct seat *s) {
     snprintf(where, sizeof where, "test %d: %s",
              r.verdict == VERIFY_PASSED ? 0 : j->tests_io[j->n_held].i + 1, text);
     settle(v, s, &r, exception, r.verdict == VERIFY_PASSED || s->is_compile ? text : where);
+}
+
+/* Both have spoken, or the keeper alone: the judge is stuck in the tests. */
+static void judge_seat(struct verify *v, struct seat *s) {
+    struct verify_result r;
+    struct buf detail = {0};
+    const char *exception;
+    char text[900];
+    read_run(s, &r, &exception, text);
+    read_detail(s, &r, &detail);
+    if (s->job->n_io)
+        judge_io(v, s, r, exception, text);
+    else
+        settle(v, s, &r, exception, text);
+    buf_free(&detail);
 }
 
 /* The worker has ended or talks nonsense: its job has another try on a new one. */
@@ -340,16 +372,8 @@ static void on_start_failed(struct verify *v, struct seat *s, const char *why) {
 
 static void send_end(struct seat *s) {
     if (s->end_sent || s->report) return;
-    json_t *end = json_pack("{s:I}", "end", (json_int_t)s->serial);
-    worker_send(&s->worker, WORKER_KEEPER, end, -1);
-    json_decref(end);
+    worker_send_end(&s->worker, s->serial);
     s->end_sent = true;
-}
-
-static json_t *limits_of(const struct verify_limits *l) {
-    return json_pack("{s:f, s:I, s:I, s:i}", "cpu_seconds", l->cpu_seconds, "memory_bytes",
-                     (json_int_t)l->memory_bytes, "disk_bytes", (json_int_t)l->disk_bytes, "n_processes",
-                     l->n_processes);
 }
 
 static const struct verify_limits compile_limits = {.cpu_seconds = 30,
@@ -369,43 +393,52 @@ static json_t *command_of(char *const *words, const struct verify_language *l) {
     return command;
 }
 
-/* The two messages for a test of unit tests, or for one step of a program that prints. */
-static void describe_job(const struct seat *s, json_t **run, json_t **tests) {
+/* One step of a program that prints: what the keeper is told besides its limits. */
+static json_t *describe_step(const struct seat *s, const char *step) {
     const struct job *j = s->job;
-    const json_int_t serial = (json_int_t)s->serial;
-    if (!j->n_io) {
-        *run = json_pack("{s:I, s:s, s:s, s:o}", "id", serial, "program", j->program, "entry_point",
-                         j->entry_point, "limits", limits_of(&j->limits));
-        *tests = json_pack("{s:I, s:s, s:s, s:s}", "id", serial, "setup", j->setup, "tests", j->tests,
-                           "entry_point", j->entry_point);
-        return;
-    }
-    const struct test *t = &j->tests_io[j->n_held];
-    const char *step = s->is_compile ? "compile" : j->show ? "show" : "run";
-    *run =
-        json_pack("{s:I, s:I, s:s, s:s, s:o}", "id", serial, "key", (json_int_t)s->key, "step", step,
-                  "program", j->program, "limits", limits_of(s->is_compile ? &compile_limits : &j->limits));
+    json_t *run =
+        json_pack("{s:I, s:s, s:s}", "key", (json_int_t)s->key, "step", step, "program", j->program);
     if (j->language) {
         const struct verify_language *l = j->language;
-        json_object_set_new(*run, "source", json_string(l->source));
-        json_object_set_new(*run, "compiled", json_boolean(l->compile != NULL));
-        json_object_set_new(*run, "command", command_of(s->is_compile ? l->compile : l->run, l));
+        json_object_set_new(run, "source", json_string(l->source));
+        json_object_set_new(run, "compiled", json_boolean(l->compile != NULL));
+        json_object_set_new(run, "command", command_of(s->is_compile ? l->compile : l->run, l));
     }
-    *tests = json_pack("{s:I, s:s, s:o, s:o}", "id", serial, "step", step, "input",
-                       s->is_compile ? json_string("") : json_stringn(t->input, t->n_input), "output",
-                       s->is_compile ? json_string("") : json_stringn(t->output, t->n_output));
+    return run;
+}
+
+static json_t *describe_tests(const struct seat *s, const char *step) {
+    const struct job *j = s->job;
+    if (!j->n_io)
+        return json_pack("{s:I, s:s, s:s, s:s, s:b}", "id", (json_int_t)s->serial, "setup", j->setup, "tests",
+                         j->tests, "entry_point", j->entry_point, "tell", (int)j->tell);
+    const struct test *t = &j->tests_io[j->n_held];
+    return json_pack("{s:I, s:s, s:b, s:o, s:o}", "id", (json_int_t)s->serial, "step", step, "tell",
+                     (int)(j->tell && !t->hidden && !s->is_compile), "input",
+                     s->is_compile ? json_string("") : json_stringn(t->input, t->n_input), "output",
+                     s->is_compile ? json_string("") : json_stringn(t->output, t->n_output));
+}
+
+static bool send_to_keeper(struct seat *s, const char *step, int fd) {
+    const struct job *j = s->job;
+    const struct worker_head head = {j->n_io ? WORKER_STEP : WORKER_UNIT, s->serial,
+                                     s->is_compile ? compile_limits : j->limits};
+    if (!j->n_io) return worker_send_unit(&s->worker, &head, j->entry_point, j->program, fd);
+    json_t *run = describe_step(s, step);
+    ASSERT(run);
+    const bool ok = worker_send_step(&s->worker, &head, run, fd);
+    json_decref(run);
+    return ok;
 }
 
 /* True if both messages have gone out. */
 static bool send_job(struct seat *s) {
     int pair[2];
-    json_t *run, *tests;
+    const char *step = s->is_compile ? "compile" : s->job->show ? "show" : "run";
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) return false;
-    describe_job(s, &run, &tests);
-    ASSERT(run && tests);
-    const bool ok = worker_send(&s->worker, WORKER_KEEPER, run, pair[0]) &&
-                    worker_send(&s->worker, WORKER_JUDGE, tests, pair[1]);
-    json_decref(run);
+    json_t *tests = describe_tests(s, step);
+    ASSERT(tests);
+    const bool ok = send_to_keeper(s, step, pair[0]) && worker_send(&s->worker, WORKER_JUDGE, tests, pair[1]);
     json_decref(tests);
     close(pair[0]);
     close(pair[1]);
@@ -657,6 +690,7 @@ static const char *unfit(const struct verify *v, const struct verify_job *job) {
 static int compare_sizes(const void *a, const void *b) {
     const struct test *x = a, *y = b;
     const size_t m = x->n_input + x->n_output, n = y->n_input + y->n_output;
+    if (x->hidden != y->hidden) return x->hidden ? 1 : -1;
     return m < n ? -1 : m > n ? 1 : x->i - y->i;
 }
 
@@ -664,8 +698,9 @@ static void take_io(struct job *j, const struct verify_tests *t) {
     j->n_io = t->n_io;
     j->tests_io = mem_zalloc(t->n_io + 1, sizeof *j->tests_io);
     for (size_t i = 0; i < t->n_io; i++)
-        j->tests_io[i] = (struct test){str_dup(t->io[i].input), str_dup(t->io[i].output), t->io[i].input.len,
-                                       t->io[i].output.len, (int)i};
+        j->tests_io[i] =
+            (struct test){str_dup(t->io[i].input), str_dup(t->io[i].output),   t->io[i].input.len,
+                          t->io[i].output.len,     t->tell && t->io[i].hidden, (int)i};
     qsort(j->tests_io, j->n_io, sizeof *j->tests_io, compare_sizes);
 }
 
@@ -681,6 +716,7 @@ void verify_submit(struct verify *v, const struct verify_job *job) {
     j->limits = job->limits;
     j->language = job->language;
     j->show = job->tests.show;
+    j->tell = job->tests.tell;
     v->n_in_flight++;
     const char *why = unfit(v, job);
     if (!why) take_io(j, &job->tests);

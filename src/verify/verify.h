@@ -83,6 +83,7 @@ void verify_language_free(struct verify_language *l);
 
 struct verify_io { /* a program reads `input` and is to print `output`, by CodeContests' rules */
     struct str input, output;
+    bool hidden; /* never told of; with `tell` those that are not come first */
 };
 
 struct verify_tests {
@@ -94,6 +95,7 @@ struct verify_tests {
      * one test. */
     const struct verify_io *io;
     size_t n_io;
+    bool tell; /* the result says in `detail` what failed: for tests that the program's author may see */
     bool show; /* n_io = 1: nothing is compared; the result's text is what was printed on both outputs, its
                   last 256 KiB, and "passed" says that it ended well: no evidence of anything */
 };
@@ -123,7 +125,11 @@ struct verify_result {
     const char *exception; /* failed: its class, "AssertionError", ...; else "" */
     const char *text;      /* its message, or one line that says what happened; both valid until verify_work
                               or verify_next */
-    int n_calls;           /* of the candidate by the tests; programs that print: how often it ran */
+    /* With `tell`, unless passed: lines such as "Call: f([1, 2])", quoted, printable and cut; else "". What a
+     * program has a hand in is data here: it cannot change the verdict, nor what the lines are called. */
+    const char *detail;
+    bool hidden; /* without `tell`, or of a hidden test: text and exception may have its input in them */
+    int n_calls; /* of the candidate by the tests; programs that print: how often it ran */
     int n_tries;
     double cpu_seconds, wall_seconds; /* of the last try */
     size_t memory_bytes;              /* its largest resident set */

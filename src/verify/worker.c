@@ -137,9 +137,12 @@ static int list_paths(const struct python *python, const char *readable,
 static json_t *describe_plan(const struct worker_plan *plan, const char *const *paths) {
     json_t *readable = json_array();
     for (int i = 0; paths[i]; i++) json_array_append_new(readable, json_string(paths[i]));
-    json_t *o = json_pack("{s:b, s:s, s:s*, s:s*, s:o}", "namespaces", plan->level == VERIFY_NAMESPACES,
+    const struct str code = worker_keeper();
+    char *keeper = isolate_hex(code.ptr, code.len);
+    json_t *o = json_pack("{s:b, s:s, s:s*, s:s*, s:s, s:o}", "namespaces", plan->level == VERIFY_NAMESPACES,
                           "filter", plan->filter, "filter_command", plan->filter_command, "filter_processes",
-                          plan->filter_processes, "readable", readable);
+                          plan->filter_processes, "keeper", keeper, "readable", readable);
+    free(keeper);
     ASSERT(o);
     return o;
 }
@@ -160,7 +163,7 @@ static bool make_lines(struct worker *w, int theirs[2], struct err *e) {
 }
 
 bool worker_start(struct worker *w, const struct worker_plan *plan, struct err *e) {
-    struct isolate_plan isolate = {.namespaces = plan->level == VERIFY_NAMESPACES};
+    struct isolate_plan isolate = {.namespaces = plan->level == VERIFY_NAMESPACES, .see_itself = true};
     *w = (struct worker){.fds = {-1, -1}};
     if (!make_lines(w, isolate.lines, e)) {
         worker_stop(w);
@@ -226,17 +229,55 @@ static bool send_bytes(int to, const char *bytes, size_t n, int fd) {
     return true;
 }
 
+static void add_little_endian(struct buf *b, uint64_t value, int n_bytes) {
+    for (int i = 0; i < n_bytes; i++) buf_add_char(b, (char)(value >> 8 * i & 255));
+}
+
 bool worker_send(struct worker *w, enum worker_line line, const json_t *message, int fd) {
     char *text = json_dumps(message, JSON_COMPACT);
-    ASSERT(text);
-    const uint32_t n = (uint32_t)strlen(text);
     struct buf b = {0};
-    for (int i = 0; i < 4; i++) buf_add_char(&b, (char)(n >> 8 * i & 255));
-    buf_add(&b, text, n);
+    ASSERT(text);
+    add_little_endian(&b, strlen(text), 4);
+    buf_add(&b, text, strlen(text));
     free(text);
     const bool ok = send_bytes(w->fds[line], b.ptr, b.len, fd);
     buf_free(&b);
     return ok;
+}
+
+/* The longs are those of inside/keeper.c, ID to KIND; what follows them are the parts. */
+static bool send_parts(struct worker *w, const struct worker_head *h, const struct str parts[2], int fd) {
+    const struct verify_limits *l = &h->limits;
+    const uint64_t longs[] = {(uint64_t)h->id, (uint64_t)(l->cpu_seconds * 1e6), l->memory_bytes,
+                              l->disk_bytes,   (uint64_t)l->n_processes,         h->kind};
+    struct buf b = {0};
+    add_little_endian(&b, sizeof longs + parts[0].len + parts[1].len, 4);
+    for (size_t i = 0; i < ARRAY_LEN(longs); i++) add_little_endian(&b, longs[i], 8);
+    for (int i = 0; i < 2; i++) buf_add(&b, parts[i].ptr, parts[i].len);
+    const bool ok = send_bytes(w->fds[WORKER_KEEPER], b.ptr, b.len, fd);
+    buf_free(&b);
+    return ok;
+}
+
+bool worker_send_unit(struct worker *w, const struct worker_head *head, const char *entry_point,
+                      const char *program, int fd) {
+    const struct str parts[2] = {{entry_point, strlen(entry_point) + 1}, str_from(program)};
+    return send_parts(w, head, parts, fd);
+}
+
+bool worker_send_step(struct worker *w, const struct worker_head *head, const json_t *step, int fd) {
+    char *text = json_dumps(step, JSON_COMPACT);
+    ASSERT(text);
+    const struct str parts[2] = {str_from(text), {"", 0}};
+    const bool ok = send_parts(w, head, parts, fd);
+    free(text);
+    return ok;
+}
+
+bool worker_send_end(struct worker *w, int64_t id) {
+    const struct worker_head head = {.kind = WORKER_END, .id = id};
+    const struct str none[2] = {{"", 0}, {"", 0}};
+    return send_parts(w, &head, none, -1);
 }
 
 /* The first whole message of the buffer: 1, 0, or -1 if that is none. */

@@ -16,6 +16,7 @@ MUST bool python_find(const char *name, struct python *out, struct err *e); /* N
 void python_free(struct python *p);
 
 struct str worker_script(void); /* runner.py */
+struct str worker_keeper(void); /* machine code of inside/keeper.c */
 
 struct worker_plan {
     struct python python;
@@ -38,8 +39,23 @@ struct worker {
 MUST bool worker_start(struct worker *w, const struct worker_plan *plan, struct err *e);
 void worker_stop(struct worker *w); /* kills and reaps it, and all that it started; none is legal */
 
-/* fd < 0: none. False if the worker has gone. */
+/* Each gives false if the worker has gone; fd < 0: none. */
 bool worker_send(struct worker *w, enum worker_line line, const json_t *message, int fd);
+
+/* What the keeper is sent, except its first message: a header, and what is to be run. */
+enum worker_kind { WORKER_UNIT, WORKER_STEP, WORKER_END };
+struct worker_head {
+    enum worker_kind kind;
+    int64_t id;
+    struct verify_limits limits; /* those of the clock are brood's */
+};
+bool worker_send_unit(struct worker *w, const struct worker_head *head, const char *entry_point,
+                      const char *program, int fd);
+bool worker_send_step(struct worker *w, const struct worker_head *head, const json_t *step, int fd);
+bool worker_send_end(struct worker *w, int64_t id);
+
+/* "by" of the keeper's reports. */
+enum worker_ended { WORKER_ENDED_BY_ITSELF, WORKER_ENDED_BY_CPU, WORKER_ENDED_BY_BROOD };
 
 /* Reads what is there: 1 with a message (owned, json_decref), 0 nothing whole yet, -1 the line has ended. */
 int worker_receive(struct worker *w, enum worker_line line, json_t **message);

@@ -181,7 +181,7 @@ static void check_outputs(struct verify *v, const char *path) {
         json_t *o = json_parse(line, path, &e);
         const char *a = json_string_value(json_object_get(o, "a")),
                    *b = json_string_value(json_object_get(o, "b"));
-        const struct verify_io io = {str_from(a ? a : ""), str_from(b ? b : "")};
+        const struct verify_io io = {.input = str_from(a ? a : ""), .output = str_from(b ? b : "")};
         const struct verify_job job = {.program = STR("import sys\nsys.stdout.write(sys.stdin.read())\n"),
                                        .tests = {.io = &io, .n_io = 1},
                                        .limits = verify_limits_default};

@@ -635,3 +635,101 @@ class Odd(Exception): pass
 Odd.__name__ = 'O\ud800dd'
 def f(x):
     raise Odd('\0\udfff\ud800')
+
+### writes to what it shares with the next: passed
+import ctypes, mmap, sys
+libc = ctypes.CDLL(None)
+def f(x):
+    frame, n = sys._getframe(), 0
+    while frame:
+        for v in list(frame.f_locals.values()):
+            v = getattr(v, 'room', v)
+            if isinstance(v, mmap.mmap) or isinstance(v, ctypes.Array):
+                at, size = ctypes.addressof(ctypes.c_char.from_buffer(v)), ctypes.sizeof(v) if isinstance(v, ctypes.Array) else len(v)
+                libc.mprotect(ctypes.c_void_p(at // 4096 * 4096), ctypes.c_size_t(size), 7)
+                ctypes.memset(at, 0, size)
+                n += 1
+        frame = frame.f_back
+    return x + 1 if n else 'nothing was found'
+
+### the next finds nothing written: passed
+def f(x):
+    return x + 1
+
+### looks for the programs before it: failed AssertionError
+import ctypes, mmap, sys
+def f(x):
+    frame = sys._getframe()
+    while frame:
+        for v in list(frame.f_locals.values()):
+            if isinstance(v, mmap.mmap) and b'libc.' + b'mprotect' in v[:]:
+                return x + 1
+        frame = frame.f_back
+
+### asks the keeper's code to run it again: timed out
+import sys
+def f(x):
+    frame = sys._getframe()
+    while frame:
+        if 'keep' in frame.f_locals:
+            return x + 1 if frame.f_locals['keep'](0) in (0, 1) else None
+        frame = frame.f_back
+
+### the files of /proc that the keeper had: failed
+import os
+def f(x):
+    return x + 1 if os.open('self/maps', os.O_RDONLY, dir_fd=5) else None
+
+### ends its group: failed AssertionError processes=4
+import os, signal
+def f(x):
+    os.fork()
+    os.killpg(0, signal.SIGKILL)
+
+### shared memory that stays: failed
+import mmap
+from multiprocessing import shared_memory
+def f(x):
+    shared_memory.SharedMemory('brood-left', True, 4096)
+    return x + 1
+
+### message queue that stays: failed AssertionError
+import ctypes
+def f(x):
+    libc = ctypes.CDLL(None)
+    return x + 1 if libc.msgget(7, 0o1777) >= 0 or libc.shmget(7, 4096, 0o1777) >= 0 or libc.semget(7, 1, 0o1777) >= 0 else None
+
+### all process numbers: crashed processes=40
+import os, time
+def f(x):
+    while True:
+        try:
+            if os.fork() == 0:
+                time.sleep(1000)
+        except OSError:
+            os._exit(3)
+
+### after all process numbers: passed processes=4
+import os
+def f(x):
+    if os.fork() == 0: os._exit(0)
+    os.wait()
+    return x + 1
+
+### its limits are its own: passed
+import resource
+def f(x):
+    resource.setrlimit(resource.RLIMIT_AS, (64 << 20, 64 << 20)); resource.setrlimit(resource.RLIMIT_CPU, (1, 1))
+    return x + 1
+
+### the limits of the one before: passed
+def f(x):
+    return x + (len(bytearray(96 << 20)) > 0)
+
+### changes what it and the keeper both hold: passed
+import ctypes
+ctypes.memset(id(7) + 24, 9, 1)
+def f(x): return x + 1
+
+### the next reads its numbers unchanged: passed
+def f(x): return x + (3 + 4 == len('1234567'))

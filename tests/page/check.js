@@ -256,6 +256,90 @@ async function narrow(browser, url, width, scheme) {
   await page.context().close();
 }
 
+/* Nothing but the keyboard: from the top of the page to an answer, through its tree, to a recorded run and back. */
+async function keyboard_alone(browser, url) {
+  const page = await open(browser, url), active = () => page.evaluate(() => document.activeElement.id || document.activeElement.textContent);
+  const to = async (id, most) => {
+    for (let i = 0; i < most && (await active()) !== id; i++) await page.keyboard.press("Tab");
+    check((await active()) === id, "the tabulator comes to " + id + ": " + await active());
+    const seen = await page.evaluate(() => {
+      const s = getComputedStyle(document.activeElement);
+      return (s.outlineStyle !== "none" && parseFloat(s.outlineWidth) > 0) || s.boxShadow !== "none";
+    });
+    check(seen, "one sees that " + id + " is meant");
+  };
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Enter"); /* to the question, past the rest */
+  await to("question", 2);
+  await page.keyboard.type(question);
+  await to("strategy", 3);
+  await page.keyboard.type("beam");
+  await to("width", 3);
+  await page.keyboard.press("Control+A");
+  await page.keyboard.type("8");
+  await page.keyboard.press("Enter");
+  await done(page);
+  check(/of 8 solutions/.test(await text(page, "support")), "asked with Enter: " + await text(page, "support"));
+  await to("tree", 12);
+  await page.keyboard.press("Home");
+  for (let i = 0; i < 3; i++) await page.keyboard.press("ArrowRight");
+  check(await page.locator("#path li").count() === 3, "three steps into the tree");
+  await page.keyboard.press("End");
+  check((await text(page, "path-title")) === "Chosen solution", "and to its end");
+  await page.keyboard.press("Tab");
+  check(await page.evaluate(() => Boolean(document.activeElement.closest("#votes"))), "votes come behind the tree");
+  for (let i = 0; i < 60 && (await active()) !== "to-runs"; i++) await page.keyboard.press("Shift+Tab");
+  await page.keyboard.press("Enter");
+  await page.waitForSelector("#runs-rows a");
+  await to("small.brood", 4);
+  await page.keyboard.press("Enter");
+  await page.waitForSelector("#run-body .chart");
+  check((await active()) === "run-title", "the run is read from its title: " + await active());
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Space");
+  check((await page.locator("#run-body .tabs [aria-pressed=true]").textContent()) === "generated tokens", "the axis by keys");
+  await page.context().close();
+}
+
+/* What the operator declared: a verifier, a plan, prices. */
+async function declared(browser) {
+  fs.writeFileSync(path.join(dir, "plan.json"), JSON.stringify({ brood_plan: 1, unit: "samples", prices: [[1, 1], [2, 2]],
+    levels: [{ budget: 1, bins: [{ strategy: "sample:n=3" }] }] }));
+  const server = await serve(["--plan", "three=" + path.join(dir, "plan.json"), "--prices", "policy_input=1,policy_output=4,reward_input=0.5",
+    "--verify", "ends-in-8=command,accept=exit:grep -q 8}\\. {file}"]);
+  const page = await open(browser, server.url);
+  await page.fill("#question", question);
+  await page.selectOption("#strategy", "sample");
+  await page.fill("#width", "16");
+  await page.click("#more summary");
+  await page.selectOption("#verify", "ends-in-8");
+  await page.click("#ask");
+  await done(page);
+  await page.waitForTimeout(400);
+  check(/the first that the verifier passed/.test(await text(page, "support")), "verified: " + await text(page, "support"));
+  check(/8$/.test(await text(page, "answer")), "what passed was chosen: " + await text(page, "answer"));
+  check(/passed by the verifier/.test(await text(page, "path-facts")), "the verdict is told: " + await text(page, "path-facts"));
+  check(/\$0\.00/.test(await text(page, "cost")), "and what it cost: " + await text(page, "cost"));
+  await picture(page, "desk-verified");
+  await page.selectOption("#verify", "");
+  await page.selectOption("#plan", "three");
+  check((await page.inputValue("#strategy")) === "adaptive", "a plan is for adaptive");
+  await page.click("#ask");
+  await done(page);
+  check(/of 3 solutions/.test(await text(page, "support")), "the plan was gone by: " + await text(page, "support"));
+  await page.selectOption("#budget-unit", "usd");
+  await page.fill("#budget", "0.001");
+  await page.selectOption("#strategy", "sample");
+  check((await page.inputValue("#plan")) === "", "and for nothing else");
+  await page.fill("#width", "64");
+  await page.click("#ask");
+  await done(page);
+  check(/budget of usd/.test(await text(page, "support")), "a budget in dollars: " + await text(page, "support"));
+  await page.context().close();
+  server.child.kill("SIGTERM");
+}
+
 async function with_key(browser) {
   const server = await serve([], { BROOD_SERVE_KEY: "sesame-sesame" });
   const page = await browser.newPage();
@@ -293,6 +377,8 @@ async function with_key(browser) {
   await step("recorded runs", () => runs(page));
   await step("a phone, light", () => narrow(browser, server.url, 390, "light"));
   await step("a small phone, dark", () => narrow(browser, server.url, 320, "dark"));
+  await step("the keyboard alone", () => keyboard_alone(browser, server.url));
+  await step("a verifier, a plan, prices", () => declared(browser));
   await step("a server with a key", () => with_key(browser));
   check(complaints.length === 0, "the browser complained: " + complaints.slice(0, 4).join(" | "));
   await browser.close();

@@ -4,7 +4,7 @@
  */
 import { Search, stream, reason } from "./search.js";
 import { TreeView } from "./tree.js";
-import { count, element, seconds, share, $ } from "./show.js";
+import { count, dollars, element, seconds, share, $ } from "./show.js";
 import { show_runs } from "./runs.js";
 
 const examples = [
@@ -38,7 +38,16 @@ async function load_options() {
     s.name + (s.possible === false ? (s.needs_reward && !options.reward ? " (needs a reward model)" : " (not with this policy)") : ""))));
   $("select").replaceChildren(element("option", { value: "" }, "as usual"), ...options.selections.map((s) => element("option", { value: s }, s)));
   $("aggregate").replaceChildren(element("option", { value: "" }, "as usual"), ...options.aggregates.map((s) => element("option", { value: s }, s)));
+  offer("plan", "built in", options.plans || []);
+  offer("verify", "none", options.verifiers || []);
+  $("budget-usd").hidden = $("budget-usd").disabled = !options.prices;
   on_strategy();
+}
+
+/* What the server was started with, where there is any. */
+function offer(id, none, names) {
+  $(id + "-label").hidden = names.length === 0;
+  $(id).replaceChildren(element("option", { value: "" }, none), ...names.map((n) => element("option", { value: n }, n)));
 }
 
 /* "beam:n=16,width=4" to its name and its parameters. */
@@ -72,6 +81,7 @@ function on_strategy() {
   const s = strategy(), [name, parameters] = split_strategy(options.strategy);
   const given = s.name === name ? parameters : {};
   $("strategy-says").textContent = s.summary || "";
+  if (s.name !== "adaptive") $("plan").value = "";
   const main = s.parameters.find((p) => p.key === "n");
   $("width-label").hidden = !main;
   if (main) {
@@ -97,11 +107,14 @@ function request() {
   if (unit && $("budget").value !== "") brood.budget = { [unit]: Number($("budget").value) };
   if ($("select").value) brood.select = $("select").value;
   if ($("aggregate").value) brood.aggregate = $("aggregate").value;
+  if ($("plan").value) brood.plan = $("plan").value;
+  if ($("verify").value) brood.verify = $("verify").value;
   const body = { model: "brood/" + how, messages: [{ role: "user", content: $("question").value.trim() }], stream: true,
     stream_options: { include_usage: true }, brood };
   if ($("seed").value !== "") body.seed = Number($("seed").value);
   if ($("max-tokens").value !== "") body.max_tokens = Number($("max-tokens").value);
-  return [body, how];
+  const also = [["plan", brood.plan], ["verifier", brood.verify]].filter((x) => x[1]).map((x) => x.join(" "));
+  return [body, [how, ...also].join(", ")];
 }
 
 function complain(text) {
@@ -169,6 +182,7 @@ function render() {
   render_votes(s);
   $("tree-facts").textContent = [count(s.nodes.size - 1) + (s.nodes.size === 2 ? " node" : " nodes"), count(s.n_solutions) + (s.n_solutions === 1 ? " solution" : " solutions"),
     s.n_gone ? count(s.n_gone) + " pruned" : ""].filter(Boolean).join(", ");
+  $("legend-verdicts").hidden = !s.has_verdicts;
   $("tree").setAttribute("aria-label", "Search tree: " + $("tree-facts").textContent);
   if (!pinned && (s.is_open || s.chosen)) select_by_itself();
   else render_path(tree.selected || s.chosen_node());
@@ -197,7 +211,9 @@ function render_answer(s) {
 
 function support(s, votes) {
   if (s.chosen) {
-    if (s.chosen.id === null) return "No solution has an answer" + ended(s) + ".";
+    const verified = s.chosen.select === "first-verified";
+    if (s.chosen.id === null) return (verified ? "The verifier passed no solution" : "No solution has an answer") + ended(s) + ".";
+    if (verified) return s.chosen.votes + " of " + s.chosen.voters + (s.chosen.voters === 1 ? " solution" : " solutions") + ", the first that the verifier passed" + ended(s);
     const c = s.chosen, by = c.select + (c.select === "majority" ? "" : " over " + c.aggregate);
     const score = typeof c.score === "number" && c.select !== "majority" ? ", score " + c.score.toPrecision(3) : "";
     return c.votes + " of " + c.voters + (c.voters === 1 ? " solution" : " solutions") + ", chosen by " + by + score +
@@ -217,6 +233,8 @@ function render_cost(s) {
   const c = s.cost || {}, items = [["written", count(c.tokens_generated ?? 0), "tokens that the policy wrote"],
     ["read", count(c.tokens_read ?? 0), "tokens that were read"], ["FLOP", count(c.flops ?? 0), "of the policy and the reward model"],
     ["time", seconds(s.is_open ? c.seconds ?? 0 : s.seconds), ""]];
+  const usd = s.result && options.prices ? s.result.cost.usd : c.usd;
+  if (typeof usd === "number") items.push(["cost", dollars(usd), "dollars, by the server's prices"]);
   const dl = $("cost");
   if (dl.children.length !== items.length) dl.replaceChildren(...items.map(([name, , title]) => {
     const div = element("div", { title });
@@ -290,6 +308,7 @@ function render_path(node) {
         element("span", { className: "tx" }, text.trim() || "(nothing)"));
       if (x.finish === "length") li.append(element("span", { className: "meta" }, "cut off at its longest"));
       if (x.finish === "failed") li.append(element("span", { className: "meta" }, "failed"));
+      if (x.feedback && i === 0) li.append(element("span", { className: "meta" }, x.feedback));
       rows.push(li);
     });
   }
@@ -308,13 +327,17 @@ function render_path(node) {
 
 function path_facts(node) {
   const tokens = current.path(node).reduce((a, x) => a + (x.tokens || 0), 0), state = node.gone ? "pruned" : node.finish === "end" ? "" : node.finish === "step" ? "open" : "";
-  return [count(tokens) + " tokens", state, node.finish === "end" ? (node.answer === null || node.answer === undefined ? "no answer" : "answer " + node.answer) : ""].filter(Boolean).join(", ");
+  return [count(tokens) + " tokens", state, verdict_of(node), node.finish === "end" ? (node.answer === null || node.answer === undefined ? "no answer" : "answer " + node.answer) : ""].filter(Boolean).join(", ");
+}
+
+function verdict_of(node) {
+  return node.passed === undefined ? "" : node.passed === null ? "not known to the verifier" : node.passed ? "passed by the verifier" : "rejected by the verifier";
 }
 
 function spoken_node(node) {
   if (!node || node.id === "") return "The prompt";
   const reward = current.reward(node);
-  return "Node " + node.id + (reward === null ? "" : ", reward " + reward.toFixed(2)) + (node.gone ? ", pruned" : "") + ": " + (node.text || "").trim();
+  return "Node " + node.id + (reward === null ? "" : ", reward " + reward.toFixed(2)) + (node.gone ? ", pruned" : "") + (verdict_of(node) ? ", " + verdict_of(node) : "") + ": " + (node.text || "").trim();
 }
 
 function spoken() {
@@ -366,6 +389,13 @@ addEventListener("keydown", (e) => { if (e.key === "Escape" && running) running.
 $("cancel").addEventListener("click", () => { if (running) running.abort(); });
 $("question").addEventListener("input", show_asked);
 $("strategy").addEventListener("change", on_strategy);
+$("plan").addEventListener("change", () => {
+  if (!$("plan").value || $("strategy").value === "adaptive") return;
+  const plan = $("plan").value;
+  $("strategy").value = "adaptive";
+  on_strategy();
+  $("plan").value = plan;
+});
 $("whole").addEventListener("click", () => {
   tree.set_whole(!tree.whole);
   $("whole").setAttribute("aria-pressed", String(tree.whole));

@@ -1,5 +1,5 @@
 /* runs.js - recorded runs: the list, and one run with its accuracy against what it spent. */
-import { count, element, seconds, svg, $ } from "./show.js";
+import { count, dollars, element, seconds, svg, $ } from "./show.js";
 
 const selections = ["majority", "weighted", "best", "confident", "confident-low", "confident-high", "coverage"];
 const axes = {
@@ -42,7 +42,7 @@ function list(runs, name) {
     if (r.error) th.append(element("span", {}, r.name));
     else th.append(element("a", { href: "#runs/" + encodeURIComponent(r.name) }, r.name));
     tr.append(th);
-    if (r.error) tr.append(element("td", { colSpan: 4, className: "q" }, r.error));
+    if (r.error) tr.append(element("td", { colSpan: 4, className: "says" }, r.error));
     else for (const text of [r.task, r.policy, r.strategy.split(":")[0], r.done === r.problems ? r.problems : r.done + " of " + r.problems])
       tr.append(element("td", {}, text));
     tr.append(element("td", {}, date.toLocaleDateString() + " " + date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })));
@@ -102,13 +102,13 @@ function chart(lines, spend, title) {
   const root = svg("svg", { class: "chart", viewBox: `0 0 ${W} ${H}`, role: "img",
     "aria-label": "Share of problems answered right against " + title + "; the table below has the numbers" });
   if (points.length === 0) return root;
-  const low = Math.max(0, Math.floor(10 * Math.min(...points.map((p) => p.low))) / 10);
-  const high = Math.min(1, Math.max(low + 0.1, Math.ceil(10 * Math.max(...points.map((p) => p.high))) / 10));
+  const least = Math.min(...points.map((p) => p.low)), most = Math.max(...points.map((p) => p.high));
+  const step = most - least > 0.45 ? 0.2 : 0.1, floor = (v) => Math.floor(v / step + 1e-9) * step;
+  const low = Math.max(0, floor(least)), high = Math.min(1, Math.max(low + step, -floor(-most)));
   let from = Math.log2(Math.min(...points.map((p) => p.x))), to = Math.log2(Math.max(...points.map((p) => p.x)));
   if (to - from < 1) { from -= 1; to += 1; }
   const x = (v) => left + (W - left - right) * (Math.log2(v) - from) / (to - from);
   const y = (v) => H - bottom - (H - top - bottom) * (v - low) / (high - low);
-  const step = high - low > 0.55 ? 0.2 : 0.1;
   for (let v = low; v < high + 1e-9; v += step) {
     root.append(svg("line", { class: v === low ? "axis" : "grid", x1: left, x2: W - right, y1: y(v), y2: y(v) }),
       svg("text", { class: "y", x: left - 8, y: y(v) + 4 }, Math.round(100 * v) + (v + step > high + 1e-9 ? " %" : "")));
@@ -194,6 +194,6 @@ function costs(r) {
   const box = element("div", {});
   box.append(rows(["", "tokens written", "tokens read", "FLOP"], body));
   if (typeof r.seconds === "number") box.append(element("p", { className: "facts" }, seconds(r.seconds) + " a problem" +
-    (typeof r.usd === "number" ? ", $" + r.usd.toPrecision(3) : "") + "."));
+    (typeof r.usd === "number" ? ", " + dollars(r.usd) : "") + "."));
   return box;
 }

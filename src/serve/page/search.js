@@ -57,6 +57,7 @@ export class Search {
     this.nodes = new Map([["", this.root]]);
     this.n_solutions = 0;
     this.n_gone = 0;
+    this.has_verdicts = false;
     this.latest = this.root;
     this.version = 0; /* changes with the shape of the tree */
     this.started = performance.now();
@@ -83,6 +84,12 @@ export class Search {
       case "reward": {
         const node = this.nodes.get(e.id);
         if (node) node.rewards = e.rewards;
+        break;
+      }
+      case "verdict": {
+        const node = this.nodes.get(e.id);
+        if (node) { node.passed = e.passed; node.feedback = e.feedback; }
+        this.has_verdicts = true;
         break;
       }
       case "drop": this.drop(this.nodes.get(e.id)); break;

@@ -16,6 +16,9 @@ export function seconds(s) {
   return Math.floor(s / 60) + " min " + Math.round(s % 60) + " s";
 }
 
+/* $0.0123, $0.0000507: three digits of what is small. */
+export const dollars = (x) => "$" + (x === 0 ? "0" : x >= 1 ? x.toFixed(2) : x.toFixed(Math.min(12, 2 - Math.floor(Math.log10(x)))));
+
 export const share = (x) => (100 * Math.max(0, Math.min(1, x))).toFixed(1) + "%";
 
 /* Text is text: there is no way from here to markup. */

@@ -245,20 +245,22 @@ export class TreeView {
   /* Too close for a label each: one where solutions with the same parent agree. */
   draw_common_label(parent) {
     const all = parent.children, first = all[0], last = all[all.length - 1];
-    if ((all.length - 1) * this.row < LABEL_ROW - 4 || all.some((n) => n.finish !== "end" || n.answer !== first.answer || this.path.has(n))) return;
+    if ((all.length - 1) * this.row < LABEL_ROW - 4 || all.some((n) => n.finish !== "end" || n.answer !== first.answer || n.passed !== first.passed || this.path.has(n))) return;
     if (first.answer === null || first.answer === undefined) return;
     const c = this.context;
     c.font = "12px " + this.font;
     c.fillStyle = this.colour.soft;
     c.textBaseline = "middle";
-    c.fillText(short(first.answer, 13), Math.max(first.x, last.x) + this.radius + 7, (first.y + last.y) / 2 + 0.5);
+    const mark = first.passed === true ? "\u2713 " : first.passed === false ? "\u2717 " : "";
+    c.fillText(short(mark + first.answer, 13), Math.max(first.x, last.x) + this.radius + 7, (first.y + last.y) / 2 + 0.5);
   }
 
   draw_label(n, r) {
     const chosen = n === this.search.chosen_node();
     if (n.finish !== "end" || n.children.length > 0) return;
     if (this.row < LABEL_ROW && n !== this.selected && n !== this.hovered && !chosen) return;
-    const c = this.context, text = n.answer === null || n.answer === undefined ? "no answer" : String(n.answer);
+    const mark = n.passed === true ? "\u2713 " : n.passed === false ? "\u2717 " : "";
+    const c = this.context, text = mark + (n.answer === null || n.answer === undefined ? "no answer" : String(n.answer));
     c.font = (chosen ? "700 " : "") + "12px " + this.font;
     c.fillStyle = chosen ? this.colour.ink : this.colour.soft;
     c.textBaseline = "middle";

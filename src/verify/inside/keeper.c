@@ -1,0 +1,331 @@
+/* keeper.c - the turn of the keeper that is made for every program, as machine code that Python calls.
+ *
+ * Whatever page the keeper writes to after it has forked costs a copy, and so does whatever the candidate
+ * writes to before its program begins. An interpreter writes to many pages for the least thing, this to two
+ * or three. It is linked as one flat piece without data of its own, carried in the library as bytes
+ * (runner.c) and mapped by runner.py, so it needs no file in the sandbox and no C library: `call` is the C
+ * library's syscall.
+ *
+ *     keep(call, s, NEXT)    takes messages and runs the programs in them; comes back with a KEEP_ code
+ *     keep(call, s, RUN)     the same, with the message that is in s first
+ *     keep(call, s, BECOME)  this process gives up what a candidate must not have; 0, or -1
+ *     keep(call, s, WATCH)   until the process s[PID] has ended; 0, or -1 if brood has gone
+ *     keep(call, s, CLEAN)   remembers /tmp as it is: clean; 0, or -1
+ *     keep(call, s, IS_CLEAN)   whether it still is
+ *     keep(call, s, FUSE)    the memory s[RANGE] to s[RANGE_END] becomes one piece of huge pages; 0, or -1
+ *
+ * A message: its length (4 bytes), the header (longs), then for UNIT the entry point, a NUL and the program;
+ * for STEP JSON, which is left in the line for runner.py.
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <time.h>
+
+/* Names and order are those of STATE in runner.py. */
+enum state {
+    ID, /* the message: its header */
+    CPU_US,
+    MEMORY,
+    DISK,
+    N_PROCESSES,
+    KIND,
+    FD, /* that came with it */
+    N_MESSAGE,
+    MESSAGE, /* what follows the header, and the room for it */
+    ROOM,
+    N_DIRTY,
+    LINE, /* descriptors */
+    JUDGED,
+    RULESET,
+    FLAGS, /* of clone */
+    NAMESPACES,
+    FILTER,
+    FILTER_COMMAND, /* of steps */
+    FILTER_PROCESSES,
+    FIRST_CLOSED,
+    PID, /* of the process watched, and how it ended */
+    ENDED_BY,
+    STATUS,
+    USED_US,
+    USED_KIB,
+    RANGE, /* of memory to FUSE */
+    RANGE_END,
+    TMP_BYTES, /* /tmp: its size, and what was seen when it was clean */
+    TMP,
+};
+enum { N_HEADER = KIND + 1, N_SEEN = 7 };
+enum kind { UNIT, STEP, END };
+enum what { NEXT, RUN, BECOME, WATCH, CLEAN, IS_CLEAN, FUSE };
+enum { KEEP_CHILD, KEEP_RENEW, KEEP_STEP, KEEP_GONE, KEEP_FAILED };
+enum by { BY_ITSELF, BY_CPU, BY_BROOD };
+enum { PIDFD_OPEN = 434, CLOSE_RANGE = 436, LANDLOCK_RESTRICT = 446 };
+
+typedef long syscall_fn(long number, ...);
+
+/* ---- messages ---- */
+
+static int take(syscall_fn *call, long fd, char *to, long n) {
+    for (long at = 0; at < n;) {
+        const long got = call(SYS_read, fd, to + at, n - at);
+        if (got <= 0) return 0;
+        at += got;
+    }
+    return 1;
+}
+
+/* The length of what follows, or -1. */
+static long take_header(syscall_fn *call, long fd, long header[static N_HEADER], long *fd_taken) {
+    unsigned char bytes[4 + 8 * N_HEADER];
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct iovec part = {bytes, sizeof bytes};
+    struct msghdr m;
+    uint64_t n = 0;
+    m.msg_name = 0;
+    m.msg_namelen = 0;
+    m.msg_iov = &part;
+    m.msg_iovlen = 1;
+    m.msg_control = &control;
+    m.msg_controllen = sizeof control;
+    m.msg_flags = 0;
+    const long got = call(SYS_recvmsg, fd, &m, MSG_CMSG_CLOEXEC);
+    if (got <= 0) return -1;
+    const int has_fd = m.msg_controllen >= CMSG_LEN(sizeof(int)) && control.head.cmsg_type == SCM_RIGHTS;
+    *fd_taken = has_fd ? *(int *)CMSG_DATA(&control.head) : -1;
+    if (!take(call, fd, (char *)bytes + got, (long)sizeof bytes - got)) return -1;
+    for (int i = 0; i < N_HEADER; i++) {
+        uint64_t value = 0;
+        for (int byte = 7; byte >= 0; byte--) value = value << 8 | bytes[4 + 8 * i + byte];
+        header[i] = (long)value;
+    }
+    for (int byte = 3; byte >= 0; byte--) n = n << 8 | bytes[byte];
+    return (long)n - 8 * N_HEADER;
+}
+
+/* A program's text; what the one before has left behind it is wiped. */
+static int take_program(syscall_fn *call, long *s) {
+    volatile char *message = (char *)s[MESSAGE];
+    if (s[N_MESSAGE] > s[ROOM]) return 0;
+    for (long i = s[N_MESSAGE]; i < s[N_DIRTY]; i++) message[i] = 0;
+    s[N_DIRTY] = s[N_MESSAGE];
+    return take(call, s[LINE], (char *)s[MESSAGE], s[N_MESSAGE]);
+}
+
+static char *add_text(char *at, const char *text) {
+    while (*text) *at++ = *text++;
+    return at;
+}
+
+static char *add_number(char *at, const char *name, long value) {
+    char digits[24];
+    int n = 0;
+    at = add_text(at, name);
+    do digits[n++] = (char)('0' + value % 10);
+    while (value /= 10);
+    while (n > 0) *at++ = digits[--n];
+    return at;
+}
+
+static int send_report(syscall_fn *call, const long *s) {
+    char text[300], *at = text + 4;
+    at = add_number(at, "{\"ended\":", s[ID]);
+    at = add_number(at, ",\"by\":", s[ENDED_BY]);
+    at = add_number(at, ",\"status\":", s[STATUS]);
+    at = add_number(at, ",\"cpu_us\":", s[USED_US]);
+    at = add_number(at, ",\"memory\":", 1024 * s[USED_KIB]);
+    at = add_text(at, "}");
+    const long n = at - text;
+    for (int i = 0; i < 4; i++) text[i] = (char)((n - 4) >> 8 * i & 255);
+    return call(SYS_write, s[LINE], text, n) == n;
+}
+
+/* ---- /tmp ---- */
+
+static int look_at_tmp(syscall_fn *call, long seen[static N_SEEN]) {
+    struct statfs fs;
+    struct stat st;
+    if (call(SYS_statfs, "/tmp", &fs) != 0 || call(SYS_newfstatat, AT_FDCWD, "/tmp", &st, 0) != 0) return 0;
+    seen[0] = (long)(fs.f_blocks - fs.f_bfree);
+    seen[1] = (long)(fs.f_files - fs.f_ffree);
+    seen[2] = (long)st.st_mode;
+    seen[3] = (long)st.st_mtim.tv_sec;
+    seen[4] = (long)st.st_mtim.tv_nsec;
+    seen[5] = (long)st.st_ctim.tv_sec;
+    seen[6] = (long)st.st_ctim.tv_nsec;
+    return 1;
+}
+
+static int is_tmp_clean(syscall_fn *call, const long *s) {
+    long seen[N_SEEN];
+    if (!look_at_tmp(call, seen)) return 0;
+    for (int i = 0; i < N_SEEN; i++) {
+        if (seen[i] != s[TMP + i]) return 0;
+    }
+    return 1;
+}
+
+/* ---- the candidate ---- */
+
+static int limit(syscall_fn *call, long what, long amount) {
+    struct rlimit old, new;
+    if (call(SYS_prlimit64, 0, what, 0, &old) != 0) return 0;
+    new.rlim_cur = (rlim_t)amount < old.rlim_max ? (rlim_t)amount : old.rlim_max;
+    new.rlim_max = new.rlim_cur;
+    return call(SYS_prlimit64, 0, what, &new, 0) == 0;
+}
+
+/* Closing is last but for the filter: what is closed may be the rule set. */
+static int become_candidate(syscall_fn *call, const long *s) {
+    const uint32_t capabilities[8] = {0x20080522};
+    const long filter = s[N_PROCESSES] > 0 ? s[FILTER_PROCESSES] : s[FILTER];
+    call(SYS_setsid);
+    call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    return call(SYS_chdir, s[NAMESPACES] ? "/tmp" : "/") == 0 &&
+           limit(call, RLIMIT_CPU, s[CPU_US] / 1000000 + 2) && limit(call, RLIMIT_AS, s[MEMORY]) &&
+           limit(call, RLIMIT_FSIZE, s[DISK]) &&
+           (!s[N_PROCESSES] || !s[NAMESPACES] || limit(call, RLIMIT_NPROC, 3 + s[N_PROCESSES])) &&
+           call(SYS_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 &&
+           (s[RULESET] < 0 || call(LANDLOCK_RESTRICT, s[RULESET], 0) == 0) &&
+           (!s[NAMESPACES] || call(SYS_capset, capabilities, capabilities + 2) == 0) &&
+           call(CLOSE_RANGE, s[FIRST_CLOSED], 0xffffffffL, 0) == 0 &&
+           call(SYS_prctl, PR_SET_SECCOMP, 2, filter, 0, 0) == 0;
+}
+
+/* It has descriptor 3 alone. The judge reads a length that is none where it could not be shut in. */
+static void begin_candidate(syscall_fn *call, const long *s) {
+    if (call(SYS_dup3, s[FD], 3, 0) == 3 && become_candidate(call, s)) return;
+    call(SYS_write, 3, "\xff\xff\xff\xff", 4);
+    call(SYS_exit_group, 99);
+}
+
+/* ---- the watch ---- */
+
+static long cpu_us(syscall_fn *call, long pid) {
+    struct timespec t;
+    if (call(SYS_clock_gettime, ~pid << 3 | 2, &t) != 0) return 0;
+    return t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+/* Whether the message in the line ends this program; -1: the line has ended. */
+static int hear(syscall_fn *call, const long *s) {
+    long header[N_HEADER], fd;
+    if (take_header(call, s[LINE], header, &fd) != 0 || header[KIND] != END) return -1;
+    return header[ID] == s[ID];
+}
+
+static int wait_for_end(syscall_fn *call, long *s, int pidfd) {
+    struct pollfd fds[3] = {{pidfd, POLLIN, 0}, {(int)s[JUDGED], POLLIN, 0}, {(int)s[LINE], POLLIN, 0}};
+    uint64_t judged;
+    s[ENDED_BY] = BY_CPU;
+    for (long left; (left = s[CPU_US] - cpu_us(call, s[PID])) > 0;) {
+        const long us = left / 2 > 10000 ? left / 2 : 10000;
+        struct timespec t;
+        t.tv_sec = us / 1000000;
+        t.tv_nsec = us % 1000000 * 1000;
+        if (call(SYS_ppoll, fds, 3, &t, 0, 8) <= 0) continue;
+        if (fds[0].revents) return (s[ENDED_BY] = BY_ITSELF, 0);
+        if (fds[1].revents && call(SYS_read, s[JUDGED], &judged, 8) != 8) return -1;
+        if (fds[1].revents && (long)judged == s[ID]) return (s[ENDED_BY] = BY_BROOD, 0);
+        const int heard = fds[2].revents ? hear(call, s) : 0;
+        if (heard) return heard < 0 ? -1 : (s[ENDED_BY] = BY_BROOD, 0);
+    }
+    return 0;
+}
+
+static int watch(syscall_fn *call, long *s) {
+    int status = 0;
+    struct rusage used;
+    const long pidfd = call(PIDFD_OPEN, s[PID], 0);
+    const int ended = pidfd < 0 ? -1 : wait_for_end(call, s, (int)pidfd);
+    call(SYS_kill, s[PID], SIGKILL);
+    const long reaped = call(SYS_wait4, s[PID], &status, 0, &used);
+    if (pidfd >= 0) call(SYS_close, pidfd);
+    s[STATUS] = status;
+    s[USED_US] = (used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000000 + used.ru_utime.tv_usec +
+                 used.ru_stime.tv_usec;
+    s[USED_KIB] = used.ru_maxrss;
+    return reaped == s[PID] ? ended : -1;
+}
+
+/* ---- memory that forks fast ----
+ *
+ * A fork copies the mappings of a process one by one, of which an interpreter with its libraries has 200, and
+ * the entries of its page tables, but huge pages at one stroke; what lies in files the new process finds
+ * again by faults. So all of it is copied into one anonymous piece, which then takes the place of the old,
+ * this code and the interpreter that called it included. Nothing writes to it between the copy and the
+ * exchange: there is one thread, and the stack stays where it is. It may be executed and written to, which
+ * gives a program nothing that it could not map itself; the judge keeps its mappings. */
+static int fuse(syscall_fn *call, long from, long size) {
+    const long huge = 2 << 20, room = size + 2 * huge;
+    const long mapped = call(SYS_mmap, 0, room, PROT_READ | PROT_WRITE | PROT_EXEC,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (mapped == -1) return 0;
+    const long at = mapped + ((from - mapped) % huge + huge) % huge;
+    if (size >= huge / 4) call(SYS_madvise, mapped, room, MADV_HUGEPAGE);
+    for (long i = 0; i < size; i += 8) *(volatile uint64_t *)(at + i) = *(volatile uint64_t *)(from + i);
+    if (call(SYS_mremap, at, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, from) != from) {
+        call(SYS_munmap, mapped, room);
+        return 0;
+    }
+    if (at > mapped) call(SYS_munmap, mapped, at - mapped);
+    call(SYS_munmap, at + size, mapped + room - at - size);
+    return 1;
+}
+
+/* ---- turns ---- */
+
+static int run_unit(syscall_fn *call, long *s) {
+    if (s[NAMESPACES] && (s[DISK] != s[TMP_BYTES] || !is_tmp_clean(call, s))) return KEEP_RENEW;
+    s[PID] = call(SYS_clone, s[FLAGS], 0, 0, 0, 0);
+    if (s[PID] == 0) {
+        begin_candidate(call, s);
+        return KEEP_CHILD;
+    }
+    call(SYS_close, s[FD]);
+    if (s[PID] < 0) return KEEP_FAILED;
+    return watch(call, s) < 0 || !send_report(call, s) ? KEEP_GONE : -1;
+}
+
+static int next(syscall_fn *call, long *s, int has_message) {
+    for (;; has_message = 0) {
+        if (!has_message) {
+            if ((s[N_MESSAGE] = take_header(call, s[LINE], s, &s[FD])) < 0) return KEEP_GONE;
+            if (s[KIND] == STEP) return KEEP_STEP;
+            if (s[KIND] == END && s[N_MESSAGE] == 0) continue;
+            if (s[KIND] != UNIT || !take_program(call, s)) return KEEP_GONE;
+        }
+        const int how = run_unit(call, s);
+        if (how >= 0) return how;
+    }
+}
+
+long keep(syscall_fn *call, long *s, long what) __attribute__((section(".text.keep")));
+long keep(syscall_fn *call, long *s, long what) {
+    switch (what) {
+    case NEXT:
+    case RUN:
+        return next(call, s, what == RUN);
+    case BECOME:
+        return become_candidate(call, s) ? 0 : -1;
+    case WATCH:
+        return watch(call, s) < 0 ? -1 : 0;
+    case CLEAN:
+        return look_at_tmp(call, s + TMP) ? 0 : -1;
+    case FUSE:
+        return fuse(call, s[RANGE], s[RANGE_END] - s[RANGE]) ? 0 : -1;
+    case IS_CLEAN:
+        return is_tmp_clean(call, s);
+    }
+    return -1;
+}
