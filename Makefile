@@ -111,7 +111,10 @@ $(B)/tests/%: $(B)/tests/%.o $(LIB)
 	$(call SAY,link,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(CMOCKA) $(LIBS)
 COUNT_ALLOCATIONS := $(foreach f,malloc calloc realloc aligned_alloc posix_memalign,-Wl$(comma)--wrap=$(f))
+ifneq ($(filter -fsanitize%,$(MODE)),)
 $(B)/tests/test_engine_allocate: override LDFLAGS += $(COUNT_ALLOCATIONS)
+$(B)/tests/test_engine_allocate.o: DEFS = -DWRAPPED
+endif
 format: ## clang-format over ROOMS and the tests T
 	clang-format -i $(foreach r,$(ROOMS),$(wildcard src/$(r)/*.[ch])) $(foreach t,$(T),$(wildcard tests/test_$(t).c))
 tidy: ## floors, lengths, banned calls
@@ -228,4 +231,4 @@ clean: ## remove what was built, corpora included
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/\1  \2/p' Makefile | awk '{t=$$1; sub(/^[^ ]+ +/, ""); printf "%-10s %s\n", t, $$0}'
 
--include $(OBJ:.o=.d) $(CLI:.o=.d) $(TESTS:=.d) $(FUZZ:$(B)/%=$(B)/tests/fuzz/%.d)
+-include $(wildcard $(B)/bench/*.d) $(OBJ:.o=.d) $(CLI:.o=.d) $(TESTS:=.d) $(FUZZ:$(B)/%=$(B)/tests/fuzz/%.d)

@@ -7,48 +7,70 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/engine.h"
 #include "engine_toy.h"
 
-/* The linker sends every call of the program and of the library here (Makefile: --wrap). */
 static atomic_long n_calls;
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t item);
-void *__real_realloc(void *p, size_t n);
-void *__real_aligned_alloc(size_t alignment, size_t n);
-int __real_posix_memalign(void **p, size_t alignment, size_t n);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t item);
-void *__wrap_realloc(void *p, size_t n);
-void *__wrap_aligned_alloc(size_t alignment, size_t n);
-int __wrap_posix_memalign(void **p, size_t alignment, size_t n);
+#define SEEN __attribute__((visibility("default")))
 
-void *__wrap_malloc(size_t n) {
+/* Under a sanitizer, whose malloc must stay, the linker sends the program's calls here (Makefile: --wrap);
+ * otherwise those that the C library makes for itself are counted, too. */
+#ifdef WRAPPED
+#define OURS(name) __wrap_##name
+#define REAL(name) __real_##name
+#else
+#define OURS(name) name
+#define REAL(name) __libc_##name
+#endif
+
+void *REAL(malloc)(size_t n);
+void *REAL(calloc)(size_t n, size_t item);
+void *REAL(realloc)(void *p, size_t n);
+SEEN void *OURS(malloc)(size_t n);
+SEEN void *OURS(calloc)(size_t n, size_t item);
+SEEN void *OURS(realloc)(void *p, size_t n);
+SEEN void *OURS(aligned_alloc)(size_t alignment, size_t n);
+SEEN int OURS(posix_memalign)(void **p, size_t alignment, size_t n);
+
+void *OURS(malloc)(size_t n) {
     atomic_fetch_add(&n_calls, 1);
-    return __real_malloc(n);
+    return REAL(malloc)(n);
 }
 
-void *__wrap_calloc(size_t n, size_t item) {
+void *OURS(calloc)(size_t n, size_t item) {
     atomic_fetch_add(&n_calls, 1);
-    return __real_calloc(n, item);
+    return REAL(calloc)(n, item);
 }
 
-void *__wrap_realloc(void *p, size_t n) {
+void *OURS(realloc)(void *p, size_t n) {
     atomic_fetch_add(&n_calls, 1);
-    return __real_realloc(p, n);
+    return REAL(realloc)(p, n);
 }
 
-void *__wrap_aligned_alloc(size_t alignment, size_t n) {
+#ifdef WRAPPED
+void *REAL(aligned_alloc)(size_t alignment, size_t n);
+int REAL(posix_memalign)(void **p, size_t alignment, size_t n);
+#else
+void *__libc_memalign(size_t alignment, size_t n);
+#define __libc_aligned_alloc __libc_memalign
+static int __libc_posix_memalign(void **p, size_t alignment, size_t n) {
+    *p = __libc_memalign(alignment, n);
+    return *p ? 0 : ENOMEM;
+}
+#endif
+void *OURS(aligned_alloc)(size_t alignment, size_t n) {
     atomic_fetch_add(&n_calls, 1);
-    return __real_aligned_alloc(alignment, n);
+    return REAL(aligned_alloc)(alignment, n);
 }
 
-int __wrap_posix_memalign(void **p, size_t alignment, size_t n) {
+int OURS(posix_memalign)(void **p, size_t alignment, size_t n) {
     atomic_fetch_add(&n_calls, 1);
-    return __real_posix_memalign(p, alignment, n);
+    return REAL(posix_memalign)(p, alignment, n);
 }
 
 static const struct model_config config = {
@@ -128,6 +150,11 @@ static void test_hook_counts(void **state) {
     free(p);
     free(mem_alloc(3));
     assert_int_equal(atomic_load(&n_calls) - before, 3);
+#ifndef WRAPPED
+    p = strdup("what the C library allocates itself");
+    free(p);
+    assert_int_equal(atomic_load(&n_calls) - before, 4);
+#endif
 }
 
 int main(void) {

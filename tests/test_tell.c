@@ -266,8 +266,8 @@ static void test_telling_decides_nothing(void **state) {
         "def f(x):\n    return float(x + 1)\n",
         "def f(x):\n    return None\n",
         "def f(x):\n    raise KeyError(x)\n",
-        "class A(int):\n    def __eq__(self, y): return True\n    __hash__ = int.__hash__\n"
-        "def f(x):\n    return A(0)\n",
+        ("class A(int):\n    def __eq__(self, y): return True\n    __hash__ = int.__hash__\n"
+         "def f(x):\n    return A(0)\n"),
     };
     for (size_t i = 0; i < ARRAY_LEN(tests); i++) {
         for (size_t k = 0; k < ARRAY_LEN(programs); k++) {

@@ -14,7 +14,8 @@ enum { PLAN_BYTES_MAX = 1 << 22 };
 const struct option search_options[SEARCH_OPTIONS] = {
     {"policy", 0, OPTION_TEXT, FIELD(policy), "SPEC", "who writes the solutions (default lab:small)", 0, 0},
     {"reward", 0, OPTION_TEXT, FIELD(reward), "SPEC",
-     "who scores their steps, or none (default lab:prm with the default policy, else none): a model; behind a "
+     "who scores their steps, or none (default lab:prm with the default policy, else none): a model; behind "
+     "a "
      "server http://host:port/v1#model,profile=NAME; likelihood:MODEL, perplexity:MODEL, certainty:MODEL, "
      "heuristic:NAME (docs/models.md)",
      0, 0},

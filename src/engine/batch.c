@@ -4,18 +4,31 @@ struct kv_node *batch_tip(const struct request *r) {
     return r->node->n_tokens > 0 || !r->node->parent ? r->node : r->node->parent;
 }
 
-struct kv_node *batch_todo(const struct request *r) {
+struct kv_node *batch_todo(struct request *r) {
     struct kv_node *todo = NULL;
-    for (struct kv_node *n = r->node; n; n = n->parent)
-        if (n->n_computed < n->n_tokens) todo = n;
-    return todo;
+    if (!r->above_done) {
+        for (struct kv_node *n = r->node->parent; n; n = n->parent)
+            if (n->n_computed < n->n_tokens) todo = n;
+        r->above_done = !todo;
+    }
+    return todo ? todo : r->node->n_computed < r->node->n_tokens ? r->node : NULL;
 }
 
-static const void **new_table(struct scheduler *s, const struct kv_node *node, int n_positions) {
-    ASSERT(s->n_tables < s->n_rows_max && kv_path_pages(n_positions) <= s->n_path_pages_max);
-    const void **table = s->tables + (size_t)s->n_tables++ * (size_t)s->n_path_pages_max;
-    kv_path(s->kv, node, n_positions, table);
-    return table;
+/* Pages of the path down to a node of it: those that the request's table lacks are looked up. The path is
+ * pinned, so its pages stay; but where a node begins inside a page, its own takes the place of its parent's,
+ * with the same positions before. */
+static const void *const *table_of(struct scheduler *s, struct request *r, const struct kv_node *node,
+                                   int n_positions) {
+    const int n_pages = kv_path_pages(n_positions);
+    ASSERT(n_pages <= s->n_path_pages_max);
+    if (r->table_node != node) {
+        const bool below = r->table_node && r->table_node == node->parent;
+        r->n_table = below ? MIN(r->n_table, node->first / KV_PAGE) : 0;
+        r->table_node = node;
+    }
+    kv_path(s->kv, node, r->n_table, n_positions, r->table);
+    r->n_table = MAX(r->n_table, n_pages);
+    return r->table;
 }
 
 static struct forward_row *new_row(struct scheduler *s, int token, int position, const void *const *pages) {
@@ -49,7 +62,7 @@ static void count_read(struct scheduler *s, struct request *r, const struct kv_n
 static void compute_tokens(struct scheduler *s, struct request *r, struct kv_node *node, int n) {
     int i = node->n_computed;
     for (int j = i; j < i + n; j++) kv_ensure_page(s->kv, node, j);
-    const void *const *table = new_table(s, node, node->first + i + n);
+    const void *const *table = table_of(s, r, node, node->first + i + n);
     begin_node(s, node, i, n);
     for (; n > 0; i++, n--) {
         struct forward_row *row = new_row(s, node->tokens[i], node->first + i, table);
@@ -59,8 +72,8 @@ static void compute_tokens(struct scheduler *s, struct request *r, struct kv_nod
 }
 
 /* One row that only asks: its position is computed already. */
-static int ask_position(struct scheduler *s, struct kv_node *node, int position) {
-    const void *const *table = new_table(s, node, position + 1);
+static int ask_position(struct scheduler *s, struct request *r, struct kv_node *node, int position) {
+    const void *const *table = table_of(s, r, node, position + 1);
     new_row(s, node->tokens[position - node->first], position, table);
     return s->n_rows - 1;
 }
@@ -93,7 +106,7 @@ static void add_generating(struct scheduler *s) {
             compute_tokens(s, r, tip, 1);
         } else {
             begin_node(s, tip, tip->n_tokens - 1, 1);
-            ask_position(s, tip, kv_length(tip) - 1);
+            ask_position(s, r, tip, kv_length(tip) - 1);
         }
     }
 }
@@ -105,7 +118,7 @@ static void add_late_marks(struct scheduler *s, struct request *r) {
         int position = (int)r->read.marks[r->late_end];
         struct kv_node *node = r->node;
         while (node->first > position) node = node->parent;
-        ask_position(s, node, position);
+        ask_position(s, r, node, position);
         s->n_late_rows++;
     }
 }
@@ -166,7 +179,7 @@ static void add_marks(struct scheduler *s) {
 
 void batch_build(struct scheduler *s) {
     s->step++;
-    s->n_rows = s->n_heads = s->n_tables = s->n_nodes = s->n_late_rows = s->n_draws = 0;
+    s->n_rows = s->n_heads = s->n_nodes = s->n_late_rows = s->n_draws = 0;
     if (s->n_running == 0) return;
     add_generating(s);
     add_uncomputed(s);

@@ -11,7 +11,7 @@ void batch_build(struct scheduler *s);
 int batch_mark_row(const struct request *r, size_t i_mark);
 
 /* The path's first uncomputed node, or NULL; and its last node with tokens. */
-struct kv_node *batch_todo(const struct request *r);
+struct kv_node *batch_todo(struct request *r);
 struct kv_node *batch_tip(const struct request *r);
 
 #endif

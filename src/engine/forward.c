@@ -39,7 +39,7 @@ size_t forward_bytes(const struct model_config *c, int n_rows_max, int n_workers
     set_strides(&f, c, n_rows_max, n_path_pages_max);
     size_t row = 4 * f.x_stride + f.qkv_stride + f.mixed_stride + f.ffn_stride;
     return ((size_t)n_rows_max * row + (size_t)n_workers * f.scratch_floats) * sizeof(float) +
-           (size_t)n_rows_max * (sizeof *f.rows + sizeof *f.paths);
+           (size_t)n_rows_max * (sizeof *f.rows + sizeof *f.paths + 2 * sizeof *f.order);
 }
 
 void forward_init(struct forward *f, const struct transformer *t, const struct kernels *k, struct pool *pool,
@@ -58,6 +58,8 @@ void forward_init(struct forward *f, const struct transformer *t, const struct k
     f->scratch = rows_of(pool_size(pool), f->scratch_floats);
     f->rows = mem_zalloc((size_t)n_rows_max, sizeof *f->rows);
     f->paths = mem_zalloc((size_t)n_rows_max, sizeof *f->paths);
+    f->order = mem_zalloc((size_t)n_rows_max, sizeof *f->order);
+    f->order_spare = mem_zalloc((size_t)n_rows_max, sizeof *f->order_spare);
 }
 
 void forward_fini(struct forward *f) {
@@ -65,6 +67,8 @@ void forward_fini(struct forward *f) {
     for (size_t i = 0; i < ARRAY_LEN(all); i++) free(all[i]);
     free(f->rows);
     free(f->paths);
+    free(f->order);
+    free(f->order_spare);
     *f = (struct forward){0};
 }
 
@@ -349,34 +353,61 @@ static void run_by_panels(struct forward *f) {
 
 /* ---- the order of rows ---- */
 
-static int n_pages_of(const struct forward_row *row) {
-    return row->position / KV_PAGE + 1;
+/* How many of the first n pages two paths share. Paths part once: a page is one node's, and what lies before
+ * it is that node's path. */
+static int n_shared(const void *const *a, const void *const *b, int n) {
+    int low = 0, high = n; /* pages below low are shared, from high on they are not */
+    if (a == b || (n > 0 && a[n - 1] == b[n - 1])) return n;
+    while (low < high) {
+        const int middle = (low + high) / 2;
+        if (a[middle] == b[middle])
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
 }
 
 /* By their pages from the root on: paths that share a prefix come together, the longer after its own prefix.
  */
-static int compare_rows(const void *a, const void *b) {
-    const struct forward_row *x = a, *y = b;
-    const int n = MIN(n_pages_of(x), n_pages_of(y));
-    for (int i = 0; x->pages != y->pages && i < n; i++)
-        if (x->pages[i] != y->pages[i]) return (uintptr_t)x->pages[i] < (uintptr_t)y->pages[i] ? -1 : 1;
-    return (x->position > y->position) - (x->position < y->position);
+static bool in_order(const struct forward_row *x, const struct forward_row *y) {
+    const int n = MIN(x->position, y->position) / KV_PAGE + 1, i = n_shared(x->pages, y->pages, n);
+    if (i < n) return (uintptr_t)x->pages[i] < (uintptr_t)y->pages[i];
+    return x->position <= y->position;
 }
 
-static int n_pages_shared(const struct attend_path *a, const struct attend_path *b) {
-    const int n = MIN(a->n_tokens, b->n_tokens) / KV_PAGE; /* whole for both */
-    if (a->pages == b->pages) return n;
-    int i = 0;
-    while (i < n && a->pages[i] == b->pages[i]) i++;
-    return i;
+/* Merge sort that leaves alone what is in order: it allocates nothing (qsort may), and rows come from one
+ * step to the next almost in order. */
+static void sort_rows(struct forward *f, const struct forward_row *rows, int n_rows) {
+    int *from = f->order, *to = f->order_spare;
+    for (int i = 0; i < n_rows; i++) from[i] = i;
+    for (int width = 1; width < n_rows; width *= 2) {
+        for (int a = 0; a < n_rows; a += 2 * width) {
+            const int middle = MIN(a + width, n_rows), end = MIN(a + 2 * width, n_rows);
+            if (middle == end || in_order(&rows[from[middle - 1]], &rows[from[middle]])) {
+                memcpy(to + a, from + a, (size_t)(end - a) * sizeof *to);
+                continue;
+            }
+            for (int i = a, j = middle, k = a; k < end; k++) {
+                const bool left = i < middle && (j == end || in_order(&rows[from[i]], &rows[from[j]]));
+                to[k] = left ? from[i++] : from[j++];
+            }
+        }
+        int *spare = from;
+        from = to;
+        to = spare;
+    }
+    for (int i = 0; i < n_rows; i++) f->rows[i] = rows[from[i]];
 }
 
 static void order_rows(struct forward *f, const struct forward_row *rows, int n_rows) {
-    memcpy(f->rows, rows, (size_t)n_rows * sizeof *rows);
-    qsort(f->rows, (size_t)n_rows, sizeof *f->rows, compare_rows);
+    sort_rows(f, rows, n_rows);
     for (int i = n_rows - 1; i >= 0; i--) {
-        f->paths[i] = (struct attend_path){.pages = f->rows[i].pages, .n_tokens = f->rows[i].position + 1};
-        if (i + 1 < n_rows) f->paths[i].n_shared = n_pages_shared(&f->paths[i], &f->paths[i + 1]);
+        struct attend_path *path = &f->paths[i];
+        *path = (struct attend_path){.pages = f->rows[i].pages, .n_tokens = f->rows[i].position + 1};
+        if (i + 1 < n_rows) /* pages that are whole for both */
+            path->n_shared =
+                n_shared(path->pages, path[1].pages, MIN(path->n_tokens, path[1].n_tokens) / KV_PAGE);
     }
     f->n_rows = n_rows;
 }

@@ -28,7 +28,7 @@ struct forward_row {
     int token, position;
     const void *const *pages; /* of the path up to position */
     void *store; /* the page that holds position, or NULL if its keys and values are there already */
-    int i_head;   /* row of `hidden`, or -1 */
+    int i_head;  /* row of `hidden`, or -1 */
 };
 
 struct forward {
@@ -49,6 +49,7 @@ struct forward {
     float *scratch; /* [workers][scratch_floats] of attention and of products with coded weights */
     size_t scratch_floats;
     struct forward_row *rows;  /* [B] of the pass that runs, those that share pages side by side */
+    int *order, *order_spare;  /* [B] for sorting them */
     struct attend_path *paths; /* [B] */
     int n_rows;
     int i_layer;

@@ -273,12 +273,12 @@ void *kv_page(const struct kv *kv, const struct kv_node *node, int position) {
     return kv->memory + (size_t)node->pages[i] * kv->page_bytes;
 }
 
-void kv_path(const struct kv *kv, const struct kv_node *node, int n_positions, const void **out) {
-    for (int end = kv_path_pages(n_positions); end > 0; node = node->parent) {
-        int begin = node->first / KV_PAGE;
-        ASSERT(begin >= end || node->n_pages >= end - begin);
-        for (int i = begin; i < end; i++)
-            out[i] = kv->memory + (size_t)node->pages[i - begin] * kv->page_bytes;
+void kv_path(const struct kv *kv, const struct kv_node *node, int i_first, int n_positions,
+             const void **out) {
+    for (int end = kv_path_pages(n_positions); end > i_first; node = node->parent) {
+        const int own = node->first / KV_PAGE, begin = MAX(own, i_first);
+        ASSERT(begin >= end || node->n_pages >= end - own);
+        for (int i = begin; i < end; i++) out[i] = kv->memory + (size_t)node->pages[i - own] * kv->page_bytes;
         end = MIN(end, begin);
     }
 }

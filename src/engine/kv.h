@@ -112,8 +112,9 @@ int kv_path_pages(int n_positions);
  * computed. */
 void kv_ensure_page(struct kv *kv, struct kv_node *node, int i_token);
 void *kv_page(const struct kv *kv, const struct kv_node *node, int position); /* a page that the node owns */
-/* The page pointers of the path's first n_positions positions, all resident. */
-void kv_path(const struct kv *kv, const struct kv_node *node, int n_positions, const void **out);
+/* The page pointers of the path's first n_positions positions, all resident, from page i_first on: out[i] is
+ * page i. */
+void kv_path(const struct kv *kv, const struct kv_node *node, int i_first, int n_positions, const void **out);
 void kv_computed(struct kv_node *node, int n_computed); /* after a step */
 
 int kv_length(const struct kv_node *node);        /* of the path */

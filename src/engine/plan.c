@@ -36,7 +36,7 @@ static void plan_work(struct engine_plan *p, const struct model *m, int n_positi
     p->weights = transformer_bytes(m, n_positions);
     p->work = forward_bytes(c, p->n_rows_max, p->n_threads, n_path_pages) +
               heads_bytes(c, p->n_rows_max, p->n_threads) +
-              (size_t)p->n_rows_max * (size_t)n_path_pages * sizeof(void *);
+              (size_t)p->n_rows_max * (size_t)(n_path_pages + 1) * sizeof(void *);
 }
 
 struct engine_plan engine_plan_make(const struct model *m, const struct engine_options *o) {

@@ -18,6 +18,9 @@ void scheduler_init(struct scheduler *s, const struct model *m, struct kv *kv, s
     s->nodes = mem_zalloc(n, sizeof *s->nodes);
     s->draws = mem_zalloc(n, sizeof *s->draws);
     s->tables = mem_zalloc(n * (size_t)n_path_pages_max, sizeof *s->tables);
+    s->free_tables = mem_zalloc(n, sizeof *s->free_tables);
+    for (; s->n_free_tables < n_rows_max; s->n_free_tables++)
+        s->free_tables[s->n_free_tables] = s->tables + (size_t)s->n_free_tables * (size_t)n_path_pages_max;
     s->flops_row = model_flops_per_token(&m->config, 0, 0);
     s->flops_context = model_flops_per_token(&m->config, 1, 0) - s->flops_row;
     s->flops_output = model_flops_per_token(&m->config, 0, 1) - s->flops_row;
@@ -77,6 +80,7 @@ void scheduler_fini(struct scheduler *s) {
     free(s->nodes);
     free(s->draws);
     free(s->tables);
+    free(s->free_tables);
     *s = (struct scheduler){0};
 }
 
@@ -132,6 +136,13 @@ bool scheduler_read(struct scheduler *s, const struct engine_read *g, struct err
     return true;
 }
 
+/* What runs no longer: its pages may go, and its table. */
+static void stop_running(struct scheduler *s, struct request *r) {
+    kv_unpin(s->kv, r->node);
+    s->free_tables[s->n_free_tables++] = r->table;
+    r->table = NULL;
+}
+
 static void remove_running(struct scheduler *s, int i) {
     s->n_running--;
     memmove(s->running + i, s->running + i + 1, (size_t)(s->n_running - i) * sizeof *s->running);
@@ -145,7 +156,7 @@ void scheduler_cancel(struct scheduler *s, uint64_t id) {
         if (s->running[i]->id == id) {
             r = s->running[i];
             remove_running(s, i);
-            kv_unpin(s->kv, r->node);
+            stop_running(s, r);
         }
     if (!r) r = queue_take_id(&s->waiting, id);
     if (!r) r = queue_take_id(&s->done, id);
@@ -187,6 +198,7 @@ static bool admit(struct scheduler *s, struct err *e) {
     if (!kv_pin(s->kv, r->node, n_final)) return false;
     queue_take(&s->waiting);
     s->running[s->n_running++] = r;
+    r->table = s->free_tables[--s->n_free_tables];
     if (r->reading) {
         size_t n_computed = (size_t)kv_path_computed(r->node);
         while (r->n_late < r->read.n_marks && r->read.marks[r->n_late] < n_computed) r->n_late++;
@@ -277,7 +289,7 @@ int scheduler_step(struct scheduler *s, struct err *e) {
             s->running[i - n_done] = r;
             continue;
         }
-        kv_unpin(s->kv, r->node);
+        stop_running(s, r);
         finish(s, r, r->end);
         n_done++;
     }
@@ -345,9 +357,11 @@ void scheduler_check(const struct scheduler *s) {
             for (const struct kv_node *n = s->running[i]->node; n; n = n->parent) n_pins += n == node;
         ASSERT(n_pins == node->n_pins);
     }
+    ASSERT(s->n_free_tables == s->n_rows_max - s->n_running);
     for (int i = 0; i < s->n_running; i++) {
         const struct request *r = s->running[i];
         ASSERT(r->branch->n_requests > 0 && r->branch->generating != r->reading);
         ASSERT(r->reading || r->n_sampled < r->n_tokens_max);
+        ASSERT(r->table);
     }
 }

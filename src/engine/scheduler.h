@@ -47,6 +47,10 @@ struct request {
         n_late;           /* the first n_late marks were computed before: they get rows of their own */
     int late_row;         /* this step's first of these */
     struct kv_node *todo; /* the first uncomputed node of the path before this step, or NULL */
+    bool above_done;      /* all of the path above node is computed, and stays so while the request runs */
+    const void **table;   /* while it runs: the first n_table pages of the path down to table_node */
+    const struct kv_node *table_node;
+    int n_table;
     int n_prefilled, n_recomputed;
     enum engine_end end;
 };
@@ -70,8 +74,9 @@ struct scheduler {
     uint64_t step;
     struct forward_row *rows;     /* [n_rows_max] */
     int n_rows, n_heads, n_drawn; /* states 0 .. n_drawn-1 are sampled from, all n_heads are wanted */
-    const void **tables;          /* [n_rows_max][n_path_pages_max] page tables */
-    int n_tables, n_path_pages_max;
+    const void **tables;          /* [n_rows_max][n_path_pages_max] page tables of what runs */
+    const void ***free_tables;    /* [n_rows_max], a stack */
+    int n_free_tables, n_path_pages_max;
     struct kv_node **nodes; /* [n_rows_max] that have rows */
     int n_nodes, n_late_rows;
     struct head_draw *draws; /* [n_rows_max] */
