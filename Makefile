@@ -125,8 +125,9 @@ check-arm: ## kernels of 64-bit ARM, cross-compiled and run under emulation
 .PHONY: check-page
 check-page: all ## the page of brood serve in headless Chromium, where node, npm and Chromium are; SHOTS=DIR keeps pictures
 	@BROOD=$(abspath $(PROGRAM)) BUILD_DIR=$(abspath $(OUT)) tests/page/run
-campaign: all ## a bench killed at least 50 times and resumed: the same records
+campaign: all ## KILLS=n: a bench killed at least 50 times and resumed: the same records; the same with a verifier in the run
 	@BROOD=$(abspath $(PROGRAM)) tests/campaign/kill_resume.sh
+	@BROOD=$(abspath $(PROGRAM)) VERIFY=1 tests/campaign/kill_resume.sh
 soak: all $(B)/soak_clients ## SECONDS=n CLIENTS=n: many clients before brood serve: no error, flat memory, fair latencies
 	@SECONDS_=$(SECONDS) CLIENTS=$(or $(CLIENTS),200) tests/campaign/soak.sh $(abspath $(PROGRAM)) $(abspath $(B)/soak_clients)
 $(B)/soak_clients: $(B)/tests/campaign/soak_clients.o $(LIB)

@@ -101,6 +101,23 @@ static void groups_of_version_1_count_too(void **state) {
     free_root(root);
 }
 
+static void a_limit_of_addresses_counts(void **state) {
+    UNUSED(state);
+    char *root = new_root();
+    put(root, "/proc/meminfo", meminfo);
+    put(root, "/proc/self/limits",
+        "Limit                     Soft Limit           Hard Limit           Units     \n"
+        "Max address space         unlimited            unlimited            bytes     \n");
+    put(root, "/proc/self/status", "Name:\tx\nVmSize:\t     300 kB\n");
+    assert_int_equal(memory_available_in(root), 600 << 10);
+    put(root, "/proc/self/limits",
+        "Max address space         409600               unlimited            bytes     \n");
+    assert_int_equal(memory_available_in(root), 100 << 10);
+    put(root, "/proc/self/status", "Name:\tx\nVmSize:\t     500 kB\n");
+    assert_int_equal(memory_available_in(root), 0);
+    free_root(root);
+}
+
 static void strange_files_are_no_limit(void **state) {
     static const char *const strange[] = {"",         "\n",       "0::", "0", ":", "::", "0::/../../etc\n",
                                           "4:memory", "\n\n0::/a"};
@@ -126,6 +143,7 @@ int main(void) {
         cmocka_unit_test(without_groups_the_kernel_is_asked),
         cmocka_unit_test(the_least_of_all_groups_counts),
         cmocka_unit_test(groups_of_version_1_count_too),
+        cmocka_unit_test(a_limit_of_addresses_counts),
         cmocka_unit_test(strange_files_are_no_limit),
         cmocka_unit_test(this_machine_has_memory),
     };

@@ -257,7 +257,7 @@ static void conversations_are_rendered_by_the_server(void **state) {
             assert_int_equal(e.code, ERR_INPUT);
         } else {
             got = answer_to(p, &raw, &n);
-            assert_true(n == 1 + strlen(raw.text));
+            assert_int_equal(n, 1 + strlen(raw.text));
             assert_string_equal(got, expected);
             free(got);
         }

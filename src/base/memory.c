@@ -6,7 +6,11 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/pool.h"
 #include "base/str.h"
+
+/* Stack and heap of a thread reserve so much, whatever they fill. */
+#define ADDRESSES_OF_A_THREAD ((size_t)80 << 20)
 
 static atomic_size_t claimed;
 
@@ -130,12 +134,25 @@ static struct room look(const char *root) {
     return r;
 }
 
+/* What ulimit -v leaves of the address space; SIZE_MAX: no limit. */
+static size_t look_at_addresses(const char *root) {
+    static const char name[] = "Max address space";
+    struct buf text = {0};
+    size_t limit = SIZE_MAX, used = 0;
+    if (!read_text(root, "/proc/self/limits", &text) || !number_after(&text, name, &limit)) limit = SIZE_MAX;
+    if (limit != SIZE_MAX && read_text(root, "/proc/self/status", &text) &&
+        number_after(&text, "VmSize:", &used))
+        limit -= MIN(limit, used << 10);
+    buf_free(&text);
+    return limit;
+}
+
 size_t memory_total_in(const char *root) {
     return look(root).total;
 }
 
 size_t memory_available_in(const char *root) {
-    return look(root).available;
+    return MIN(look(root).available, look_at_addresses(root));
 }
 
 size_t memory_total(void) {
@@ -153,9 +170,12 @@ static size_t touched(void) {
 }
 
 size_t memory_available(void) {
-    size_t left = memory_available_in(""), promised = atomic_load(&claimed), used = touched();
+    size_t left = look("").available, addresses = look_at_addresses(""), promised = atomic_load(&claimed),
+           used = touched();
     size_t untouched = promised - MIN(promised, used);
-    return left == SIZE_MAX ? left : left - MIN(left, untouched);
+    if (addresses != SIZE_MAX)
+        addresses -= MIN(addresses, ADDRESSES_OF_A_THREAD * (size_t)(pool_cores() + 1));
+    return MIN(left == SIZE_MAX ? left : left - MIN(left, untouched), addresses);
 }
 
 void memory_claim(size_t n_bytes) {

@@ -2,8 +2,8 @@
  *
  * The least of what the kernel calls available (MemAvailable) and what each control group on the way up
  * leaves (version 2: memory.max, version 1: memory.limit_in_bytes; file pages that it could drop count as
- * free). Memory that was reserved and is not touched yet still looks free to the kernel: who reserves much
- * says so with memory_claim, and it is subtracted.
+ * free), and of the address space that ulimit -v leaves. Memory that was reserved and is not touched yet
+ * still looks free to the kernel: who reserves much says so with memory_claim, and it is subtracted.
  *
  * Threads: any; the claims are the one global, an atomic.
  */

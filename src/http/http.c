@@ -317,6 +317,7 @@ static CURL *new_easy(struct http *h) {
     CURL *x = curl_easy_init();
     ASSERT(x);
     curl_easy_setopt(x, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(x, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1); /* one request a connection */
     curl_easy_setopt(x, CURLOPT_HTTPHEADER, h->headers);
     curl_easy_setopt(x, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(x, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);

@@ -1,13 +1,13 @@
 /* http.h - many HTTP requests at once from one thread, over libcurl.
  *
- *     call = http_send(h, &request)       at once; any number in flight, each on a kept-alive connection
+ *     call = http_send(h, &request)       at once; any number in flight, each on a connection of its own
  *     http_work(h, 0.05)                  moves bytes; waits at most so long for something to happen
  *     while (http_next(h, &reply)) ...    answers, in the order in which they ended
  *
- * Connections are kept for the next request, for a quarter of a second: many servers lend a thread to each
- * connection for as long as it lasts, and have few. Where such a server has fewer than we have requests in
- * flight, some of these wait on connections that nobody reads yet; one that sees as many later requests
- * answered as are in flight gets another connection closed for it, which frees that one's thread.
+ * Connections (HTTP/1.1) are kept for the next request, for a quarter of a second: many servers lend a thread
+ * to each connection for as long as it lasts, and have few. Where such a server has fewer than we have
+ * requests in flight, some of these wait on connections that nobody reads yet; one that sees as many later
+ * requests answered as are in flight gets another connection closed for it, which frees that one's thread.
  *
  * A reply is whole or it is none: a connection that broke, a body shorter than announced, one longer than
  * allowed and a passed deadline have status 0 and a reason. Redirects are not followed. The key goes into the

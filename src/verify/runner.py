@@ -515,8 +515,8 @@ def keeper(line, judged, config):
     state[FLAGS], state[NAMESPACES] = signal.SIGCHLD | (CLONE_NEWPID if config['namespaces'] else 0), config['namespaces']
     state[MESSAGE], state[ROOM] = ctypes.addressof(ctypes.c_char.from_buffer(message)), PROGRAM_MAX
     tmp = Tmp(config, keep, state)
-    warm()
-    warm()
+    for _ in range(20):  # what Python specialises after some runs, it has then
+        warm()
     random.seed(0)
     files = Files()
     fuse(keep, state)
