@@ -63,6 +63,8 @@ $(B)/%_avx2.o: ISA := -mavx2 -mfma -mf16c
 $(B)/%_avx512.o: ISA := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mf16c
 $(B)/%_vnni.o: ISA := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx2 -mfma -mf16c
 $(B)/%_neondot.o: ISA := -march=armv8.2-a+dotprod
+# Kernels read no foreign bytes, and with sanitizers clang takes minutes for them.
+$(B)/src/kernels/%.o: PLAIN := $(if $(filter fuzz,$(V)),-fno-sanitize=all)
 $(B)/src/base/share.o: DEFS = -DBROOD_PREFIX='"$(PREFIX)"'
 $(B)/src/base/share.o: $(B)/prefix
 $(B)/src/verify/runner.o: src/verify/runner.py src/verify/tell.py $(B)/keeper.bin
@@ -79,7 +81,7 @@ $(B)/src/eval/html_page.o: src/eval/html_page.css src/eval/html_page.js
 $(B)/%.o: %.c Makefile $(B)/flags
 	@mkdir -p $(@D)
 	$(call SAY,compile,$<)
-	$(Q)$(CC) $(CPPFLAGS) $(DEFS) $(CFLAGS) $(ISA) -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(CPPFLAGS) $(DEFS) $(CFLAGS) $(ISA) $(PLAIN) -MMD -MP -c $< -o $@
 
 # What is compiled also depends on the compiler, its flags and the list of objects: each lies in a file that changes with it.
 $(B)/flags: SAYS = $(CC) $(CPPFLAGS) $(CFLAGS)
