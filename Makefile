@@ -63,6 +63,8 @@ $(B)/%_avx2.o: ISA := -mavx2 -mfma -mf16c
 $(B)/%_avx512.o: ISA := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mf16c
 $(B)/%_vnni.o: ISA := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx2 -mfma -mf16c
 $(B)/%_neondot.o: ISA := -march=armv8.2-a+dotprod
+# Kernels read no foreign bytes, and with sanitizers clang takes minutes for them.
+$(B)/src/kernels/%.o: PLAIN := $(if $(filter fuzz,$(V)),-fno-sanitize=all)
 $(B)/src/base/share.o: DEFS = -DBROOD_PREFIX='"$(PREFIX)"'
 $(B)/src/base/share.o: $(B)/prefix
 $(B)/src/verify/runner.o: src/verify/runner.py src/verify/tell.py $(B)/keeper.bin
@@ -79,7 +81,7 @@ $(B)/src/eval/html_page.o: src/eval/html_page.css src/eval/html_page.js
 $(B)/%.o: %.c Makefile $(B)/flags
 	@mkdir -p $(@D)
 	$(call SAY,compile,$<)
-	$(Q)$(CC) $(CPPFLAGS) $(DEFS) $(CFLAGS) $(ISA) -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(CPPFLAGS) $(DEFS) $(CFLAGS) $(ISA) $(PLAIN) -MMD -MP -c $< -o $@
 
 # What is compiled also depends on the compiler, its flags and the list of objects: each lies in a file that changes with it.
 $(B)/flags: SAYS = $(CC) $(CPPFLAGS) $(CFLAGS)
@@ -125,8 +127,9 @@ check-arm: ## kernels of 64-bit ARM, cross-compiled and run under emulation
 .PHONY: check-page
 check-page: all ## the page of brood serve in headless Chromium, where node, npm and Chromium are; SHOTS=DIR keeps pictures
 	@BROOD=$(abspath $(PROGRAM)) BUILD_DIR=$(abspath $(OUT)) tests/page/run
-campaign: all ## a bench killed at least 50 times and resumed: the same records
+campaign: all ## KILLS=n: a bench killed at least 50 times and resumed: the same records; the same with a verifier in the run
 	@BROOD=$(abspath $(PROGRAM)) tests/campaign/kill_resume.sh
+	@BROOD=$(abspath $(PROGRAM)) VERIFY=1 tests/campaign/kill_resume.sh
 soak: all $(B)/soak_clients ## SECONDS=n CLIENTS=n: many clients before brood serve: no error, flat memory, fair latencies
 	@SECONDS_=$(SECONDS) CLIENTS=$(or $(CLIENTS),200) tests/campaign/soak.sh $(abspath $(PROGRAM)) $(abspath $(B)/soak_clients)
 $(B)/soak_clients: $(B)/tests/campaign/soak_clients.o $(LIB)

@@ -17,6 +17,9 @@ for line in sys.stdin:
         continue
     asked = json.loads(message)
     message = ""
+    if len(sys.argv) > 2:
+        with open(sys.argv[2], "a") as notes:
+            print(json.dumps(asked["cmd"]), file=notes)
     answer = transcript.get((asked["cmd"], asked.get("env")), {"message": "not in the transcript: " + json.dumps(asked)})
     if answer == "hang":
         time.sleep(1000)

@@ -130,6 +130,35 @@ if [ -x /usr/bin/cc ]; then
 else
     echo "skip: no /usr/bin/cc"
 fi
+# ---- any command: equal solutions are verified once, and what has been recorded is never asked for again
+cat >colours.jsonl <<'END'
+{"id":"c1","prompt":"A colour?","wants":"blue"}
+{"id":"c2","prompt":"Another?","wants":"red"}
+END
+cat >colour_samples.jsonl <<'END'
+{"id":"c1","samples":["red","blue","red","blue","red","green"]}
+{"id":"c2","samples":["red","red","red","blue","blue","red"]}
+END
+cat >check.py <<'END'
+import json, sys
+text = open(sys.argv[1]).read()
+problem = json.load(open(sys.argv[2]))
+open(sys.argv[3], "a").write(problem["id"] + " " + text + "\n")
+print(json.dumps({"verdict": "pass" if text == problem["wants"] else "fail", "feedback": "not " + text}))
+END
+check="command,sandbox=off:python3 $dir/check.py {file} {problem} $dir/asked"
+colours() { "$BROOD" bench colours.jsonl --policy replay:colour_samples.jsonl --reward none --strategy sample:n=6 --verify "$check" --run colours.brood "$@"; }
+ends 0 colours
+sort asked >got
+printf 'c1 blue\nc1 green\nc1 red\nc2 blue\nc2 red\n' >wanted
+same got wanted "each different solution of a problem is verified once"
+ends 0 colours
+sort asked >got
+same got wanted "a run that is begun again asks for nothing"
+"$BROOD" report --jsonl colours.brood | sed 1d | grep -o '"verified":[a-z]*' | sort | uniq -c | tr -s ' ' >got
+printf ' 12 "verified":false\n 12 "verified":true\n' >wanted # of six solutions and as many nodes of two problems: 2 + 4 pass
+same got wanted "verdicts of equal solutions"
+
 # a task whose tests call a function is for Python: no verdict, and that is said
 bench_of mbpp mbpp_samples.jsonl 3 tests,language=perl
 grep -q 'Python alone' err mbpp.records && good || bad "tests that call a function, in Perl" "$(head -c 600 mbpp.records)"

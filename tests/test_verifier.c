@@ -250,6 +250,26 @@ static void test_a_worker_judges_and_is_started_again(void **state) {
     free(path);
 }
 
+/* With batch=1 nothing else is sent before there is an answer: what waits for a second solution waits in
+ * vain. */
+static void test_a_batch_is_as_large_as_declared(void **state) {
+    UNUSED(state);
+    char *path = scratch_write("batch.py", worker);
+    static const char *const solutions[] = {"ok wait", "ok 1"};
+    struct said s[2];
+    char *spec = spec_of("worker,seconds=0.5,workers=1,batch=1", path);
+    verify_all(spec, "{}", solutions, 2, s);
+    expect(&s[0], VERIFIER_REJECTED, "No verdict within 0.5 s.");
+    expect(&s[1], VERIFIER_PASSED, "");
+    free(spec);
+    spec = spec_of("worker,seconds=100,workers=1,batch=2", path);
+    verify_all(spec, "{}", solutions, 2, s);
+    expect(&s[0], VERIFIER_PASSED, "");
+    expect(&s[1], VERIFIER_PASSED, "");
+    free(spec);
+    free(path);
+}
+
 static void test_workers_are_started_anew_after_their_runs(void **state) {
     UNUSED(state);
     char *path = scratch_write("runs.py", worker);
@@ -504,6 +524,51 @@ static void test_lean(void **state) {
     free(records);
 }
 
+/* How often the REPL was told the text. */
+static int count_notes(const char *path, const char *part) {
+    struct buf text = {0};
+    struct err e;
+    int n = 0;
+    assert_true(file_read(path, 1 << 20, &text, &e));
+    for (const char *at = buf_cstr(&text); (at = strstr(at, part)); at++) n++;
+    buf_free(&text);
+    return n;
+}
+
+/* The header is read once a process; a process is started anew after `runs` solutions, and when it has died;
+ * "statement" serves where there is no "formal_statement". */
+static void test_lean_restarts(void **state) {
+    UNUSED(state);
+    const char *source = getenv("BROOD_TESTS") ? getenv("BROOD_TESTS") : "tests";
+    char *records = scratch_write("restarts.json", transcript), spec[500];
+    static const char line[] = "{\"header\":\"import Mathlib\\nopen Nat\",\"name\":\"t\",\"theorem\":\"t\","
+                               "\"statement\":\"theorem t (n : Nat) : n + 0 = n := by sorry\"}";
+    static const struct wanted cases[] = {{"simp", VERIFIER_PASSED, ""},
+                                          {"rfl", VERIFIER_PASSED, ""},
+                                          {"sorry", VERIFIER_REJECTED, "leaves something out"}};
+    static const struct { int runs, n_headers; } plans[] = {{100, 1}, {1, 3}, {2, 2}};
+    for (size_t i = 0; i < ARRAY_LEN(plans); i++) {
+        char *notes = scratch_write("notes", "");
+        snprintf(spec, sizeof spec,
+                 "lean,seconds=100,workers=1,runs=%d,sandbox=off:/usr/bin/python3 %s/fake_repl.py %s %s",
+                 plans[i].runs, source, records, notes);
+        verify_cases(spec, line, cases, (int)ARRAY_LEN(cases));
+        assert_int_equal(count_notes(notes, "import Mathlib"), plans[i].n_headers);
+        free(notes);
+    }
+    /* One that dies takes its process with it, twice: the others go on in a third. */
+    char *notes = scratch_write("notes", "");
+    static const struct wanted dying[] = {{"crash", VERIFIER_UNKNOWN, "it ended, twice"},
+                                          {"simp", VERIFIER_PASSED, ""}};
+    snprintf(spec, sizeof spec,
+             "lean,seconds=100,workers=1,sandbox=off:/usr/bin/python3 %s/fake_repl.py %s %s", source, records,
+             notes);
+    verify_cases(spec, line, dying, 2);
+    assert_in_range(count_notes(notes, "import Mathlib"), 2, 3);
+    free(notes);
+    free(records);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_command_judges),
@@ -512,12 +577,14 @@ int main(void) {
         cmocka_unit_test(test_the_sandbox_of_commands),
         cmocka_unit_test(test_specs),
         cmocka_unit_test(test_a_worker_judges_and_is_started_again),
+        cmocka_unit_test(test_a_batch_is_as_large_as_declared),
         cmocka_unit_test(test_workers_are_started_anew_after_their_runs),
         cmocka_unit_test(test_workers_that_are_none),
         cmocka_unit_test(test_what_is_cancelled_is_not_told),
         cmocka_unit_test(test_coq),
         cmocka_unit_test(test_smt),
         cmocka_unit_test(test_lean),
+        cmocka_unit_test(test_lean_restarts),
     };
     return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }

@@ -17,21 +17,26 @@ static float *rows_of(int n_rows, size_t stride) {
     return mem_alloc_aligned(64, (size_t)n_rows * stride * sizeof(float));
 }
 
+/* Rows a multiple of 1 KiB apart would meet in few sets of the caches. */
+static size_t stride_of(int n) {
+    return (size_t)(n % 256 == 0 ? n + MATRIX_PANEL : n);
+}
+
 static void set_strides(struct forward *f, const struct model_config *c, int n_rows_max,
                         int n_path_pages_max) {
     int q_width = transformer_padded(c->n_heads * c->head_width),
         kv_width = transformer_padded(c->n_kv_heads * c->head_width);
-    f->x_stride = (size_t)transformer_padded(c->d_model);
-    f->qkv_stride = (size_t)(q_width + 2 * kv_width);
-    f->mixed_stride = (size_t)q_width;
-    f->ffn_stride = (size_t)(2 * transformer_padded(c->d_ffn));
-    size_t attend = attend_scratch_floats(MAX(c->n_heads / c->n_kv_heads, (int)ATTEND_QUERIES_MAX),
-                                          c->head_width, n_path_pages_max),
-           coded =
-               coded_rounded_bytes(n_rows_max, MAX(MAX(c->d_model, c->d_ffn), c->n_heads * c->head_width)) /
-                   sizeof(float) +
-               1;
+    f->x_stride = stride_of(transformer_padded(c->d_model));
+    f->qkv_stride = stride_of(q_width + 2 * kv_width);
+    f->mixed_stride = stride_of(q_width);
+    f->ffn_stride = stride_of(2 * transformer_padded(c->d_ffn));
+    const size_t n_rows = (size_t)n_rows_max, narrow = (size_t)MAX(c->d_model, c->n_heads * c->head_width);
+    const size_t attend = attend_scratch_floats(MAX(c->n_heads / c->n_kv_heads, (int)ATTEND_QUERIES_MAX),
+                                                c->head_width, n_path_pages_max);
+    const size_t coded = n_rows * coded_rounded_bytes(1, (int)narrow) / sizeof(float) + 1;
     f->scratch_floats = (MAX(attend, coded) + 15) / 16 * 16;
+    f->rounded_bytes = coded_rounded_bytes(1, c->d_model);
+    f->rounded_wide_bytes = coded_rounded_bytes(1, MAX((int)narrow, c->d_ffn));
 }
 
 size_t forward_bytes(const struct model_config *c, int n_rows_max, int n_workers, int n_path_pages_max) {
@@ -39,6 +44,7 @@ size_t forward_bytes(const struct model_config *c, int n_rows_max, int n_workers
     set_strides(&f, c, n_rows_max, n_path_pages_max);
     size_t row = 4 * f.x_stride + f.qkv_stride + f.mixed_stride + f.ffn_stride;
     return ((size_t)n_rows_max * row + (size_t)n_workers * f.scratch_floats) * sizeof(float) +
+           (size_t)n_rows_max * (f.rounded_bytes + f.rounded_wide_bytes) +
            (size_t)n_rows_max * (sizeof *f.rows + sizeof *f.paths + 2 * sizeof *f.order);
 }
 
@@ -56,6 +62,8 @@ void forward_init(struct forward *f, const struct transformer *t, const struct k
     f->mixed = rows_of(n_rows_max, f->mixed_stride);
     f->ffn = rows_of(n_rows_max, f->ffn_stride);
     f->scratch = rows_of(pool_size(pool), f->scratch_floats);
+    f->rounded = mem_alloc_aligned(64, (size_t)n_rows_max * f->rounded_bytes);
+    f->rounded_wide = mem_alloc_aligned(64, (size_t)n_rows_max * f->rounded_wide_bytes);
     f->rows = mem_zalloc((size_t)n_rows_max, sizeof *f->rows);
     f->paths = mem_zalloc((size_t)n_rows_max, sizeof *f->paths);
     f->order = mem_zalloc((size_t)n_rows_max, sizeof *f->order);
@@ -65,6 +73,8 @@ void forward_init(struct forward *f, const struct transformer *t, const struct k
 void forward_fini(struct forward *f) {
     float *all[] = {f->x, f->norm, f->out, f->hidden, f->qkv, f->mixed, f->ffn, f->scratch};
     for (size_t i = 0; i < ARRAY_LEN(all); i++) free(all[i]);
+    free(f->rounded);
+    free(f->rounded_wide);
     free(f->rows);
     free(f->paths);
     free(f->order);
@@ -86,38 +96,71 @@ static void embed(struct forward *f, int a, int b) {
     for (int i = a; i < b; i++) transformer_embed(f->t, f->rows[i].token, f->x + (size_t)i * f->x_stride);
 }
 
-static void norm(struct forward *f, const float *gain, int a, int b) {
-    const struct model_config *c = &f->t->config;
-    for (int i = a; i < b; i++)
-        f->k->rmsnorm(f->norm + (size_t)i * f->x_stride, f->x + (size_t)i * f->x_stride, gain, c->d_model,
-                      c->norm_eps);
-}
-
 static void add(struct forward *f, int a, int b) {
     for (int i = a; i < b; i++)
         f->k->add(f->x + (size_t)i * f->x_stride, f->out + (size_t)i * f->x_stride, f->t->config.d_model);
 }
 
-static void multiply(const struct forward *f, float *y, size_t y_stride, const float *x, size_t x_stride,
-                     const struct matrix *w, struct share s) {
-    kernels_multiply(f->k, y + (size_t)s.a * y_stride, y_stride, x + (size_t)s.a * x_stride, x_stride,
-                     s.b - s.a, w, s.p, s.q, forward_scratch(f, s.i_worker));
+/* Inputs of coded products are rounded where they are made, once for all workers and parts. */
+static void *narrow_of(const struct forward *f, struct share s) {
+    return f->rounded + (size_t)s.a * f->rounded_bytes;
 }
 
-static void multiply_stack(const struct forward *f, float *y, size_t y_stride, const float *x,
-                           size_t x_stride, const struct stack *w, struct share s) {
+static void *wide_of(const struct forward *f, struct share s) {
+    return f->rounded_wide + (size_t)s.a * f->rounded_wide_bytes;
+}
+
+/* Columns [column, column_end) of rows [a, b) of x, which has all rows; s: the product's rows. */
+static void round_for(const struct forward *f, void *rounded, const struct matrix *w, const float *x,
+                      size_t x_stride, struct share s, int a, int b, int column, int column_end) {
+    f->k->round(rounded, s.b - s.a, w->n_in, w->dtype, x + (size_t)s.a * x_stride, x_stride, a - s.a, b - s.a,
+                column / CODED_BLOCK, column_end / CODED_BLOCK);
+}
+
+static bool is_rounded(const struct stack *w) { /* parts of different types round for themselves */
+    for (int i = 0; i < w->n_parts; i++)
+        if (!w->parts[i].scales || w->parts[i].dtype != w->parts[0].dtype) return false;
+    return true;
+}
+
+/* rounded: NULL if x is not yet. */
+static void multiply(const struct forward *f, float *y, size_t y_stride, const float *x, size_t x_stride,
+                     const void *rounded, const struct matrix *w, struct share s) {
+    y += (size_t)s.a * y_stride;
+    if (rounded)
+        f->k->matmul_coded(y, y_stride, rounded, s.b - s.a, w, s.p, s.q);
+    else
+        kernels_multiply(f->k, y, y_stride, x + (size_t)s.a * x_stride, x_stride, s.b - s.a, w, s.p, s.q,
+                         forward_scratch(f, s.i_worker));
+}
+
+/* Of normed states. */
+static void multiply_stack(const struct forward *f, float *y, size_t y_stride, const struct stack *w,
+                           struct share s) {
+    const void *rounded = is_rounded(w) ? narrow_of(f, s) : NULL;
     for (int i = 0; i < w->n_parts; i++) {
         const int first = w->first[i], end = i + 1 < w->n_parts ? w->first[i + 1] : w->n_panels;
         struct share part = s;
         part.p = MAX(s.p, first) - first;
         part.q = MIN(s.q, end) - first;
         if (part.p < part.q)
-            multiply(f, y + (size_t)first * MATRIX_PANEL, y_stride, x, x_stride, &w->parts[i], part);
+            multiply(f, y + (size_t)first * MATRIX_PANEL, y_stride, f->norm, f->x_stride, rounded,
+                     &w->parts[i], part);
     }
 }
 
+/* Rows [a, b), for the product w of rows s. */
+static void norm(struct forward *f, const float *gain, const struct stack *w, struct share s, int a, int b) {
+    const struct model_config *c = &f->t->config;
+    for (int i = a; i < b; i++)
+        f->k->rmsnorm(f->norm + (size_t)i * f->x_stride, f->x + (size_t)i * f->x_stride, gain, c->d_model,
+                      c->norm_eps);
+    if (is_rounded(w))
+        round_for(f, narrow_of(f, s), &w->parts[0], f->norm, f->x_stride, s, a, b, 0, c->d_model);
+}
+
 static void qkv(struct forward *f, const struct layer *l, struct share s) {
-    multiply_stack(f, f->qkv, f->qkv_stride, f->norm, f->x_stride, &l->qkv, s);
+    multiply_stack(f, f->qkv, f->qkv_stride, &l->qkv, s);
 }
 
 static void head_norms(const struct forward *f, float *x, const float *gain, int n_heads) {
@@ -147,9 +190,16 @@ static void rope_and_store(struct forward *f, const struct layer *l, int a, int 
     }
 }
 
-/* Rows [a, b) with one key-value head. */
-static void attend_head(struct forward *f, const struct layer *l, int g, int a, int b, int i_worker) {
+/* Whether the outputs of one key-value head are whole blocks of the product that takes them. */
+static bool is_mixed_rounded(const struct forward *f, const struct layer *l) {
     const struct model_config *c = &f->t->config;
+    return l->o.scales && c->n_heads / c->n_kv_heads * c->head_width % CODED_BLOCK == 0;
+}
+
+/* Rows [a, b) with one key-value head; s: the rows that are multiplied together. */
+static void attend_head(struct forward *f, const struct layer *l, int g, int a, int b, struct share s) {
+    const struct model_config *c = &f->t->config;
+    const int row = a, row_end = b;
     const int n_queries = c->n_heads / c->n_kv_heads,
               n_paths_max = MAX((int)ATTEND_QUERIES_MAX / n_queries, 1);
     const size_t column = (size_t)(g * n_queries * c->head_width),
@@ -162,7 +212,7 @@ static void attend_head(struct forward *f, const struct layer *l, int g, int a, 
         .dtype = f->kv,
         .offset = block * kv_head_elements(c->head_width),
         .scale = 1.0f / sqrtf((float)c->head_width),
-        .scratch = forward_scratch(f, i_worker),
+        .scratch = forward_scratch(f, s.i_worker),
     };
     for (; a < b; a += call.n_paths) {
         call.n_paths = MIN(b - a, n_paths_max);
@@ -171,38 +221,46 @@ static void attend_head(struct forward *f, const struct layer *l, int g, int a, 
         call.paths = f->paths + a;
         f->k->attend(&call);
     }
+    if (is_mixed_rounded(f, l))
+        round_for(f, wide_of(f, s), &l->o, f->mixed, f->mixed_stride, s, row, row_end, (int)column,
+                  (int)column + n_queries * c->head_width);
 }
 
 /* Items are (key-value head, row) pairs, head first. */
-static void attend_items(struct forward *f, const struct layer *l, int item, int item_end, int i_worker) {
+static void attend_items(struct forward *f, const struct layer *l, int item, int item_end, struct share s) {
     for (int end; item < item_end; item = end) {
         const int g = item / f->n_rows;
         end = MIN(item_end, (g + 1) * f->n_rows);
-        attend_head(f, l, g, item - g * f->n_rows, end - g * f->n_rows, i_worker);
+        attend_head(f, l, g, item - g * f->n_rows, end - g * f->n_rows, s);
     }
 }
 
 static void attend_out(struct forward *f, const struct layer *l, struct share s) {
-    multiply(f, f->out, f->x_stride, f->mixed, f->mixed_stride, &l->o, s);
+    multiply(f, f->out, f->x_stride, f->mixed, f->mixed_stride, is_mixed_rounded(f, l) ? wide_of(f, s) : NULL,
+             &l->o, s);
 }
 
-/* Panels of the gate, each with the panel of `up` that it meets. */
+/* Panels of the gate, each with the panel of `up` that it meets; whole blocks of the product that takes them.
+ */
 static void gate_up(struct forward *f, const struct layer *l, struct share s) {
     int up = f->t->up_first / MATRIX_PANEL, column = s.p * MATRIX_PANEL,
         column_end = MIN(s.q * MATRIX_PANEL, f->t->config.d_ffn);
     struct share ups = s;
     ups.p += up;
     ups.q += up;
-    multiply_stack(f, f->ffn, f->ffn_stride, f->norm, f->x_stride, &l->gate_up, s);
-    multiply_stack(f, f->ffn, f->ffn_stride, f->norm, f->x_stride, &l->gate_up, ups);
+    multiply_stack(f, f->ffn, f->ffn_stride, &l->gate_up, s);
+    multiply_stack(f, f->ffn, f->ffn_stride, &l->gate_up, ups);
     for (int i = s.a; i < s.b; i++) {
         float *gate = f->ffn + (size_t)i * f->ffn_stride + column;
         f->k->silu_mul(gate, gate + f->t->up_first, column_end - column);
+        if (l->down.scales)
+            round_for(f, wide_of(f, s), &l->down, f->ffn, f->ffn_stride, s, i, i + 1, column, column_end);
     }
 }
 
 static void down(struct forward *f, const struct layer *l, struct share s) {
-    multiply(f, f->out, f->x_stride, f->ffn, f->ffn_stride, &l->down, s);
+    multiply(f, f->out, f->x_stride, f->ffn, f->ffn_stride, l->down.scales ? wide_of(f, s) : NULL, &l->down,
+             s);
 }
 
 static void final_norm(struct forward *f, int a, int b) {
@@ -216,17 +274,20 @@ static void final_norm(struct forward *f, int a, int b) {
 /* ---- by rows ---- */
 
 static void enter_layer(struct forward *f, const struct layer *l, int a, int b, int i_worker) {
-    norm(f, l->norm_attend, a, b);
-    qkv(f, l, (struct share){a, b, 0, l->qkv.n_panels, i_worker});
+    const struct share s = {a, b, 0, l->qkv.n_panels, i_worker};
+    norm(f, l->norm_attend, &l->qkv, s, a, b);
+    qkv(f, l, s);
     rope_and_store(f, l, a, b);
 }
 
 static void leave_layer(struct forward *f, const struct layer *l, int a, int b, int i_worker) {
-    for (int g = 0; g < f->t->config.n_kv_heads; g++) attend_head(f, l, g, a, b, i_worker);
-    attend_out(f, l, (struct share){a, b, 0, matrix_panels(&l->o), i_worker});
+    const struct share o = {a, b, 0, matrix_panels(&l->o), i_worker},
+                       gates = {a, b, 0, f->t->up_first / MATRIX_PANEL, i_worker};
+    for (int g = 0; g < f->t->config.n_kv_heads; g++) attend_head(f, l, g, a, b, o);
+    attend_out(f, l, o);
     add(f, a, b);
-    norm(f, l->norm_ffn, a, b);
-    gate_up(f, l, (struct share){a, b, 0, f->t->up_first / MATRIX_PANEL, i_worker});
+    norm(f, l->norm_ffn, &l->gate_up, gates, a, b);
+    gate_up(f, l, gates);
     down(f, l, (struct share){a, b, 0, matrix_panels(&l->down), i_worker});
     add(f, a, b);
 }
@@ -301,7 +362,8 @@ static void job_stage(void *ctx, int i_worker, int n_workers) {
         [STAGE_END] = f->n_rows,
     };
     int64_t begin, end;
-    pool_share(n_items[job->stage], 1, i_worker, n_workers, &begin, &end);
+    pool_share(n_items[job->stage], job->stage == STAGE_GATE_UP ? CODED_BLOCK / MATRIX_PANEL : 1, i_worker,
+               n_workers, &begin, &end);
     if (begin == end) return;
     int a = (int)begin, b = (int)end;
     const struct share share = {0, f->n_rows, a, b, i_worker}; /* of a product: panels [a, b) of all rows */
@@ -311,7 +373,7 @@ static void job_stage(void *ctx, int i_worker, int n_workers) {
             embed(f, a, b);
         else
             add(f, a, b);
-        norm(f, l->norm_attend, a, b);
+        norm(f, l->norm_attend, &l->qkv, share, a, b);
         break;
     case STAGE_QKV:
         qkv(f, l, share);
@@ -320,14 +382,14 @@ static void job_stage(void *ctx, int i_worker, int n_workers) {
         rope_and_store(f, l, a, b);
         break;
     case STAGE_ATTEND:
-        attend_items(f, l, a, b, i_worker);
+        attend_items(f, l, a, b, share);
         break;
     case STAGE_O:
         attend_out(f, l, share);
         break;
     case STAGE_MIDDLE:
         add(f, a, b);
-        norm(f, l->norm_ffn, a, b);
+        norm(f, l->norm_ffn, &l->gate_up, share, a, b);
         break;
     case STAGE_GATE_UP:
         gate_up(f, l, share);

@@ -251,9 +251,9 @@ struct coded_run {
     tile_function *const (*tile)[TILE_VECS + 1];
     const char *x; /* of the slice */
     struct coded_outputs outputs[TILE_VECS], next[TILE_VECS];
-    int n, n_next;       /* vectors; n_next is 0 at the end */
-    int block, n_blocks; /* of the slice */
-    size_t block_bytes;
+    int n, n_next;                    /* vectors; n_next is 0 at the end */
+    int block, n_blocks;              /* of the slice */
+    size_t block_bytes, scales_bytes; /* of a block */
 };
 
 /* The codes that the next slice wants, in pieces of a line for each block that is multiplied. */
@@ -289,15 +289,42 @@ static struct coded_fetch fetch_of(const struct coded_ahead *a, size_t block_byt
     return f;
 }
 
+/* Inlined: compilers take a function that only fetches for one that does nothing. */
+ALWAYS_INLINE void fetch_range(const void *from, size_t n_bytes) {
+    for (size_t i = 0; i < n_bytes; i += 64) __builtin_prefetch((const char *)from + i);
+}
+
+/* Scales and mins that the next slice wants: few, but each would be waited for. */
+ALWAYS_INLINE void fetch_scales(const struct coded_run *r, const struct coded_ahead *a) {
+    const size_t first = (size_t)a->first, n = (size_t)a->n_blocks;
+    for (int v = 0; v < a->n_pieces / a->n_lines * (MATRIX_PANEL / LANES); v += MATRIX_PANEL / LANES) {
+        fetch_range(a->outputs[v].scales + first * r->scales_bytes, n * r->scales_bytes);
+        if (a->outputs[v].mins)
+            fetch_range(a->outputs[v].mins + first * MATRIX_PANEL, n * MATRIX_PANEL * sizeof(float));
+    }
+}
+
+/* Where the next tile will write. */
+ALWAYS_INLINE void fetch_sums(const float *y, size_t y_stride, int n_rows, int n_vecs) {
+    for (int row = 0; row < n_rows; row++)
+        for (int v = 0; v < n_vecs; v += MATRIX_PANEL / LANES)
+            __builtin_prefetch(y + (size_t)row * y_stride + v * LANES, 1);
+}
+
 /* A slice against all rows: it stays in the first-level cache from one tile to the next, while the tiles
  * bring in what comes after it. */
 static void run_slice(struct coded_run *r, float *y, size_t y_stride) {
     const struct coded_shape *s = &r->shape;
+    const float *first_y = y;
     int widest = r->n, call = 0;
     while (!r->tile[s->n_each + (s->n_taller > 0)][widest]) widest--;
     const struct coded_ahead ahead = ahead_of(r, s->n_tiles * ((r->n + widest - 1) / widest));
+    fetch_scales(r, &ahead);
     for (int i = 0; i < s->n_tiles; i++) {
         const int n = s->n_each + (i < s->n_taller);
+        const bool is_last = i + 1 == s->n_tiles;
+        if (!is_last || r->n_next > 0)
+            fetch_sums(is_last ? first_y + r->n * LANES : y + (size_t)n * y_stride, y_stride, n, r->n);
         for (int v = 0, width; v < r->n; v += width) {
             width = MIN(widest, r->n - v);
             while (!r->tile[n][width]) width--;
@@ -317,6 +344,7 @@ void CODED_FUNCTION(float *y, size_t y_stride, const void *rounded, int n_rows, 
               n_group = n_rows > TILE_ROWS ? GROUP_VECS : TILE_VECS;
     struct coded_run r = {.shape = shape_of(n_rows, w->n_in, c), .tile = tiles[kind_of(c)]};
     r.block_bytes = (size_t)(MATRIX_PANEL * CODED_BLOCK / 8 * c->bits);
+    r.scales_bytes = (size_t)(MATRIX_PANEL * c->n_scales) * (c->wide ? sizeof(float) : sizeof(uint16_t));
     int v = panel_first * (MATRIX_PANEL / LANES);
     r.n_next = MIN(n_group, v_end - v);
     for (int i = 0; i < r.n_next; i++) r.next[i] = outputs_at(w, v + i);

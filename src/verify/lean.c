@@ -2,18 +2,29 @@
  * the command starts: lean:'lake env /path/to/repl' in a project's folder.
  *
  * The problem's line, as the published miniF2F files have it:
- *     formal_statement   "theorem t (n : Nat) : n + 0 = n := by sorry"; what follows the last := is replaced
+ *
+ *     formal_statement   (or statement) "theorem t (n : Nat) : n + 0 = n := by sorry"; what follows the last
+ *                        := is replaced
+ *
  *     header             may be missing: imports, open, set_option
+ *
  * The solution, or its last block of code, is the proof behind := by, or the whole theorem again, of which
  * the proof alone is taken.
  *
  * Messages are JSON objects with a blank line behind each. For a solution, in a process that has read the
  * header once (environment 0):
  *
- *     1  namespace BroodGoal  STATEMENT := by sorry  end BroodGoal    what was asked, before the solution is
- * read 2  STATEMENT := by PROOF                                        no error, no sorry 3  example :
- * type_of% @BroodGoal.t := @t   #print axioms t      the same type; propext, Classical.choice, Quot.sound and
- * no other axiom
+ *     1  namespace BroodGoal  STATEMENT := by sorry  end BroodGoal
+ *
+ *                        what was asked, before the solution is read
+ *
+ *     2  STATEMENT := by PROOF
+ *
+ *                        no error, no sorry
+ *
+ *     3  example : type_of% @BroodGoal.t := @t   #print axioms t
+ *
+ *                        the same type; propext, Classical.choice, Quot.sound and no other axiom
  *
  * A proof with a line that begins another command (theorem, axiom, macro, set_option, ...) is refused before
  * anything runs. The REPL never frees environments: it is started anew after `runs` solutions (default 100).
@@ -95,6 +106,10 @@ static char *name_of(struct str statement) {
 
 static void read_theorem(const struct check *k, struct theorem *t) {
     char *formal = checker_field(k, "formal_statement");
+    if (!formal[0]) {
+        free(formal);
+        formal = checker_field(k, "statement");
+    }
     struct str s = str_trim(str_from(formal));
     const ptrdiff_t at = str_find_last(s, STR(":="));
     if (at >= 0) s.len = (size_t)at;

@@ -74,7 +74,7 @@ static void encode(const struct tokenizer *t, struct str text, enum tokenizer_pl
                    struct tokens *ids) {
     struct err e;
     ASSERT(tokenizer_encode_part(t, text, place, ids, &e));
-    for (size_t i = 0; i < ids->len; i++) ASSERT(ids->ptr[i] >= 3 && !tokenizer_is_special(t, ids->ptr[i]));
+    for (size_t i = 0; i < ids->len; i++) ASSERT(!tokenizer_is_special(t, ids->ptr[i]));
 }
 
 /* The text comes back behind at most one space, where U+2581 in it is a space as well. */
