@@ -41,7 +41,9 @@ static int make_dir(void **state) {
 
 static int remove_dir(void **state) {
     UNUSED(state);
-    static const char *const names[] = {"task.jsonl", "run.brood", "run.brood-wal", "run.brood-shm", "key"};
+    static const char *const names[] = {
+        "task.jsonl",           "run.brood", "run.brood-wal", "run.brood-shm", "task.jsonl.brood-wal",
+        "task.jsonl.brood-shm", "key"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         char *path = file_join(dir, names[i]);
         unlink(path);
