@@ -14,8 +14,8 @@
 #include "serve/serve.h"
 
 #define TOY "toy:depth=4,branch=4,p=0.7"
-/* A search over it goes on until it is told to end. */
-#define ENDLESS          "toy:depth=32,slow=1000"
+/* A search over it takes minutes: it goes on until it is told to end. A small one takes milliseconds. */
+#define ENDLESS          "toy:depth=32,slow=50000"
 #define ENDLESS_STRATEGY "brood/sample:n=100000"
 
 struct server {

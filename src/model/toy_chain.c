@@ -42,7 +42,7 @@ static const struct toy_key toy_keys[N_KEYS] = {
     [KEY_REPAIR] = {"repair", -1, 1, false},
     [KEY_SEED] = {"seed", 0, 4294967295.0, true},
     [KEY_SHUFFLE] = {"shuffle", 0, 1, true},
-    [KEY_SLOW] = {"slow", 1, 1000, true},
+    [KEY_SLOW] = {"slow", 1, 100000, true},
 };
 
 /* One "key=value" into values[]. */
