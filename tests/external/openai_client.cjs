@@ -108,7 +108,7 @@ async function errors() {
 async function gone() {
     const before = await metric('brood_clients_gone_total');
     const abort = new AbortController();
-    const long = { model: 'brood/sample:n=1024', messages, brood: { events: 'tree' } };
+    const long = { model: 'brood/sample:n=100000', /* not over before it is given up */ messages, brood: { events: 'tree' } };
     let stopped = false;
     try {
         const stream = await client.chat.completions.create({ ...long, stream: true }, { signal: abort.signal });

@@ -11,7 +11,7 @@ if [ ! -d "$2/node_modules/openai" ]; then
 fi
 dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
-"$1" serve --port 0 >"$dir/address" &
+"$1" serve --port 0 --max-samples 100000 >"$dir/address" &
 server=$!
 trap 'kill $server 2>/dev/null; rm -rf "$dir"' EXIT
 while [ ! -s "$dir/address" ] && kill -0 $server 2>/dev/null; do sleep 0.1; done

@@ -229,6 +229,7 @@ async function runs(page) {
   await has_names(page);
   await picture(page, "desk-runs");
   await page.click("#to-ask");
+  await page.waitForSelector("#question", { state: "visible" });
   check(await page.isVisible("#question"), "and back");
 }
 
