@@ -122,6 +122,15 @@ static void use(struct http *h, struct connection *k, struct http_call *c) {
     c->connection = k;
 }
 
+static void forget(struct http *h, curl_socket_t fd) {
+    struct connection *k = connection_at(h, fd);
+    if (!k) return;
+    take_idle(h, k);
+    if (k->call) k->call->connection = NULL;
+    h->connections[fd] = NULL;
+    free(k);
+}
+
 static curl_socket_t on_open(void *ctx, curlsocktype purpose, struct curl_sockaddr *address) {
     struct http_call *c = ctx;
     struct http *h = c->lane->owner;
@@ -130,20 +139,14 @@ static curl_socket_t on_open(void *ctx, curlsocktype purpose, struct curl_sockad
     if (fd < 0) return CURL_SOCKET_BAD;
     MEM_GROW(h->connections, h->cap_fds, (size_t)fd + 1);
     while (h->n_fds <= (size_t)fd) h->connections[h->n_fds++] = NULL;
+    forget(h, fd); /* curl does not tell of all that it closes, such as what was never connected */
     struct connection *k = h->connections[fd] = mem_zalloc(1, sizeof *k);
     *k = (struct connection){.lane = c->lane, .fd = fd, .group = c->group};
     return fd;
 }
 
 static int on_close(void *ctx, curl_socket_t fd) {
-    struct http *h = ctx;
-    struct connection *k = connection_at(h, fd);
-    if (k) {
-        take_idle(h, k);
-        if (k->call) k->call->connection = NULL;
-        h->connections[fd] = NULL;
-        free(k);
-    }
+    forget(ctx, fd);
     return close(fd);
 }
 
@@ -293,7 +296,7 @@ void http_free(struct http *h) {
     for (size_t i = 0; i < h->n_spare; i++) curl_easy_cleanup(h->spare[i]);
     free(h->spare);
     for (int i = 0; i < LANES; i++) curl_multi_cleanup(h->lanes[i].multi);
-    for (size_t i = 0; i < h->n_fds; i++) ASSERT(!h->connections[i]);
+    for (size_t i = 0; i < h->n_fds; i++) forget(h, (curl_socket_t)i);
     free(h->connections);
     close(h->epoll);
     curl_slist_free_all(h->headers);

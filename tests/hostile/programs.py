@@ -104,7 +104,7 @@ for n in range(1, 9):
     for fd in range(64):
         try: os.write(fd, frame(message))
         except OSError: pass
-os._exit(0)
+while True: pass
 
 ### answers before the questions: failed AssertionError
 import json, os, struct
