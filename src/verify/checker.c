@@ -1,5 +1,6 @@
 /* checker.c - see checker.h. */
 #include "verify/checker.h"
+#include "verify/fence.h"
 
 #include <math.h>
 #include <poll.h>
@@ -477,17 +478,7 @@ char *checker_field(const struct check *k, const char *key) {
 }
 
 struct str checker_block(struct str text) {
-    struct str chosen = str_trim(text);
-    for (size_t at = 0; at < text.len;) {
-        struct str rest = {text.ptr + at, text.len - at};
-        const ptrdiff_t open = str_find(rest, STR("```"));
-        const void *line = open < 0 ? NULL : memchr(rest.ptr + open, '\n', rest.len - (size_t)open);
-        if (!line) break;
-        const size_t begin = (size_t)((const char *)line + 1 - text.ptr);
-        rest = (struct str){text.ptr + begin, text.len - begin};
-        const ptrdiff_t close = str_find(rest, STR("```"));
-        chosen = (struct str){rest.ptr, close < 0 ? rest.len : (size_t)close};
-        at = begin + chosen.len + (close < 0 ? 0 : 3);
-    }
+    struct str chosen = str_trim(text), block;
+    for (size_t at = 0; fence_next(text, &at, STR("```"), &block);) chosen = block;
     return chosen;
 }

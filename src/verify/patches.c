@@ -21,6 +21,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/rng.h"
+#include "verify/fence.h"
 #include "verify/kinds.h"
 #include "verify/repository.h"
 
@@ -82,19 +83,9 @@ static ptrdiff_t find_diff(struct str text) {
 
 /* Owned. */
 static char *patch_of(struct str text) {
-    struct str chosen = text;
-    for (size_t at = 0; at < text.len;) {
-        struct str rest = {text.ptr + at, text.len - at};
-        const ptrdiff_t open = str_find(rest, STR("```"));
-        const void *line = open < 0 ? NULL : memchr(rest.ptr + open, '\n', rest.len - (size_t)open);
-        if (!line) break;
-        const size_t begin = (size_t)((const char *)line + 1 - text.ptr);
-        rest = (struct str){text.ptr + begin, text.len - begin};
-        const ptrdiff_t close = str_find(rest, STR("\n```"));
-        const struct str block = {rest.ptr, close < 0 ? rest.len : (size_t)close + 1};
+    struct str chosen = text, block;
+    for (size_t at = 0; fence_next(text, &at, STR("\n```"), &block);)
         if (find_diff(block) >= 0) chosen = block;
-        at = begin + block.len + (close < 0 ? 0 : 3);
-    }
     const ptrdiff_t from = find_diff(chosen);
     struct buf out = {0};
     if (from > 0) chosen = (struct str){chosen.ptr + from, chosen.len - (size_t)from};

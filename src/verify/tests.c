@@ -20,6 +20,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "verify/fence.h"
 #include "verify/kinds.h"
 #include "verify/layout.h"
 #include "verify/verify.h"
@@ -69,24 +70,13 @@ static bool defines(struct str code, const char *entry) {
 
 /* The block of code that counts, or all of it where there are none. */
 static struct str code_of(struct str text, const char *entry) {
-    struct str chosen = text;
+    struct str chosen = text, block;
     bool any = false, chosen_defines = false;
-    for (size_t at = 0; at < text.len;) {
-        struct str rest = {text.ptr + at, text.len - at};
-        const ptrdiff_t open = str_find(rest, STR("```"));
-        const void *line = open < 0 ? NULL : memchr(rest.ptr + open, '\n', rest.len - (size_t)open);
-        if (!line) break;
-        const size_t begin = (size_t)((const char *)line + 1 - text.ptr);
-        rest = (struct str){text.ptr + begin, text.len - begin};
-        const ptrdiff_t close = str_find(rest, STR("```"));
-        const struct str block = {rest.ptr, close < 0 ? rest.len : (size_t)close};
+    for (size_t at = 0; fence_next(text, &at, STR("```"), &block); any = true) {
         const bool does = defines(block, entry);
-        if (!any || does || !chosen_defines) {
-            chosen = block;
-            chosen_defines = does;
-        }
-        any = true;
-        at = begin + block.len + (close < 0 ? 0 : 3);
+        if (any && !does && chosen_defines) continue;
+        chosen = block;
+        chosen_defines = does;
     }
     return chosen;
 }
