@@ -33,8 +33,10 @@ static inline __m256i codes_4(const unsigned char *codes, int j) {
     return _mm256_and_si256(j % 2 ? _mm256_srli_epi16(both, 4) : both, _mm256_set1_epi8(15));
 }
 
-enum { TILE_ROWS = 4, TILE_VECS = 2, GROUP_VECS = 2 };
-#define TILES(X)             X(1, 1) X(1, 2) X(2, 1) X(3, 1) X(4, 1)
+enum { TILE_ROWS = 4, TILE_VECS = 8, GROUP_VECS = 2 };
+#define TILES(X)             X(1, 1) X(1, 2) X(1, 4) X(1, 8) X(2, 1) X(3, 1) X(4, 1)
+#define THIN_VECS            2
+#define FETCH_ROWS           2 /* one row reads four panels at a time: the processor foresees them better */
 #define KINDS(X, rows, vecs) KIND_HALVES(X, rows, vecs)
 #define CODED_ROUND          kernels_round_halves_avx2
 #define CODED_FUNCTION       kernels_matmul_halves_avx2
