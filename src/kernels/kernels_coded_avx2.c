@@ -46,8 +46,9 @@ static inline struct inputs inputs_at(const int16_t *q) {
 
 static inline __m256i acc_add(__m256i acc, struct codes c, struct inputs q) {
     acc = _mm256_add_epi32(acc, _mm256_madd_epi16(c.even, q.even));
-    acc = _mm256_add_epi32(acc, _mm256_madd_epi16(c.odd, q.odd));
     __asm__("" : "+x"(acc)); /* now: gcc would hold all products and add them at the end */
+    acc = _mm256_add_epi32(acc, _mm256_madd_epi16(c.odd, q.odd));
+    __asm__("" : "+x"(acc));
     return acc;
 }
 
