@@ -243,7 +243,7 @@ static void fold(const struct stretches *in, enum split_behaviour behaviour, str
     for (size_t k = 0; k < in->n; k++) {
         size_t i = backwards ? in->n - 1 - k : k;
         bool now = in->at[i].delimiter;
-        bool merges = behaviour == SPLIT_CONTIGUOUS ? now == previous
+        bool merges = behaviour == SPLIT_CONTIGUOUS                                  ? now == previous
                       : behaviour == SPLIT_TO_PREVIOUS || behaviour == SPLIT_TO_NEXT ? now && !previous
                                                                                      : false;
         if (merges && out->n > 0) {

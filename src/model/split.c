@@ -245,11 +245,15 @@ struct stretch {
 
 static bool joins(enum split_behaviour behaviour, bool before, bool now) {
     switch (behaviour) {
-    case SPLIT_TO_PREVIOUS: return now && !before;
-    case SPLIT_TO_NEXT: return before && !now;
-    case SPLIT_CONTIGUOUS: return before == now;
+    case SPLIT_TO_PREVIOUS:
+        return now && !before;
+    case SPLIT_TO_NEXT:
+        return before && !now;
+    case SPLIT_CONTIGUOUS:
+        return before == now;
     case SPLIT_ISOLATED:
-    case SPLIT_REMOVED: break;
+    case SPLIT_REMOVED:
+        break;
     }
     return false;
 }
