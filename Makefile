@@ -73,7 +73,8 @@ $(B)/keeper.bin: src/verify/inside/keeper.c src/verify/inside/keeper.ld Makefile
 	$(call SAY,compile,$<)
 	$(Q)$(CC) -std=c17 -O2 -D_GNU_SOURCE $(WARN) -ffreestanding -fPIC -fvisibility=hidden -fno-stack-protector \
 	  -fno-asynchronous-unwind-tables -fcf-protection=none -c $< -o $(B)/keeper.o
-	$(Q)$(CC) -nostdlib -static -Wl,--build-id=none,--oformat=binary,-e,keep,-T,src/verify/inside/keeper.ld -o $@ $(B)/keeper.o
+	$(Q)$(CC) -nostdlib -static -Wl,--build-id=none,-e,keep,-T,src/verify/inside/keeper.ld -o $(B)/keeper.elf $(B)/keeper.o
+	$(Q)$(shell $(CC) -print-prog-name=objcopy) -O binary $(B)/keeper.elf $@
 $(B)/src/verify/selftest.o: src/verify/selftest.py
 $(B)/src/verify/layout.o: src/verify/evalplus.py
 $(B)/src/serve/assets.o: $(wildcard src/serve/page/*)

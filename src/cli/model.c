@@ -360,8 +360,8 @@ const struct command command_model = {
     .summary = "what a model is: family, size, memory, tokenizer, chat format, end tokens, FLOP a token",
     .about = "PATH is a Hugging Face folder, a GGUF file (the first of a split set, or a folder with one), "
              "lab:NAME, hf:OWNER/NAME (brood pull), or the URL of an OpenAI-compatible server up to /v1 (a "
-             "reward model: with #NAME and ,profile=NAME behind it). A "
-             "model that this build cannot run is refused by name.",
+             "reward model: with #NAME and ,profile=NAME behind it). A model that this build cannot run is "
+             "refused by name.",
     .examples = model_examples,
     .options = model_options,
     .n_options = (int)ARRAY_LEN(model_options),

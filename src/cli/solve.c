@@ -358,9 +358,8 @@ const struct command command_solve = {
     .arguments = "[PROBLEM | - | --file F]",
     .summary = "answer one problem: the answer, its support, and what it cost",
     .about = "The answer comes first, then the chosen solution step by step, each step with its reward if "
-             "there is a "
-             "reward model, then how much speaks for the answer and what it cost. "
-             "Ctrl-C ends the search with the best answer so far, and with exit status 130.",
+             "there is a reward model, then how much speaks for the answer and what it cost. Ctrl-C ends the "
+             "search with the best answer so far, and with exit status 130.",
     .examples = solve_examples,
     .options = solve_options,
     .n_options = (int)ARRAY_LEN(solve_options),

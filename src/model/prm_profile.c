@@ -109,8 +109,7 @@ static const struct row rows[] = {
 
 const char *prm_profile_names(void) {
     return "token-classification, token-classification-lines, qwen2.5-math-prm, qwen2.5-math-rm, "
-           "skywork-o1-open-prm, "
-           "sequence-classification, math-shepherd, rlhflow, generative-judge";
+           "skywork-o1-open-prm, sequence-classification, math-shepherd, rlhflow, generative-judge";
 }
 
 /* ---- from rows and files to profiles ---- */

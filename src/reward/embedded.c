@@ -546,9 +546,8 @@ static bool choose_profile(struct embedded *p, const char *name, struct err *e) 
         return err_set(e, ERR_INPUT, "%s; or say how it is read: PATH,profile=NAME (%s, or a file)",
                        p->model->prm.why, prm_profile_names());
     return err_set(e, ERR_INPUT,
-                   "%s: nothing here says that this model scores steps; "
-                   "give one that does (lab:prm), or say how it is "
-                   "read: PATH,profile=NAME (%s, or a file)",
+                   "%s: nothing here says that this model scores steps; give one that does (lab:prm), or say "
+                   "how it is read: PATH,profile=NAME (%s, or a file)",
                    p->model->path, prm_profile_names());
 }
 
