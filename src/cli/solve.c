@@ -195,7 +195,9 @@ static void print_cost(const struct brood_answer *a) {
         printf("verified: %.0f solutions, %.0f of them equal to others; %.0f executions, %s\n", a->n_verdicts,
                a->n_equal, a->n_executions, format_seconds(seconds, a->seconds_verifier));
     print_waste(a);
-    if (a->n_failed > 0) printf("%d piece%s of work failed\n", a->n_failed, a->n_failed == 1 ? "" : "s");
+    if (a->n_failed > 0)
+        printf("%d piece%s of work failed; the first: %s\n", a->n_failed, a->n_failed == 1 ? "" : "s",
+               a->failure);
     if (a->ran_out)
         printf("the search ended early: %s (%s)\n", a->ended, a->ran_out);
     else if (strcmp(a->ended, "finished") != 0)

@@ -143,7 +143,7 @@ static struct reward_prefix *reward_prefix_of(struct trial *t, int node, struct 
 }
 
 static void note_failure(struct trial *t, const char *why) {
-    if (t->n_failed++ == 0) t->failure = mem_strdup(why ? why : "no reason given");
+    if (t->n_failed++ == 0) t->failure = mem_strdup(why && why[0] ? why : "no reason given");
 }
 
 /* Reads the prompts, and asks for nothing before that is done: what they cost is not there to be granted. A
