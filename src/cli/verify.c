@@ -230,8 +230,7 @@ static const struct option verify_options[] = {
      "where the results go (default SAMPLES.jsonl_results.jsonl)", 0, 0},
     {"seconds", 0, OPTION_REAL, offsetof(struct verify_values, seconds), "S",
      "CPU time of a program, or of each test of one that prints; five times as much by the clock (default 3; "
-     "more "
-     "where the problem says so)",
+     "more where the problem says so)",
      0.01, 86400},
     {"memory", 0, OPTION_COUNT, offsetof(struct verify_values, memory_mib), "MIB",
      "address space of a program in MiB (default 1024)", 64, 1 << 20},
@@ -285,21 +284,15 @@ const struct command command_verify = {
     .summary = "check existing programs against unit tests, in a sandbox",
     .about =
         "Reads problems as HumanEval, EvalPlus, MBPP and CodeContests publish them, samples as HumanEval and "
-        "EvalPlus "
-        "do (task_id and completion, or solution: a whole program), and writes each sample "
-        "with \"result\" and \"passed\" added. Programs run in namespaces of their own without network, "
-        "files, "
+        "EvalPlus do (task_id and completion, or solution: a whole program), and writes each sample with "
+        "\"result\" and \"passed\" added. Programs run in namespaces of their own without network, files, "
         "processes and privileges; the tests run elsewhere and see only the values that come back, so "
-        "neither "
-        "exit status nor output nor anything a program does to its interpreter can pass them. Time is CPU "
-        "time, and a program that runs out of it is tried once more, alone. Equal programs run once. "
-        "Programs that "
-        "print are compared by CodeContests' rules: words, but for case; numbers within 1e-5. Tasks as "
-        "SWE-bench publishes "
-        "them (samples: instance_id and model_patch) are patches: each is applied to a clean copy of the "
-        "repository at "
-        "its commit, and the named tests have to pass by name in the command's report; at least 60 s of CPU "
-        "time.",
+        "neither exit status nor output nor anything a program does to its interpreter can pass them. Time "
+        "is CPU time, and a program that runs out of it is tried once more, alone. Equal programs run once. "
+        "Programs that print are compared by CodeContests' rules: words, but for case; numbers within 1e-5. "
+        "Tasks as SWE-bench publishes them (samples: instance_id and model_patch) are patches: each is "
+        "applied to a clean copy of the repository at its commit, and the named tests have to pass by name "
+        "in the command's report; at least 60 s of CPU time.",
     .examples = verify_examples,
     .options = verify_options,
     .n_options = (int)ARRAY_LEN(verify_options),
