@@ -183,8 +183,8 @@ $(B)/bench_speculate: LIBS += -lmicrohttpd
 bench-tree: $(B)/bench_tree ## large trees: processor time of a token outside the kernels, memory against the plan, eviction
 	@$<
 $(B)/bench_tree: override LDFLAGS += -Wl,--wrap=kernels_pick
-bench-logits: $(B)/bench_logits ## PEER=DIR PEER_BUILD=DIR MODELS=...: logits and greedy tokens beside another engine's (docs/models.md)
-	@$(or $(PYTHON),python3) bench/compare_logits.py --ours $< --peer $(PEER) --peer-build $(or $(PEER_BUILD),$(PEER)/build) $(MODELS)
+bench-logits: $(B)/bench_logits ## PEER=DIR PEER_BUILD=DIR MODELS=... [PROMPTS=N]: logits and greedy tokens beside another engine's (docs/models.md)
+	@$(or $(PYTHON),python3) bench/compare_logits.py --ours $< --peer $(PEER) --peer-build $(or $(PEER_BUILD),$(PEER)/build) $(if $(PROMPTS),--prompts $(PROMPTS)) $(MODELS)
 bench-prm-reads: $(B)/bench_prm_reads ## tokens that the reward model reads against those that there are, and by a scorer without a cache
 	@BROOD_SHARE=lab $<
 $(B)/bench_%: $(B)/bench/bench_%.o $(LIB)

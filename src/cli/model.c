@@ -169,7 +169,8 @@ static void print_text(const struct model *m, const struct numbers *n, const str
     }
     printf("step reward  %s: %s of output%s ", m->prm.name, readout_names[m->prm.readout],
            m->prm.n_outputs > 1 ? "s" : "");
-    for (int i = 0; i < m->prm.n_outputs; i++) printf("%s%d", i ? " and " : "", m->prm.outputs[i]);
+    for (int i = 0; i < m->prm.n_outputs; i++)
+        printf("%s%d", i == 0 ? "" : i + 1 < m->prm.n_outputs ? ", " : " and ", m->prm.outputs[i]);
     printf("; best used with %s\n", m->prm.aggregate);
     print_profile(&m->prm);
 }

@@ -102,10 +102,20 @@ static const char *or_none(const char *answer) {
     return answer ? answer : "(none)";
 }
 
+/* A model's text: what is no UTF-8 or would steer the terminal is shown as U+FFFD. */
 static void print_indented(const char *text, int indent) {
-    for (; *text; text++) {
-        putchar(*text);
-        if (*text == '\n') printf("%*s", indent, "");
+    const struct str s = str_from(text);
+    uint32_t c;
+    for (size_t at = 0; at < s.len;) {
+        const int n = str_utf8(s, at, &c);
+        const bool shown =
+            n > 0 && ((c >= ' ' && c != 0x7f && !(c >= 0x80 && c < 0xa0)) || c == '\n' || c == '\t');
+        if (shown)
+            fwrite(s.ptr + at, 1, (size_t)n, stdout);
+        else
+            fputs("\xef\xbf\xbd", stdout);
+        if (s.ptr[at] == '\n') printf("%*s", indent, "");
+        at += n > 0 ? (size_t)n : 1;
     }
     putchar('\n');
 }
@@ -208,7 +218,8 @@ static void print_all(const struct brood_answer *a) {
 }
 
 static void print_answer(const struct brood_answer *a, bool all) {
-    printf("%s\n\n", a->answer ? a->answer : "(no solution has an answer)");
+    print_indented(a->answer ? a->answer : "(no solution has an answer)", 0);
+    putchar('\n');
     if (a->chosen >= 0) print_steps(&a->solutions[a->chosen]);
     print_support(a);
     print_cost(a);

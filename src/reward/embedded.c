@@ -535,6 +535,7 @@ static void fill_info(struct embedded *p) {
                            m->prm.n_outputs, m->prm.outputs[0], m->prm.outputs[1]};
     uint64_t hash = rng_hash(engine_identity(p->engine), numbers, sizeof numbers);
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) hash = rng_hash(hash, parts[i], strlen(parts[i]) + 1);
+    for (int i = 2; i < m->prm.n_outputs; i++) hash = rng_hash(hash, &m->prm.outputs[i], sizeof(int));
     reward_set_identity(&p->base, hash);
 }
 
