@@ -74,7 +74,8 @@ $(B)/keeper.bin: $(INSIDE:%=src/verify/inside/%.c) src/verify/inside/serve.h src
 	$(call SAY,compile,$<)
 	$(Q)$(foreach f,$(INSIDE),$(CC) -std=c17 -O2 -D_GNU_SOURCE $(WARN) -ffreestanding -fPIC -fvisibility=hidden -fno-stack-protector \
 	  -fno-asynchronous-unwind-tables -fcf-protection=none -Isrc -c src/verify/inside/$f.c -o $(B)/inside_$f.o &&) :
-	$(Q)$(CC) -nostdlib -static -Wl,--build-id=none,--oformat=binary,-e,keep,-T,src/verify/inside/keeper.ld -o $@ $(INSIDE:%=$(B)/inside_%.o)
+	$(Q)$(CC) -nostdlib -static -Wl,--build-id=none,-e,keep,-T,src/verify/inside/keeper.ld -o $(B)/keeper.elf $(INSIDE:%=$(B)/inside_%.o)
+	$(Q)$(shell $(CC) -print-prog-name=objcopy) -O binary $(B)/keeper.elf $@
 $(B)/src/verify/selftest.o: src/verify/selftest.py
 $(B)/src/verify/layout.o: src/verify/evalplus.py
 $(B)/src/serve/assets.o: $(wildcard src/serve/page/*)
@@ -183,8 +184,8 @@ $(B)/bench_speculate: LIBS += -lmicrohttpd
 bench-tree: $(B)/bench_tree ## large trees: processor time of a token outside the kernels, memory against the plan, eviction
 	@$<
 $(B)/bench_tree: override LDFLAGS += -Wl,--wrap=kernels_pick
-bench-logits: $(B)/bench_logits ## PEER=DIR PEER_BUILD=DIR MODELS=...: logits and greedy tokens beside another engine's (docs/models.md)
-	@$(or $(PYTHON),python3) bench/compare_logits.py --ours $< --peer $(PEER) --peer-build $(or $(PEER_BUILD),$(PEER)/build) $(MODELS)
+bench-logits: $(B)/bench_logits ## PEER=DIR PEER_BUILD=DIR MODELS=... [PROMPTS=N]: logits and greedy tokens beside another engine's (docs/models.md)
+	@$(or $(PYTHON),python3) bench/compare_logits.py --ours $< --peer $(PEER) --peer-build $(or $(PEER_BUILD),$(PEER)/build) $(if $(PROMPTS),--prompts $(PROMPTS)) $(MODELS)
 bench-prm-reads: $(B)/bench_prm_reads ## tokens that the reward model reads against those that there are, and by a scorer without a cache
 	@BROOD_SHARE=lab $<
 $(B)/bench_%: $(B)/bench/bench_%.o $(LIB)

@@ -1,6 +1,6 @@
 """Logits and greedy tokens beside another engine's on the same GGUF files.
 
-    compare_logits.py --peer DIR [--peer-build DIR] [--ours build/release/bench_logits] [--greedy 200] MODELS...
+    compare_logits.py --peer DIR [--peer-build DIR] [--ours build/release/bench_logits] [--greedy 200] [--prompts 1] MODELS...
 
 DIR is the source of an engine with llama.cpp's C interface, --peer-build where it was built (default DIR/build):
 include/llama.h, and libllama and libggml as shared libraries. Each of MODELS is a folder that make_model.py wrote.
@@ -10,10 +10,14 @@ Needs numpy and a C compiler. Differences are the largest of any logit, over the
     ours-F32    between this file and the F32 file, here: what the type costs
     peer-F32    the same there
     greedy      how many of the greedy tokens are equal from the first on, here and there (types without blocks)
+
+With --prompts N, types in blocks are measured on N prompts: the two distances are means, and behind them stand the ratios
+ours-F32 / peer-F32 of the largest differences and of the root mean squares, each a geometric mean with its interval of 95 %.
 """
 import argparse
 import glob
 import json
+import math
 import os
 import subprocess
 import sys
@@ -69,13 +73,46 @@ def count_ids(folder):
     return len(tokenizer["model"]["vocab"]) + len(tokenizer["added_tokens"])
 
 
-def compare(folder, ours, peer, greedy, work):
+def quantile_t(n):
+    """Student's 97.5 % point of n - 1 degrees of freedom (Cornish and Fisher's expansion; n of 6 or more)."""
+    z, v = 1.959964, n - 1
+    return z + (z**3 + z) / (4 * v) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * v**2) + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * v**3)
+
+
+def interval(ratios):
+    logs, n = np.log(ratios), len(ratios)
+    middle, half = logs.mean(), quantile_t(n) * logs.std(ddof=1) / math.sqrt(n)
+    return "%.3f [%.3f, %.3f]" % (math.exp(middle), math.exp(middle - half), math.exp(middle + half))
+
+
+def root_mean_square(a, b):
+    return float(np.sqrt(np.square(a.astype(np.float64) - b).mean()))
+
+
+def measure_prompts(path, first, prompts, ours, peer, work, n_ids, whole):
+    """A line on one type in blocks over several prompts; `whole` keeps the F32 results of each."""
+    far, mean = [], []
+    for i, ids in enumerate(prompts):
+        if i not in whole:
+            whole[i] = run(ours, first, ids, 0, work)[0], run(peer, first, ids, 0, work, more=n_ids)[0]
+        a, b = whole[i]
+        x, y = run(ours, path, ids, 0, work)[0], run(peer, path, ids, 0, work, more=n_ids)[0]
+        spread = float(a.max() - a.min())
+        far.append((distance(x, y, spread), distance(x, a, spread), distance(y, b, spread)))
+        mean.append(root_mean_square(x, a) / root_mean_square(y, b))
+    far = np.array(far)
+    print("%-6s %10.1e %10.1e %10.1e   largest %s   root mean square %s" % (
+        os.path.basename(path)[:-5], *far.mean(axis=0), interval(far[:, 1] / far[:, 2]), interval(mean)), flush=True)
+
+
+def compare(folder, ours, peer, greedy, work, n_prompts):
     first = os.path.join(folder, "F32.gguf")
     print("\n%s" % folder)
     equal = sum(ids_of(ours, first, t) == ids_of(peer, first, t) for t in TEXTS)
     print("texts encoded the same by both: %d of %d" % (equal, len(TEXTS)))
     n_ids = count_ids(folder)
-    ids = np.random.default_rng(7).integers(min(256, n_ids // 2), min(30000, n_ids), PROMPT)
+    prompts = [np.random.default_rng(7 + i).integers(min(256, n_ids // 2), min(30000, n_ids), PROMPT) for i in range(n_prompts)]
+    ids, whole = prompts[0], {}
     a, greedy_a = run(ours, first, ids, greedy, work)
     b, greedy_b = run(peer, first, ids, greedy, work, more=n_ids)
     hf, greedy_hf = run(ours, os.path.join(folder, "hf"), ids, greedy, work)
@@ -88,6 +125,9 @@ def compare(folder, ours, peer, greedy, work):
         if path == first:
             continue
         kind = os.path.basename(path)[:-5]
+        if n_prompts > 1 and kind not in ("F16", "BF16"):
+            measure_prompts(path, first, prompts, ours, peer, work, n_ids, whole)
+            continue
         n = greedy if kind in ("F16", "BF16") else 0
         x, greedy_x = run(ours, path, ids, n, work)
         y, greedy_y = run(peer, path, ids, n, work, more=n_ids)
@@ -103,12 +143,15 @@ def main():
     p.add_argument("--peer-build")
     p.add_argument("--ours", default="build/release/bench_logits")
     p.add_argument("--greedy", type=int, default=200)
+    p.add_argument("--prompts", type=int, default=1)
     a = p.parse_args()
+    if a.prompts != 1 and a.prompts < 6:
+        sys.exit("compare_logits.py: --prompts takes 1, or 6 and more")
     with tempfile.TemporaryDirectory() as work:
         peer = os.path.join(work, "peer_logits")
         compile_peer(a.peer, a.peer_build or os.path.join(a.peer, "build"), peer)
         for folder in a.models:
-            compare(folder, a.ours, peer, a.greedy, work)
+            compare(folder, a.ours, peer, a.greedy, work, a.prompts)
 
 
 if __name__ == "__main__":

@@ -166,6 +166,7 @@ struct brood_answer {
     double n_retried, tokens_retried;
     double n_guessed, n_guesses_used; /* steps written ahead of the search; those that it then asked for */
     int n_failed;                     /* pieces of work that a service could not do */
+    const char *failure;              /* why it could not do the first of them; NULL: none failed */
     /* Verdicts told, of these taken from an equal solution; what the verifier ran for them. */
     double n_verdicts, n_equal, n_executions, seconds_verifier;
 };

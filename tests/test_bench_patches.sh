@@ -7,6 +7,7 @@ refuses 2 "say where clones" bench lab:story --verify patch --run no.brood
 refuses 2 "no such folder" bench lab:story --verify patch,clones=missing --run no.brood
 refuses 2 "name the command" bench lab:story --verify patch,clones=.,sandbox=off --run no.brood
 refuses 2 "it has no 'language'" bench lab:story --verify patch,clones=.,language=c --run no.brood
+refuses 2 "expected given or none" bench lab:story --verify patch,clones=.,show=all --run no.brood
 if ! command -v git >/dev/null || ! [ -x /usr/bin/python3 ]; then
     echo "skip: no git, or no /usr/bin/python3"
     finish
@@ -50,7 +51,8 @@ passed
 END
 same got want "verdicts of the recorded patches"
 
-# ---- a live run: the same verdicts, what was wrong recorded for a revision to read, the first verified chosen
+# ---- a live run: the same verdicts, what was wrong recorded for a revision to read, the first verified chosen. The tests are the
+# grade: of patches that apply and fail them all is said in the same words, and no score; show=given names the first that fails
 run() { "$BROOD" bench clean.jsonl --policy replay:patches.jsonl --reward none --strategy sample:n=6"$1" --verify "patch,clones=clones$2" --run "$3"; }
 ends 0 run "" "" whole.brood
 "$BROOD" report --jsonl whole.brood >whole.jsonl
@@ -65,7 +67,14 @@ for line in open(sys.argv[1]):
         print("chosen", choice["path"], file=sys.stderr)
 END
 python3 lines.py whole.jsonl >got 2>chosen
-same got want "verdicts of a live run"
+sed 's/failed: [0-9] of .*/failed: The patch applies, but tests of the task that are not shown do not pass./' want >unseen
+same got unseen "verdicts of a live run"
+grep -q '"verifier_score"' whole.jsonl && bad "a score, of tests that are the grade" "$(cat whole.jsonl)" || good
+ends 0 run "" ",show=given" given.brood
+"$BROOD" report --jsonl given.brood >given.jsonl
+python3 lines.py given.jsonl >got 2>/dev/null
+same got want "verdicts of a live run whose tests may be known"
+grep -q '"verifier_score":0.75' given.jsonl && good || bad "no share of tests that pass" "$(cat given.jsonl)"
 printf 'chosen 4\nchosen 2\n' >want
 same chosen want "the first verified patches"
 ends 0 run ",stop=verified,window=1" "" first.brood

@@ -306,6 +306,67 @@ static void a_head_of_two_layers(void **state) {
     drop_model(plain);
 }
 
+/* A head of several classes, of which a file says what counts: for, and against. */
+static void a_file_says_which_classes_count(void **state) {
+    static const struct {
+        const char *keys;
+        int good, bad[3], n_bad; /* n_bad 0: logistic */
+    } cases[] = {{"\"good\": 0, \"bad\": 2", 0, {2}, 1},
+                 {"\"good\": 2, \"bad\": [0, 1]", 2, {0, 1}, 2},
+                 {"\"good\": 1, \"bad\": [3, 0, 2]", 1, {3, 0, 2}, 3},
+                 {"\"good\": 3", 3, {0, 1, 2}, 3},
+                 {"\"good\": 1, \"readout\": \"sigmoid\"", 1, {0}, 0}};
+    UNUSED(state);
+    char *dir = mem_strdup("/tmp/brood-tiny-XXXXXX");
+    assert_non_null(mkdtemp(dir));
+    tiny_model_write_labels(dir, 3, "LlamaForTokenClassification", 4, false);
+    for (size_t k = 0; k < ARRAY_LEN(cases); k++) {
+        struct buf json = {0};
+        buf_printf(&json, "{\"opening\": \"{problem}\", \"closing\": \"{token:<|other|>}\", %s}",
+                   cases[k].keys);
+        char *spec = with_profile(dir, buf_cstr(&json));
+        const struct scored s = score_twice(spec);
+        struct tokens ids = {0};
+        add_bytes(&ids, question);
+        for (int i = 0; i < N_STEPS; i++) {
+            float y[4];
+            add_bytes(&ids, steps[i]);
+            tokens_add(&ids, OTHER);
+            outputs_at_end(dir, &ids, (const int[]){0, 1, 2, 3}, 4, y);
+            const double good = exp((double)y[cases[k].good]);
+            double sum = cases[k].n_bad ? good : 1 + good;
+            for (int n = 0; n < cases[k].n_bad; n++) sum += exp((double)y[cases[k].bad[n]]);
+            assert_true(fabs((double)s.rewards[i] - good / sum) < 1e-6);
+        }
+        tokens_free(&ids);
+        drop_profile(dir, spec);
+        buf_free(&json);
+    }
+    static const char *const refused[][2] = {{"\"first\": \"\"", "which of the head's 4 outputs"},
+                                             {"\"bad\": 0", "without"},
+                                             {"\"good\": 4, \"bad\": 0", "from 0 to 3"},
+                                             {"\"good\": -1, \"bad\": 0", "from 0 to 3"},
+                                             {"\"good\": \"+\", \"bad\": 0", "numbers"},
+                                             {"\"good\": 1, \"bad\": [0, 1]", "twice"},
+                                             {"\"good\": 1, \"bad\": []", "more than one"},
+                                             {"\"good\": 1, \"bad\": [[0]]", "numbers"},
+                                             {"\"good\": 1.5", "numbers"}};
+    for (size_t k = 0; k < ARRAY_LEN(refused); k++) {
+        struct buf json = {0};
+        struct err e = {0};
+        buf_printf(&json, "{\"opening\": \"{problem}\", \"closing\": \".\", %s}", refused[k][0]);
+        char *spec = with_profile(dir, buf_cstr(&json));
+        assert_null(reward_open(spec, NULL, &e));
+        if (!strstr(e.msg, refused[k][1])) fail_msg("%s: %s", buf_cstr(&json), e.msg);
+        drop_profile(dir, spec);
+        buf_free(&json);
+    }
+    struct err e = {0};
+    assert_null(reward_open(dir, NULL, &e)); /* not by itself, and it says what would work */
+    assert_non_null(strstr(e.msg, "profile"));
+    drop_model(dir);
+}
+
 static void what_cannot_be_is_refused(void **state) {
     static const struct {
         const char *json, *message;
@@ -363,6 +424,7 @@ int main(void) {
         cmocka_unit_test(a_judge_is_asked_about_each_step),
         cmocka_unit_test(a_value_head_is_a_line_through_the_state),
         cmocka_unit_test(a_head_of_two_layers),
+        cmocka_unit_test(a_file_says_which_classes_count),
         cmocka_unit_test(what_cannot_be_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -74,4 +74,8 @@ for strategy in sample:n=100000 beam:n=4096 dvts:n=4096 mcts:n=4096,width=64 its
             bad "$strategy ended by $limit" "$(head -c 600 out err)"
     done
 done
+# why a piece of work failed is said, here by a verifier that cannot tell
+says 'of work failed; the first: verifier command: its exit status was neither 0 nor 1' "$BROOD" solve -n 2 --verify "command,accept=exit:sh -c 'exit 3'" "$question"
+says '"failure":"verifier command: its exit status was neither 0 nor 1' "$BROOD" solve --json -n 2 --verify "command,accept=exit:sh -c 'exit 3'" "$question"
+
 finish

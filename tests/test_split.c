@@ -211,6 +211,144 @@ static void patterns_cut_one_after_another(void **state) {
     split_free(s);
 }
 
+/* ---- what becomes of delimiters ---- */
+
+enum { STRETCHES_MAX = 64 };
+struct stretches {
+    struct {
+        size_t begin, end;
+        bool delimiter;
+    } at[STRETCHES_MAX];
+    size_t n;
+};
+
+/* The stretches of a text: runs of letters, or each letter alone, match; the rest lies between. */
+static void find_stretches(const char *text, bool runs, bool invert, struct stretches *s) {
+    s->n = 0;
+    for (size_t i = 0; text[i];) {
+        bool match = is_letter(text[i]);
+        size_t end = i + 1;
+        while ((runs || !match) && text[end] && is_letter(text[end]) == match) end++;
+        s->at[s->n].begin = i;
+        s->at[s->n].end = end;
+        s->at[s->n++].delimiter = match != invert;
+        i = end;
+    }
+}
+
+/* The definition of each behaviour as a fold over the list of stretches (MergedWithNext's from the right). */
+static void fold(const struct stretches *in, enum split_behaviour behaviour, struct stretches *out) {
+    bool previous = false, backwards = behaviour == SPLIT_TO_NEXT;
+    out->n = 0;
+    for (size_t k = 0; k < in->n; k++) {
+        size_t i = backwards ? in->n - 1 - k : k;
+        bool now = in->at[i].delimiter;
+        bool merges = behaviour == SPLIT_CONTIGUOUS                                  ? now == previous
+                      : behaviour == SPLIT_TO_PREVIOUS || behaviour == SPLIT_TO_NEXT ? now && !previous
+                                                                                     : false;
+        if (merges && out->n > 0) {
+            if (backwards)
+                out->at[out->n - 1].begin = in->at[i].begin;
+            else
+                out->at[out->n - 1].end = in->at[i].end;
+        } else if (behaviour != SPLIT_REMOVED || !now) {
+            out->at[out->n++] = in->at[i];
+        }
+        previous = now;
+    }
+    for (size_t i = 0; backwards && i < out->n / 2; i++) {
+        __typeof__(out->at[0]) swapped = out->at[i];
+        out->at[i] = out->at[out->n - 1 - i];
+        out->at[out->n - 1 - i] = swapped;
+    }
+}
+
+struct found {
+    const char *text;
+    struct stretches s;
+};
+
+static void note_stretch(void *ctx, struct str piece) {
+    struct found *f = ctx;
+    f->s.at[f->s.n].begin = (size_t)(piece.ptr - f->text);
+    f->s.at[f->s.n++].end = (size_t)(piece.ptr - f->text) + piece.len;
+}
+
+static void delimiters_behave_as_defined(void **state) {
+    static const char *const patterns[] = {"\\p{L}", "\\p{L}+"};
+    size_t n_merged = 0;
+    UNUSED(state);
+    for (int k = 0; k < 20; k++) {
+        enum split_behaviour behaviour = (enum split_behaviour)(k % 5);
+        bool invert = k / 5 % 2, runs = k / 10;
+        struct split *s = split_new();
+        struct err e;
+        assert_true(split_add_as(s, str_from(patterns[runs]), behaviour, invert, "test", &e));
+        for (uint64_t i = 0; i < 2000; i++) {
+            char text[STRETCHES_MAX];
+            size_t n = rng_below(21, i, sizeof text);
+            for (size_t j = 0; j < n; j++) text[j] = "ab 1"[rng_below(rng_child(22, i), j, 4)];
+            text[n] = '\0';
+            struct stretches cut, wanted;
+            struct found f = {.text = text};
+            find_stretches(text, runs, invert, &cut);
+            fold(&cut, behaviour, &wanted);
+            assert_true(split_run(s, (struct str){text, n}, note_stretch, &f, &e));
+            assert_int_equal(f.s.n, wanted.n);
+            for (size_t j = 0; j < wanted.n; j++) {
+                assert_int_equal(f.s.at[j].begin, wanted.at[j].begin);
+                assert_int_equal(f.s.at[j].end, wanted.at[j].end);
+            }
+            n_merged += cut.n > wanted.n;
+        }
+        split_free(s);
+    }
+    assert_true(n_merged > 10000);
+}
+
+/* The cases that Hugging Face's tokenizers documents for its Split, words and signs being kept. */
+static void published_behaviours(void **state) {
+    static const struct {
+        enum split_behaviour behaviour;
+        const char *pieces;
+    } cases[] = {{SPLIT_REMOVED, "How|are|you|doing|?"},
+                 {SPLIT_ISOLATED, "How| |are| |you| |doing|?"},
+                 {SPLIT_TO_PREVIOUS, "How |are |you |doing|?"},
+                 {SPLIT_TO_NEXT, "How| are| you| doing|?"},
+                 {SPLIT_CONTIGUOUS, "How| |are| |you| |doing?"}};
+    static const char text[] = "How are you doing?";
+    UNUSED(state);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct split *s = split_new();
+        struct found f = {.text = text};
+        struct buf shown = {0};
+        struct err e;
+        assert_true(split_add_as(s, STR("\\p{L}+|[^\\s\\p{L}]+"), cases[i].behaviour, true, "test", &e));
+        assert_true(split_run(s, STR(text), note_stretch, &f, &e));
+        for (size_t k = 0; k < f.s.n; k++)
+            buf_printf(&shown, "%s%.*s", k ? "|" : "", (int)(f.s.at[k].end - f.s.at[k].begin),
+                       text + f.s.at[k].begin);
+        assert_string_equal(buf_cstr(&shown), cases[i].pieces);
+        buf_free(&shown);
+        split_free(s);
+    }
+}
+
+/* A pattern that comes after works within what is left. */
+static void what_is_removed_is_not_cut_again(void **state) {
+    struct split *s = split_new();
+    struct pieces p = {.n = 0};
+    struct err e;
+    UNUSED(state);
+    assert_true(split_add_as(s, STR(" "), SPLIT_REMOVED, false, "test", &e));
+    assert_true(split_add_as(s, STR("\\p{N}"), SPLIT_TO_PREVIOUS, false, "test", &e));
+    assert_true(split_run(s, STR("ab1 2c 34"), note_piece, &p, &e)); /* "ab1" "2" "c" "3" "4" */
+    const size_t wanted[] = {3, 1, 1, 1, 1};
+    assert_int_equal(p.n, ARRAY_LEN(wanted));
+    assert_memory_equal(p.lengths, wanted, sizeof wanted);
+    split_free(s);
+}
+
 static void patterns_read_differently_are_refused(void **state) {
     static const char *const patterns[] = {
         "\\w+",          "\\bx",     "\\hx",  "[a[b]]", "[a&&b]", "a{2}+", "(?x)a", "(*LIMIT_MATCH=1)a",
@@ -246,6 +384,9 @@ int main(void) {
         cmocka_unit_test(anchors_are_ends_of_lines),
         cmocka_unit_test(spaces_are_those_of_unicode),
         cmocka_unit_test(patterns_cut_one_after_another),
+        cmocka_unit_test(delimiters_behave_as_defined),
+        cmocka_unit_test(published_behaviours),
+        cmocka_unit_test(what_is_removed_is_not_cut_again),
         cmocka_unit_test(patterns_read_differently_are_refused),
         cmocka_unit_test(a_pattern_without_end_is_stopped),
     };

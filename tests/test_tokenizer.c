@@ -454,19 +454,6 @@ static void any_bytes_come_back(void **state) {
     tokenizer_close(t);
 }
 
-static void half_a_character_waits(void **state) {
-    UNUSED(state);
-    assert_int_equal(tokenizer_complete_utf8(STR("")), 0);
-    assert_int_equal(tokenizer_complete_utf8(STR("ab")), 2);
-    assert_int_equal(tokenizer_complete_utf8(STR("a\xe2\x82")), 1);
-    assert_int_equal(tokenizer_complete_utf8(STR("a\xe2\x82\xac")), 4);
-    assert_int_equal(tokenizer_complete_utf8(STR("\xf0\x9f\x98")), 0);
-    assert_int_equal(tokenizer_complete_utf8(STR("\xf0\x9f\x98\x80")), 4);
-    assert_int_equal(tokenizer_complete_utf8(STR("a\xff")), 2); /* never a character: nothing to wait for */
-    assert_int_equal(tokenizer_complete_utf8(STR("\x80\x80\x80\x80")), 4);
-    assert_int_equal(tokenizer_complete_utf8(STR("\xc3")), 0);
-}
-
 static void too_long_a_text_is_refused(void **state) {
     UNUSED(state);
     struct tokenizer *t = open_ok(files_tokenizer(FILES_QWEN2_PATTERN, no_merges));
@@ -539,8 +526,11 @@ static void what_is_not_understood_is_named(void **state) {
         {"pre_tokenizer", "{\"type\":\"Metaspace\",\"replacement\":\"\u2581\"}", "Metaspace"},
         {"normalizer", "{\"type\":\"Prepend\",\"prepend\":\"\u2581\"}", "Prepend"},
         {"pre_tokenizer", "{\"type\":\"ByteLevel\",\"add_prefix_space\":true}", "add_prefix_space"},
-        {"pre_tokenizer", "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"a\"},\"behavior\":\"Removed\"}",
-         "Removed"},
+        {"pre_tokenizer", "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"a\"},\"behavior\":\"Merged\"}",
+         "Merged"},
+        {"pre_tokenizer",
+         "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"a\"},\"behavior\":\"Removed\",\"invert\":1}",
+         "invert"},
         {"pre_tokenizer", "{\"type\":\"Split\",\"pattern\":{},\"behavior\":\"Isolated\"}", "Regex"},
         {"pre_tokenizer", "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(\"},\"behavior\":\"Isolated\"}",
          "split pattern"},
@@ -588,6 +578,31 @@ static void what_is_not_understood_is_named(void **state) {
     }
 }
 
+/* As vocabularies brought over from tiktoken have it: what the pattern describes is kept, the rest removed.
+ */
+static void a_splitter_may_say_what_is_kept(void **state) {
+    static const char *const merges[] = {" ", "a", "a", "1", NULL};
+    static const char kept[] =
+        "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":"
+        "\"%s\"},\"behavior\":\"Removed\",\"invert\":true},{\"type\":\"ByteLevel\","
+        "\"add_prefix_space\":false,\"use_regex\":false}]}";
+    static const char *const patterns[] = {" ?[a-z]+|[0-9]|\\\\s+", "[a-z]+|[0-9]"};
+    struct tokenizer *t[2];
+    UNUSED(state);
+    for (int i = 0; i < 2; i++) {
+        json_t *root = files_tokenizer(FILES_QWEN2_PATTERN, merges);
+        struct buf text = {0};
+        buf_printf(&text, kept, patterns[i]);
+        set_path(root, "pre_tokenizer", buf_cstr(&text));
+        t[i] = open_ok(root);
+        buf_free(&text);
+    }
+    ASSERT_IDS(t[0], "a1 a1", 'a', '1', 256, '1'); /* a covering pattern: nothing is lost */
+    ASSERT_IDS(t[1], "a1 a1", 'a', '1', 'a', '1'); /* the space is no piece */
+    assert_true(tokenizer_hash(t[0]) != tokenizer_hash(t[1]));
+    for (int i = 0; i < 2; i++) tokenizer_close(t[i]);
+}
+
 static void gpt2_style_needs_no_pattern(void **state) {
     static const char *const merges[] = {" ", "a", "'", "s", NULL};
     UNUSED(state);
@@ -615,10 +630,10 @@ int main(void) {
         cmocka_unit_test(a_text_may_begin_with_a_token),
         cmocka_unit_test(the_configuration_names_tokens),
         cmocka_unit_test(any_bytes_come_back),
-        cmocka_unit_test(half_a_character_waits),
         cmocka_unit_test(too_long_a_text_is_refused),
         cmocka_unit_test(threads_share_a_tokenizer),
         cmocka_unit_test(what_is_not_understood_is_named),
+        cmocka_unit_test(a_splitter_may_say_what_is_kept),
         cmocka_unit_test(gpt2_style_needs_no_pattern),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

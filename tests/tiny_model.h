@@ -115,9 +115,9 @@ static inline double tiny_identity(int row, int column) {
     return row == column;
 }
 
-static inline void tiny_head(struct tiny_writer *w, const char *architecture, bool identity) {
+static inline void tiny_head(struct tiny_writer *w, const char *architecture, int n_labels, bool identity) {
     if (strstr(architecture, "TokenClassification")) {
-        tiny_tensor(w, "score.weight", 2, TINY_WIDTH, 0.5, NULL);
+        tiny_tensor(w, "score.weight", n_labels, TINY_WIDTH, 0.5, NULL);
     } else if (strstr(architecture, "SequenceClassification")) {
         tiny_tensor(w, "score.weight", 1, TINY_WIDTH, 0.5, NULL);
     } else if (strstr(architecture, "ProcessReward")) {
@@ -136,7 +136,8 @@ static inline void tiny_head(struct tiny_writer *w, const char *architecture, bo
     }
 }
 
-static inline void tiny_weights(const char *dir, uint64_t seed, const char *architecture, bool identity) {
+static inline void tiny_weights(const char *dir, uint64_t seed, const char *architecture, int n_labels,
+                                bool identity) {
     struct tiny_writer w = {.dir = dir, .key = rng_child(seed, 77)};
     buf_add_char(&w.header, '{');
     tiny_tensor(&w, "model.embed_tokens.weight", TINY_VOCAB, TINY_WIDTH, 1, tiny_constant);
@@ -162,7 +163,7 @@ static inline void tiny_weights(const char *dir, uint64_t seed, const char *arch
         }
     }
     tiny_tensor(&w, "model.norm.weight", TINY_WIDTH, 0, 0.1, NULL);
-    tiny_head(&w, architecture, identity);
+    tiny_head(&w, architecture, n_labels, identity);
     buf_add_char(&w.header, '}');
     while (w.header.len % 8) buf_add_char(&w.header, ' ');
     struct buf file = {0};
@@ -176,9 +177,8 @@ static inline void tiny_weights(const char *dir, uint64_t seed, const char *arch
 }
 
 /* Writes the model into a directory that exists. */
-static inline void tiny_model_write_as(const char *dir, uint64_t seed, const char *architecture,
-                                       bool identity) {
-    const int n_labels = strstr(architecture, "Sequence") ? 1 : 2;
+static inline void tiny_model_write_labels(const char *dir, uint64_t seed, const char *architecture,
+                                           int n_labels, bool identity) {
     struct buf config = {0};
     buf_printf(
         &config,
@@ -186,13 +186,18 @@ static inline void tiny_model_write_as(const char *dir, uint64_t seed, const cha
         "\"intermediate_size\": 48, \"num_hidden_layers\": 2, \"num_attention_heads\": 4, "
         "\"num_key_value_heads\": 2, \"head_dim\": 8, \"hidden_act\": \"silu\", "
         "\"max_position_embeddings\": %d, \"rms_norm_eps\": 1e-05, \"rope_theta\": 10000.0, "
-        "\"tie_word_embeddings\": false, \"eos_token_id\": %d, \"torch_dtype\": \"float32\"%s}",
-        architecture, TINY_VOCAB, TINY_WIDTH, TINY_CONTEXT, TINY_END,
-        n_labels == 1 ? ", \"num_labels\": 1" : ", \"num_labels\": 2");
+        "\"tie_word_embeddings\": false, \"eos_token_id\": %d, \"torch_dtype\": \"float32\", \"num_labels\": "
+        "%d}",
+        architecture, TINY_VOCAB, TINY_WIDTH, TINY_CONTEXT, TINY_END, n_labels);
     tiny_file(dir, "config.json", buf_str(&config));
     buf_free(&config);
     tiny_tokenizer(dir);
-    tiny_weights(dir, seed, architecture, identity);
+    tiny_weights(dir, seed, architecture, n_labels, identity);
+}
+
+static inline void tiny_model_write_as(const char *dir, uint64_t seed, const char *architecture,
+                                       bool identity) {
+    tiny_model_write_labels(dir, seed, architecture, strstr(architecture, "Sequence") ? 1 : 2, identity);
 }
 
 static inline void tiny_model_write(const char *dir, uint64_t seed, bool reward) {

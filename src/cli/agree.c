@@ -12,6 +12,7 @@
 #include "cli/progress.h"
 #include "cli/table.h"
 #include "select/agreement.h"
+#include "run/task.h"
 #include "select/coverage.h"
 #include "verify/selftest.h"
 
@@ -184,7 +185,10 @@ static int agree_run(const struct command_line *line, struct err *e) {
     const struct agree_values *values = line->values;
     struct agree a = {0};
     struct buf path = {0};
-    if (!humaneval_read(&a.h, line->args[0], NULL, e)) return -1;
+    char *task = task_path(line->args[0], e);
+    const bool read = task && humaneval_read(&a.h, task, NULL, e);
+    free(task);
+    if (!read) return -1;
     selftests_init(&a.s, &a.h);
     for (int m = 0; m < MEASURES; m++) a.right[m] = mem_zalloc(a.h.n_problems, sizeof *a.right[m]);
     buf_printf(&path, "%s_choices.jsonl", line->args[1]);
@@ -209,8 +213,7 @@ static const struct option agree_options[] = {
      "where the choices go, one a problem (default SAMPLES.jsonl_choices.jsonl)", 0, 0},
     {"seconds", 0, OPTION_REAL, offsetof(struct agree_values, seconds), "S",
      "CPU time of a program for all its tests, five times as much and 5 s more by the clock (default 1); "
-     "what takes longer is "
-     "tried with half of them",
+     "what takes longer is tried with half of them",
      0.01, 3600},
     {"isolation", 0, OPTION_TEXT, offsetof(struct agree_values, isolation), "LEVEL",
      "refuse to run below: namespaces (the default), or filtered: seccomp and Landlock are enough", 0, 0},
@@ -237,14 +240,11 @@ const struct command command_agree = {
     .summary = "choose among programs by tests that the policy wrote itself",
     .about =
         "CodeT's dual execution agreement: runs every program of a problem against every test that the "
-        "policy "
-        "wrote for it, puts programs that pass the same tests together, and chooses from the group with the "
-        "highest root of its solutions times its tests. TASK is HumanEval's; its own tests are not looked "
-        "at. "
-        "SAMPLES are lines of task_id and completion (or completions), TESTS of task_id and tests, a list of "
-        "assert statements. Where samples say whether they passed, as 'brood verify' writes them, the "
-        "choices "
-        "are graded. Programs run in the sandbox of 'brood verify'.",
+        "policy wrote for it, puts programs that pass the same tests together, and chooses from the group "
+        "with the highest root of its solutions times its tests. TASK is HumanEval's; its own tests are not "
+        "looked at. SAMPLES are lines of task_id and completion (or completions), TESTS of task_id and "
+        "tests, a list of assert statements. Where samples say whether they passed, as 'brood verify' writes "
+        "them, the choices are graded. Programs run in the sandbox of 'brood verify'.",
     .examples = agree_examples,
     .options = agree_options,
     .n_options = (int)ARRAY_LEN(agree_options),

@@ -294,12 +294,10 @@ const struct command command_bench = {
     .arguments = "TASK",
     .summary = "a run over a task: progress, accuracy, coverage, cost; resumes where it stopped",
     .about = "TASK is a file of JSON lines with a prompt and an answer each (GSM8K, MATH-500, AIME and AMC "
-             "are read as they "
-             "are published), or a bundled one: lab:story (test) or lab:story-calibration; lab:code, small "
-             "Python functions with unit tests, with --policy lab:code --verify tests.\n"
+             "are read as they are published), or a bundled one: lab:story (test) or lab:story-calibration; "
+             "lab:code, small Python functions with unit tests, with --policy lab:code --verify tests.\n"
              "Every sample is recorded as it is told. Ended by Ctrl-C or killed at any instant, the same "
-             "command goes on "
-             "where it stopped and arrives at the same records.",
+             "command goes on where it stopped and arrives at the same records.",
     .examples = bench_examples,
     .options = bench_options,
     .n_options = (int)ARRAY_LEN(bench_options),

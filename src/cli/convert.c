@@ -36,10 +36,8 @@ const struct command command_convert = {
     .arguments = "FOLDER",
     .summary = "PyTorch weights (pytorch_model.bin) as safetensors",
     .about = "Some models are published as Python pickles alone, which can run anything when they are "
-             "loaded. This command "
-             "reads the few operations that tensors need and refuses every other one by its name; nothing of "
-             "the file "
-             "is executed. Models are opened from safetensors and GGUF only.",
+             "loaded. This command reads the few operations that tensors need and refuses every other one by "
+             "its name; nothing of the file is executed. Models are opened from safetensors and GGUF only.",
     .examples = convert_examples,
     .options = convert_options,
     .n_options = (int)ARRAY_LEN(convert_options),

@@ -44,9 +44,8 @@ const struct command command_equal = {
     .arguments = "A B",
     .summary = "are two mathematical answers equal? exit status 0 yes, 1 no, 4 cannot tell",
     .about = "Reads LaTeX and plain notation and decides exactly: numbers, radicals, expressions in symbols, "
-             "lists, "
-             "intervals, sets, matrices, equations, units and words. It prints one word: equal, different or "
-             "\"cannot tell\". The work is bounded, so any two texts get a verdict.",
+             "lists, intervals, sets, matrices, equations, units and words. It prints one word: equal, "
+             "different or \"cannot tell\". The work is bounded, so any two texts get a verdict.",
     .examples = equal_examples,
     .options = equal_options,
     .n_options = (int)ARRAY_LEN(equal_options),

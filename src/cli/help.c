@@ -14,12 +14,10 @@ static const char exit_statuses[] =
     "3 a model, server or disk failed for good; 4 cannot tell (equal); 130 interrupted: what was done so far "
     "is kept.";
 
-static const char specs[] = "A model is a Hugging Face folder (config.json, tokenizer.json, *.safetensors), "
-                            "a GGUF file, lab:NAME, "
-                            "a bundled one (lab:small, lab:large; lab:code writes Python; lab:prm scores "
-                            "steps), or hf:OWNER/NAME, "
-                            "one that brood pull brought. As a policy, "
-                            "replay:FILE gives recorded samples.";
+static const char specs[] =
+    "A model is a Hugging Face folder (config.json, tokenizer.json, *.safetensors), a GGUF file, lab:NAME, a "
+    "bundled one (lab:small, lab:large; lab:code writes Python; lab:prm scores steps), or hf:OWNER/NAME, one "
+    "that brood pull brought. As a policy, replay:FILE gives recorded samples.";
 
 /* ---- terminal ---- */
 

@@ -169,7 +169,8 @@ static void print_text(const struct model *m, const struct numbers *n, const str
     }
     printf("step reward  %s: %s of output%s ", m->prm.name, readout_names[m->prm.readout],
            m->prm.n_outputs > 1 ? "s" : "");
-    for (int i = 0; i < m->prm.n_outputs; i++) printf("%s%d", i ? " and " : "", m->prm.outputs[i]);
+    for (int i = 0; i < m->prm.n_outputs; i++)
+        printf("%s%d", i == 0 ? "" : i + 1 < m->prm.n_outputs ? ", " : " and ", m->prm.outputs[i]);
     printf("; best used with %s\n", m->prm.aggregate);
     print_profile(&m->prm);
 }
@@ -360,8 +361,8 @@ const struct command command_model = {
     .summary = "what a model is: family, size, memory, tokenizer, chat format, end tokens, FLOP a token",
     .about = "PATH is a Hugging Face folder, a GGUF file (the first of a split set, or a folder with one), "
              "lab:NAME, hf:OWNER/NAME (brood pull), or the URL of an OpenAI-compatible server up to /v1 (a "
-             "reward model: with #NAME and ,profile=NAME behind it). A "
-             "model that this build cannot run is refused by name.",
+             "reward model: with #NAME and ,profile=NAME behind it). A model that this build cannot run is "
+             "refused by name.",
     .examples = model_examples,
     .options = model_options,
     .n_options = (int)ARRAY_LEN(model_options),

@@ -256,14 +256,10 @@ const struct command command_plan = {
     .arguments = "RUN...",
     .summary = "which strategy for which difficulty and budget: a plan fitted to recorded runs",
     .about = "RUN is a file that 'brood bench' wrote; all are of one policy and one task with answer keys, "
-             "and at least "
-             "one is of independent samples. A few samples of a problem, the pilot, say how difficult it "
-             "looks; the plan "
-             "says what to do then. Everything is played with the recorded solutions as the strategy "
-             "adaptive would act, "
-             "the pilot's cost included, and judged on problems that were not fitted to. docs/plan.md has "
-             "the file's "
-             "format and the method.",
+             "and at least one is of independent samples. A few samples of a problem, the pilot, say how "
+             "difficult it looks; the plan says what to do then. Everything is played with the recorded "
+             "solutions as the strategy adaptive would act, the pilot's cost included, and judged on "
+             "problems that were not fitted to. docs/plan.md has the file's format and the method.",
     .examples = plan_examples,
     .options = plan_options,
     .n_options = (int)ARRAY_LEN(plan_options),

@@ -172,21 +172,18 @@ static const struct option report_options[] = {
      "one number from step rewards: last, min, prod, mean (default the run's own)", 0, 0},
     {"frontier", 0, OPTION_TEXT, offsetof(struct report_values, frontier), "BY",
      "accuracy against tokens and FLOP instead, a line for each method over all runs, by level (the task's) "
-     "or "
-     "difficulty (fifths by the share of right samples)",
+     "or difficulty (fifths by the share of right samples)",
      0, 0},
     {"at", 0, OPTION_TEXT, offsetof(struct report_values, at), "K,...",
      "what K samples of each run buy, side by side: solved, cost, cost for each solved (0: all it has)", 0,
      0},
     {"prices", 0, OPTION_TEXT, offsetof(struct report_values, prices), "PRICES",
      "what tokens cost, as for solve and bench, or a JSON file by models (docs/costs.md): then costs are in "
-     "dollars, "
-     "too (default: those of a run with a budget in money)",
+     "dollars, too (default: those of a run with a budget in money)",
      0, 0},
     {"plan", 0, OPTION_TEXT, offsetof(struct report_values, plan), "FILE",
      "how well this plan predicts the difficulty of the problems of these runs (default the plan of an "
-     "adaptive run "
-     "among them)",
+     "adaptive run among them)",
      0, 0},
     {"json", 0, OPTION_FLAG, offsetof(struct report_values, json), NULL,
      "the report as one JSON object (docs/json.md)", 0, 0},
@@ -211,10 +208,9 @@ const struct command command_report = {
     .arguments = "RUN...",
     .summary = "what recorded runs show: accuracy against samples, by level, costs",
     .about = "RUN is a file that 'brood bench' wrote; a run that is still going on may be looked at. "
-             "Accuracy at k samples is "
-             "the mean over subsets of k of the recorded solutions; coverage is the unbiased pass@k. Runs of "
-             "one sample a "
-             "problem, such as greedy ones, become rows of one table and lines in the charts of the others.",
+             "Accuracy at k samples is the mean over subsets of k of the recorded solutions; coverage is the "
+             "unbiased pass@k. Runs of one sample a problem, such as greedy ones, become rows of one table "
+             "and lines in the charts of the others.",
     .examples = report_examples,
     .options = report_options,
     .n_options = (int)ARRAY_LEN(report_options),

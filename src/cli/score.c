@@ -81,9 +81,8 @@ const struct command command_score = {
     .arguments = "SOLUTIONS.jsonl --reward SPEC",
     .summary = "step rewards of existing solutions, as JSON lines",
     .about = "Reads solutions as 'brood report --jsonl' writes them and as others publish them, each line "
-             "with its "
-             "\"prompt\" (docs/records.md; - is standard input), and writes the same lines with one reward a "
-             "step.",
+             "with its \"prompt\" (docs/records.md; - is standard input), and writes the same lines with one "
+             "reward a step.",
     .examples = score_examples,
     .options = score_options,
     .n_options = (int)ARRAY_LEN(score_options),

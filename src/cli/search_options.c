@@ -15,8 +15,7 @@ const struct option search_options[SEARCH_OPTIONS] = {
     {"policy", 0, OPTION_TEXT, FIELD(policy), "SPEC", "who writes the solutions (default lab:small)", 0, 0},
     {"reward", 0, OPTION_TEXT, FIELD(reward), "SPEC",
      "who scores their steps, or none (default lab:prm with the default policy, else none): a model; behind "
-     "a "
-     "server http://host:port/v1#model,profile=NAME; likelihood:MODEL, perplexity:MODEL, certainty:MODEL, "
+     "a server http://host:port/v1#model,profile=NAME; likelihood:MODEL, perplexity:MODEL, certainty:MODEL, "
      "heuristic:NAME (docs/models.md)",
      0, 0},
     {"verify", 0, OPTION_TEXT, FIELD(verify), "SPEC",
@@ -45,8 +44,7 @@ const struct option search_options[SEARCH_OPTIONS] = {
      0, 0},
     {"speculate", 0, OPTION_TEXT, FIELD(speculate), "WHEN",
      "write ahead what a search over steps is likely to ask for, while it waits: on, off or auto (default "
-     "auto: "
-     "for policies behind servers, without a budget in tokens, flops or usd); the result is the same",
+     "auto: for policies behind servers, without a budget in tokens, flops or usd); the result is the same",
      0, 0},
     {"temperature", 0, OPTION_REAL, FIELD(temperature), "T",
      "the strategy's temperature (default what suits the policy)", 0, 10},
@@ -57,8 +55,7 @@ const struct option search_options[SEARCH_OPTIONS] = {
     {"chat", 0, OPTION_TEXT, FIELD(chat), "NAME", "chat format, if not the policy's own", 0, 0},
     {"weights", 0, OPTION_TEXT, FIELD(weights), "TYPE",
      "quantise the policy's and the reward model's weights when they are loaded, once (a cache keeps them): "
-     "q8_0, "
-     "q5_1, q5_0, q4_1, q4_0 or file (default file: as they are)",
+     "q8_0, q5_1, q5_0, q4_1, q4_0 or file (default file: as they are)",
      0, 0},
     {"reward-weights", 0, OPTION_TEXT, FIELD(reward_weights), "TYPE", "the reward model's, if others", 0, 0},
     {"kv", 0, OPTION_TEXT, FIELD(kv), "TYPE",

@@ -45,8 +45,7 @@ static const struct option serve_options[] = {
     {"chat", 0, OPTION_TEXT, FIELD(chat), "NAME", "chat format, if not the policy's own", 0, 0},
     {"weights", 0, OPTION_TEXT, FIELD(weights), "TYPE",
      "quantise the policy's and the reward model's weights when they are loaded, once (a cache keeps them): "
-     "q8_0, "
-     "q5_1, q5_0, q4_1, q4_0 or file (default file: as they are)",
+     "q8_0, q5_1, q5_0, q4_1, q4_0 or file (default file: as they are)",
      0, 0},
     {"reward-weights", 0, OPTION_TEXT, FIELD(reward_weights), "TYPE", "the reward model's, if others", 0, 0},
     {"kv", 0, OPTION_TEXT, FIELD(kv), "TYPE",

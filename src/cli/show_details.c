@@ -97,11 +97,10 @@ void show_law(const struct report_run *run) {
                floor(l->forecast.k_fitted), 100 * l->forecast.error, 100 * l->forecast.error_worst);
     printf("\n");
     show_targets(run);
-    printf(
-        "  %d of %d problems were never solved in %d samples, %d always; were all equally difficult, "
-        "coverage "
-        "would be\n  %.1f %%: the law is about the mean of unequal problems, and a guess beyond %d samples\n",
-        l->n_never, run->n_graded, run->n_max, l->n_always, 100 * l->if_equal, run->n_max);
+    printf("  %d of %d problems were never solved in %d samples, %d always; were all equally difficult, "
+           "coverage would be\n  %.1f %%: the law is about the mean of unequal problems, and a guess beyond "
+           "%d samples\n",
+           l->n_never, run->n_graded, run->n_max, l->n_always, 100 * l->if_equal, run->n_max);
 }
 
 /* ---- costs ---- */

@@ -84,8 +84,7 @@ static void print_gains(const struct frontier *f) {
     struct table t;
     if (f->n_gains == 0) return;
     printf("\n  the least that is ahead of a larger policy's one answer: points gained on the same problems, "
-           "and the "
-           "share of its FLOP\n");
+           "and the share of its FLOP\n");
     table_init(&t, 5);
     table_cell(&t, "method");
     table_cell(&t, "n");

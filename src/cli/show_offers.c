@@ -68,8 +68,7 @@ void show_offers(const struct report *r, const struct offers *o) {
     struct table t;
     const int n_costs = o->has_dollars ? OFFER_COSTS : OFFER_DOLLARS;
     printf("\nwhat samples buy, on the %d problems that all runs have: %% solved and cost a problem, and "
-           "cost for each "
-           "that is solved\n",
+           "cost for each that is solved\n",
            o->n_problems);
     table_init(&t, 2 + 2 * n_costs);
     table_cell(&t, "samples a problem");

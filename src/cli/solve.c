@@ -102,10 +102,20 @@ static const char *or_none(const char *answer) {
     return answer ? answer : "(none)";
 }
 
+/* A model's text: what is no UTF-8 or would steer the terminal is shown as U+FFFD. */
 static void print_indented(const char *text, int indent) {
-    for (; *text; text++) {
-        putchar(*text);
-        if (*text == '\n') printf("%*s", indent, "");
+    const struct str s = str_from(text);
+    uint32_t c;
+    for (size_t at = 0; at < s.len;) {
+        const int n = str_utf8(s, at, &c);
+        const bool shown =
+            n > 0 && ((c >= ' ' && c != 0x7f && !(c >= 0x80 && c < 0xa0)) || c == '\n' || c == '\t');
+        if (shown)
+            fwrite(s.ptr + at, 1, (size_t)n, stdout);
+        else
+            fputs("\xef\xbf\xbd", stdout);
+        if (s.ptr[at] == '\n') printf("%*s", indent, "");
+        at += n > 0 ? (size_t)n : 1;
     }
     putchar('\n');
 }
@@ -185,7 +195,9 @@ static void print_cost(const struct brood_answer *a) {
         printf("verified: %.0f solutions, %.0f of them equal to others; %.0f executions, %s\n", a->n_verdicts,
                a->n_equal, a->n_executions, format_seconds(seconds, a->seconds_verifier));
     print_waste(a);
-    if (a->n_failed > 0) printf("%d piece%s of work failed\n", a->n_failed, a->n_failed == 1 ? "" : "s");
+    if (a->n_failed > 0)
+        printf("%d piece%s of work failed; the first: %s\n", a->n_failed, a->n_failed == 1 ? "" : "s",
+               a->failure);
     if (a->ran_out)
         printf("the search ended early: %s (%s)\n", a->ended, a->ran_out);
     else if (strcmp(a->ended, "finished") != 0)
@@ -206,7 +218,8 @@ static void print_all(const struct brood_answer *a) {
 }
 
 static void print_answer(const struct brood_answer *a, bool all) {
-    printf("%s\n\n", a->answer ? a->answer : "(no solution has an answer)");
+    print_indented(a->answer ? a->answer : "(no solution has an answer)", 0);
+    putchar('\n');
     if (a->chosen >= 0) print_steps(&a->solutions[a->chosen]);
     print_support(a);
     print_cost(a);
@@ -347,9 +360,8 @@ const struct command command_solve = {
     .arguments = "[PROBLEM | - | --file F]",
     .summary = "answer one problem: the answer, its support, and what it cost",
     .about = "The answer comes first, then the chosen solution step by step, each step with its reward if "
-             "there is a "
-             "reward model, then how much speaks for the answer and what it cost. "
-             "Ctrl-C ends the search with the best answer so far, and with exit status 130.",
+             "there is a reward model, then how much speaks for the answer and what it cost. Ctrl-C ends the "
+             "search with the best answer so far, and with exit status 130.",
     .examples = solve_examples,
     .options = solve_options,
     .n_options = (int)ARRAY_LEN(solve_options),

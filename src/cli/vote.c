@@ -124,10 +124,8 @@ const struct command command_vote = {
     .arguments = "SOLUTIONS.jsonl",
     .summary = "choose again among recorded solutions: every selection x aggregate x n",
     .about = "Reads solutions as 'brood report --jsonl' writes them and as others publish them "
-             "(docs/records.md; - is "
-             "standard input), puts equal answers together and says how many problems each selection would "
-             "get right "
-             "with n solutions a problem. No model is run.",
+             "(docs/records.md; - is standard input), puts equal answers together and says how many problems "
+             "each selection would get right with n solutions a problem. No model is run.",
     .examples = vote_examples,
     .options = vote_options,
     .n_options = (int)ARRAY_LEN(vote_options),

@@ -65,10 +65,9 @@ const struct family *family_find(const char *architecture) {
 
 const char *family_names(void) {
     return "LlamaForCausalLM, LlamaForTokenClassification, LlamaForSequenceClassification, "
-           "MistralForCausalLM, "
-           "Qwen2ForCausalLM, Qwen2ForTokenClassification, Qwen2ForSequenceClassification, "
-           "Qwen2ForProcessRewardModel, Qwen2ForRewardModel, Qwen2ForPrmModel, Qwen3ForCausalLM, "
-           "Qwen3ForSequenceClassification, Phi3ForCausalLM";
+           "MistralForCausalLM, Qwen2ForCausalLM, Qwen2ForTokenClassification, "
+           "Qwen2ForSequenceClassification, Qwen2ForProcessRewardModel, Qwen2ForRewardModel, "
+           "Qwen2ForPrmModel, Qwen3ForCausalLM, Qwen3ForSequenceClassification, Phi3ForCausalLM";
 }
 
 int family_count(void) {

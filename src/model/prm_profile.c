@@ -109,8 +109,7 @@ static const struct row rows[] = {
 
 const char *prm_profile_names(void) {
     return "token-classification, token-classification-lines, qwen2.5-math-prm, qwen2.5-math-rm, "
-           "skywork-o1-open-prm, "
-           "sequence-classification, math-shepherd, rlhflow, generative-judge";
+           "skywork-o1-open-prm, sequence-classification, math-shepherd, rlhflow, generative-judge";
 }
 
 /* ---- from rows and files to profiles ---- */
@@ -154,9 +153,11 @@ static bool put_outputs(const struct model *m, struct prm_profile *p, const char
             return false;
     } else {
         if (n > 2)
-            return err_set(e, ERR_INPUT,
-                           "%s: a head of %d classes; a step reward has 1 (logistic) or 2 (wrong, right)",
-                           m->path, n);
+            return err_set(
+                e, ERR_INPUT,
+                "%s: a head of %d classes; a step reward has 1 (logistic) or 2 (wrong, right), or a "
+                "profile's file that says which is \"good\"",
+                m->path, n);
         p->n_outputs = n;
         p->outputs[0] = n - 1;
         p->outputs[1] = 0;
@@ -317,40 +318,93 @@ static bool from_json_texts(const json_t *root, const char *where, struct prm_pr
            put_texts(p, opening, first, next, closing, where, e);
 }
 
-/* All but outputs. *bad is NULL with a readout that needs none. */
-static bool from_json_any(const json_t *root, const char *where, struct prm_profile *p, bool *softmax,
-                          const char **good, const char **bad, struct err *e) {
+/* All but outputs. */
+static bool from_json_any(const json_t *root, const char *where, struct prm_profile *p, struct err *e) {
     static const char *const aggregates[] = {"last", "min", "prod", "mean"};
     const char *readout, *aggregate;
     size_t i = 0;
     if (!json_is_object(root)) return err_set(e, ERR_INPUT, "%s: a profile is a JSON object", where);
     if (!check_keys(root, where, e) || !from_json_texts(root, where, p, e) ||
         !json_get_string(root, "readout", "softmax", &readout, where, e) ||
-        !json_get_string(root, "good", NULL, good, where, e) ||
-        !json_get_string(root, "bad", NULL, bad, where, e) ||
         !json_get_string(root, "aggregate", "min", &aggregate, where, e))
         return false;
-    *softmax = strcmp(readout, "softmax") == 0;
-    if (!*softmax && strcmp(readout, "sigmoid") != 0)
+    const bool softmax = strcmp(readout, "softmax") == 0;
+    if (!softmax && strcmp(readout, "sigmoid") != 0)
         return err_set(e, ERR_INPUT, "%s: readout \"%.40s\" is unknown: softmax or sigmoid", where, readout);
     while (i < ARRAY_LEN(aggregates) && strcmp(aggregate, aggregates[i]) != 0) i++;
     if (i == ARRAY_LEN(aggregates))
         return err_set(e, ERR_INPUT, "%s: aggregate \"%.40s\" is unknown: last, min, prod or mean", where,
                        aggregate);
     p->kind = PRM_STEPS;
-    p->readout = *softmax ? PRM_SOFTMAX_GOOD : PRM_SIGMOID;
+    p->readout = softmax ? PRM_SOFTMAX_GOOD : PRM_SIGMOID;
     return put(p->aggregate, sizeof p->aggregate, aggregate, "aggregate", where, e);
+}
+
+/* A language model's words; *bad is NULL with a readout that needs none. */
+static bool get_words(const json_t *root, bool softmax, const char *where, const char **good,
+                      const char **bad, struct err *e) {
+    if (!json_get_string(root, "good", NULL, good, where, e) ||
+        !json_get_string(root, "bad", NULL, bad, where, e))
+        return false;
+    if (!softmax) *bad = NULL;
+    return true;
+}
+
+static bool add_output(const struct model *m, struct prm_profile *p, const json_t *number, const char *where,
+                       struct err *e) {
+    const int n = m->config.n_head_outputs;
+    const json_int_t i = json_integer_value(number);
+    if (!json_is_integer(number) || i < 0 || i >= n)
+        return err_set(e, ERR_INPUT,
+                       "%s: \"good\" and \"bad\" of this head are numbers of its outputs, from 0 to %d",
+                       where, n - 1);
+    for (int k = 0; k < p->n_outputs; k++)
+        if (p->outputs[k] == i) return err_set(e, ERR_INPUT, "%s: output %d is named twice", where, (int)i);
+    if (p->n_outputs == PRM_OUTPUTS_MAX)
+        return err_set(e, ERR_INPUT, "%s: over %d outputs; name those that count in \"bad\"", where,
+                       PRM_OUTPUTS_MAX);
+    p->outputs[p->n_outputs++] = (int)i;
+    return true;
+}
+
+/* Numbers of a head's outputs: good, and with softmax bad, a list of them, or all others. */
+static bool put_numbers(const struct model *m, struct prm_profile *p, const json_t *root, const char *where,
+                        struct err *e) {
+    const json_t *good = json_object_get(root, "good"), *bad = json_object_get(root, "bad");
+    const bool softmax = p->readout == PRM_SOFTMAX_GOOD, is_list = json_is_array(bad);
+    if (!good && bad) return err_set(e, ERR_INPUT, "%s: \"bad\" without \"good\"", where);
+    if (!good && m->config.n_head_outputs <= 2 && (softmax || m->config.n_head_outputs == 1))
+        return put_outputs(m, p, NULL, NULL, e);
+    if (!good)
+        return err_set(e, ERR_INPUT,
+                       "%s: which of the head's %d outputs is \"good\"? give its number, from 0", where,
+                       m->config.n_head_outputs);
+    if (!add_output(m, p, good, where, e)) return false;
+    const size_t n_bad = is_list ? json_array_size(bad) : bad ? 1 : 0;
+    for (size_t i = 0; softmax && i < n_bad; i++)
+        if (!add_output(m, p, is_list ? json_array_get(bad, i) : bad, where, e)) return false;
+    for (int i = 0; softmax && !bad && i < m->config.n_head_outputs; i++) {
+        json_t *other = json_integer(i);
+        const bool done = i == p->outputs[0] || add_output(m, p, other, where, e);
+        json_decref(other);
+        if (!done) return false;
+    }
+    return !softmax || p->n_outputs > 1 ||
+           err_set(e, ERR_INPUT, "%s: a softmax has more than one output: give \"bad\", or readout sigmoid",
+                   where);
 }
 
 static bool from_json(const struct model *m, const json_t *root, const char *where, struct prm_profile *p,
                       struct err *e) {
     const char *good, *bad;
-    bool softmax;
-    if (!from_json_any(root, where, p, &softmax, &good, &bad, e)) return false;
-    if (m->config.head == MODEL_HEAD_LM && (!good || (softmax && !bad)))
+    if (!from_json_any(root, where, p, e)) return false;
+    const bool softmax = p->readout == PRM_SOFTMAX_GOOD;
+    if (m->config.head != MODEL_HEAD_LM) return put_numbers(m, p, root, where, e) && check(m, p, e);
+    if (!get_words(root, softmax, where, &good, &bad, e)) return false;
+    if (!good || (softmax && !bad))
         return err_set(e, ERR_INPUT, "%s: a language model's score needs the tokens \"good\"%s", where,
                        softmax ? " and \"bad\"" : "");
-    return put_outputs(m, p, good, softmax ? bad : NULL, e) && check(m, p, e);
+    return put_outputs(m, p, good, bad, e) && check(m, p, e);
 }
 
 bool prm_profile_named(const struct model *m, const char *name, struct prm_profile *p, struct err *e) {
@@ -399,15 +453,16 @@ bool prm_profile_words(const char *name, struct prm_words *out, struct err *e) {
     *out = (struct prm_words){0};
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         if (strcmp(rows[i].name, name) == 0 && !rows[i].chat) return words_of_row(&rows[i], out, e);
-    const char *good, *bad;
-    bool softmax;
+    const char *good = NULL, *bad = NULL;
     json_t *root = json_read_file(name, FILE_BYTES_MAX, e);
-    bool done = root && from_json_any(root, name, &out->profile, &softmax, &good, &bad, e);
+    bool done = root && from_json_any(root, name, &out->profile, e);
+    const bool softmax = out->profile.readout == PRM_SOFTMAX_GOOD;
+    done = done && get_words(root, softmax, name, &good, &bad, e);
     if (done && good && softmax && !bad)
         done =
             err_set(e, ERR_INPUT, "%s: a language model's score needs the tokens \"good\" and \"bad\"", name);
     done = done && put(out->good, sizeof out->good, good, "good", name, e) &&
-           put(out->bad, sizeof out->bad, softmax ? bad : NULL, "bad", name, e);
+           put(out->bad, sizeof out->bad, bad, "bad", name, e);
     out->whole = done && out->profile.aside && !out->good[0];
     json_decref(root);
     return done;

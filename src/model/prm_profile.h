@@ -24,8 +24,10 @@
  *      "aside": false, "one_line": false, "readout": "softmax", "good": "+", "bad": "-", "aggregate": "min"}
  *
  * readout "softmax" over the outputs good and bad, or "sigmoid" of good. For a language model they are
- * tokens, given by their text as it begins a text; for other heads numbers of outputs. Keys that are left
- * out: first, next, closing "", aside and one_line false, aggregate min.
+ * tokens, given by their text as it begins a text; for other heads numbers of outputs from 0, of which bad may
+ * be a list: {"good": 2, "bad": [0, 1]}. Without them two outputs are (wrong, right), and one is a logistic;
+ * without bad, all others are. Keys that are left out: first, next, closing "", aside and one_line false,
+ * aggregate min. examples/prm has a whole one.
  *
  * A generative judge is a language model that is asked about each step and whose answer's first token is the
  * score: "Yes" against "No" (GenRM, 2408.15240, of whole solutions; there "Yes" against every token). Its
@@ -58,13 +60,15 @@ enum prm_readout {
     PRM_SIGMOID,      /* logistic of the first listed output */
 };
 
+enum { PRM_OUTPUTS_MAX = 8 };
+
 struct prm_profile {
     enum prm_kind kind;
     char name[40]; /* "token-classification", ... */
     char opening[4096], first[80], next[240], closing[2048];
     bool aside, one_line; /* one_line: line breaks within a step become spaces */
     enum prm_readout readout;
-    int outputs[2]; /* head outputs to compute, good first */
+    int outputs[PRM_OUTPUTS_MAX]; /* head outputs to compute, good first */
     int n_outputs;
     char aggregate[8]; /* recommended: last, min, prod or mean */
     char why[600];     /* PRM_NONE, though the head scores something: why no profile fits; else "" */

@@ -18,6 +18,8 @@ enum {
 
 struct split {
     pcre2_code *codes[PATTERNS_MAX];
+    enum split_behaviour behaviours[PATTERNS_MAX];
+    bool invert[PATTERNS_MAX];
     const struct split_rules *rules[PATTERNS_MAX]; /* of patterns that are known by hand, too; or NULL */
     int n;
     pcre2_match_context *limits;
@@ -157,6 +159,11 @@ bool split_rewrite(struct str pattern, struct buf *out, const char *where, struc
 }
 
 bool split_add(struct split *s, struct str pattern, const char *where, struct err *e) {
+    return split_add_as(s, pattern, SPLIT_ISOLATED, false, where, e);
+}
+
+bool split_add_as(struct split *s, struct str pattern, enum split_behaviour behaviour, bool invert,
+                  const char *where, struct err *e) {
     struct buf text = {0};
     bool done = false;
     int code = 0;
@@ -186,8 +193,11 @@ bool split_add(struct split *s, struct str pattern, const char *where, struct er
     }
     (void)pcre2_jit_compile(compiled, PCRE2_JIT_COMPLETE); /* faster where it works, the same where not */
     s->rules[s->n] = split_fast_find(pattern);
+    s->behaviours[s->n] = behaviour;
+    s->invert[s->n] = invert;
     s->codes[s->n++] = compiled;
     s->hash = rng_hash(s->hash, pattern.ptr, pattern.len);
+    if (behaviour != SPLIT_ISOLATED) s->hash = rng_child(s->hash, 2 * (uint64_t)behaviour + invert);
     done = true;
 done:
     buf_free(&text);
@@ -227,7 +237,47 @@ static int match_next(const struct run *r, int i_pattern, struct str text, size_
     return 1;
 }
 
+/* Stretches that wait for what follows them. */
+struct stretch {
+    struct str text;
+    bool is_delimiter; /* the last of them */
+};
+
+static bool joins(enum split_behaviour behaviour, bool before, bool now) {
+    switch (behaviour) {
+    case SPLIT_TO_PREVIOUS:
+        return now && !before;
+    case SPLIT_TO_NEXT:
+        return before && !now;
+    case SPLIT_CONTIGUOUS:
+        return before == now;
+    case SPLIT_ISOLATED:
+    case SPLIT_REMOVED:
+        break;
+    }
+    return false;
+}
+
+static bool cut(const struct run *r, int i_pattern, struct str text, struct err *e);
+
+static bool take_stretch(const struct run *r, int i_pattern, struct stretch *held, struct str text,
+                         bool is_match, struct err *e) {
+    const enum split_behaviour behaviour = r->split->behaviours[i_pattern];
+    bool is_delimiter = is_match != r->split->invert[i_pattern];
+    if (text.len == 0) return true;
+    if (behaviour == SPLIT_ISOLATED) return cut(r, i_pattern + 1, text, e);
+    if (behaviour == SPLIT_REMOVED) return is_delimiter || cut(r, i_pattern + 1, text, e);
+    struct str before = held->text;
+    if (before.len && joins(behaviour, held->is_delimiter, is_delimiter)) {
+        text = (struct str){before.ptr, before.len + text.len};
+        before.len = 0;
+    }
+    *held = (struct stretch){text, is_delimiter};
+    return cut(r, i_pattern + 1, before, e);
+}
+
 static bool cut(const struct run *r, int i_pattern, struct str text, struct err *e) {
+    struct stretch held = {0};
     if (text.len == 0) return true;
     if (i_pattern == r->split->n) {
         r->piece(r->ctx, text);
@@ -241,11 +291,13 @@ static bool cut(const struct run *r, int i_pattern, struct str text, struct err 
                            "this text takes the tokenizer's split pattern too long (PCRE2 error %d)", got);
         if (got > 0 && end <= at)
             end = begin = text.len; /* a match of nothing, which looking around might give */
-        if (!cut(r, i_pattern + 1, (struct str){text.ptr + at, begin - at}, e)) return false;
-        if (!cut(r, i_pattern + 1, (struct str){text.ptr + begin, end - begin}, e)) return false;
+        const struct str between = {text.ptr + at, begin - at}, match = {text.ptr + begin, end - begin};
+        if (!take_stretch(r, i_pattern, &held, between, false, e) ||
+            !take_stretch(r, i_pattern, &held, match, true, e))
+            return false;
         at = end;
     }
-    return true;
+    return cut(r, i_pattern + 1, held.text, e);
 }
 
 bool split_run(const struct split *s, struct str text, split_piece *piece, void *ctx, struct err *e) {

@@ -4,7 +4,7 @@
  * `\S` are spelled out as Unicode's White_Space, ^ and $ mean the ends of lines, and every construct that
  * they read differently is refused when the pattern is added. Published patterns are cut by hand where ASCII
  * decides (split_fast.h). Several patterns cut one after another, each within the pieces of the former. Every
- * byte of the text lies in one piece.
+ * byte of the text lies in one piece, except what a pattern's behaviour removes.
  *
  * Threads: read-only once filled.
  */
@@ -21,6 +21,17 @@ void split_free(struct split *s);
 
 /* Each match is a piece, and so is each stretch between matches ("Isolated"). */
 MUST bool split_add(struct split *s, struct str pattern, const char *where, struct err *e);
+
+/* What becomes of delimiters: matches, or where `invert` the stretches between them. */
+enum split_behaviour {
+    SPLIT_ISOLATED,    /* a piece each */
+    SPLIT_REMOVED,     /* no piece: their text is gone */
+    SPLIT_TO_PREVIOUS, /* the end of the piece before, but for a delimiter behind another */
+    SPLIT_TO_NEXT,     /* the beginning of the piece behind, but for a delimiter before another */
+    SPLIT_CONTIGUOUS,  /* neighbours that are both delimiters, or both not, are one piece */
+};
+MUST bool split_add_as(struct split *s, struct str pattern, enum split_behaviour behaviour, bool invert,
+                       const char *where, struct err *e);
 
 typedef void split_piece(void *ctx, struct str piece);
 

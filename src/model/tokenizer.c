@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "model/locate.h"
 #include "model/nfc.h"
 #include "model/sentencepiece.h"
 #include "model/tokenizer_config.h"
@@ -56,6 +57,7 @@ struct tokenizer *tokenizer_open(const char *dir, struct err *e) {
     struct tokenizer *t = NULL;
     struct tokenizer_config config = {0};
     char *path = file_join(dir, "tokenizer.json"), *sentencepiece = file_join(dir, "tokenizer.model");
+    if (!file_exists(path) && !locate_check_link(dir, "tokenizer.json", e)) goto done;
     if (!file_exists(path) && !file_exists(sentencepiece)) {
         err_set(
             e, ERR_INPUT,
@@ -276,12 +278,28 @@ void tokenizer_decode(const struct tokenizer *t, const int *ids, size_t n, bool 
     }
 }
 
+/* Whether bytes that follow a first byte c may stand there: what the second may be depends on c. */
+static bool may_follow(unsigned char c, unsigned char second) {
+    switch (c) {
+    case 0xe0:
+        return second >= 0xa0;
+    case 0xed:
+        return second < 0xa0;
+    case 0xf0:
+        return second >= 0x90;
+    case 0xf4:
+        return second < 0x90;
+    default:
+        return true;
+    }
+}
+
 size_t tokenizer_complete_utf8(struct str pending) {
     for (size_t back = 1; back <= MIN(pending.len, 3u); back++) {
-        unsigned char c = (unsigned char)pending.ptr[pending.len - back];
+        const unsigned char *at = (const unsigned char *)pending.ptr + pending.len - back, c = at[0];
         if ((c & 0xc0) == 0x80) continue;
         size_t n = c >= 0xf0 && c <= 0xf4 ? 4 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xc2 && c < 0xe0 ? 2 : 1;
-        return back < n ? pending.len - back : pending.len;
+        return back < n && (back == 1 || may_follow(c, at[1])) ? pending.len - back : pending.len;
     }
     return pending.len;
 }

@@ -65,7 +65,8 @@ void tokenizer_decode(const struct tokenizer *t, const int *ids, size_t n, bool 
                       struct buf *out);
 
 /* Incremental decoding that never shows half a character: of the bytes in `pending`, the longest prefix that
- * does not end inside a UTF-8 character. */
+ * does not end inside a UTF-8 character. Pieces that are cut so are shown as the whole is: what is ill-formed
+ * in one is ill-formed in the other. */
 size_t tokenizer_complete_utf8(struct str pending);
 
 int tokenizer_special(const struct tokenizer *t,

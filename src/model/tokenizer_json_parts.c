@@ -81,22 +81,39 @@ static void add_literal(struct buf *pattern, const char *text) {
     }
 }
 
+static bool parse_behaviour(const json_t *part, enum split_behaviour *behaviour, const char *where,
+                            struct err *e) {
+    static const char *const names[] = {[SPLIT_ISOLATED] = "Isolated",
+                                        [SPLIT_REMOVED] = "Removed",
+                                        [SPLIT_TO_PREVIOUS] = "MergedWithPrevious",
+                                        [SPLIT_TO_NEXT] = "MergedWithNext",
+                                        [SPLIT_CONTIGUOUS] = "Contiguous"};
+    const char *name;
+    if (!json_want_string(part, "behavior", &name, where, e)) return false;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (strcmp(name, names[i]) == 0) return *behaviour = (enum split_behaviour)i, true;
+    }
+    return refuse("Split behavior", name,
+                  "Isolated, Removed, MergedWithPrevious, MergedWithNext and Contiguous are", where, e);
+}
+
 /* {"type": "Split", "pattern": {"Regex": P} or {"String": S}, "behavior": "Isolated", "invert": false} */
 static bool parse_split(struct tokenizer *t, const json_t *part, const char *where, struct err *e) {
-    const char *behaviour, *regex, *literal;
+    enum split_behaviour behaviour = SPLIT_ISOLATED;
+    const char *regex, *literal;
+    bool invert;
     const json_t *pattern = json_object_get(part, "pattern");
-    if (!json_want_string(part, "behavior", &behaviour, where, e)) return false;
-    if (strcmp(behaviour, "Isolated") != 0)
-        return refuse("Split behavior", behaviour, "Isolated is", where, e);
-    if (!json_get_string(pattern, "Regex", NULL, &regex, where, e) ||
+    if (!parse_behaviour(part, &behaviour, where, e) ||
+        !json_get_bool(part, "invert", false, &invert, where, e) ||
+        !json_get_string(pattern, "Regex", NULL, &regex, where, e) ||
         !json_get_string(pattern, "String", NULL, &literal, where, e))
         return false;
-    if (regex) return split_add(t->split, str_from(regex), where, e);
+    if (regex) return split_add_as(t->split, str_from(regex), behaviour, invert, where, e);
     if (!literal || !literal[0])
         return err_set(e, ERR_INPUT, "%s: Split has neither a Regex nor a String", where);
     struct buf escaped = {0};
     add_literal(&escaped, literal);
-    bool done = split_add(t->split, buf_str(&escaped), where, e);
+    bool done = split_add_as(t->split, buf_str(&escaped), behaviour, invert, where, e);
     buf_free(&escaped);
     return done;
 }

@@ -6,7 +6,9 @@
  * computed once; the last token of a step is computed when something follows it.
  *
  * A step ends with the token in which its separator becomes complete (the match is over bytes, across
- * tokens); blank separators in front of a step belong to it.
+ * tokens); blank separators in front of a step belong to it. Texts never end inside a UTF-8 character: where
+ * a token does, the beginning of the character is shown with the step that goes on, or not at all. A NUL that
+ * a model writes is shown as U+FFFD.
  *
  * A prefix never holds the token that ended its answer: a lead goes on behind the text. Of chat formats with
  * turns, REVISE ends the answer as the format says and asks in a turn of the user's. Of models that think
@@ -49,6 +51,7 @@ struct job {
     size_t n_before; /* tokens of the prefix that stay */
     size_t begin;    /* where its answer begins */
     struct buf lead;
+    char tail[4];      /* the beginning of a character that the step before was cut in; NUL-terminated */
     struct tokens ids; /* of the lead; once told, of all */
     size_t n_lead;
     struct stepper stepper;
@@ -309,6 +312,42 @@ static struct job *refused(struct job *job, const char *why) {
     return job;
 }
 
+/* What is shown of ids. */
+static void add_text(const struct embedded *p, const int *ids, size_t n, struct buf *out) {
+    const size_t first = out->len;
+    tokenizer_decode(p->model->tokenizer, ids, n, true, out);
+    if (out->len == first || !memchr(out->ptr + first, '\0', out->len - first)) return;
+    const size_t n_raw = out->len - first;
+    char *raw = mem_alloc(n_raw);
+    memcpy(raw, out->ptr + first, n_raw);
+    out->len = first;
+    for (size_t i = 0; i < n_raw; i++) {
+        if (raw[i])
+            buf_add_char(out, raw[i]);
+        else
+            buf_add_utf8(out, 0xfffd);
+    }
+    free(raw);
+}
+
+/* The beginning of a character that an answer so far ends in: of its last bytes. */
+static void find_tail(const struct embedded *p, const struct branch *b, size_t begin, char tail[4]) {
+    char last[3];
+    size_t n = 0;
+    for (size_t i = branch_length(b); i > begin && n < sizeof last; i--) {
+        int id;
+        branch_tokens(b, i - 1, 1, &id);
+        const struct str bytes = tokenizer_is_special(p->model->tokenizer, id)
+                                     ? STR("")
+                                     : tokenizer_bytes(p->model->tokenizer, id);
+        for (size_t k = bytes.len; k > 0 && n < sizeof last; k--) last[sizeof last - ++n] = bytes.ptr[k - 1];
+    }
+    const struct str pending = {last + sizeof last - n, n};
+    const size_t n_whole = tokenizer_complete_utf8(pending);
+    memcpy(tail, pending.ptr + n_whole, n - n_whole);
+    tail[n - n_whole] = '\0';
+}
+
 /* Hands the job to the engine, or notes why it cannot be. */
 static struct job *job_start(struct embedded *p, const struct policy_job *asked) {
     struct job *job = mem_zalloc(1, sizeof *job);
@@ -322,6 +361,8 @@ static struct job *job_start(struct embedded *p, const struct policy_job *asked)
         if (!write_lead(p, job->branch, job->begin, asked->lead, asked->feedback, &job->lead, &job->ids, &e))
             return refused(job, e.msg);
         job->n_lead = job->ids.len;
+    } else {
+        find_tail(p, job->branch, job->begin, job->tail);
     }
     const size_t n_read = job->n_before + job->n_lead;
     if (n_read >= (size_t)p->base.info.n_context) return refused(job, "the policy's context is full");
@@ -408,10 +449,11 @@ static void tell(struct embedded *p, struct job *job, const struct engine_event 
     out->finish = finishes[event->end];
     buf_clear(&p->text);
     buf_add_str(&p->text, buf_str(&job->lead));
-    tokenizer_decode(p->model->tokenizer, event->tokens, n_shown, true, &p->text);
+    buf_add_str(&p->text, str_from(job->tail));
+    add_text(p, event->tokens, n_shown, &p->text);
     out->text = buf_str(&p->text);
-    if (out->finish != POLICY_STEP) out->text.len = tokenizer_complete_utf8(out->text);
-    out->n_lead_bytes = job->lead.len;
+    out->text.len = tokenizer_complete_utf8(out->text);
+    out->n_lead_bytes = MIN(job->lead.len, out->text.len);
     if (job->n_lead > 0) tokens_add_all(&job->ids, event->tokens, n);
     out->tokens = job->n_lead > 0 ? job->ids.ptr : event->tokens;
     out->n_lead_tokens = (int)job->n_lead;
@@ -456,7 +498,8 @@ static bool embedded_peek(struct policy *policy, uint64_t id, struct buf *out) {
     int *ids = mem_alloc(n * sizeof *ids);
     struct buf text = {0};
     branch_tokens(job->branch, n_read, n, ids);
-    tokenizer_decode(p->model->tokenizer, ids, n, true, &text);
+    buf_add_str(&text, str_from(job->tail));
+    add_text(p, ids, n, &text);
     buf_add(out, buf_cstr(&text), tokenizer_complete_utf8(buf_str(&text)));
     buf_free(&text);
     free(ids);

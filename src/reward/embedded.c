@@ -535,6 +535,7 @@ static void fill_info(struct embedded *p) {
                            m->prm.n_outputs, m->prm.outputs[0], m->prm.outputs[1]};
     uint64_t hash = rng_hash(engine_identity(p->engine), numbers, sizeof numbers);
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) hash = rng_hash(hash, parts[i], strlen(parts[i]) + 1);
+    for (int i = 2; i < m->prm.n_outputs; i++) hash = rng_hash(hash, &m->prm.outputs[i], sizeof(int));
     reward_set_identity(&p->base, hash);
 }
 
@@ -546,9 +547,8 @@ static bool choose_profile(struct embedded *p, const char *name, struct err *e) 
         return err_set(e, ERR_INPUT, "%s; or say how it is read: PATH,profile=NAME (%s, or a file)",
                        p->model->prm.why, prm_profile_names());
     return err_set(e, ERR_INPUT,
-                   "%s: nothing here says that this model scores steps; "
-                   "give one that does (lab:prm), or say how it is "
-                   "read: PATH,profile=NAME (%s, or a file)",
+                   "%s: nothing here says that this model scores steps; give one that does (lab:prm), or say "
+                   "how it is read: PATH,profile=NAME (%s, or a file)",
                    p->model->path, prm_profile_names());
 }
 

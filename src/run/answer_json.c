@@ -69,5 +69,6 @@ json_t *answer_json(const struct brood_answer *a, const char *problem, const cha
         json_object_set_new(o, "solutions", solutions);
     }
     json_object_set_new(o, "cost", cost_json(a));
+    if (a->failure) json_object_set_new(o, "failure", json_text(str_from(a->failure)));
     return o;
 }

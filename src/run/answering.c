@@ -142,6 +142,7 @@ static struct brood_answer *make_answer(struct answering *v, const struct run_ev
         .seconds = event->seconds,
         .pruned = answering_work(&cost->policy_pruned, &cost->reward_pruned),
         .n_failed = event->n_failed,
+        .failure = event->failure ? mem_strdup(event->failure) : NULL,
         .n_verdicts = event->verification->n_verdicts,
         .n_equal = event->verification->n_equal,
         .n_executions = event->verification->n_executions,
@@ -165,6 +166,7 @@ static void free_borrowed(const void *p) {
 
 void answering_free_answer(struct brood_answer *a) {
     if (!a) return;
+    free_borrowed(a->failure);
     for (int i = 0; i < a->n_classes; i++) free_borrowed(a->classes[i].answer);
     for (int i = 0; i < a->n_found; i++) {
         const struct brood_solution *x = &a->solutions[i];

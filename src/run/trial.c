@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "model/tokenizer.h"
 #include "run/value.h"
 
 enum { TRIAL_REWARDS_MAX = 4096, FEEDBACK_STEPS_MAX = 64 };
@@ -142,7 +143,7 @@ static struct reward_prefix *reward_prefix_of(struct trial *t, int node, struct 
 }
 
 static void note_failure(struct trial *t, const char *why) {
-    if (t->n_failed++ == 0) t->failure = mem_strdup(why ? why : "no reason given");
+    if (t->n_failed++ == 0) t->failure = mem_strdup(why && why[0] ? why : "no reason given");
 }
 
 /* Reads the prompts, and asks for nothing before that is done: what they cost is not there to be granted. A
@@ -211,13 +212,14 @@ static void solution_text(struct trial *t, int node, struct buf *out) {
     if (node > 0) out->len -= trial_node(t, node)->n_over_bytes;
 }
 
-/* Where the first of the stop texts begins; -1: nowhere. */
+/* Where the first of the stop texts begins, less half a character before it; -1: nowhere. */
 static ptrdiff_t find_stop(const struct coordinator_problem *p, struct str text) {
     ptrdiff_t first = -1;
     for (size_t i = 0; i < p->n_stops; i++) {
         const ptrdiff_t at = str_find(text, str_from(p->stops[i]));
         if (at >= 0 && (first < 0 || at < first)) first = at;
     }
+    if (first > 0) first = (ptrdiff_t)tokenizer_complete_utf8((struct str){text.ptr, (size_t)first});
     return first;
 }
 
@@ -399,8 +401,7 @@ bool trial_peek(struct trial *t, struct buf *out) {
         out->len = (size_t)at;
     else
         out->len -= n_back;
-    /* Holding back may have cut a character. */
-    while (n_back > 0 && out->len > 0 && ((unsigned char)out->ptr[out->len] & 0xc0) == 0x80) out->len--;
+    out->len = tokenizer_complete_utf8(buf_str(out)); /* holding back may have cut a character */
     return true;
 }
 

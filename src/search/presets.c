@@ -31,8 +31,7 @@ const struct search_preset search_presets[] = {
      "dvts:n=256,width=4,depth=40,aggregate=last,distinct=2,temperature=0.7,top_p=1,min_p=0,top_k=0"},
     {"rebase", "REBASE as its authors ran it", "Wu et al. 2024 (2408.00724), rebase.yaml",
      "beam:n=16,depth=25,aggregate=last,distinct=0,allocation=rebase,softmax=0.2,temperature=1,top_p=1,min_p="
-     "0,"
-     "top_k=0"},
+     "0,top_k=0"},
     {"ets", "ETS as its authors ran it", "Hooper et al. 2025 (2502.13575), ets_16_math500.yaml",
      "beam:n=16,depth=25,aggregate=last,distinct=0,allocation=ets,softmax=0.2,cost=1,cover=1.5,temperature=1,"
      "top_p=1,min_p=0,top_k=0"},

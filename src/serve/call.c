@@ -30,7 +30,6 @@ void call_release(struct call *c) {
     buf_free(&c->shown);
     buf_free(&c->out);
     json_decref(c->events);
-    free(c->failure);
     free(c->client);
     free(c->model);
     free(c);

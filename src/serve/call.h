@@ -45,7 +45,6 @@ struct call {
     struct buf shown;         /* of a solution that is sent while it is written */
     int root_read, n_writing; /* tokens of the prompt */
     struct run_cost cost;     /* at the end */
-    char *failure;            /* why some piece of its work failed; NULL: none did */
 
     pthread_mutex_t lock; /* of the following */
     struct buf out;

@@ -260,7 +260,6 @@ static void refuse_error(struct call *c, const struct err *e) {
 static void end_call(struct desk *d, struct call *c, const struct run_event *event) {
     struct err e;
     metrics_time(d->metrics, c->started - c->arrived, event->seconds);
-    if (event->failure) c->failure = mem_strdup(event->failure);
     c->cost = *event->cost;
     if (answering_end(&c->answering, event, &e))
         reply_answer(c, &d->names);

@@ -303,7 +303,6 @@ static json_t *result_json(const struct call *c) {
     json_t *o = answer_json(a, c->request.text, buf_cstr(&c->strategy), c->request.with_solutions);
     json_object_set_new(o, "run", json_string(c->id));
     json_object_set_new(o, "queued", json_real(c->started - c->arrived));
-    if (c->failure) json_object_set_new(o, "failure", json_text(str_from(c->failure)));
     return o;
 }
 

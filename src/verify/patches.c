@@ -1,6 +1,12 @@
 /* patches.c - the verifier `patch`: a solution is a patch to a repository at a commit, and named tests have
  * to pass (repository.h): patch,clones=FOLDER[:COMMAND].
  *
+ * The named tests are those by which SWE-bench grades, and nobody who writes a patch is shown them: of a
+ * patch that fails them, feedback says that it does, in the same words whatever it did, and there is no
+ * score. What is wrong with the patch itself (it does not apply, it touches the tests) is said. show=given:
+ * for tasks whose tests may be known, feedback names the first that fails, and the score is the share that
+ * passes.
+ *
  * The problem's line is a task of SWE-bench; its own `patch` is not shown. The solution is a unified diff:
  * the last block between lines of ``` that has one, or all from its first header on. COMMAND runs the tests
  * on a copy, in the sandbox; with sandbox=off outside of it, as a container's.
@@ -28,6 +34,7 @@
 enum { DESKS_MAX = 64, FAILURES_MAX = 3 };
 static const char default_command[] = "/usr/bin/python3 -m unittest -v {tests}";
 static const double default_cpu_seconds = 60;
+static const char unseen[] = "The patch applies, but tests of the task that are not shown do not pass.";
 
 struct order { /* a patch to be judged */
     struct order *next;
@@ -55,7 +62,7 @@ struct patches {
     struct order *first, *last; /* waiting */
     struct verdict_queue answers;
     int n_in_flight, n_failures; /* not decided yet; of the sandbox, in a row */
-    bool closing;
+    bool closing, tells;         /* tells: feedback names tests */
     struct err failure;
 };
 
@@ -113,9 +120,11 @@ static bool judge(struct desk *d, struct verifier_result *r, struct buf *feedbac
     r->n_executions = 1;
     r->seconds = clock_seconds() - began;
     if (ok) {
+        const bool ran = verdict.n_tests > 0;
         r->verdict = verdict.passed ? VERIFIER_PASSED : VERIFIER_REJECTED;
-        r->score = verdict.n_tests > 0 ? (double)verdict.n_passed / verdict.n_tests : (double)NAN;
-        if (!verdict.passed) buf_add_str(feedback, buf_str(&verdict.why));
+        if (d->owner->tells && ran) r->score = (double)verdict.n_passed / verdict.n_tests;
+        if (!verdict.passed)
+            buf_add_str(feedback, d->owner->tells || !ran ? buf_str(&verdict.why) : STR(unseen));
     } else {
         if (e.code == ERR_SERVICE) *failure = e;
         buf_printf(feedback, "%s", e.msg);
@@ -322,7 +331,8 @@ static uint64_t identity_of(const struct patches *p) {
     const struct repository_way *way = &p->desks[0].way;
     const double limits[] = {way->limits.cpu_seconds, way->limits.wall_seconds,
                              (double)way->limits.memory_bytes, way->outside};
-    return rng_hash(rng_hash(0x7061746368, limits, sizeof limits), p->command, strlen(p->command));
+    const uint64_t hash = rng_hash(0x7061746368, limits, sizeof limits);
+    return rng_hash(rng_hash(hash, &p->tells, sizeof p->tells), p->command, strlen(p->command));
 }
 
 struct verifier *verifier_open_patch(const struct settings *s, const struct verifier_options *o,
@@ -339,6 +349,7 @@ struct verifier *verifier_open_patch(const struct settings *s, const struct veri
     pthread_cond_init(&p->wanted, NULL);
     pthread_cond_init(&p->decided, &monotonic);
     pthread_condattr_destroy(&monotonic);
+    p->tells = s->show && strcmp(s->show, "given") == 0;
     bool ok = read_settings(p, s, e);
     for (int i = 0; ok && i < n; i++) {
         p->n_desks = i + 1;

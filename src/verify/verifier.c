@@ -46,7 +46,9 @@ static const struct kind kinds[] = {
     {verifier_open_smt, OF_PROCESSES, 20},
     {verifier_open_lean, OF_PROCESSES | ALLOW(RUNS), 60},
     {verifier_open_patch,
-     ALLOW(SECONDS) | ALLOW(CPU) | ALLOW(MEMORY) | ALLOW(WORKERS) | ALLOW(SANDBOX) | ALLOW(CLONES), 300},
+     ALLOW(SECONDS) | ALLOW(CPU) | ALLOW(MEMORY) | ALLOW(WORKERS) | ALLOW(SANDBOX) | ALLOW(CLONES) |
+         ALLOW(SHOW),
+     300},
     {verifier_open_toy, 0, 1},
 };
 

@@ -74,9 +74,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
         ASSERT(e.code == ERR_INPUT && e.msg[0]);
         return 0;
     }
-    const float outputs[2] = {-3, 4};
+    const float outputs[PRM_OUTPUTS_MAX] = {-3, 4};
     const double score = prm_profile_score(&p, outputs);
-    ASSERT(p.kind == PRM_STEPS && p.n_outputs >= 1 && p.n_outputs <= 2 && score > 0 && score < 1);
+    ASSERT(p.kind == PRM_STEPS && p.n_outputs >= 1 && p.n_outputs <= PRM_OUTPUTS_MAX && score > 0 &&
+           score < 1);
     for (int i = 0; i < p.n_outputs; i++)
         ASSERT(p.outputs[i] >= 0 && p.outputs[i] < m->config.n_head_outputs);
     const size_t n_special = read_all(m, &p, STR("x"));
