@@ -69,11 +69,12 @@ $(B)/src/base/share.o: DEFS = -DBROOD_PREFIX='"$(PREFIX)"'
 $(B)/src/base/share.o: $(B)/prefix
 $(B)/src/verify/runner.o: src/verify/runner.py src/verify/tell.py $(B)/keeper.bin
 $(B)/src/verify/runner.o: DEFS = -DKEEPER_BIN='"$(B)/keeper.bin"'
-$(B)/keeper.bin: src/verify/inside/keeper.c src/verify/inside/keeper.ld Makefile $(B)/flags
+INSIDE := keeper serve
+$(B)/keeper.bin: $(INSIDE:%=src/verify/inside/%.c) src/verify/inside/serve.h src/verify/inside/keeper.ld Makefile $(B)/flags
 	$(call SAY,compile,$<)
-	$(Q)$(CC) -std=c17 -O2 -D_GNU_SOURCE $(WARN) -ffreestanding -fPIC -fvisibility=hidden -fno-stack-protector \
-	  -fno-asynchronous-unwind-tables -fcf-protection=none -c $< -o $(B)/keeper.o
-	$(Q)$(CC) -nostdlib -static -Wl,--build-id=none,-e,keep,-T,src/verify/inside/keeper.ld -o $(B)/keeper.elf $(B)/keeper.o
+	$(Q)$(foreach f,$(INSIDE),$(CC) -std=c17 -O2 -D_GNU_SOURCE $(WARN) -ffreestanding -fPIC -fvisibility=hidden -fno-stack-protector \
+	  -fno-asynchronous-unwind-tables -fcf-protection=none -Isrc -c src/verify/inside/$f.c -o $(B)/inside_$f.o &&) :
+	$(Q)$(CC) -nostdlib -static -Wl,--build-id=none,-e,keep,-T,src/verify/inside/keeper.ld -o $(B)/keeper.elf $(INSIDE:%=$(B)/inside_%.o)
 	$(Q)$(shell $(CC) -print-prog-name=objcopy) -O binary $(B)/keeper.elf $@
 $(B)/src/verify/selftest.o: src/verify/selftest.py
 $(B)/src/verify/layout.o: src/verify/evalplus.py

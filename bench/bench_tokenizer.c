@@ -16,9 +16,13 @@ static const struct vocabulary {
     const char *name, *file;
     struct rank_tokenizer kind;
 } vocabularies[] = {
-    {"Llama 3 (byte level)", "llama3.tiktoken", {RANK_PATTERN_LLAMA3, true, false, {NULL}, NULL}},
-    {"Qwen 2 (byte level, NFC)", "qwen.tiktoken", {RANK_PATTERN_QWEN2, false, true, {NULL}, NULL}},
-    {"Llama 2 (SentencePiece)", "llama-spm.gguf", {NULL, false, false, {NULL}, NULL}},
+    {"Llama 3 (byte level)",
+     "llama3.tiktoken",
+     {RANK_PATTERN_LLAMA3, true, false, {NULL}, NULL, NULL, false}},
+    {"Qwen 2 (byte level, NFC)",
+     "qwen.tiktoken",
+     {RANK_PATTERN_QWEN2, false, true, {NULL}, NULL, NULL, false}},
+    {"Llama 2 (SentencePiece)", "llama-spm.gguf", {NULL, false, false, {NULL}, NULL, NULL, false}},
 };
 
 static double seconds_used(void) {

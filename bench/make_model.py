@@ -1,10 +1,11 @@
 """Writes models of random weights at the shapes of real ones, with fewer layers: a Hugging Face folder and GGUF files.
 
-    make_model.py SHAPE OUT [--layers N] [--types F32,Q4_K,...] [--ranks FILE] [--rope linear|yarn] [--seed N] [--speed]
+    make_model.py SHAPE OUT [--layers N] [--types F32,Q4_K,...] [--ranks FILE] [--rope linear|yarn|longrope] [--seed N] [--speed]
 
 SHAPE is llama3 (Llama-3.2-1B), llama2 (half of Llama-2-7B's width), qwen2 (Qwen2.5-1.5B), qwen2-0.5b, qwen3 (Qwen3-0.6B) or phi4
 (Phi-4's heads and vocabulary, a fifth of its width, tied); the vocabulary has the real size. With --ranks its tokens are those of a
-file of ranks (a token in base64 and its rank a line, as tiktoken has them); without, bytes, "th" and made-up words. Weights have the
+file of ranks (a token in base64 and its rank a line, as tiktoken has them); without, bytes, "th" and made-up words. Longrope is phi4's
+alone, with three quarters of each head rotated, as Phi-4-mini has it. Weights have the
 variance that keeps activations of size one.
 Needs numpy. OUT gets hf/ (F32, two files and their index) and TYPE.gguf for each type. With --speed there is no hf/ and all
 layers have the numbers of the first one: whole models in a minute, good for measuring time and nothing else.
@@ -12,6 +13,7 @@ layers have the numbers of the first one: whole models in a minute, good for mea
 import argparse
 import base64
 import json
+import math
 import os
 import struct
 import sys
@@ -41,11 +43,16 @@ def make_config(shape, layers, rope):
     arch, d, f, heads, kv, w, vocab, theta, eps, tied = SHAPES[shape][:10]
     scaling = {"linear": {"rope_type": "linear", "factor": 4.0},
                "yarn": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768}}.get(rope)
+    more = {}
+    if rope == "longrope":
+        n = w * 3 // 8
+        scaling = {"type": "longrope", "short_factor": [1 + i / n for i in range(n)], "long_factor": [1 + i * 1.5 for i in range(n)]}
+        more = {"partial_rotary_factor": 0.75, "original_max_position_embeddings": 4096, "max_position_embeddings": 131072}
     return {
         "architectures": [arch], "model_type": ARCHITECTURES.get(shape, shape), "hidden_size": d, "intermediate_size": f, "num_hidden_layers": layers,
         "num_attention_heads": heads, "num_key_value_heads": kv, "head_dim": w, "vocab_size": vocab, "rope_theta": theta,
         "rms_norm_eps": eps, "tie_word_embeddings": tied, "max_position_embeddings": 32768, "torch_dtype": "float32",
-        "rope_scaling": scaling or (LLAMA3 if shape == "llama3" else None), "eos_token_id": SHAPES[shape][12] + 1,
+        "rope_scaling": scaling or (LLAMA3 if shape == "llama3" else None), "eos_token_id": SHAPES[shape][12] + 1, **more,
     }
 
 
@@ -324,6 +331,13 @@ def put_metadata(out, shape, c, tokens, merges):
         out.put(arch + ".rope.scaling.factor", gguf.FLOAT, scaling["factor"])
         if scaling["rope_type"] == "yarn":
             out.put(arch + ".rope.scaling.original_context_length", gguf.UINT, scaling["original_max_position_embeddings"])
+    if scaling.get("type") == "longrope":
+        original, key = c["original_max_position_embeddings"], arch + ".rope.dimension_count"
+        out.entries = [e for e in out.entries if not e.startswith(gguf.text(key))]
+        out.put(key, gguf.UINT, int(c["head_dim"] * c["partial_rotary_factor"]))
+        out.put(arch + ".rope.scaling.original_context_length", gguf.UINT, original)
+        longer = math.log(c["max_position_embeddings"] / original) / math.log(original)
+        out.put(arch + ".rope.scaling.attn_factor", gguf.FLOAT, math.sqrt(1 + longer))
     whole = [*tokens, *SPECIALS]
     padding = ["[PAD%d]" % i for i in range(len(whole), c["vocab_size"])]
     out.put("tokenizer.ggml.model", gguf.STRING, "gpt2")
@@ -348,6 +362,10 @@ def write_gguf(path, shape, c, weights, kind, tokens, merges):
     put_metadata(out, shape, c, tokens, merges)
     if (c["rope_scaling"] or {}).get("rope_type") == "llama3":
         out.tensor("rope_freqs.weight", 0, [c["head_dim"] // 2], factors(c).tobytes())
+    for which in ("short", "long"):
+        listed = (c["rope_scaling"] or {}).get(which + "_factor")
+        if listed:
+            out.tensor("rope_factors_%s.weight" % which, 0, [len(listed)], np.array(listed, np.float32).tobytes())
     heads = {"q_proj": c["num_attention_heads"], "k_proj": c["num_key_value_heads"]}
     done = {}  # layers that are alike share their arrays
     for name, x in weights.items():
@@ -367,10 +385,12 @@ def main():
     p.add_argument("--layers", type=int, default=2)
     p.add_argument("--types", default="F32")
     p.add_argument("--ranks")
-    p.add_argument("--rope", choices=["linear", "yarn"])
+    p.add_argument("--rope", choices=["linear", "yarn", "longrope"])
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--speed", action="store_true")
     a = p.parse_args()
+    if a.rope == "longrope" and a.shape != "phi4":
+        sys.exit("make_model.py: longrope is of the shape phi4")
     config = make_config(a.shape, a.layers, a.rope)
     weights = make_weights(config, np.random.default_rng(a.seed), a.speed)
     tokens, merges = make_vocabulary(a.shape, a.ranks)

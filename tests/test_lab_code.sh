@@ -36,7 +36,7 @@ if ! "$BROOD" verify --isolation $level "$LAB/tasks/code.jsonl" code-own.jsonl -
 fi
 # checked SPLIT SAMPLES PASSED: all problems have samples, and so many pass.
 checked() {
-    ends 0 "$BROOD" verify --isolation $level "$LAB/tasks/$1.jsonl" "$2" -o results.jsonl
+    ends 0 "$BROOD" verify --isolation $level "lab:$1" "$2" -o results.jsonl
     n=$(grep -c '"passed":true' results.jsonl)
     if [ "$n" = "$3" ]; then good; else bad "$1: $n of $2 pass, not $3" "$(tail -n 3 out)"; fi
 }

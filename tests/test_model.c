@@ -532,6 +532,28 @@ static void foreign_folders_are_told_why(void **state) {
     files_free_dir(dir);
 }
 
+/* Links whose targets are not there, as in a hub's cache that lost its blobs; pipes are not waited for. */
+static void links_and_pipes_are_told_apart(void **state) {
+    static const char *const names[] = {"config.json", "tokenizer.json", "model.safetensors",
+                                        "model.safetensors.index.json"};
+    UNUSED(state);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        char *dir = files_new_model("F16"), *path = file_join(dir, names[i]);
+        files_remove(dir, i == 3 ? "model.safetensors" : names[i]);
+        assert_int_equal(symlink("../../blobs/none", path), 0);
+        assert_refused(dir, "a link to a file that is not there");
+        free(path);
+        files_free_dir(dir);
+    }
+    char *dir = files_new_model("F16"), *path = file_join(dir, "model.safetensors");
+    files_remove(dir, "model.safetensors");
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_refused(dir, "not a regular file");
+    assert_refused(path, "give the folder");
+    free(path);
+    files_free_dir(dir);
+}
+
 static void parts_must_fit_together(void **state) {
     UNUSED(state);
     char *dir = files_new_model("F16");
@@ -720,6 +742,7 @@ int main(void) {
         cmocka_unit_test(what_is_not_computed_is_refused),
         cmocka_unit_test(foreign_folders_are_told_why),
         cmocka_unit_test(folders_beside_a_model_are_told_where_it_lies),
+        cmocka_unit_test(links_and_pipes_are_told_apart),
         cmocka_unit_test(parts_must_fit_together),
         cmocka_unit_test(damaged_files_are_refused_or_read),
         cmocka_unit_test(good_headers_are_read),

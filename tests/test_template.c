@@ -75,6 +75,7 @@ static void others_bytes_are_known(void **state) {
 
 static const char *const refused[][2] = {
     {"a\nb\n{% include 'x' %}", "line 3: the tag \"include\""},
+    {"{% for m in [] %}", "a tag \"endfor\" is missing"},
     {"{% block x %}{% endblock %}", "\"block\""},
     {"{% call f() %}{% endcall %}", "\"call\""},
     {"{% autoescape true %}{% endautoescape %}", "\"autoescape\""},
@@ -114,7 +115,7 @@ static const char *const refused[][2] = {
     {"{% if x ", "without its %}"},
     {"{# x", "without its #}"},
     {"{% raw %}x", "endraw"},
-    {"{% if x %}", "\"elif\" is missing"},
+    {"{% if x %}", "\"endif\" is missing"},
     {"{% endif %}", "\"endif\""},
     {"{{ }}", "unexpected"},
     {"{{ 1 2 }}", "unexpected"},

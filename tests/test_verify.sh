@@ -32,6 +32,9 @@ refuses 2 "missing.jsonl" verify missing.jsonl samples.jsonl
 refuses 2 "too few arguments" verify problems.jsonl
 refuses 2 "namespaces or filtered" verify --isolation none problems.jsonl samples.jsonl
 refuses 2 "from 0.01" verify --seconds 0 problems.jsonl samples.jsonl
+for option in repositories run container; do
+    refuses 2 "--$option is for tasks whose solutions are patches" verify --$option . problems.jsonl samples.jsonl
+done
 refuses 2 "samples.jsonl:1" verify samples.jsonl samples.jsonl
 echo >empty.jsonl
 refuses 2 "no problems" verify empty.jsonl samples.jsonl

@@ -55,6 +55,11 @@ sample() { printf '{"instance_id":"own__sums-1","model_name_or_path":"own","mode
 # ---- what is refused
 echo '{"instance_id":"own__sums-1","model_patch":""}' >samples.jsonl
 refuses 2 "--repositories" verify task.jsonl samples.jsonl
+for option in language isolation; do
+    refuses 2 "--$option is for tasks whose solutions are programs" verify --repositories clones --$option c task.jsonl samples.jsonl
+done
+refuses 2 "--workers is for tasks" verify --repositories clones --workers 2 task.jsonl samples.jsonl
+refuses 2 "give one of them" verify --repositories clones --run a --container b task.jsonl samples.jsonl
 refuses 2 "no such folder" verify --repositories missing task.jsonl samples.jsonl
 record HEAD '["t"]' '[]' >wrong.jsonl
 refuses 2 "is no commit" verify --repositories clones wrong.jsonl samples.jsonl

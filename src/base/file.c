@@ -156,7 +156,7 @@ static uint64_t identity_of(const struct stat *st) {
 
 bool file_map(const char *path, struct file_map *out, struct err *e) {
     *out = (struct file_map){0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe is refused, not waited for */
     if (fd < 0) return err_set(e, ERR_INPUT, "%s: cannot open: %m", path);
     struct stat st;
     bool done = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);

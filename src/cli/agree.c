@@ -12,6 +12,7 @@
 #include "cli/progress.h"
 #include "cli/table.h"
 #include "select/agreement.h"
+#include "run/task.h"
 #include "select/coverage.h"
 #include "verify/selftest.h"
 
@@ -184,7 +185,10 @@ static int agree_run(const struct command_line *line, struct err *e) {
     const struct agree_values *values = line->values;
     struct agree a = {0};
     struct buf path = {0};
-    if (!humaneval_read(&a.h, line->args[0], NULL, e)) return -1;
+    char *task = task_path(line->args[0], e);
+    const bool read = task && humaneval_read(&a.h, task, NULL, e);
+    free(task);
+    if (!read) return -1;
     selftests_init(&a.s, &a.h);
     for (int m = 0; m < MEASURES; m++) a.right[m] = mem_zalloc(a.h.n_problems, sizeof *a.right[m]);
     buf_printf(&path, "%s_choices.jsonl", line->args[1]);

@@ -10,6 +10,7 @@
 #include "cli/interrupt.h"
 #include "cli/progress.h"
 #include "cli/table.h"
+#include "run/task.h"
 #include "select/coverage.h"
 #include "cli/verify_values.h"
 #include "verify/humaneval.h"
@@ -169,7 +170,8 @@ static bool check_samples(const struct verify_values *values, struct humaneval *
         .language = language, .limits = verify_limits_default, .on_progress = on_progress, .ctx = &progress};
     struct humaneval_counts counts = {0};
     struct buf results = {0};
-    if (!verify_parse_isolation(values->isolation, &options.least, e)) return false;
+    options.least = VERIFY_NAMESPACES;
+    if (values->isolation && !verify_parse_isolation(values->isolation, &options.least, e)) return false;
     way.limits.cpu_seconds = values->seconds;
     way.limits.wall_seconds = 5 * values->seconds;
     way.limits.memory_bytes = (size_t)values->memory_mib << 20;
@@ -195,11 +197,43 @@ static bool check_samples(const struct verify_values *values, struct humaneval *
     return ok;
 }
 
-static int verify_run(const struct command_line *line, struct err *e) {
-    const struct verify_values *values = line->values;
+/* Options that would do nothing are refused. */
+static bool check_fit(const struct verify_values *v, const char *task, bool patches, struct err *e) {
+    const struct {
+        const char *name;
+        bool given, of_patches;
+    } options[] = {{"repositories", v->repositories, true}, {"run", v->run, true},
+                   {"container", v->container, true},       {"language", v->language, false},
+                   {"isolation", v->isolation, false},      {"workers", v->n_workers > 0, false}};
+    for (size_t i = 0; i < ARRAY_LEN(options); i++)
+        if (options[i].given && options[i].of_patches != patches)
+            return err_set(e, ERR_INPUT, "--%s is for tasks whose solutions are %s; those of %s are %s",
+                           options[i].name, patches ? "programs" : "patches", task,
+                           patches ? "patches, which run one after the other in namespaces" : "programs");
+    return !v->run || !v->container ||
+           err_set(e, ERR_INPUT, "--run is in the sandbox, --container outside of it: give one of them");
+}
+
+static int verify_programs(const struct verify_values *values, const char *task, const char *samples,
+                           struct err *e) {
     struct verify_language *language;
     struct humaneval h;
     struct buf out = {0};
+    if (!verify_language_parse(values->language ? values->language : "python", &language, e)) return -1;
+    bool ok = humaneval_read(&h, task, language, e);
+    if (ok) {
+        buf_printf(&out, "%s_results.jsonl", samples ? samples : "");
+        ok =
+            check_samples(values, &h, task, samples, language, values->out ? values->out : buf_cstr(&out), e);
+        buf_free(&out);
+        humaneval_fini(&h);
+    }
+    verify_language_free(language);
+    return ok ? 0 : -1;
+}
+
+static int verify_run(const struct command_line *line, struct err *e) {
+    const struct verify_values *values = line->values;
     const char *samples = line->n_args > 1 ? line->args[1] : NULL;
     if (values->keep && !values->n_references) {
         err_set(e, ERR_INPUT,
@@ -211,18 +245,15 @@ static int verify_run(const struct command_line *line, struct err *e) {
         err_set(e, ERR_INPUT, "too few arguments: TASK SAMPLES.jsonl (TASK alone goes with --keep FILE)");
         return -1;
     }
-    if (repository_is(line->args[0])) return verify_repository(values, line->args[0], samples, e) ? 0 : -1;
-    if (!verify_language_parse(values->language, &language, e)) return -1;
-    bool ok = humaneval_read(&h, line->args[0], language, e);
-    if (ok) {
-        buf_printf(&out, "%s_results.jsonl", samples ? samples : "");
-        ok = check_samples(values, &h, line->args[0], samples, language,
-                           values->out ? values->out : buf_cstr(&out), e);
-        buf_free(&out);
-        humaneval_fini(&h);
-    }
-    verify_language_free(language);
-    return ok ? 0 : -1;
+    char *task = task_path(line->args[0], e);
+    if (!task) return -1;
+    const bool patches = repository_is(task);
+    int status = -1;
+    if (check_fit(values, line->args[0], patches, e))
+        status = patches ? verify_repository(values, task, samples, e) ? 0 : -1
+                         : verify_programs(values, task, samples, e);
+    free(task);
+    return status;
 }
 
 static const struct option verify_options[] = {
@@ -298,11 +329,7 @@ const struct command command_verify = {
     .n_options = (int)ARRAY_LEN(verify_options),
     .n_args_min = 1,
     .n_args_max = 2,
-    .defaults = &(const struct verify_values){.isolation = "namespaces",
-                                              .language = "python",
-                                              .run = "/usr/bin/python3 -m unittest -v {tests}",
-                                              .seconds = 3,
-                                              .memory_mib = 1024},
+    .defaults = &(const struct verify_values){.seconds = 3, .memory_mib = 1024},
     .values_bytes = sizeof(struct verify_values),
     .run = verify_run,
 };

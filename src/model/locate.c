@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/json.h"
@@ -55,7 +56,8 @@ static char *folder_with_config(const char *dir) {
 
 bool locate_is_gguf(const char *path) {
     char magic[4] = {0};
-    if (file_is_dir(path)) return false;
+    struct stat st;
+    if (stat(path, &st) != 0 || !S_ISREG(st.st_mode)) return false; /* reading a pipe would wait */
     FILE *f = fopen(path, "rb");
     if (!f) return false;
     const bool is_read = fread(magic, 1, sizeof magic, f) == sizeof magic;
@@ -71,6 +73,19 @@ bool locate_refuse_file(const char *path, struct err *e) {
                        path);
     return err_set(e, ERR_INPUT, "%s: not a model; give the folder that holds config.json, or a GGUF file",
                    path);
+}
+
+bool locate_check_link(const char *dir, const char *name, struct err *e) {
+    struct stat st;
+    char *path = file_join(dir, name);
+    const bool hangs = lstat(path, &st) == 0 && S_ISLNK(st.st_mode) && !file_exists(path);
+    if (hangs)
+        err_set(e, ERR_INPUT,
+                "%s: a link to a file that is not there (hub caches link to their blobs): download the model "
+                "again",
+                path);
+    free(path);
+    return !hangs;
 }
 
 /* ---- folders ---- */
@@ -102,6 +117,7 @@ static char *near_folder(const char *dir) {
 
 bool locate_check_folder(const char *dir, struct err *e) {
     if (has(dir, "config.json")) return true;
+    if (!locate_check_link(dir, "config.json", e)) return false;
     if (has(dir, "adapter_config.json")) return refuse_adapter(dir, e);
     char *near = near_folder(dir);
     if (near)
@@ -125,6 +141,9 @@ bool locate_check_folder(const char *dir, struct err *e) {
 
 bool locate_refuse_weights(const char *dir, struct err *e) {
     static const char *const pickled[] = {"pytorch_model.bin", "pytorch_model.bin.index.json"};
+    if (!locate_check_link(dir, "model.safetensors", e) ||
+        !locate_check_link(dir, "model.safetensors.index.json", e))
+        return false;
     for (size_t i = 0; i < ARRAY_LEN(pickled); i++) {
         if (has(dir, pickled[i]))
             return err_set(e, ERR_INPUT,

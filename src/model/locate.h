@@ -17,4 +17,7 @@ MUST bool locate_check_folder(const char *dir, struct err *e);
 /* Sets which other weights lie in a folder without model.safetensors, and what to do; false. */
 bool locate_refuse_weights(const char *dir, struct err *e);
 
+/* False with a message if this name in a folder is a link to a file that is not there. */
+MUST bool locate_check_link(const char *dir, const char *name, struct err *e);
+
 #endif

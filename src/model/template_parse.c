@@ -678,7 +678,10 @@ static struct node *parse_body(struct parser *p, const char *const *ends) {
         done = kid || ended;
         if (kid) kids_add(&kids, kid, STR(""));
     }
-    if (done && ends && !ended) done = fail(p, "a tag \"%s\" is missing", ends[0]) != NULL;
+    if (done && ends && !ended) {
+        while (ends[1]) ends++; /* the one that must come */
+        done = fail(p, "a tag \"%s\" is missing", ends[0]) != NULL;
+    }
     p->depth--;
     return kids_take(p, &kids, n, done);
 }

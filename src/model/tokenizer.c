@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "model/locate.h"
 #include "model/nfc.h"
 #include "model/sentencepiece.h"
 #include "model/tokenizer_config.h"
@@ -56,6 +57,7 @@ struct tokenizer *tokenizer_open(const char *dir, struct err *e) {
     struct tokenizer *t = NULL;
     struct tokenizer_config config = {0};
     char *path = file_join(dir, "tokenizer.json"), *sentencepiece = file_join(dir, "tokenizer.model");
+    if (!file_exists(path) && !locate_check_link(dir, "tokenizer.json", e)) goto done;
     if (!file_exists(path) && !file_exists(sentencepiece)) {
         err_set(
             e, ERR_INPUT,

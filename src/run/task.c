@@ -213,17 +213,18 @@ static bool read_lines(struct task *t, const char *path, size_t n_max, struct er
     return ok && got >= 0;
 }
 
+char *task_path(const char *spec, struct err *e) {
+    if (strncmp(spec, "lab:", 4) != 0) return mem_strdup(spec);
+    struct buf name = {0};
+    buf_printf(&name, "tasks/%s.jsonl", spec + 4);
+    char *path = share_path(buf_cstr(&name), e);
+    buf_free(&name);
+    return path;
+}
+
 struct task *task_open(const char *spec, size_t n_max, struct err *e) {
-    char *path;
-    if (strncmp(spec, "lab:", 4) == 0) {
-        struct buf name = {0};
-        buf_printf(&name, "tasks/%s.jsonl", spec + 4);
-        path = share_path(buf_cstr(&name), e);
-        buf_free(&name);
-        if (!path) return NULL;
-    } else {
-        path = mem_strdup(spec);
-    }
+    char *path = task_path(spec, e);
+    if (!path) return NULL;
     struct task *t = mem_zalloc(1, sizeof *t);
     t->name = mem_strdup(spec);
     const bool ok = read_lines(t, path, n_max, e);

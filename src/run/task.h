@@ -44,6 +44,9 @@ struct task {
     uint64_t hash;      /* of ids, prompts, levels and answers: what a resumed run must find again */
 };
 
+/* The file that "lab:NAME" or a path stands for. Owned. */
+MUST char *task_path(const char *spec, struct err *e);
+
 /* Reads at most n_max problems (0: all). An empty task, a duplicate id or a malformed line is an error that
  * names the line. */
 MUST struct task *task_open(const char *spec, size_t n_max, struct err *e);

@@ -4,6 +4,7 @@
 #include <linux/prctl.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -54,30 +55,71 @@ static const int always[] = {
 static const int in_pid_namespace[] = {CALL(kill), CALL(tkill), CALL(tgkill)};
 static const int with_processes[] = {CALL(fork),   CALL(vfork),  CALL(wait4),
                                      CALL(waitid), CALL(setsid), CALL(setpgid)};
+static const int of_keeper[] = {CALL(memfd_create),
+                                CALL(mount),
+                                CALL(umount2),
+                                CALL(landlock_create_ruleset),
+                                CALL(landlock_add_rule),
+                                CALL(landlock_restrict_self),
+                                CALL(capset),
+                                CALL(pidfd_open)};
 static const unsigned long terminal_free[] = {TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIOCLEX, FIONCLEX};
 static const unsigned long prctls[] = {PR_SET_NAME, PR_GET_NAME, PR_GET_DUMPABLE};
+static const unsigned long prctls_of_keeper[] = {PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP};
 
-static bool allow(scmp_filter_ctx f, const int *calls, size_t n) {
+static bool rule(scmp_filter_ctx f, uint32_t action, const int *calls, size_t n) {
     bool ok = true;
     for (size_t i = 0; i < n; i++) {
-        const int rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, calls[i], 0);
+        const int rc = seccomp_rule_add(f, action, calls[i], 0);
         ok &= rc == 0 || rc == -EDOM; /* this machine does not have that call */
     }
     return ok;
 }
 
-/* Allows a call where (argument & mask) == value. */
-static bool allow_where(scmp_filter_ctx f, int call, unsigned arg, scmp_datum_t mask, scmp_datum_t value) {
+static bool allow(scmp_filter_ctx f, const int *calls, size_t n) {
+    return rule(f, SCMP_ACT_ALLOW, calls, n);
+}
+
+/* A call where (argument & mask) == value. */
+static bool rule_where(scmp_filter_ctx f, uint32_t action, int call, unsigned arg, scmp_datum_t mask,
+                       scmp_datum_t value) {
     const struct scmp_arg_cmp where = {
         .arg = arg, .op = SCMP_CMP_MASKED_EQ, .datum_a = mask, .datum_b = value};
-    return seccomp_rule_add_array(f, SCMP_ACT_ALLOW, call, 1, &where) == 0;
+    return seccomp_rule_add_array(f, action, call, 1, &where) == 0;
+}
+
+static bool allow_where(scmp_filter_ctx f, int call, unsigned arg, scmp_datum_t mask, scmp_datum_t value) {
+    return rule_where(f, SCMP_ACT_ALLOW, call, arg, mask, value);
+}
+
+/* Besides what a candidate may that starts processes. */
+static bool add_rules_of_keeper(scmp_filter_ctx f) {
+    bool ok = allow(f, of_keeper, ARRAY_LEN(of_keeper)) && allow(f, in_pid_namespace, 1);
+    for (size_t i = 0; i < ARRAY_LEN(prctls_of_keeper); i++)
+        ok &= allow_where(f, CALL(prctl), 0, 0xffffffff, prctls_of_keeper[i]);
+    return ok && allow_where(f, CALL(clone), 0, CLONE_THREAD, CLONE_THREAD) &&
+           allow_where(f, CALL(clone), 0, 0xffffffff, CLONE_NEWPID | SIGCHLD);
+}
+
+/* What the keeper's filter lets through beyond that of a candidate which starts nothing. */
+static bool add_rules_on_keeper(scmp_filter_ctx f, bool namespaces) {
+    const uint32_t refuse = SCMP_ACT_ERRNO(EPERM);
+    bool ok = rule(f, refuse, of_keeper, ARRAY_LEN(of_keeper)) &&
+              rule(f, refuse, with_processes, ARRAY_LEN(with_processes)) &&
+              rule(f, refuse, (const int[]){CALL(execve)}, 1) &&
+              (namespaces || rule(f, refuse, in_pid_namespace, ARRAY_LEN(in_pid_namespace)));
+    for (size_t i = 0; i < ARRAY_LEN(prctls_of_keeper); i++)
+        ok &= rule_where(f, refuse, CALL(prctl), 0, 0xffffffff, prctls_of_keeper[i]);
+    return ok && rule_where(f, refuse, CALL(clone), 0, CLONE_THREAD, 0);
 }
 
 static bool add_rules(scmp_filter_ctx f, bool namespaces, enum isolate_starts starts) {
-    const bool processes = starts == ISOLATE_PROCESSES;
+    const bool processes = starts >= ISOLATE_PROCESSES;
     const scmp_datum_t new_spaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
                                     CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_PTRACE;
     bool ok = seccomp_attr_set(f, SCMP_FLTATR_CTL_OPTIMIZE, 2) == 0;
+    if (starts == ISOLATE_ON_KEEPER) return ok && add_rules_on_keeper(f, namespaces);
+    if (starts == ISOLATE_KEEPER) ok &= add_rules_of_keeper(f);
     ok &= allow(f, always, ARRAY_LEN(always));
     if (namespaces) ok &= allow(f, in_pid_namespace, ARRAY_LEN(in_pid_namespace));
     if (starts != ISOLATE_NOTHING) ok &= allow(f, (const int[]){CALL(execve)}, 1);
@@ -109,7 +151,7 @@ char *isolate_filter(bool namespaces, enum isolate_starts starts, struct err *e)
     unsigned char program[32768];
     char *hex = NULL;
     const int fd = memfd_create("filter", MFD_CLOEXEC);
-    scmp_filter_ctx f = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+    scmp_filter_ctx f = seccomp_init(starts == ISOLATE_ON_KEEPER ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(EPERM));
     if (fd >= 0 && f && add_rules(f, namespaces, starts) && seccomp_export_bpf(f, fd) == 0) {
         const ssize_t n = pread(fd, program, sizeof program, 0);
         if (n > 0 && n < (ssize_t)sizeof program) hex = isolate_hex(program, (size_t)n);

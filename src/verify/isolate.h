@@ -29,7 +29,16 @@ MUST pid_t isolate_start(const struct isolate_plan *plan, struct err *e);
 
 /* A BPF program of the kernel's struct sock_filter, as hexadecimal text; owned. Everything that is not listed
  * is refused. With namespaces, signals may be sent (they stay in the pid namespace). */
-enum isolate_starts { ISOLATE_NOTHING, ISOLATE_COMMAND, ISOLATE_PROCESSES }; /* execve; and more processes */
+enum isolate_starts {
+    ISOLATE_NOTHING,
+    ISOLATE_COMMAND,   /* execve */
+    ISOLATE_PROCESSES, /* and more processes */
+    /* Setting up a program costs as much as its filter is long, so the keeper holds a long one that allows
+     * what any program may and itself needs; what is set on top of it for a program that starts nothing is
+     * short, refuses the rest, and both together are ISOLATE_NOTHING. */
+    ISOLATE_KEEPER,
+    ISOLATE_ON_KEEPER,
+};
 MUST char *isolate_filter(bool namespaces, enum isolate_starts starts, struct err *e);
 
 char *isolate_hex(const void *data, size_t n); /* owned */

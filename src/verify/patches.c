@@ -1,10 +1,11 @@
 /* patches.c - the verifier `patch`: a solution is a patch to a repository at a commit, and named tests have
  * to pass (repository.h): patch,clones=FOLDER[:COMMAND].
  *
- * The named tests are those by which SWE-bench grades, and nobody who writes a patch is shown them: of a patch
- * that fails them, feedback says that it does, in the same words whatever it did, and there is no score. What
- * is wrong with the patch itself (it does not apply, it touches the tests) is said. show=given: for tasks whose
- * tests may be known, feedback names the first that fails, and the score is the share that passes.
+ * The named tests are those by which SWE-bench grades, and nobody who writes a patch is shown them: of a
+ * patch that fails them, feedback says that it does, in the same words whatever it did, and there is no
+ * score. What is wrong with the patch itself (it does not apply, it touches the tests) is said. show=given:
+ * for tasks whose tests may be known, feedback names the first that fails, and the score is the share that
+ * passes.
  *
  * The problem's line is a task of SWE-bench; its own `patch` is not shown. The solution is a unified diff:
  * the last block between lines of ``` that has one, or all from its first header on. COMMAND runs the tests

@@ -26,6 +26,7 @@
 #include "verify/verify.h"
 
 enum { TESTS_BYTES_MAX = 1 << 20 };
+static const char no_tests[] = "the problem has no unit tests: give them with --verify tests,entry=NAME:FILE";
 
 struct tests {
     struct verifier base;
@@ -188,7 +189,9 @@ static void tests_submit(struct verifier *v, const struct verifier_job *job) {
                                                      json_list_text(text, "plus_input"), job->problem.id, &e)
                                 : NULL;
     if (!line)
-        refuse(t, job->id, "the problem has no unit tests: give them with --verify tests,entry=NAME:FILE");
+        refuse(t, job->id, no_tests);
+    else if (!json_object_get(line, "test") && !t->language && !is_published(text, line))
+        refuse(t, job->id, no_tests);
     else if (t->language || is_published(text, line))
         submit_published(t, job);
     else if (!json_want_string(line, "test", &test, job->problem.id, &e) ||

@@ -581,8 +581,9 @@ static bool open_at(struct verify *v, enum verify_level level, struct err *e) {
     const bool namespaces = level == VERIFY_NAMESPACES;
     v->info.level = v->plan.level = level;
     v->n_starts_failed = 0;
-    v->plan.filter = isolate_filter(namespaces, ISOLATE_NOTHING, e);
-    if (!v->plan.filter) return false;
+    if (!(v->plan.filter_keeper = isolate_filter(namespaces, ISOLATE_KEEPER, e)) ||
+        !(v->plan.filter = isolate_filter(namespaces, ISOLATE_ON_KEEPER, e)))
+        return false;
     if (namespaces && (!(v->plan.filter_command = isolate_filter(true, ISOLATE_COMMAND, e)) ||
                        !(v->plan.filter_processes = isolate_filter(true, ISOLATE_PROCESSES, e))))
         return false;
@@ -610,10 +611,12 @@ static void close_workers(struct verify *v) {
         if (s->state != SEAT_EMPTY) worker_stop(&s->worker);
         *s = (struct seat){0};
     }
-    free(v->plan.filter);
-    free(v->plan.filter_command);
-    free(v->plan.filter_processes);
-    v->plan.filter = v->plan.filter_command = v->plan.filter_processes = NULL;
+    char **const filters[] = {&v->plan.filter_keeper, &v->plan.filter, &v->plan.filter_command,
+                              &v->plan.filter_processes};
+    for (size_t i = 0; i < ARRAY_LEN(filters); i++) {
+        free(*filters[i]);
+        *filters[i] = NULL;
+    }
     for (struct job *j; (j = jobs_pop(&v->fresh)) || (j = jobs_pop(&v->again));) job_free(j);
     for (struct finished *f; (f = v->first); finished_free(f)) v->first = f->next;
     finished_free(v->taken);

@@ -21,12 +21,14 @@ static const char *const contents[] = {
 enum { QWEN2, LLAMA3, KINDS };
 
 static const struct rank_tokenizer kinds[KINDS] = {
-    {RANK_PATTERN_QWEN2, false, true, {"<|endoftext|>", "<|im_start|>", "<|im_end|>"}, NULL},
+    {RANK_PATTERN_QWEN2, false, true, {"<|endoftext|>", "<|im_start|>", "<|im_end|>"}, NULL, NULL, false},
     {RANK_PATTERN_LLAMA3,
      true,
      false,
      {"<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"},
-     "<|begin_of_text|>"},
+     "<|begin_of_text|>",
+     NULL,
+     false},
 };
 
 /* The ids of a rendered text: special tokens by id, the rest encoded piece by piece. */

@@ -23,11 +23,11 @@ static const struct vocabulary_case {
     const char *name, *file;
     struct rank_tokenizer kind;
 } vocabularies[] = {
-    {"llama-bpe", "llama3.tiktoken", {RANK_PATTERN_LLAMA3, true, false, {NULL}, NULL}},
-    {"qwen2", "qwen.tiktoken", {RANK_PATTERN_QWEN2, false, true, {NULL}, NULL}},
-    {"deepseek-r1-qwen", "qwen.tiktoken", {RANK_PATTERN_QWEN2, false, true, {NULL}, NULL}},
-    {"llama-spm", "llama-spm.gguf", {NULL, false, false, {NULL}, NULL}},
-    {"phi-3", "llama-spm.gguf", {NULL, false, false, {NULL}, NULL}},
+    {"llama-bpe", "llama3.tiktoken", {RANK_PATTERN_LLAMA3, true, false, {NULL}, NULL, NULL, false}},
+    {"qwen2", "qwen.tiktoken", {RANK_PATTERN_QWEN2, false, true, {NULL}, NULL, NULL, false}},
+    {"deepseek-r1-qwen", "qwen.tiktoken", {RANK_PATTERN_QWEN2, false, true, {NULL}, NULL, NULL, false}},
+    {"llama-spm", "llama-spm.gguf", {NULL, false, false, {NULL}, NULL, NULL, false}},
+    {"phi-3", "llama-spm.gguf", {NULL, false, false, {NULL}, NULL, NULL, false}},
 };
 
 static struct tokenizer *open_vocabulary(const char *path, const struct vocabulary_case *v, struct err *e) {

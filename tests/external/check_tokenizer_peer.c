@@ -231,11 +231,29 @@ static int check_pieces(const char *data) {
     return n;
 }
 
+/* What a splitter does with delimiters, over patterns that leave stretches between their matches. */
+static int check_behaviours(const char *data) {
+    static const char *const names[] = {"Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous"};
+    static const char *const patterns[] = {"\\s+", "\\p{L}+|\\p{N}", "\\s", "[^\\s\\p{L}]"};
+    int n = 0;
+    for (size_t i = 0; i < 2 * ARRAY_LEN(names); i++) {
+        const struct rank_tokenizer k = {
+            .pattern = patterns[i / 2], .ignore_merges = true, .behaviour = names[i / 2], .invert = i % 2};
+        char name[64];
+        snprintf(name, sizeof name, "%s of %s%s", names[i / 2], k.pattern, k.invert ? ", inverted" : "");
+        n += check_ranks(data, "llama3.tiktoken", name, &k);
+    }
+    return n;
+}
+
 int main(int argc, char **argv) {
-    static const struct rank_tokenizer llama3 = {RANK_PATTERN_LLAMA3, true, false, {NULL}, NULL},
-                                       qwen2 = {RANK_PATTERN_QWEN2, false, true, {NULL}, NULL},
-                                       tekken = {SPLIT_TEKKEN, true, false, {NULL}, NULL},
-                                       deepseek = {SPLIT_DEEPSEEK3, false, false, {NULL}, NULL};
+    static const struct rank_tokenizer llama3 = {RANK_PATTERN_LLAMA3, true, false, {NULL}, NULL, NULL, false},
+                                       qwen2 = {RANK_PATTERN_QWEN2, false, true, {NULL}, NULL, NULL, false},
+                                       tekken = {SPLIT_TEKKEN, true, false, {NULL}, NULL, NULL, false},
+                                       deepseek = {SPLIT_DEEPSEEK3, false, false, {NULL}, NULL, NULL, false},
+                                       tiktoken = {.pattern = RANK_PATTERN_LLAMA3,
+                                                   .behaviour = "Removed",
+                                                   .invert = true};
     char *data = file_join(argc > 1 ? argv[1] : ".", "tokenizer");
     int n = 0;
     if (!file_is_dir(data)) {
@@ -245,6 +263,8 @@ int main(int argc, char **argv) {
         n += check_ranks(data, "qwen.tiktoken", "Qwen 2", &qwen2);
         n += check_ranks(data, "llama3.tiktoken", "Llama 3 cut as Tekken", &tekken);
         n += check_ranks(data, "qwen.tiktoken", "Qwen 2 cut as DeepSeek 3", &deepseek);
+        n += check_ranks(data, "llama3.tiktoken", "Llama 3 as brought over from tiktoken", &tiktoken);
+        n += check_behaviours(data);
         n += check_pieces(data);
         printf("check_tokenizer_peer: %d texts differ\n", n);
     }

@@ -24,6 +24,8 @@ struct rank_tokenizer {
     bool ignore_merges, nfc;
     const char *specials[16]; /* added tokens behind the ranks, up to the first NULL */
     const char *bos;          /* bos_token of the configuration, or NULL */
+    const char *behaviour;    /* what becomes of the pattern's matches, or NULL: "Isolated" */
+    bool invert;
 };
 
 struct ranks {
@@ -135,7 +137,7 @@ static inline json_t *rank_json(const struct ranks *r, const struct rank_tokeniz
         json_array_append_new(added, json_pack("{s:I,s:s,s:b,s:b}", "id", (json_int_t)(r->n + i), "content",
                                                k->specials[i], "special", 1, "normalized", 0));
     json_t *split = json_pack("{s:s,s:{s:s},s:s,s:b}", "type", "Split", "pattern", "Regex", k->pattern,
-                              "behavior", "Isolated", "invert", 0);
+                              "behavior", k->behaviour ? k->behaviour : "Isolated", "invert", k->invert);
     json_t *bytes = json_pack("{s:s,s:b,s:b,s:b}", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets",
                               1, "use_regex", 0);
     json_t *normaliser = k->nfc ? json_pack("{s:s}", "type", "NFC") : json_null();

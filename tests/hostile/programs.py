@@ -73,7 +73,7 @@ builtins.AssertionError = AssertionError
 def f(x):
     return None
 
-### builtins replaced: crashed
+### builtins replaced: failed AssertionError
 import builtins
 for name in ('isinstance', 'abs', 'all', 'any', 'len', 'sorted', 'repr'):
     setattr(builtins, name, lambda *a, **k: True)
@@ -618,7 +618,7 @@ import sys, os
 sys.path.insert(0, '/tmp')
 def f(x): return x + 1
 
-### changed in its interpreter: crashed
+### changed in its interpreter: passed
 import json, random, sys, builtins
 json.loads = json.dumps = None
 builtins.exec = builtins.compile = None

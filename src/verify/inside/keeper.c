@@ -6,13 +6,13 @@
  * (runner.c) and mapped by runner.py, so it needs no file in the sandbox and no C library: `call` is the C
  * library's syscall.
  *
- *     keep(call, s, NEXT)    takes messages and runs the programs in them; comes back with a KEEP_ code
- *     keep(call, s, RUN)     the same, with the message that is in s first
- *     keep(call, s, BECOME)  this process gives up what a candidate must not have; 0, or -1
- *     keep(call, s, WATCH)   until the process s[PID] has ended; 0, or -1 if brood has gone
- *     keep(call, s, CLEAN)   remembers /tmp as it is: clean; 0, or -1
+ *     keep(call, s, NEXT)    takes messages and runs the programs in them (serve.c); comes back with a KEEP_
+ * code keep(call, s, RUN)     the same, with the message that is in s first keep(call, s, BECOME)  this
+ * process gives up what a candidate must not have; 0, or -1 keep(call, s, WATCH)   until the process s[PID]
+ * has ended; 0, or -1 if brood has gone keep(call, s, CLEAN)   remembers /tmp as it is: clean; 0, or -1
  *     keep(call, s, IS_CLEAN)   whether it still is
  *     keep(call, s, FUSE)    the memory s[RANGE] to s[RANGE_END] becomes one piece of huge pages; 0, or -1
+ *     keep(call, s, SERVE)   runs the program in s on the line s[FD], here
  *
  * A message: its length (4 bytes), the header (longs), then for UNIT the entry point, a NUL and the program;
  * for STEP JSON, which is left in the line for runner.py.
@@ -29,6 +29,8 @@
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <time.h>
+
+#include "verify/inside/serve.h"
 
 /* Names and order are those of STATE in runner.py. */
 enum state {
@@ -59,17 +61,17 @@ enum state {
     USED_KIB,
     RANGE, /* of memory to FUSE */
     RANGE_END,
+    PYTHON, /* struct python, and the names of a program */
+    NAMES,
     TMP_BYTES, /* /tmp: its size, and what was seen when it was clean */
     TMP,
 };
 enum { N_HEADER = KIND + 1, N_SEEN = 7 };
 enum kind { UNIT, STEP, END };
-enum what { NEXT, RUN, BECOME, WATCH, CLEAN, IS_CLEAN, FUSE };
-enum { KEEP_CHILD, KEEP_RENEW, KEEP_STEP, KEEP_GONE, KEEP_FAILED };
+enum what { NEXT, RUN, BECOME, WATCH, CLEAN, IS_CLEAN, FUSE, SERVE };
+enum { KEEP_RENEW, KEEP_STEP, KEEP_GONE, KEEP_FAILED };
 enum by { BY_ITSELF, BY_CPU, BY_BROOD };
 enum { PIDFD_OPEN = 434, CLOSE_RANGE = 436, LANDLOCK_RESTRICT = 446 };
-
-typedef long syscall_fn(long number, ...);
 
 /* ---- messages ---- */
 
@@ -189,7 +191,7 @@ static int limit(syscall_fn *call, long what, long amount) {
 static int become_candidate(syscall_fn *call, const long *s) {
     const uint32_t capabilities[8] = {0x20080522};
     const long filter = s[N_PROCESSES] > 0 ? s[FILTER_PROCESSES] : s[FILTER];
-    call(SYS_setsid);
+    call(SYS_setpgid, 0, 0); /* a session of its own would cost a scheduling group */
     call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     return call(SYS_chdir, s[NAMESPACES] ? "/tmp" : "/") == 0 &&
            limit(call, RLIMIT_CPU, s[CPU_US] / 1000000 + 2) && limit(call, RLIMIT_AS, s[MEMORY]) &&
@@ -202,9 +204,19 @@ static int become_candidate(syscall_fn *call, const long *s) {
            call(SYS_prctl, PR_SET_SECCOMP, 2, filter, 0, 0) == 0;
 }
 
+static void serve_here(syscall_fn *call, const long *s, int fd) {
+    const struct serve it = {
+        call, (const struct python *)s[PYTHON], (object *)s[NAMES], (char *)s[MESSAGE], s[N_MESSAGE], s[ROOM],
+        fd};
+    serve(&it);
+}
+
 /* It has descriptor 3 alone. The judge reads a length that is none where it could not be shut in. */
-static void begin_candidate(syscall_fn *call, const long *s) {
-    if (call(SYS_dup3, s[FD], 3, 0) == 3 && become_candidate(call, s)) return;
+static void run_candidate(syscall_fn *call, const long *s) {
+    if (call(SYS_dup3, s[FD], 3, 0) == 3 && become_candidate(call, s)) {
+        serve_here(call, s, 3);
+        call(SYS_exit_group, 0);
+    }
     call(SYS_write, 3, "\xff\xff\xff\xff", 4);
     call(SYS_exit_group, 99);
 }
@@ -287,11 +299,9 @@ static int fuse(syscall_fn *call, long from, long size) {
 
 static int run_unit(syscall_fn *call, long *s) {
     if (s[NAMESPACES] && (s[DISK] != s[TMP_BYTES] || !is_tmp_clean(call, s))) return KEEP_RENEW;
-    s[PID] = call(SYS_clone, s[FLAGS], 0, 0, 0, 0);
-    if (s[PID] == 0) {
-        begin_candidate(call, s);
-        return KEEP_CHILD;
-    }
+    const long pid = call(SYS_clone, s[FLAGS], 0, 0, 0, 0);
+    if (pid == 0) run_candidate(call, s);
+    s[PID] = pid;
     call(SYS_close, s[FD]);
     if (s[PID] < 0) return KEEP_FAILED;
     return watch(call, s) < 0 || !send_report(call, s) ? KEEP_GONE : -1;
@@ -326,6 +336,9 @@ long keep(syscall_fn *call, long *s, long what) {
         return fuse(call, s[RANGE], s[RANGE_END] - s[RANGE]) ? 0 : -1;
     case IS_CLEAN:
         return is_tmp_clean(call, s);
+    case SERVE:
+        serve_here(call, s, (int)s[FD]);
+        return 0;
     }
     return -1;
 }

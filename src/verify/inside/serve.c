@@ -1,0 +1,231 @@
+/* serve.c - see serve.h. Whatever Python code a candidate runs besides its program makes it copy pages: each
+ * object that is looked at is counted in itself. So what nearly every program needs is done here, and the
+ * rest by functions of runner.py.
+ *
+ * A call comes as marshal's bytes of (arguments, named ones or None), or as JSON where that lacks a type.
+ * What is given back is the JSON that runner.py's `encode` would give.
+ */
+#include "verify/inside/serve.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+enum { MESSAGE_MAX = 32 << 20, ANSWER_MAX = 1 << 16, DEPTH_MAX = 40, ADD_DOT_0 = 2 };
+
+/* ---- the line ---- */
+
+static int write_all(const struct serve *s, const char *from, long n) {
+    for (long at = 0; at < n;) {
+        const long put = s->call(SYS_write, s->fd, from + at, n - at);
+        if (put <= 0) return 0;
+        at += put;
+    }
+    return 1;
+}
+
+static void put_length(char *to, long n) {
+    for (int i = 0; i < 4; i++) to[i] = (char)(n >> 8 * i & 255);
+}
+
+/* As os.read: other threads may go on, handlers of signals may run. */
+static int take(const struct serve *s, char *to, long n) {
+    for (long at = 0; at < n;) {
+        void *thread = s->py->release();
+        const long got = s->call(SYS_read, s->fd, to + at, n - at);
+        const int why = *s->py->errno_at();
+        s->py->take_back(thread);
+        if (got == 0 || (got < 0 && (why != EINTR || s->py->check_signals() != 0))) return 0;
+        if (got > 0) at += got;
+    }
+    return 1;
+}
+
+/* ---- values as JSON ---- */
+
+struct out {
+    char *at, *end;
+};
+
+static int put(struct out *o, const char *text, long n) {
+    volatile char *to = o->at;
+    if (o->end - o->at < n) return 0;
+    for (long i = 0; i < n; i++) to[i] = text[i];
+    o->at += n;
+    return 1;
+}
+
+static int put_long(struct out *o, long long x) {
+    char digits[24];
+    int n = sizeof digits;
+    unsigned long long rest = x < 0 ? 0 - (unsigned long long)x : (unsigned long long)x;
+    do digits[--n] = (char)('0' + rest % 10);
+    while (rest /= 10);
+    if (x < 0) digits[--n] = '-';
+    return put(o, digits + n, (long)sizeof digits - n);
+}
+
+static int put_float(const struct python *py, struct out *o, object *x) {
+    char *text = py->float_text(py->float_value(x), 'r', 0, ADD_DOT_0, 0);
+    long n = 0;
+    if (!text) return 0;
+    while (text[n]) n++;
+    const int finite = text[n - 1] >= '0' && text[n - 1] <= '9';
+    const int ok = finite && put(o, text, n);
+    py->free(text);
+    return ok;
+}
+
+static int put_text(const struct python *py, struct out *o, object *x) {
+    static const char hex[] = "0123456789abcdef";
+    long n;
+    const char *text = py->utf8(x, &n);
+    int ok = text && put(o, "\"", 1);
+    for (long from = 0, i = 0; ok && i <= n; i++) {
+        const unsigned char c = i < n ? (unsigned char)text[i] : '"';
+        if (c >= ' ' && c != '"' && c != '\\') continue;
+        const char escape[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
+        ok = put(o, text + from, i - from) && (i == n || put(o, escape, 6));
+        from = i + 1;
+    }
+    return ok && put(o, "\"", 1);
+}
+
+static int put_value(const struct python *py, struct out *o, object *x, int depth);
+
+static int put_items(const struct python *py, struct out *o, object *x, int depth) {
+    const int is_list = x->type == py->list;
+    const long n = is_list ? py->list_size(x) : py->tuple_size(x);
+    int ok = put(o, is_list ? "[\"l\"" : "[\"t\"", 4);
+    for (long i = 0; ok && i < n; i++)
+        ok = put(o, ",", 1) && put_value(py, o, is_list ? py->list_get(x, i) : py->tuple_get(x, i), depth);
+    return ok && put(o, "]", 1);
+}
+
+static int put_dict(const struct python *py, struct out *o, object *x, int depth) {
+    object *key, *value;
+    long at = 0;
+    int ok = put(o, "[\"d\"", 4);
+    while (ok && py->dict_next(x, &at, &key, &value))
+        ok = put(o, ",", 1) && put_value(py, o, key, depth) && put(o, ",", 1) &&
+             put_value(py, o, value, depth);
+    return ok && put(o, "]", 1);
+}
+
+/* 0: there is no room, or runner.py has to see to it. No code of the program's runs here: of each type but
+ * the exact ones it could have some. */
+static int put_value(const struct python *py, struct out *o, object *x, int depth) {
+    if (depth > DEPTH_MAX) return 0;
+    if (x == py->none) return put(o, "null", 4);
+    if (x == py->true_) return put(o, "true", 4);
+    if (x == py->false_) return put(o, "false", 5);
+    if (x->type == py->int_) {
+        int overflow;
+        const long long value = py->long_value(x, &overflow);
+        return !overflow && put_long(o, value);
+    }
+    if (x->type == py->str) return put_text(py, o, x);
+    if (x->type == py->float_) return put_float(py, o, x);
+    if (x->type == py->list || x->type == py->tuple) return put_items(py, o, x, depth + 1);
+    return x->type == py->dict && put_dict(py, o, x, depth + 1);
+}
+
+/* ---- the program ---- */
+
+/* By a function of runner.py that says something to the judge; false if it could not. `o` is given up. */
+static int say(const struct python *py, object *how, object *o) {
+    object *said = py->call_with(how, o, (object *)0);
+    py->drop(o);
+    py->drop(said);
+    return said != 0;
+}
+
+static int say_raised(const struct python *py) {
+    object *type, *value, *trace;
+    py->error_fetch(&type, &value, &trace);
+    py->error_normalise(&type, &value, &trace);
+    if (value && trace) py->error_set_trace(value, trace);
+    py->drop(type);
+    py->drop(trace);
+    return value && say(py, py->describe, value);
+}
+
+/* Its function, held; NULL: it has none, and the judge has been told. */
+static object *load(const struct serve *s) {
+    const struct python *py = s->py;
+    long n_name = 0;
+    while (n_name < s->n && s->room[n_name]) n_name++;
+    if (n_name == s->n) return 0;
+    object *text = py->decode_utf8(s->room + n_name + 1, s->n - n_name - 1, "surrogatepass");
+    if (!text) return 0;
+    object *code = py->call_with(py->compile, text, py->file_name, py->mode, (object *)0);
+    py->drop(text);
+    object *ran = code ? py->eval(code, s->names, s->names) : 0;
+    py->drop(code);
+    if (!ran) {
+        say_raised(py);
+        return 0;
+    }
+    py->drop(ran);
+    object *function = py->dict_get(s->names, s->room);
+    if (function && function != py->none) {
+        py->hold(function);
+        return function;
+    }
+    object *name = py->decode_utf8(s->room, n_name, "surrogatepass");
+    if (name) say(py, py->lack, name);
+    return 0;
+}
+
+/* The value is given up. */
+static int answer(const struct serve *s, object *value) {
+    const struct python *py = s->py;
+    struct out o = {s->room + 4, s->room + 4 + (s->n_room < ANSWER_MAX ? s->n_room - 4 : ANSWER_MAX)};
+    if (!put(&o, "{\"value\": ", 10) || !put_value(py, &o, value, 0) || !put(&o, "}", 1)) {
+        py->error_clear();
+        return say(py, py->answer, value);
+    }
+    py->drop(value);
+    put_length(s->room, o.at - s->room - 4);
+    return write_all(s, s->room, o.at - s->room);
+}
+
+/* One call in `message`; false if there can be no further one. */
+static int run_call(const struct serve *s, object *function, const char *message, long n) {
+    const struct python *py = s->py;
+    if (message[0] != '(') {
+        object *text = py->decode_utf8(message, n, "surrogatepass");
+        object *said = text ? py->call_with(py->answer_text, function, text, (object *)0) : 0;
+        py->drop(text);
+        py->drop(said);
+        return said != 0;
+    }
+    object *both = py->read_marshal(message, n);
+    if (!both) return 0;
+    object *named = py->tuple_get(both, 1);
+    object *value = py->call(function, py->tuple_get(both, 0), named == py->none ? 0 : named);
+    const int ok = value ? answer(s, value) : say_raised(py);
+    py->drop(both);
+    return ok;
+}
+
+static int serve_call(const struct serve *s, object *function) {
+    unsigned char head[4];
+    if (!take(s, (char *)head, 4)) return 0;
+    const long n = (long)head[0] | (long)head[1] << 8 | (long)head[2] << 16 | (long)head[3] << 24;
+    if (n < 1 || n > MESSAGE_MAX) return 0;
+    if (n <= s->n_room) return take(s, s->room, n) && run_call(s, function, s->room, n);
+    const long at =
+        s->call(SYS_mmap, 0, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0L);
+    if (at == -1) return 0;
+    const int ok = take(s, (char *)at, n) && run_call(s, function, (char *)at, n);
+    s->call(SYS_munmap, at, n);
+    return ok;
+}
+
+void serve(const struct serve *s) {
+    object *function = load(s);
+    if (!function || !write_all(s, "\2\0\0\0{}", 6)) return;
+    while (serve_call(s, function)) {
+    }
+}

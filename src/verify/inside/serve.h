@@ -1,0 +1,58 @@
+/* serve.h - the candidate: a program is loaded and its function called, by the C API of the Python that
+ * forked it. */
+#ifndef BROOD_INSIDE_SERVE_H
+#define BROOD_INSIDE_SERVE_H
+
+typedef long syscall_fn(long number, ...);
+
+/* What of Python is used: addresses, in the order of PYTHON in runner.py. */
+typedef struct object { /* the beginning of each: a count, then */
+    long count;
+    struct object *type;
+} object;
+struct python {
+    object *(*decode_utf8)(const char *text, long n, const char *errors);
+    object *(*read_marshal)(const char *bytes, long n);
+    object *(*call_with)(object *function, ...); /* NULL-terminated */
+    object *(*call)(object *function, object *args, object *named);
+    object *(*eval)(object *code, object *globals, object *locals);
+    object *(*dict_get)(object *dict, const char *key);                     /* borrowed */
+    int (*dict_next)(object *dict, long *at, object **key, object **value); /* borrowed */
+    long (*list_size)(object *list);
+    object *(*list_get)(object *list, long i); /* borrowed */
+    long (*tuple_size)(object *tuple);
+    object *(*tuple_get)(object *tuple, long i); /* borrowed */
+    long long (*long_value)(object *number, int *overflow);
+    double (*float_value)(object *number);
+    char *(*float_text)(double x, char format, int precision, int flags, int *type);
+    const char *(*utf8)(object *text, long *n);
+    void (*free)(void *memory);
+    void (*drop)(object *o); /* NULL is legal */
+    void (*hold)(object *o);
+    void (*error_fetch)(object **type, object **value, object **trace);
+    void (*error_normalise)(object **type, object **value, object **trace);
+    int (*error_set_trace)(object *value, object *trace);
+    void (*error_clear)(void);
+    int (*check_signals)(void);
+    void *(*release)(void); /* the interpreter to other threads */
+    void (*take_back)(void *thread);
+    int *(*errno_at)(void); /* the C library's */
+    /* objects */
+    object *none, *true_, *false_, *str, *int_, *float_, *list, *tuple, *dict; /* str to dict: the types */
+    object *compile, *file_name, *mode;
+    object *answer, *describe, *lack, *answer_text; /* functions of runner.py */
+};
+
+struct serve {
+    syscall_fn *call;
+    const struct python *py;
+    object *names; /* those of the program */
+    char *room;    /* entry point, NUL, program; then messages in both directions */
+    long n, n_room;
+    int fd;
+};
+
+/* Returns when the line has ended, or nothing more is to be said. */
+void serve(const struct serve *s);
+
+#endif
