@@ -91,8 +91,11 @@ void heads_draw(struct heads *h, struct head_draw *draws, int n_draws, int n_dra
     enum engine_sharing sharing = h->f->sharing;
     bool automatic = sharing == ENGINE_SHARING_AUTO;
     int64_t n_weights = (int64_t)m->n_out * m->n_in;
-    for (h->first = 0; h->first < n_drawn; h->first = h->end) {
-        h->end = MIN(n_drawn, h->first + h->n_chunk);
+    if (n_drawn == 0) return;                                     /* nor is there any room for logits */
+    const int n_chunks = (n_drawn + h->n_chunk - 1) / h->n_chunk; /* dealt evenly: few rows are dear */
+    h->first = 0;
+    for (int i = 0; i < n_chunks; i++, h->first = h->end) {
+        h->end = h->first + (n_drawn - h->first + n_chunks - i - 1) / (n_chunks - i);
         bool by_rows = sharing == ENGINE_SHARING_ROWS || (automatic && n_weights < HEADS_ROWS_WEIGHTS);
         bool alone = automatic && n_weights * (h->end - h->first) < HEADS_ALONE_BELOW;
         if (pool_size(h->pool) == 1 || alone) {

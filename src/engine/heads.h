@@ -43,7 +43,7 @@ struct heads {
     int n_draws, first, end;
 };
 
-#define HEADS_LOGITS_BYTES ((size_t)32 << 20)
+#define HEADS_LOGITS_BYTES ((size_t)40 << 20) /* 64 rows of 152,000 tokens in one */
 
 void heads_init(struct heads *h, const struct forward *f, struct pool *pool, int n_rows_max, int n_allowed);
 void heads_fini(struct heads *h);
