@@ -459,6 +459,8 @@ def prepare_keep(code, state):
 
 def prepare_serve(state, line, at):
     """Writes what inside/serve.h wants there; gives what has to stay."""
+    if ctypes.c_long.from_address(id(0.5) + 8).value != id(float):
+        raise TypeError('objects of this Python begin otherwise than its usual build')
     functions = functions_of(line)
     names = {'__builtins__': builtins.__dict__}
     addresses = [ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value for name in API]
