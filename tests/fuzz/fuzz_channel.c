@@ -34,8 +34,7 @@ static const char honest[] = "def f(x): return ['3f1c9a', 87178291199, (b'5', 'e
 static struct verify *the_verifier(void) {
     static struct verify *v;
     struct err e = {0};
-    const struct verify_options o = {
-        .least = VERIFY_FILTERED, .highest = VERIFY_NAMESPACES, .n_workers = 1};
+    const struct verify_options o = {.least = VERIFY_FILTERED, .highest = VERIFY_NAMESPACES, .n_workers = 1};
     if (!v && !(v = verify_open(&o, &e))) {
         fprintf(stderr, "no sandbox here: %s\n", e.msg);
         exit(1);
@@ -62,9 +61,10 @@ static void write_said(struct buf *out, struct str input) {
 
 static enum verify_verdict run(struct verify *v, struct str program, bool prints) {
     static const struct verify_io io = {STR("7"), STR("7 12.5"), false};
-    struct verify_job job = {.program = program,
-                             .tests = {.setup = STR(""), .code = STR(tests), .entry_point = "f", .tell = true},
-                             .limits = {2, 4, 512 << 20, 1 << 20, 0}};
+    struct verify_job job = {
+        .program = program,
+        .tests = {.setup = STR(""), .code = STR(tests), .entry_point = "f", .tell = true},
+        .limits = {2, 4, 512 << 20, 1 << 20, 0}};
     if (prints) job.tests = (struct verify_tests){.entry_point = "", .io = &io, .n_io = 1, .tell = true};
     struct verify_result r;
     struct err e = {0};
