@@ -11,6 +11,7 @@
  *     GROUP_VECS              vectors whose codes of a slice are multiplied together where rows are many
  *     CODED_ROUND, CODED_FUNCTION           the names of the two functions
  *     CODES_LESS              what codes_8 takes off a code; 0 if not defined
+ *     THIN_VECS               the same where there is one tile of rows; TILE_VECS if not defined
  *     FETCH_ROWS              tiles of so many rows and more fetch what comes next; 1 if not defined
  *
  * A tile is rows x vectors of outputs. For each block of 32 inputs the integers are summed in registers, from
@@ -44,6 +45,9 @@
 #endif
 #if !defined(FETCH_ROWS)
 #define FETCH_ROWS 1
+#endif
+#if !defined(THIN_VECS)
+#define THIN_VECS TILE_VECS
 #endif
 
 enum { SLICE_BLOCKS = 32 }; /* a slice of a tile's codes stays in the first-level cache while rows pass */
@@ -150,16 +154,23 @@ ALWAYS_INLINE void fetch_ahead(const struct coded_fetch *f, int i) {
     }
 }
 
-/* n_blocks blocks from block `first` on, with rounded inputs x. */
+ALWAYS_INLINE size_t output_at(int v, size_t panel_stride) {
+    return (size_t)(v * LANES / MATRIX_PANEL) * panel_stride + (size_t)(v * LANES % MATRIX_PANEL);
+}
+
+/* n_blocks blocks from block `first` on, with rounded inputs x. Of one row, the panels' outputs are y_stride
+ * apart. */
 ALWAYS_INLINE void coded_tile(int bits, int n_scales, bool wide, bool has_min, int n_rows, int n_vecs,
                               float *y, size_t y_stride, const char *x, const struct coded_outputs *outputs,
                               const struct coded_fetch *fetch, int first, int n_blocks) {
     const size_t block_bytes = (size_t)(MATRIX_PANEL * CODED_BLOCK / 8 * bits),
                  q_bytes = (size_t)(n_rows * CODED_BLOCK) * sizeof(INPUT);
     const int n_groups = 8 / n_scales; /* of four inputs, to a scale */
+    const size_t row_stride = n_rows > 1 ? y_stride : 0, panel_stride = n_rows > 1 ? MATRIX_PANEL : y_stride;
     VEC sum[TILE_ROWS][TILE_VECS];
     EACH(r, n_rows)
-    EACH(v, n_vecs) sum[r][v] = first ? vec_load(y + (size_t)r * y_stride + v * LANES) : vec_set1(0);
+    EACH(v, n_vecs)
+    sum[r][v] = first ? vec_load(y + (size_t)r * row_stride + output_at(v, panel_stride)) : vec_set1(0);
     for (int b = first; b < first + n_blocks; b++) {
         const INPUT *q = (const INPUT *)(const void *)x;
         const float *scales = (const float *)(const void *)(x + q_bytes),
@@ -196,7 +207,8 @@ ALWAYS_INLINE void coded_tile(int bits, int n_scales, bool wide, bool has_min, i
             }
         x += q_bytes + (size_t)(n_rows * (1 + n_scales + has_min)) * 4;
     }
-    EACH(r, n_rows) EACH(v, n_vecs) vec_store(y + (size_t)r * y_stride + v * LANES, sum[r][v]);
+    EACH(r, n_rows)
+    EACH(v, n_vecs) vec_store(y + (size_t)r * row_stride + output_at(v, panel_stride), sum[r][v]);
 }
 
 typedef void tile_function(float *y, size_t y_stride, const char *x, const struct coded_outputs *outputs,
@@ -329,19 +341,40 @@ static void run_slice(struct coded_run *r, float *y, size_t y_stride) {
             width = MIN(widest, r->n - v);
             while (!r->tile[n][width]) width--;
             const struct coded_fetch fetch = fetch_of(&ahead, r->block_bytes, call++);
-            r->tile[n][width](y + v * LANES, y_stride, r->x, r->outputs + v, &fetch, r->block, r->n_blocks);
+            r->tile[n][width](y + v * LANES, n > 1 ? y_stride : MATRIX_PANEL, r->x, r->outputs + v, &fetch,
+                              r->block, r->n_blocks);
         }
         r->x += (size_t)(n * r->n_blocks) * s->row_bytes;
         y += (size_t)n * y_stride;
     }
 }
 
+/* One row uses each weight once. The widest tile reads several streams of panels, each as long as it can be,
+ * so that the processor foresees them. Returns how many panels are done. */
+static int run_streams(float *y, const void *x, const struct matrix *w, int panel, int n_panels) {
+    enum { N_STREAMS = TILE_VECS * LANES / MATRIX_PANEL, PANEL_VECS = MATRIX_PANEL / LANES };
+    const struct coded_fetch nothing = {.n_streams = 0};
+    const int n_each = n_panels / N_STREAMS;
+    tile_function *const tile = tiles[kind_of(dtype_coding(w->dtype))][1][TILE_VECS];
+    if (FETCH_ROWS <= 1 || !tile) return 0;
+    for (int i = 0; i < n_each; i++, panel++) {
+        struct coded_outputs outputs[TILE_VECS];
+        for (int v = 0; v < TILE_VECS; v++)
+            outputs[v] = outputs_at(w, (panel + v / PANEL_VECS * n_each) * PANEL_VECS + v % PANEL_VECS);
+        tile(y + (size_t)panel * MATRIX_PANEL, (size_t)n_each * MATRIX_PANEL, x, outputs, &nothing, 0,
+             w->n_in / CODED_BLOCK);
+    }
+    return n_each * N_STREAMS;
+}
+
 void CODED_FUNCTION(float *y, size_t y_stride, const void *rounded, int n_rows, const struct matrix *w,
                     int panel_first, int panel_end) {
-    if (n_rows == 0 || panel_first == panel_end) return;
+    if (n_rows == 0) return;
+    if (n_rows == 1) panel_first += run_streams(y, rounded, w, panel_first, panel_end - panel_first);
+    if (panel_first == panel_end) return;
     const struct coding *c = dtype_coding(w->dtype);
     const int v_end = panel_end * (MATRIX_PANEL / LANES),
-              n_group = n_rows > TILE_ROWS ? GROUP_VECS : TILE_VECS;
+              n_group = n_rows > TILE_ROWS ? GROUP_VECS : THIN_VECS;
     struct coded_run r = {.shape = shape_of(n_rows, w->n_in, c), .tile = tiles[kind_of(c)]};
     r.block_bytes = (size_t)(MATRIX_PANEL * CODED_BLOCK / 8 * c->bits);
     r.scales_bytes = (size_t)(MATRIX_PANEL * c->n_scales) * (c->wide ? sizeof(float) : sizeof(uint16_t));

@@ -46,13 +46,16 @@ static inline struct inputs inputs_at(const int16_t *q) {
 
 static inline __m256i acc_add(__m256i acc, struct codes c, struct inputs q) {
     acc = _mm256_add_epi32(acc, _mm256_madd_epi16(c.even, q.even));
-    acc = _mm256_add_epi32(acc, _mm256_madd_epi16(c.odd, q.odd));
     __asm__("" : "+x"(acc)); /* now: gcc would hold all products and add them at the end */
+    acc = _mm256_add_epi32(acc, _mm256_madd_epi16(c.odd, q.odd));
+    __asm__("" : "+x"(acc));
     return acc;
 }
 
-enum { TILE_ROWS = 4, TILE_VECS = 2, GROUP_VECS = 2 };
-#define TILES(X)             X(1, 1) X(1, 2) X(2, 1) X(2, 2) X(3, 1) X(3, 2) X(4, 1) X(4, 2)
+enum { TILE_ROWS = 4, TILE_VECS = 8, GROUP_VECS = 2 };
+#define TILES(X)             X(1, 1) X(1, 2) X(1, 4) X(1, 8) X(2, 1) X(2, 2) X(3, 1) X(3, 2) X(4, 1) X(4, 2)
+#define THIN_VECS            2
+#define FETCH_ROWS           2 /* one row reads four panels at a time: the processor foresees them better */
 #define KINDS(X, rows, vecs) KIND_BYTES(X, rows, vecs)
 #define CODED_ROUND          kernels_round_bytes_avx2
 #define CODED_FUNCTION       kernels_matmul_bytes_avx2

@@ -55,14 +55,16 @@ ALWAYS_INLINE VEC tile_weights(const void *panel, enum dtype t, size_t i) {
 }
 
 /* y[r][p*16..] = (resume ? y : 0) + sum over k of x[r][k] * panels[p][k][..]; only n_k and resume vary once
- * this is inlined. Whichever are fewer, broadcasts or weights, are held; the others are read where used. The
- * n_k * 16 weights at `ahead` are brought into the cache meanwhile. */
+ * this is inlined. Of one row, the panels' outputs are y_stride apart. Whichever are fewer, broadcasts or
+ * weights, are held; the others are read where used. The n_k * 16 weights at `ahead` are brought into the
+ * cache meanwhile. */
 ALWAYS_INLINE void tile_run(enum dtype t, int n_rows, int n_panels, float *y, size_t y_stride, const float *x,
                             size_t x_stride, const void *const *panels, const void *ahead, int n_k,
                             bool resume) {
+    const size_t row_stride = n_rows > 1 ? y_stride : 0, panel_stride = n_rows > 1 ? MATRIX_PANEL : y_stride;
     VEC sum[TILE_ROWS][TILE_PANELS][PANEL_VECS], xk[TILE_ROWS], w[TILE_PANELS][PANEL_VECS];
     EACH(r, n_rows) EACH(p, n_panels) EACH(v, PANEL_VECS) {
-        const float *from = y + (size_t)r * y_stride + p * MATRIX_PANEL + v * LANES;
+        const float *from = y + (size_t)r * row_stride + (size_t)p * panel_stride + v * LANES;
         sum[r][p][v] = resume ? vec_load(from) : vec_set1(0);
     }
     for (int k = 0; k < n_k; k++) {
@@ -85,7 +87,8 @@ ALWAYS_INLINE void tile_run(enum dtype t, int n_rows, int n_panels, float *y, si
     }
     EACH(r, n_rows)
     EACH(p, n_panels)
-    EACH(v, PANEL_VECS) vec_store(y + (size_t)r * y_stride + p * MATRIX_PANEL + v * LANES, sum[r][p][v]);
+    EACH(v, PANEL_VECS)
+    vec_store(y + (size_t)r * row_stride + (size_t)p * panel_stride + v * LANES, sum[r][p][v]);
 }
 
 #define TILE_DEFINE(type, rows, panels_)                                                                     \
@@ -108,8 +111,8 @@ static void tile_panels(enum dtype t, float *y, size_t y_stride, const float *x,
     for (int p = 0, n; p < n_panels; p += n) {
         n = MIN(n_panels - p, (int)TILE_PANELS);
         while (!tiles[t][n_rows][n]) n--;
-        tiles[t][n_rows][n](y + p * MATRIX_PANEL, y_stride, x, x_stride, panels + p,
-                            p + n < n_panels ? panels[p + n] : ahead, n_k, resume);
+        tiles[t][n_rows][n](y + p * MATRIX_PANEL, n_rows > 1 ? y_stride : MATRIX_PANEL, x, x_stride,
+                            panels + p, p + n < n_panels ? panels[p + n] : ahead, n_k, resume);
     }
 }
 
@@ -118,9 +121,23 @@ static const void *matrix_at(const struct matrix *w, int panel, int k) {
     return (const char *)w->panels + at * dtype_bytes(w->dtype);
 }
 
+/* One row: the widest tile reads several streams of panels, each as long as it can be, so that the processor
+ * foresees them. Returns how many panels are done. */
+static int matmul_streams(float *y, const float *x, const struct matrix *w, int panel, int n_panels) {
+    const int n_each = n_panels / TILE_PANELS;
+    for (int i = 0; i < n_each; i++, panel++) {
+        const void *panels[TILE_PANELS];
+        for (int s = 0; s < TILE_PANELS; s++) panels[s] = matrix_at(w, panel + s * n_each, 0);
+        tiles[w->dtype][1][TILE_PANELS](y + (size_t)panel * MATRIX_PANEL, (size_t)n_each * MATRIX_PANEL, x, 0,
+                                        panels, NULL, w->n_in, false);
+    }
+    return n_each * TILE_PANELS;
+}
+
 /* Up to TILE_ROWS rows: each weight is used once, in the order in which panels lie. */
 static void matmul_thin(float *y, size_t y_stride, const float *x, size_t x_stride, int n_rows,
                         const struct matrix *w, int panel_first, int panel_end) {
+    if (n_rows == 1) panel_first += matmul_streams(y, x, w, panel_first, panel_end - panel_first);
     for (int p = panel_first; p < panel_end; p += TILE_PANELS) {
         const void *panels[TILE_PANELS];
         int n = MIN((int)TILE_PANELS, panel_end - p);
