@@ -3,6 +3,7 @@
  *
  * Compiled by bench/compare_logits.py against the headers and libraries that it is pointed at; no part of the
  * build. Keys and values are kept as F32, as here; attention is computed step by step (no flash attention).
+ * PEER_THREADS=N in the environment: with so many threads, else as many as the engine takes by itself.
  */
 #include <llama.h>
 #include <stdio.h>
@@ -67,6 +68,8 @@ static struct llama_context *open_context(struct llama_model *m, int n_tokens) {
     p.n_ctx = (unsigned)n_tokens + 8;
     p.n_batch = p.n_ubatch = (unsigned)(n_tokens > 512 ? n_tokens : 512);
     p.type_k = p.type_v = GGML_TYPE_F32;
+    const char *n_threads = getenv("PEER_THREADS");
+    if (n_threads) p.n_threads = p.n_threads_batch = (int)strtol(n_threads, NULL, 10);
 #ifdef PEER_FLASH_TYPE
     p.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;
 #else

@@ -95,6 +95,91 @@ static bool left_behind(void) {
     return false;
 }
 
+/* ---- what goes to a candidate and comes back ---- */
+
+static const char values[] = "import math, decimal, fractions, collections\n"
+                             "deep = []\n"
+                             "for _ in range(90): deep = [deep, ()]\n"
+                             "VALUES = [None, True, False, 0, -1, 1 << 62, -(1 << 63), (1 << 63) - 1, 1 << "
+                             "63, -(1 << 64), 10 ** 40, 0.0, -0.0, 0.1, "
+                             "1e300, 5e-324, 1e16, 123456789.125, math.inf, -math.inf, math.nan, '', 'a', "
+                             "'\"', '\\\\', '\\n\\t\\r\\x00\\x1f\\x7f', 'h\u00e9', "
+                             "'\u20ac\U0001f600', '\\ud800', '[\"l\", 1]', 'x' * 70000, b'', b'\\x00\\xff', "
+                             "bytearray(b'ab'), [], (), {}, [1, 2.5, 'x'], "
+                             "[[1], (2, [3])], (1,), {'a': 1, 'b': [2]}, {1: 'x', (1, 2): None, 'z': {}}, "
+                             "{2, 1}, frozenset((3,)), [{1}], "
+                             "range(3), 1 + 2j, decimal.Decimal('1.10'), fractions.Fraction(1, 3), "
+                             "collections.deque([1]), list(range(20000)), "
+                             "['\\n' * 9, {'k': ('v', b'w')}], deep]\n";
+
+/* Each kind of value as an argument and as what a program makes, with its types all the way down. */
+static void test_carried(void **state) {
+    UNUSED(state);
+    struct verify *v = open_at(VERIFY_NAMESPACES, 1);
+    static const char tests[] = "def check(f):\n    for i, x in enumerate(VALUES):\n"
+                                "        for y in (f(i, None), f(-1, x), f(number=-1, value=x)):\n"
+                                "            assert type(x) is type(y) and repr(x) == repr(y), i\n"
+                                "    assert list(f(-2, [1, 2])) == [1, 2] and f(-3, 1) is None\n";
+    struct buf program = {0};
+    buf_printf(
+        &program,
+        "%sdef f(number, value):\n    if number == -2: return iter(value)\n    if number == -3: return\n"
+        "    return value if number < 0 else VALUES[number]\n",
+        values);
+    struct verify_job job = job_of(buf_cstr(&program), tests);
+    job.tests.setup = str_from(values);
+    const struct verify_result r = run_one(v, &job);
+    if (r.verdict != VERIFY_PASSED) fail_msg("%s: %s", r.exception, r.text);
+    buf_free(&program);
+    verify_close(v);
+    check_nobody_stays();
+}
+
+static const struct raising {
+    const char *program, *exception, *text;
+} raisings[] = {
+    {"def f(x): raise ValueError('a \"b\" \\\\ \\n')", "ValueError", "a \"b\" \\ \n"},
+    {"def f(x): raise KeyError(('k', 1))", "KeyError", "('k', 1)"},
+    {"def f(x): raise OSError(2, 'gone', 'h\u00e9')", "FileNotFoundError", "[Errno 2] gone: 'h\u00e9'"},
+    {"class Mine(LookupError):\n    def __str__(self): return 'mine'\ndef f(x): raise Mine({1})", "Mine",
+     "mine"},
+    {"class Meta(type):\n    pass\nclass Odd(Exception, metaclass=Meta): pass\ndef f(x): raise "
+     "Odd('odd')",
+     "Odd", "odd"},
+    {"class Mute(Exception):\n    def __str__(self): return 1\ndef f(x): raise Mute", "Mute", ""},
+    {"def f(x): raise SystemExit", "SystemExit", ""},
+    {"def f(x): raise Exception(object)", "Exception", "<class 'object'>"},
+    {"def f(x): return y", "NameError", "name 'y' is not defined"},
+    {"def f(x: return 1", "SyntaxError", NULL},
+    {"g = 1", "NameError", "name 'f' is not defined"},
+    {"f = None", "NameError", "name 'f' is not defined"},
+    {"def f(x): return f(x)", "RecursionError", NULL},
+};
+
+static void test_raised(void **state) {
+    UNUSED(state);
+    struct verify *v = open_at(VERIFY_NAMESPACES, 1);
+    for (size_t i = 0; i < ARRAY_LEN(raisings); i++) {
+        const struct raising *c = &raisings[i];
+        const struct verify_job job = job_of(c->program, adds_one);
+        const struct verify_result r = run_one(v, &job);
+        if (r.verdict != VERIFY_FAILED || strcmp(r.exception, c->exception) != 0 ||
+            (c->text && strcmp(r.text, c->text) != 0))
+            fail_msg("%s\n%s %s: %s", c->program, verify_verdict_names[r.verdict], r.exception, r.text);
+    }
+    expect(v, "def f(x):\n    raise ValueError('y' * 5000)", adds_one, VERIFY_FAILED, "ValueError");
+    expect(v, "def f(x):\n    raise ValueError(x)",
+           "def check(f):\n    try: f(5)\n    except ValueError as e: assert e.args == (5,)\n    else: "
+           "assert False\n",
+           VERIFY_PASSED, NULL);
+    expect(v, "class E(KeyError): pass\ndef f(x):\n    raise E(1, [2, ('3',)])",
+           "def check(f):\n    try: f(5)\n    except KeyError as e: assert e.args == (1, [2, ('3',)])\n    "
+           "else: assert False\n",
+           VERIFY_PASSED, NULL);
+    verify_close(v);
+    check_nobody_stays();
+}
+
 /* ---- the corpus ---- */
 
 struct hostile {
@@ -320,7 +405,8 @@ int main(void) {
         cmocka_unit_test(test_values),   cmocka_unit_test(test_refused),
         cmocka_unit_test(test_many),     cmocka_unit_test(test_cancel_running),
         cmocka_unit_test(test_filtered), cmocka_unit_test(test_no_python),
-        cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_hostile),  cmocka_unit_test(test_carried),
+        cmocka_unit_test(test_raised),
     };
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     for (int i = 0; i < VERIFY_LEVELS; i++) {

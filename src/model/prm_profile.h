@@ -24,10 +24,10 @@
  *      "aside": false, "one_line": false, "readout": "softmax", "good": "+", "bad": "-", "aggregate": "min"}
  *
  * readout "softmax" over the outputs good and bad, or "sigmoid" of good. For a language model they are
- * tokens, given by their text as it begins a text; for other heads numbers of outputs from 0, of which bad may
- * be a list: {"good": 2, "bad": [0, 1]}. Without them two outputs are (wrong, right), and one is a logistic;
- * without bad, all others are. Keys that are left out: first, next, closing "", aside and one_line false,
- * aggregate min. examples/prm has a whole one.
+ * tokens, given by their text as it begins a text; for other heads numbers of outputs from 0, of which bad
+ * may be a list: {"good": 2, "bad": [0, 1]}. Without them two outputs are (wrong, right), and one is a
+ * logistic; without bad, all others are bad. Keys that are left out: first, next, closing "", aside and
+ * one_line false, aggregate min. examples/prm has a whole one.
  *
  * A generative judge is a language model that is asked about each step and whose answer's first token is the
  * score: "Yes" against "No" (GenRM, 2408.15240, of whole solutions; there "Yes" against every token). Its

@@ -110,8 +110,9 @@ static void keep_only(const int fds[3]) {
 }
 
 _Noreturn static void run_inside(const struct isolate_plan *plan, int go) {
-    static char *const environment[] = {"PATH=/usr/bin:/bin", "HOME=/tmp",         "LC_ALL=C.UTF-8", "TZ=UTC",
-                                        "PYTHONHASHSEED=0",   "OMP_NUM_THREADS=1", "LD_BIND_NOW=1",  NULL};
+    char *const environment[] = {
+        "PATH=/usr/bin:/bin", "HOME=/tmp",     "LC_ALL=C.UTF-8",      "TZ=UTC", "PYTHONHASHSEED=0",
+        "OMP_NUM_THREADS=1",  "LD_BIND_NOW=1", (char *)plan->setting, NULL};
     char byte;
     sigset_t none;
     const int go_on = fcntl(go, F_DUPFD, 10);

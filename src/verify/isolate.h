@@ -19,6 +19,7 @@ struct isolate_plan {
     bool namespaces;
     const char *paths[ISOLATE_PATHS_MAX]; /* absolute, no links in them; NULL-terminated */
     char *const *argv;                    /* argv[0] is an absolute path */
+    const char *setting;                  /* of the environment, NAME=VALUE; NULL: none */
     int lines[2];                         /* become descriptors 3 and 4; 0 to 2 are /dev/null */
     bool see_itself; /* /proc as it is outside becomes descriptor 5, if there is one: to be closed early */
 };

@@ -10,12 +10,24 @@ PROGRAM_MAX = 9 << 20
 LENGTH, INT, ONE_FD = struct.Struct('<I'), struct.Struct('@i'), socket.CMSG_LEN(4)
 OUTPUT_MAX, SHOWN_MAX = 16 << 20, 256 << 10
 PAGE, HUGE, WORTH, PROC = 4096, 2 << 20, 64 << 12, 5  # PROC: a descriptor
+BLOCKS_MAX, BIG_CHUNK, ARENA = 1 << 15, 100 << 10, 1 << 20
+MAP_FILL = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x100000  # MAP_FIXED_NOREPLACE
 MARSHAL = 2  # its version without references
 ITEMS_MAX = 1 << 20  # what is taken of an iterator that a candidate returned
 libc = ctypes.CDLL(None, use_errno=True)
 syscall = libc.syscall
+
+
+class Mallinfo(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int) for name in 'arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost'.split()]
+
+
+if hasattr(libc, 'mallinfo'):
+    libc.mallinfo.restype = Mallinfo
 libc.mmap.restype = libc.sbrk.restype = ctypes.c_void_p
 libc.madvise.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
+libc.malloc.restype, libc.malloc.argtypes, libc.free.argtypes = ctypes.c_void_p, (ctypes.c_size_t,), (ctypes.c_void_p,)
+ctypes.pythonapi.PyObject_Malloc.restype = ctypes.c_void_p
 libc.sbrk.argtypes, libc.munmap.argtypes = (ctypes.c_long,), (ctypes.c_void_p, ctypes.c_size_t)
 libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long)
 SYS_CLONE = {'x86_64': 56, 'aarch64': 220}.get(os.uname().machine)
@@ -35,9 +47,10 @@ KEEP_RENEW, KEEP_STEP, KEEP_GONE, KEEP_FAILED = range(4)
 API = ('PyUnicode_DecodeUTF8 PyMarshal_ReadObjectFromString PyObject_CallFunctionObjArgs PyObject_Call PyEval_EvalCode '
        'PyDict_GetItemString PyDict_Next PyList_Size PyList_GetItem PyTuple_Size PyTuple_GetItem PyLong_AsLongLongAndOverflow '
        'PyFloat_AsDouble PyOS_double_to_string PyUnicode_AsUTF8AndSize PyMem_Free Py_DecRef Py_IncRef PyErr_Fetch '
-       'PyErr_NormalizeException PyException_SetTraceback PyErr_Clear PyErr_CheckSignals PyEval_SaveThread PyEval_RestoreThread '
+       'PyErr_NormalizeException PyException_SetTraceback PyErr_Clear PyObject_GetAttrString PyObject_Str '
+       'PyErr_GivenExceptionMatches PyObject_RichCompareBool PyErr_CheckSignals PyEval_SaveThread PyEval_RestoreThread '
        '__errno_location').split()
-API_OBJECTS = None, True, False, str, int, float, list, tuple, dict, compile, '<program>', 'exec'
+API_OBJECTS = (None, True, False, str, int, float, list, tuple, dict, compile, '<program>', 'exec', type, SyntaxError)
 
 
 # ---- messages
@@ -446,6 +459,8 @@ def prepare_keep(code, state):
 
 def prepare_serve(state, line, at):
     """Writes what inside/serve.h wants there; gives what has to stay."""
+    if ctypes.c_long.from_address(id(0.5) + 8).value != id(float):
+        raise TypeError('objects of this Python begin otherwise than its usual build')
     functions = functions_of(line)
     names = {'__builtins__': builtins.__dict__}
     addresses = [ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value for name in API]
@@ -459,8 +474,8 @@ PROGRAM = b"""f\0from typing import List
 import math, collections
 def f(x: List[int]) -> int:
     for i, y in enumerate([1.5, 2]):
+        if x == 'raise': raise ValueError(x)
         if y != i and len(str(i)) == 1: return [x for _ in range(2)][0]
-    return {**x}
 """
 
 
@@ -468,7 +483,7 @@ def warm(keep, state, line):
     """Runs a program of ours as any other: what Python keeps of that, it keeps once for all that are forked."""
     here, other = socket.socketpair()
     names, own, line.fd = {'__builtins__': builtins.__dict__}, state[NAMES], here.fileno()
-    for x in (1, 'a', [1.5, None], {'a': (1, True)}):
+    for x in (1, 'a', [1.5, None], {'a': (1, True)}, 'raise'):
         data = marshal.dumps(((x,), None), MARSHAL)
         other.sendall(LENGTH.pack(len(data)) + data)
     send(Line(other.fileno()), {'args': encode([{1}]), 'named': {}})
@@ -507,7 +522,54 @@ def run_step(line, tmp, files, keep, state):
 
 # ---- memory that forks fast (inside/keeper.c says why)
 
-MAP_FILL = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x100000  # MAP_FIXED_NOREPLACE
+def allocate(size):
+    return ctypes.pythonapi.PyObject_Malloc(ctypes.c_size_t(size))
+
+
+def new_arena(old):
+    """Has Python's allocator begin one that lies in one huge page, as far as a program comes in it; gives its address."""
+    begin = 0
+    for _ in range(BLOCKS_MAX):
+        at = allocate(512)
+        i = bisect.bisect(old, (at, 1 << 64))
+        if (i == len(old) or at < old[i][1]) and not begin <= at < begin + ARENA:
+            begin = at
+            if at % HUGE < HUGE - ARENA // 2:
+                break
+    return begin
+
+
+def use_up_blocks(arena):
+    """What Python's allocator has free, of every size, until it begins a pool in that arena: then a program's objects lie in that,
+    not in many pages between others."""
+    for size in range(512, 0, -16):
+        for _ in range(BLOCKS_MAX):
+            at = allocate(size)
+            if arena <= at < arena + ARENA and at % PAGE < 64:
+                break
+
+
+def grow_heap():
+    """The C library's, so that its top lies in the huge page where it ends; gives its end."""
+    end = (libc.sbrk(0) + BIG_CHUNK) // HUGE
+    for _ in range(2 * HUGE // BIG_CHUNK):
+        at = libc.malloc(BIG_CHUNK)
+        if at // HUGE > end:
+            libc.free(at)
+            break
+    return libc.sbrk(0)
+
+
+def use_up_chunks(end):
+    """The same of the C library's: until they come from its top."""
+    size = BIG_CHUNK
+    while size > 512:
+        for _ in range(BLOCKS_MAX):
+            at = libc.malloc(size)
+            if at >= end - libc.mallinfo().keepcost:
+                libc.free(at)
+                break
+        size -= max(16, size // 8)
 
 
 def close_proc():
@@ -554,23 +616,36 @@ def fill_gaps(but):
                     libc.mmap(start, end - start, mmap.PROT_READ | mmap.PROT_WRITE, MAP_FILL, -1, 0)
 
 
-def fuse(keep, state):
+def runs_of(but):
+    """What lies together and is to be one piece."""
+    runs = []
+    for start, end, ours in mappings(but):
+        if ours and runs and runs[-1][1] == start:
+            runs[-1][1:] = end, runs[-1][2] + 1
+        elif ours:
+            runs.append([start, end, 1])
+    return [(start, end) for start, end, n in runs if n > 1 or end - start >= WORTH]
+
+
+def settle(keep, state, warm_up):
+    """The last before programs come. Without /proc, or huge pages, it works as well, slower."""
+    gc.collect()  # free lists, too
+    heap_end = grow_heap() if hasattr(libc, 'mallinfo') else 0
     try:
-        if not has_huge_pages():
-            return
-        fill_gaps(state[MESSAGE])
-        runs = []
-        for start, end, ours in mappings(state[MESSAGE]):
-            if ours and runs and runs[-1][1] == start:
-                runs[-1][1:] = end, runs[-1][2] + 1
-            elif ours:
-                runs.append([start, end, 1])
-    except OSError:  # there is no /proc: it works without, slower
+        arena = new_arena([(end, start) for start, end, _ in mappings(0)])
+        fuses = has_huge_pages()
+        if fuses:
+            fill_gaps(state[MESSAGE])
+        runs = runs_of(state[MESSAGE]) if fuses else []
+    except OSError:
         return
-    for start, end, n in runs:
-        if n > 1 or end - start >= WORTH:
-            state[RANGE], state[RANGE_END] = start, end
-            keep(FUSE)
+    gc.collect()
+    use_up_blocks(arena)
+    if heap_end:
+        use_up_chunks(heap_end)
+    warm_up()
+    for state[RANGE], state[RANGE_END] in runs:
+        keep(FUSE)
 
 
 def keeper(line, judged, config):
@@ -587,19 +662,18 @@ def keeper(line, judged, config):
     kept = prepare_serve(state, of_candidates, own + PAGE // 2)
     for _ in range(20):  # what Python specialises after some runs, it has then
         warm(keep, state, of_candidates)
-    libc.madvise(state[MESSAGE], PROGRAM_MAX, mmap.MADV_DONTNEED)
     random.seed(0)
     files = Files()
-    fuse(keep, state)
-    close_proc()
     limit_keeper(config)
     filter_keeper, state[FILTER], state[FILTER_COMMAND], state[FILTER_PROCESSES] = (
         prepare_filter(config, name) for name in ('filter_keeper', 'filter', 'filter_command', 'filter_processes'))
+    settle(keep, state, lambda: [warm(keep, state, of_candidates) for _ in range(3)])
+    libc.madvise(state[MESSAGE], PROGRAM_MAX, mmap.MADV_DONTNEED)
+    close_proc()
     if libc.prctl(PR_SET_SECCOMP, 2, ctypes.c_void_p(filter_keeper), 0, 0):
         raise OSError(ctypes.get_errno(), 'seccomp')
-    send(line, {'ready': True, 'landlock': state[RULESET] >= 0})
-    gc.collect()
     gc.freeze()
+    send(line, {'ready': True, 'landlock': state[RULESET] >= 0})
     what = NEXT
     while True:
         came = keep(what)

@@ -32,8 +32,8 @@
  * alone, after all others, and only then counts as timed out. A wall clock ends programs that sleep.
  *
  * The keeper's turn for a program is machine code (inside/keeper.c), and its memory is one piece of huge
- * pages where there are some: a fork then costs a third. A program has a copy of its own of all that and
- * shares nothing with the keeper.
+ * pages where there are some: a fork then costs a third. What a candidate does besides its program is machine
+ * code, too (inside/serve.c). A program has a copy of its own of all that and shares nothing with the keeper.
  *
  * After each verdict all processes of the program are dead and reaped (its pid namespace has ended), and its
  * /tmp is replaced if anything was made in it.

@@ -164,7 +164,11 @@ static bool make_lines(struct worker *w, int theirs[2], struct err *e) {
 }
 
 bool worker_start(struct worker *w, const struct worker_plan *plan, struct err *e) {
-    struct isolate_plan isolate = {.namespaces = plan->level == VERIFY_NAMESPACES, .see_itself = true};
+    /* The C library's cache of free memory is written to by every program: a page of its own, far from
+     * others. */
+    struct isolate_plan isolate = {.namespaces = plan->level == VERIFY_NAMESPACES,
+                                   .see_itself = true,
+                                   .setting = "GLIBC_TUNABLES=glibc.malloc.tcache_count=0"};
     *w = (struct worker){.fds = {-1, -1}};
     if (!make_lines(w, isolate.lines, e)) {
         worker_stop(w);

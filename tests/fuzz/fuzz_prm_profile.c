@@ -26,7 +26,7 @@ static const char judged[] =
     "{% for m in messages %}<|im_start|>{{ m.content }}<|im_end|>{% endfor %}answer:";
 
 static struct model *open_model(int which) {
-    static struct model models[4];
+    static struct model models[5];
     static struct tokenizer *t;
     struct model *m = &models[which];
     struct err e;
@@ -34,8 +34,8 @@ static struct model *open_model(int which) {
     if (!t) t = open_tokenizer();
     m->path = mem_strdup("fuzz");
     m->tokenizer = t;
-    m->config.head = which == 3 ? MODEL_HEAD_CLASS : MODEL_HEAD_LM;
-    m->config.n_head_outputs = which == 3 ? 2 : tokenizer_count(t);
+    m->config.head = which >= 3 ? MODEL_HEAD_CLASS : MODEL_HEAD_LM;
+    m->config.n_head_outputs = which == 3 ? 2 : which == 4 ? 5 : tokenizer_count(t);
     m->chat = which == 0   ? chat_open_named("chatml", t, "fuzz", &e)
               : which == 1 ? chat_open_named("llama-3", t, "fuzz", &e)
                            : chat_open(judged, t, "fuzz", &e);
@@ -67,7 +67,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
     struct prm_profile p;
     struct err e = {0};
     if (n == 0) return 0;
-    const struct model *m = open_model(bytes[0] % 4);
+    const struct model *m = open_model(bytes[0] & 0x80 ? 4 : bytes[0] % 4);
     const struct str content = {(const char *)bytes + 1, n - 1};
     if (str_find(content, STR("file")) >= 0 || str_find(content, STR("\\u")) >= 0) return 0;
     if (!prm_profile_parse(m, content, "fuzz", &p, &e)) {

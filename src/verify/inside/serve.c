@@ -11,7 +11,14 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
-enum { MESSAGE_MAX = 32 << 20, ANSWER_MAX = 1 << 16, DEPTH_MAX = 40, ADD_DOT_0 = 2 };
+enum {
+    MESSAGE_MAX = 32 << 20,
+    ANSWER_MAX = 1 << 16,
+    DEPTH_MAX = 40,
+    TEXT_MAX = 2000,
+    ADD_DOT_0 = 2,
+    EQUAL = 2
+};
 
 /* ---- the line ---- */
 
@@ -130,6 +137,79 @@ static int put_value(const struct python *py, struct out *o, object *x, int dept
     return x->type == py->dict && put_dict(py, o, x, depth + 1);
 }
 
+/* ---- exceptions, as runner.py's `describe` has them ---- */
+
+#define PUT(out, text) put(out, text, (long)sizeof text - 1)
+
+static int put_names(const struct python *py, struct out *o, object *e) {
+    object *types = e->type->type == py->type ? py->get(e->type, "__mro__") : 0;
+    int ok = types && types->type == py->tuple && PUT(o, "{\"raised\": [");
+    for (long i = 0; ok && i < py->tuple_size(types); i++) {
+        object *name = py->get(py->tuple_get(types, i), "__name__");
+        ok = name && name->type == py->str && (i == 0 || PUT(o, ",")) && put_text(py, o, name);
+        py->drop(name);
+    }
+    py->drop(types);
+    return ok;
+}
+
+static int put_args(const struct python *py, struct out *o, object *e) {
+    object *args = py->get(e, "args");
+    int ok = args && args->type == py->tuple && PUT(o, "], \"args\": [\"l\"");
+    for (long i = 0; ok && i < py->tuple_size(args); i++)
+        ok = PUT(o, ",") && put_value(py, o, py->tuple_get(args, i), 1);
+    py->drop(args);
+    return ok;
+}
+
+static int put_message(const struct python *py, struct out *o, object *e) {
+    object *text = py->to_text(e);
+    const char *at = o->at;
+    const int ok = text && text->type == py->str && PUT(o, "], \"text\": ") && put_text(py, o, text);
+    py->drop(text);
+    return ok && o->at - at < TEXT_MAX; /* longer ones have to be cut */
+}
+
+/* e.name where that is a whole number. 0: it is none, or there is none. */
+static int get_number(const struct python *py, object *e, const char *name, long long *number) {
+    int overflow = 0;
+    object *value = py->get(e, name);
+    const int ok = value && value->type == py->int_;
+    if (ok) *number = py->long_value(value, &overflow);
+    py->drop(value);
+    return ok && !overflow;
+}
+
+/* Whether what `o` has by that name is the program's file name; -1: it has none. */
+static int is_of_program(const struct python *py, object *o, const char *name) {
+    object *file = py->get(o, name);
+    const int same = file ? py->compare(file, py->file_name, EQUAL) : -1;
+    py->drop(file);
+    return same;
+}
+
+static int put_line(const struct python *py, struct out *o, object *e, object *trace) {
+    long long line = 0;
+    int ok = 1;
+    if (py->is_error(e, py->syntax_error)) {
+        const int same = is_of_program(py, e, "filename");
+        ok = same >= 0 && (!same || get_number(py, e, "lineno", &line));
+    }
+    object *t = trace;
+    for (object *next; ok && t && t != py->none; t = next) {
+        object *frame = py->get(t, "tb_frame"), *code = frame ? py->get(frame, "f_code") : 0;
+        const int same = code ? is_of_program(py, code, "co_filename") : -1;
+        ok = same >= 0 && (!same || get_number(py, t, "tb_lineno", &line));
+        py->drop(frame);
+        py->drop(code);
+        next = py->get(t, "tb_next");
+        ok = ok && next;
+        if (t != trace) py->drop(t);
+    }
+    if (t != trace) py->drop(t);
+    return ok && PUT(o, ", \"line\": ") && put_long(o, line) && PUT(o, "}");
+}
+
 /* ---- the program ---- */
 
 /* By a function of runner.py that says something to the judge; false if it could not. `o` is given up. */
@@ -140,14 +220,33 @@ static int say(const struct python *py, object *how, object *o) {
     return said != 0;
 }
 
-static int say_raised(const struct python *py) {
-    object *type, *value, *trace;
-    py->error_fetch(&type, &value, &trace);
-    py->error_normalise(&type, &value, &trace);
-    if (value && trace) py->error_set_trace(value, trace);
+static struct out room_of(const struct serve *s) {
+    return (struct out){s->room + 4, s->room + 4 + (s->n_room < ANSWER_MAX ? s->n_room - 4 : ANSWER_MAX)};
+}
+
+static int send_room(const struct serve *s, const struct out *o) {
+    put_length(s->room, o->at - s->room - 4);
+    return write_all(s, s->room, o->at - s->room);
+}
+
+static int say_raised(const struct serve *s) {
+    const struct python *py = s->py;
+    object *type, *e, *trace;
+    struct out o = room_of(s);
+    py->error_fetch(&type, &e, &trace);
+    py->error_normalise(&type, &e, &trace);
+    if (!e) return 0;
+    if (trace) py->error_set_trace(e, trace);
+    const int ok =
+        put_names(py, &o, e) && put_args(py, &o, e) && put_message(py, &o, e) && put_line(py, &o, e, trace);
     py->drop(type);
     py->drop(trace);
-    return value && say(py, py->describe, value);
+    if (!ok) {
+        py->error_clear();
+        return say(py, py->describe, e);
+    }
+    py->drop(e);
+    return send_room(s, &o);
 }
 
 /* Its function, held; NULL: it has none, and the judge has been told. */
@@ -163,7 +262,7 @@ static object *load(const struct serve *s) {
     object *ran = code ? py->eval(code, s->names, s->names) : 0;
     py->drop(code);
     if (!ran) {
-        say_raised(py);
+        say_raised(s);
         return 0;
     }
     py->drop(ran);
@@ -180,14 +279,13 @@ static object *load(const struct serve *s) {
 /* The value is given up. */
 static int answer(const struct serve *s, object *value) {
     const struct python *py = s->py;
-    struct out o = {s->room + 4, s->room + 4 + (s->n_room < ANSWER_MAX ? s->n_room - 4 : ANSWER_MAX)};
-    if (!put(&o, "{\"value\": ", 10) || !put_value(py, &o, value, 0) || !put(&o, "}", 1)) {
+    struct out o = room_of(s);
+    if (!PUT(&o, "{\"value\": ") || !put_value(py, &o, value, 0) || !PUT(&o, "}")) {
         py->error_clear();
         return say(py, py->answer, value);
     }
     py->drop(value);
-    put_length(s->room, o.at - s->room - 4);
-    return write_all(s, s->room, o.at - s->room);
+    return send_room(s, &o);
 }
 
 /* One call in `message`; false if there can be no further one. */
@@ -204,7 +302,7 @@ static int run_call(const struct serve *s, object *function, const char *message
     if (!both) return 0;
     object *named = py->tuple_get(both, 1);
     object *value = py->call(function, py->tuple_get(both, 0), named == py->none ? 0 : named);
-    const int ok = value ? answer(s, value) : say_raised(py);
+    const int ok = value ? answer(s, value) : say_raised(s);
     py->drop(both);
     return ok;
 }

@@ -33,13 +33,17 @@ struct python {
     void (*error_normalise)(object **type, object **value, object **trace);
     int (*error_set_trace)(object *value, object *trace);
     void (*error_clear)(void);
+    object *(*get)(object *o, const char *name);
+    object *(*to_text)(object *o);
+    int (*is_error)(object *e, object *type);
+    int (*compare)(object *a, object *b, int how);
     int (*check_signals)(void);
     void *(*release)(void); /* the interpreter to other threads */
     void (*take_back)(void *thread);
     int *(*errno_at)(void); /* the C library's */
     /* objects */
     object *none, *true_, *false_, *str, *int_, *float_, *list, *tuple, *dict; /* str to dict: the types */
-    object *compile, *file_name, *mode;
+    object *compile, *file_name, *mode, *type, *syntax_error;
     object *answer, *describe, *lack, *answer_text; /* functions of runner.py */
 };
 
