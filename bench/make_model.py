@@ -1,6 +1,7 @@
 """Writes models of random weights at the shapes of real ones, with fewer layers: a Hugging Face folder and GGUF files.
 
     make_model.py SHAPE OUT [--layers N] [--types F32,Q4_K,...] [--ranks FILE] [--rope linear|yarn|longrope] [--seed N] [--speed]
+                  [--vocabulary N]
 
 SHAPE is llama3 (Llama-3.2-1B), llama2 (half of Llama-2-7B's width), qwen2 (Qwen2.5-1.5B), qwen2-0.5b, qwen3 (Qwen3-0.6B) or phi4
 (Phi-4's heads and vocabulary, a fifth of its width, tied); the vocabulary has the real size. With --ranks its tokens are those of a
@@ -387,8 +388,12 @@ def main():
     p.add_argument("--ranks")
     p.add_argument("--rope", choices=["linear", "yarn", "longrope"])
     p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--vocabulary", type=int, help="in place of the real size, 512 and more")
     p.add_argument("--speed", action="store_true")
     a = p.parse_args()
+    if a.vocabulary:
+        shape = SHAPES[a.shape]
+        SHAPES[a.shape] = (*shape[:6], a.vocabulary, *shape[7:12], a.vocabulary - 192)
     if a.rope == "longrope" and a.shape != "phi4":
         sys.exit("make_model.py: longrope is of the shape phi4")
     config = make_config(a.shape, a.layers, a.rope)

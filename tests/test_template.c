@@ -159,8 +159,7 @@ static void any_template_ends(void **state) {
         "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
         "{% set ns = namespace(x='ab') %}{% for a in range(99999) %}{% set ns.x = ns.x + ns.x %}{% endfor %}",
         "{% set ns = namespace(x=[1]) %}{% for a in range(99999) %}{% set ns.x = ns.x + ns.x %}{% endfor %}",
-        "{% set ns = namespace(x=[]) %}{% for a in range(99999) %}{% set ns.x = [ns.x, ns.x] %}{% endfor "
-        "%}{{ ns.x }}",
+        "{% set n = namespace(x=[]) %}{% for a in range(9999) %}{% set n.x = [n.x, n.x] %}{% endfor%}{{n.x}}",
         "{{ 'abc' * 999999999 }}",
         "{{ 'aaaaaaaaaa'.replace('a', 'b' * 4000000) }}",
         "{{ 'a' * 1000000 }}{% for a in range(99999) %}{{ 'b' * 100000 }}{% endfor %}",

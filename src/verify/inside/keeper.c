@@ -6,13 +6,14 @@
  * (runner.c) and mapped by runner.py, so it needs no file in the sandbox and no C library: `call` is the C
  * library's syscall.
  *
- *     keep(call, s, NEXT)    takes messages and runs the programs in them (serve.c); comes back with a KEEP_
- * code keep(call, s, RUN)     the same, with the message that is in s first keep(call, s, BECOME)  this
- * process gives up what a candidate must not have; 0, or -1 keep(call, s, WATCH)   until the process s[PID]
- * has ended; 0, or -1 if brood has gone keep(call, s, CLEAN)   remembers /tmp as it is: clean; 0, or -1
- *     keep(call, s, IS_CLEAN)   whether it still is
- *     keep(call, s, FUSE)    the memory s[RANGE] to s[RANGE_END] becomes one piece of huge pages; 0, or -1
- *     keep(call, s, SERVE)   runs the program in s on the line s[FD], here
+ *     keep(call, s, NEXT)      takes messages and runs the programs in them (serve.c); gives a KEEP_ code
+ *     keep(call, s, RUN)       the same, with the message that is in s first
+ *     keep(call, s, BECOME)    this process gives up what a candidate must not have; 0, or -1
+ *     keep(call, s, WATCH)     until the process s[PID] has ended; 0, or -1 if brood has gone
+ *     keep(call, s, CLEAN)     remembers /tmp as it is: clean; 0, or -1
+ *     keep(call, s, IS_CLEAN)  whether it still is
+ *     keep(call, s, FUSE)      s[RANGE] to s[RANGE_END] becomes one piece of huge pages; 0, or -1
+ *     keep(call, s, SERVE)     runs the program in s on the line s[FD], here
  *
  * A message: its length (4 bytes), the header (longs), then for UNIT the entry point, a NUL and the program;
  * for STEP JSON, which is left in the line for runner.py.
