@@ -27,6 +27,9 @@
 void serve(const struct serve *s) {
     fail_msg("%p", (const void *)s);
 }
+void serve_compiler(const struct serve *s) {
+    fail_msg("%p", (const void *)s);
+}
 
 enum { N_STATE = 64, ROOM_BYTES = 4096, GONE = 77 };
 typedef long keep_fn(syscall_fn *call, long *s, long what);
@@ -46,9 +49,18 @@ struct keeper {
 /* In place of what Python does first with a program's text. */
 typedef object *program_fn(const char *text, long n, const char *errors);
 
+static bool has_compiler;
+
+/* In place of loading the code that the compiler sent. */
+static object *say_code(const char *bytes, long n) {
+    char said[64];
+    const int n_said = snprintf(said, sizeof said, "the code: %.*s", (int)n, bytes);
+    _exit(write(3, said, (size_t)n_said) == n_said ? 5 : 6);
+}
+
 static struct keeper begin(program_fn *program) {
     static long state[N_STATE];
-    static char room[ROOM_BYTES];
+    static char room[ROOM_BYTES + COMPILE_ANSWER_MAX];
     static struct python python;
     int line[2], done[2];
     struct keeper k;
@@ -68,6 +80,9 @@ static struct keeper begin(program_fn *program) {
         state[MESSAGE] = (long)room;
         state[ROOM] = sizeof room;
         python.decode_utf8 = program;
+        python.read_marshal = say_code;
+        state[COMPILER_MEMORY] = has_compiler ? 1L << 30 : 0;
+        state[FILTER_COMPILER] = (long)&filter;
         state[PYTHON] = (long)&python;
         _exit(flat(syscall, state, NEXT) == KEEP_GONE ? GONE : 98);
     }
@@ -83,6 +98,8 @@ static void put(unsigned char *to, uint64_t value, int n_bytes) {
     for (int i = 0; i < n_bytes; i++) to[i] = (unsigned char)(value >> 8 * i);
 }
 
+static uint64_t memory_max = (uint64_t)1 << 40;
+
 /* A unit: its number, so much CPU time, a text; one end of a new line goes with it. */
 static void send_unit(struct keeper *k, uint64_t id, uint64_t us, const char *text) {
     const size_t n_text = strlen(text), n = 2 + n_text, n_head = 4 + 8 * N_HEADER;
@@ -92,7 +109,7 @@ static void send_unit(struct keeper *k, uint64_t id, uint64_t us, const char *te
         char room[CMSG_SPACE(sizeof(int))];
     } control = {0};
     const uint64_t header[N_HEADER] = {
-        [ID] = id, [CPU_US] = us, [MEMORY] = (uint64_t)1 << 40, [DISK] = 1 << 20, [KIND] = UNIT};
+        [ID] = id, [CPU_US] = us, [MEMORY] = memory_max, [DISK] = 1 << 20, [KIND] = UNIT};
     int pair[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
     put(bytes, 8 * N_HEADER + n, 4);
@@ -236,6 +253,98 @@ static void test_ended(void **state) {
     end(&k);
 }
 
+/* ---- the compiler ---- */
+
+/* In the compiler its line keeps messages apart; in a candidate it does not. */
+static bool in_compiler(void) {
+    int type = 0;
+    socklen_t n = sizeof type;
+    return getsockopt(3, SOL_SOCKET, SO_TYPE, &type, &n) == 0 && type == SOCK_SEQPACKET;
+}
+
+/* A compiler that the text tells what to do, and then a candidate that says its text. */
+static object *obey(const char *text, long n, const char *errors) {
+    char next[64];
+    if (!in_compiler()) return say_text(text, n, errors);
+    for (memcpy(next, text, (size_t)n); n > 0; n = read(3, next, sizeof next)) {
+        const char *answer = next; /* the text itself: code */
+        if (*next == 's') spin("", 0, "");
+        if (*next == 'p') {
+            for (;;) pause();
+        }
+        if (*next == 'a') abort();
+        if (*next == 'e') return NULL;
+        if (*next == '?') n = 1;
+        if (write(3, answer, (size_t)n) != n) break;
+    }
+    _exit(1);
+}
+
+static void expect_run(struct keeper *k, int id, const char *text, const char *said, int status) {
+    send_unit(k, (uint64_t)id, 10000000, text);
+    expect_said(k, said);
+    expect_report(k, id, BY_ITSELF, status);
+    close(k->program);
+    k->program = -1;
+}
+
+/* Whatever becomes of the compiler: the program is run all the same, and the next has one again. */
+static void test_compiler(void **state) {
+    static const char *const bad[] = {"abort", "end", "spin", "pause", "?"};
+    (void)state;
+    if (!has_filters) skip();
+    has_compiler = true;
+    struct keeper k = begin(obey);
+    for (int i = 0; i < 5; i++) {
+        expect_run(&k, 2 * i, "code", "the code: code", 5 << 8);
+        expect_run(&k, 2 * i + 1, bad[i], bad[i], 5 << 8);
+    }
+    for (int i = 10; i < 10 + 3 * COMPILER_PROGRAMS; i++) expect_run(&k, i, "cc", "the code: cc", 5 << 8);
+    end(&k);
+    has_compiler = false;
+}
+
+/* What cannot be compiled is said in the candidate's place: a length, and the text. */
+static void test_compiler_error(void **state) {
+    char said[16];
+    (void)state;
+    if (!has_filters) skip();
+    has_compiler = true;
+    struct keeper k = begin(obey);
+    for (int i = 0; i < 3; i++) {
+        send_unit(&k, (uint64_t)i, 10000000, "{error}");
+        read_all(k.program, said, 11);
+        assert_memory_equal(said, "\7\0\0\0{error}", 11);
+        assert_int_equal(read(k.program, said, 1), 0);
+        expect_report(&k, i, BY_ITSELF, 0);
+        close(k.program);
+    }
+    k.program = -1;
+    /* Nobody listens any more: the keeper goes on. */
+    send_unit(&k, 3, 10000000, "{error}");
+    close(k.program);
+    k.program = -1;
+    expect_report(&k, 3, BY_ITSELF, 0);
+    expect_run(&k, 4, "code", "the code: code", 5 << 8);
+    end(&k);
+    has_compiler = false;
+}
+
+/* A program that may have less memory than the compiler has is compiled where it runs. */
+static void test_compiler_memory(void **state) {
+    (void)state;
+    if (!has_filters) skip();
+    has_compiler = true;
+    memory_max = 1 << 30;
+    struct keeper k = begin(obey);
+    expect_run(&k, 1, "code", "the code: code", 5 << 8);
+    memory_max--;
+    expect_run(&k, 2, "code", "code", 5 << 8);
+    end(&k);
+    memory_max = (uint64_t)1 << 40;
+    has_compiler = false;
+}
+
 /* Memory that has become another piece has what it had, this code's own among it. */
 static void test_fuse(void **state) {
     static long s[N_STATE];
@@ -284,8 +393,10 @@ static bool can_filter(void) {
 
 int main(void) {
     const struct CMUnitTest cases[] = {
-        cmocka_unit_test(test_turns), cmocka_unit_test(test_nothing_said), cmocka_unit_test(test_cpu_time),
-        cmocka_unit_test(test_ended), cmocka_unit_test(test_fuse),
+        cmocka_unit_test(test_turns),          cmocka_unit_test(test_nothing_said),
+        cmocka_unit_test(test_cpu_time),       cmocka_unit_test(test_ended),
+        cmocka_unit_test(test_fuse),           cmocka_unit_test(test_compiler),
+        cmocka_unit_test(test_compiler_error), cmocka_unit_test(test_compiler_memory),
     };
     if (!map_flat()) {
         fprintf(stderr, "keeper.bin: not there, or it cannot be mapped\n");

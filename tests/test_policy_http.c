@@ -379,6 +379,31 @@ static void cancelled_jobs_leave_nothing(void **state) {
     mock_stop(m);
 }
 
+static void senseless_answers_are_chance_until_they_repeat(void **state) {
+    UNUSED(state);
+    static const unsigned mixed = 1u << MOCK_MALFORMED | 1u << MOCK_EMPTY | 1u << MOCK_ERROR_200;
+    const struct mock_options six = {
+        .dialect = MOCK_VLLM, .chain = CHAIN, .share = 1, .faults = mixed, .n_good = 4, .n_bad = 6};
+    struct mock_options all_alike = six;
+    all_alike.faults = 1u << MOCK_EMPTY;
+    all_alike.n_bad = 0;
+    const struct policy_job job = job_of(1, NULL, 1, POLICY_UNTIL_STEP);
+    for (int k = 0; k < 2; k++) {
+        struct mock *m = mock_start(k ? &all_alike : &six);
+        struct policy *p = open_or_fail(spec_of(m));
+        assert_int_equal(m->n_faults, 0);
+        struct policy_job asked = job;
+        asked.from = root_of(p, "chain 0");
+        const struct policy_result r = run_job(p, &asked);
+        assert_int_equal(m->n_faults, 6);
+        assert_int_equal(r.finish == POLICY_FAILED, k == 1);
+        if (r.prefix) policy_release(p, r.prefix);
+        policy_release(p, asked.from);
+        policy_close(p);
+        mock_stop(m);
+    }
+}
+
 /* ---- the key ---- */
 static bool contains(const char *path, const char *what) {
     struct buf bytes = {0};
@@ -728,6 +753,7 @@ int main(void) {
         cmocka_unit_test(chat_services_write_whole_answers_only),
         cmocka_unit_test(too_long_problems_are_refused_alone),
         cmocka_unit_test(cancelled_jobs_leave_nothing),
+        cmocka_unit_test(senseless_answers_are_chance_until_they_repeat),
         cmocka_unit_test_teardown(keys_are_sent_and_never_shown, clear_environment),
         cmocka_unit_test(faults_change_no_record),
         cmocka_unit_test(repetitions_are_shown),

@@ -65,8 +65,8 @@ static int reference_add(struct reference *r, int parent, int depth) {
     *v = (struct beam_node){.parent = parent, .until_end = depth == r->depth};
     snprintf(v->path, sizeof v->path, parent ? "%.100s.%d" : "%.100s%d", p->path, p->n_children);
     v->key = rng_child(p->key, (uint64_t)p->n_children);
-    v->got = script_result(r->script, p->key, p->n_children++, v->until_end,
-                           SCRIPT_TOKENS_MAX - p->n_tokens_path);
+    v->got =
+        script_result(r->script, p->key, p->n_children++, v->until_end, SCRIPT_TOKENS_MAX - p->n_tokens_path);
     v->n_tokens_path = p->n_tokens_path + v->got.told.n_tokens;
     v->scored = can_go_on(v) || v->got.told.finish == SEARCH_END;
     float rewards[400];

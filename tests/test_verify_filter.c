@@ -173,8 +173,37 @@ static void test_keeper_allows_all(void **state) {
     free(keeper);
 }
 
+/* The compiler's on top of the keeper's: little, and nothing that a program may not. */
+static void test_compiler(void **state) {
+    static const int refused[] = {SCMP_SYS(openat), SCMP_SYS(open),   SCMP_SYS(clone),  SCMP_SYS(execve),
+                                  SCMP_SYS(kill),   SCMP_SYS(prctl),  SCMP_SYS(mount),  SCMP_SYS(socketpair),
+                                  SCMP_SYS(sendto), SCMP_SYS(ptrace), SCMP_SYS(unlink), SCMP_SYS(mprotect)};
+    (void)state;
+    for (int namespaces = 0; namespaces < 2; namespaces++) {
+        struct program *whole = make(namespaces, ISOLATE_NOTHING), *keeper = make(namespaces, ISOLATE_KEEPER),
+                       *top = make(namespaces, ISOLATE_COMPILER);
+        int n_allowed = 0;
+        for (int number = 0; number < 1200; number++) {
+            for (size_t i = 0; i < ARRAY_LEN(arguments); i++) {
+                const struct seccomp_data d = {
+                    .nr = number, .arch = seccomp_arch_native(), .args = {arguments[i], arguments[i]}};
+                const bool may = stricter(decide(top, &d), decide(keeper, &d)) == SECCOMP_RET_ALLOW;
+                if (may && decide(whole, &d) != SECCOMP_RET_ALLOW) fail_msg("call %d", number);
+                for (size_t j = 0; may && j < ARRAY_LEN(refused); j++)
+                    assert_int_not_equal(number, refused[j]);
+                n_allowed += may && i == 0;
+            }
+        }
+        assert_in_range(n_allowed, 8, 12);
+        free(whole);
+        free(keeper);
+        free(top);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_namespaces), cmocka_unit_test(test_filtered),
-                                       cmocka_unit_test(test_keeper_allows_all)};
+                                       cmocka_unit_test(test_keeper_allows_all),
+                                       cmocka_unit_test(test_compiler)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -206,6 +206,23 @@ struct engine_counters engine_counters(const struct engine *en) {
     return c;
 }
 
+struct cost engine_computed(const struct engine *en) {
+    const struct engine_counters c = engine_counters(en);
+    return (struct cost){.tokens_read = (double)(c.n_prefilled + c.n_recomputed),
+                         .tokens_generated = (double)c.n_sampled,
+                         .flops = c.flops};
+}
+
+struct cost engine_recomputed(const struct engine *en) {
+    const struct engine_counters c = engine_counters(en);
+    return (struct cost){.tokens_read = (double)c.n_recomputed, .flops = c.flops_recomputed};
+}
+
+double engine_cache_bytes(const struct engine *en) {
+    const struct engine_counters c = engine_counters(en);
+    return (double)c.n_pages_used * (double)c.page_bytes;
+}
+
 /* ---- checks ---- */
 
 static int n_held(void *ctx, const struct kv_node *node) {

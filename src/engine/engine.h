@@ -29,6 +29,7 @@
 #ifndef BROOD_ENGINE_H
 #define BROOD_ENGINE_H
 
+#include "base/cost.h"
 #include "base/err.h"
 #include "model/model.h"
 
@@ -156,6 +157,10 @@ struct engine_counters {
     double flops_recomputed; /* of that, of the n_recomputed, without heads */
 };
 struct engine_counters engine_counters(const struct engine *en);
+/* Of those counters, in the words that services count with. */
+struct cost engine_computed(const struct engine *en);
+struct cost engine_recomputed(const struct engine *en);
+double engine_cache_bytes(const struct engine *en); /* of keys and values, now */
 
 /* Walks the tree, the pool and the queues and ASSERTs every invariant (kv.h lists them). For tests. */
 void engine_check(const struct engine *en);

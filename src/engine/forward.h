@@ -48,8 +48,8 @@ struct forward {
     float *hidden;  /* [B][x_stride] normed states of the rows that have a head */
     float *scratch; /* [workers][scratch_floats] of attention and of products with coded weights */
     size_t scratch_floats;
-    char *rounded;      /* [B] inputs of coded products: normed states */
-    char *rounded_wide; /* [B] the same: attention's output, or ffn */
+    char *rounded;                            /* [B] inputs of coded products: normed states */
+    char *rounded_wide;                       /* [B] the same: attention's output, or ffn */
     size_t rounded_bytes, rounded_wide_bytes; /* of a row */
     struct forward_row *rows;  /* [B] of the pass that runs, those that share pages side by side */
     int *order, *order_spare;  /* [B] for sorting them */

@@ -47,7 +47,7 @@ struct curves_problem {
     bool *right;                       /* [n] */
     int n, n_right;
     int n_texts, n_answers; /* different solutions, by text; different answers among them */
-    int chosen_right; /* the choice that the run recorded: 1 right, 0 wrong; -1: none recorded */
+    int chosen_right;       /* the choice that the run recorded: 1 right, 0 wrong; -1: none recorded */
     struct cost policy_root, reward_root, policy, reward; /* prompts, and everything after them */
     struct cost policy_pruned, reward_pruned;             /* of that, on no solution's path */
     struct curves_charge *charges;                        /* [n_charges] of the steps below the prompt */

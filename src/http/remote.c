@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 
-enum { SENSELESS_MAX = 6, TRIES_BEFORE_GONE = 4, WHY_BYTES_MAX = 300 };
+enum { SENSELESS_MAX = 12, ALIKE_MAX = 6, TRIES_BEFORE_GONE = 4, WHY_BYTES_MAX = 300 };
 static const double backoff_seconds = 0.05, backoff_seconds_max = 30;
 
 struct ask_list {
@@ -90,7 +90,7 @@ void ask_fini(struct ask *a) {
 void remote_ask(struct remote *r, struct ask *a) {
     ASSERT(a->state == ASK_IDLE || a->state == ASK_DONE);
     a->state = ASK_QUEUED;
-    a->n_tries = a->n_senseless = 0;
+    a->n_tries = a->n_senseless = a->n_alike = 0;
     a->not_before = a->failing_since = 0;
     a->avoid = -1;
     list_add(&r->queued, a);
@@ -252,6 +252,14 @@ static bool read_answer(struct ask *a, struct str body, double *n_tokens, struct
     return done;
 }
 
+/* Counts an answer that the reader did not accept: true if another would be no better. */
+static bool is_hopeless(struct ask *a, const char *why) {
+    const uint64_t reason = rng_hash(0, why, strlen(why));
+    a->n_alike = a->n_senseless > 0 && reason == a->reason ? a->n_alike + 1 : 1;
+    a->reason = reason;
+    return ++a->n_senseless >= SENSELESS_MAX || a->n_alike >= ALIKE_MAX;
+}
+
 static bool on_reply(struct remote *r, const struct http_reply *reply, struct err *e) {
     struct ask *a = reply->ctx;
     struct err why = {0};
@@ -284,7 +292,7 @@ static bool on_reply(struct remote *r, const struct http_reply *reply, struct er
         if (!text) err_set(&why, ERR_SERVICE, "HTTP status %d", reply->status);
         refuse(r, a, reply->status, text ? text : why.msg);
         json_decref(answer);
-    } else if (reply->status == 200 && ++a->n_senseless >= SENSELESS_MAX) {
+    } else if (reply->status == 200 && is_hopeless(a, why.msg)) {
         refuse(r, a, 200, why.msg);
     } else {
         return again(r, a, what, reply->retry_after, why.msg, e);

@@ -9,8 +9,10 @@
  *
  * Any other status is the server's last word: ASK_REFUSED. When an ask, or all of them, went without an
  * answer for `patience` seconds, the servers are gone for good: remote_work then returns -1 with ERR_SERVICE.
- * Being told to wait (429, 503) is an answer in this. Six unacceptable answers to one ask refuse it: the same
- * request would get the same once more.
+ * Being told to wait (429, 503) is an answer in this. Six answers to one ask that are unacceptable for the
+ * same reason, one after the other, refuse it: the request would get the same once more. So do 12 for any
+ * reasons; fewer may be chance where a server often fails (six of them in one of 100,000 asks, if 12 % of its
+ * answers make no sense).
  *
  * A late answer never reaches anybody: its connection was closed. So each ask ends exactly once.
  *
@@ -56,8 +58,10 @@ struct ask {
     int server; /* that gave the last answer */
     /* on the way */
     struct http_call *call;
-    int n_tries, n_senseless, avoid;
-    size_t i_list;                             /* where it stands among those in flight */
+    int n_tries, avoid;
+    int n_senseless, n_alike; /* answers that the reader did not accept; the last ones, for one reason */
+    uint64_t reason;          /* hash of it */
+    size_t i_list;            /* where it stands among those in flight */
     double sent_at, not_before, failing_since; /* 0: not failing */
 };
 

@@ -116,7 +116,7 @@ static inline size_t kv_head_elements(int head_width) {
 /* The positions that a query sees. */
 struct attend_path {
     const void *const *pages; /* [ceil(n_tokens / KV_PAGE)] */
-    int n_tokens;              /* > 0 */
+    int n_tokens;             /* > 0 */
     int n_shared; /* leading pages, whole for both, that are those of the next path too; the last's is not
                      read */
 };

@@ -511,22 +511,16 @@ static int embedded_in_flight(const struct policy *policy) {
 }
 
 static struct cost embedded_computed(const struct policy *policy) {
-    struct engine_counters c = engine_counters(((const struct embedded *)policy)->engine);
-    return (struct cost){.tokens_read = (double)(c.n_prefilled + c.n_recomputed),
-                         .tokens_generated = (double)c.n_sampled,
-                         .flops = c.flops};
+    return engine_computed(((const struct embedded *)policy)->engine);
 }
 
 static struct waste embedded_waste(const struct policy *policy) {
     const struct embedded *p = (const struct embedded *)policy;
-    const struct engine_counters c = engine_counters(p->engine);
-    return (struct waste){.cancelled = p->cancelled,
-                          .recomputed = {.tokens_read = (double)c.n_recomputed, .flops = c.flops_recomputed}};
+    return (struct waste){.cancelled = p->cancelled, .recomputed = engine_recomputed(p->engine)};
 }
 
-static double embedded_cache_bytes(const struct policy *p) {
-    const struct engine_counters c = engine_counters(((const struct embedded *)p)->engine);
-    return (double)c.n_pages_used * (double)c.page_bytes;
+static double embedded_cache_bytes(const struct policy *policy) {
+    return engine_cache_bytes(((const struct embedded *)policy)->engine);
 }
 
 /* ---- opening and closing ---- */

@@ -454,22 +454,16 @@ static int embedded_in_flight(const struct reward *r) {
 }
 
 static struct cost embedded_computed(const struct reward *r) {
-    struct engine_counters c = engine_counters(((const struct embedded *)r)->engine);
-    return (struct cost){.tokens_read = (double)(c.n_prefilled + c.n_recomputed),
-                         .tokens_generated = (double)c.n_sampled,
-                         .flops = c.flops};
+    return engine_computed(((const struct embedded *)r)->engine);
 }
 
 static struct waste embedded_waste(const struct reward *r) {
     const struct embedded *p = (const struct embedded *)r;
-    const struct engine_counters c = engine_counters(p->engine);
-    return (struct waste){.cancelled = p->cancelled,
-                          .recomputed = {.tokens_read = (double)c.n_recomputed, .flops = c.flops_recomputed}};
+    return (struct waste){.cancelled = p->cancelled, .recomputed = engine_recomputed(p->engine)};
 }
 
 static double embedded_cache_bytes(const struct reward *r) {
-    const struct engine_counters c = engine_counters(((const struct embedded *)r)->engine);
-    return (double)c.n_pages_used * (double)c.page_bytes;
+    return engine_cache_bytes(((const struct embedded *)r)->engine);
 }
 
 /* ---- opening and closing ---- */

@@ -11,7 +11,7 @@ reward_open_kind reward_open_toy;
 /* A model as for the policy: a path, or lab:NAME. */
 reward_open_kind reward_open_likelihood, reward_open_perplexity, reward_open_certainty;
 reward_open_kind reward_open_heuristic; /* NAME[+NAME...] */
-reward_open_kind reward_open_served; /* gets the whole spec: http://... */
+reward_open_kind reward_open_served;    /* gets the whole spec: http://... */
 
 /* PATH of "PATH,profile=NAME": how long it is. */
 #define REWARD_PROFILE ",profile="

@@ -305,18 +305,16 @@ static int likelihood_in_flight(const struct reward *r) {
 }
 
 static struct cost likelihood_computed(const struct reward *r) {
-    const struct engine_counters c = engine_counters(((const struct likelihood *)r)->engine);
-    return (struct cost){.tokens_read = (double)(c.n_prefilled + c.n_recomputed), .flops = c.flops};
+    return engine_computed(((const struct likelihood *)r)->engine);
 }
 
 static struct waste likelihood_waste(const struct reward *r) {
-    const struct engine_counters c = engine_counters(((const struct likelihood *)r)->engine);
-    return (struct waste){.recomputed = {.tokens_read = (double)c.n_recomputed, .flops = c.flops_recomputed}};
+    const struct likelihood *p = (const struct likelihood *)r;
+    return (struct waste){.recomputed = engine_recomputed(p->engine)};
 }
 
 static double likelihood_cache_bytes(const struct reward *r) {
-    const struct engine_counters c = engine_counters(((const struct likelihood *)r)->engine);
-    return (double)c.n_pages_used * (double)c.page_bytes;
+    return engine_cache_bytes(((const struct likelihood *)r)->engine);
 }
 
 /* ---- opening and closing ---- */

@@ -55,6 +55,9 @@ static const int always[] = {
 static const int in_pid_namespace[] = {CALL(kill), CALL(tkill), CALL(tgkill)};
 static const int with_processes[] = {CALL(fork),   CALL(vfork),  CALL(wait4),
                                      CALL(waitid), CALL(setsid), CALL(setpgid)};
+static const int of_compiler[] = {CALL(read),       CALL(write),  CALL(brk),          CALL(mmap),
+                                  CALL(munmap),     CALL(mremap), CALL(madvise),      CALL(exit),
+                                  CALL(exit_group), CALL(futex),  CALL(rt_sigreturn), CALL(restart_syscall)};
 static const int of_keeper[] = {CALL(memfd_create),
                                 CALL(mount),
                                 CALL(umount2),
@@ -119,6 +122,7 @@ static bool add_rules(scmp_filter_ctx f, bool namespaces, enum isolate_starts st
                                     CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_PTRACE;
     bool ok = seccomp_attr_set(f, SCMP_FLTATR_CTL_OPTIMIZE, 2) == 0;
     if (starts == ISOLATE_ON_KEEPER) return ok && add_rules_on_keeper(f, namespaces);
+    if (starts == ISOLATE_COMPILER) return ok && allow(f, of_compiler, ARRAY_LEN(of_compiler));
     if (starts == ISOLATE_KEEPER) ok &= add_rules_of_keeper(f);
     ok &= allow(f, always, ARRAY_LEN(always));
     if (namespaces) ok &= allow(f, in_pid_namespace, ARRAY_LEN(in_pid_namespace));

@@ -39,6 +39,8 @@ enum isolate_starts {
      * short, refuses the rest, and both together are ISOLATE_NOTHING. */
     ISOLATE_KEEPER,
     ISOLATE_ON_KEEPER,
+    /* On top of the keeper's, too: its one line and memory, not even files. */
+    ISOLATE_COMPILER,
 };
 MUST char *isolate_filter(bool namespaces, enum isolate_starts starts, struct err *e);
 

@@ -7,6 +7,7 @@ import statistics, string, textwrap, threading, traceback, types, typing, unicod
 
 MESSAGE_MAX = 32 << 20
 PROGRAM_MAX = 9 << 20
+COMPILER_ROOM = 64 << 20  # memory that compiling may take
 LENGTH, INT, ONE_FD = struct.Struct('<I'), struct.Struct('@i'), socket.CMSG_LEN(4)
 OUTPUT_MAX, SHOWN_MAX = 16 << 20, 256 << 10
 PAGE, HUGE, WORTH, PROC = 4096, 2 << 20, 64 << 12, 5  # PROC: a descriptor
@@ -38,19 +39,22 @@ PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 22, 38
 # Shared with inside/keeper.c: what there is between the two, what it can be asked, what it comes back with.
 STATE = ('ID CPU_US MEMORY DISK N_PROCESSES KIND FD N_MESSAGE MESSAGE ROOM N_DIRTY LINE JUDGED RULESET FLAGS NAMESPACES '
          'FILTER FILTER_COMMAND FILTER_PROCESSES FIRST_CLOSED PID ENDED_BY STATUS USED_US USED_KIB RANGE RANGE_END PYTHON NAMES '
+         'COMPILER COMPILER_PID COMPILER_LEFT COMPILER_US COMPILER_MEMORY FILTER_COMPILER CODE N_CODE COMPILED_US '
          'TMP_BYTES TMP _ _ _ _ _ _').split()
 globals().update((name, i) for i, name in enumerate(STATE))
 NEXT, RUN, BECOME, WATCH, CLEAN, IS_CLEAN, FUSE, SERVE = range(8)
 KEEP_RENEW, KEEP_STEP, KEEP_GONE, KEEP_FAILED = range(4)
 
 # Shared with inside/serve.h: what a candidate uses of Python.
-API = ('PyUnicode_DecodeUTF8 PyMarshal_ReadObjectFromString PyObject_CallFunctionObjArgs PyObject_Call PyEval_EvalCode '
+API = ('PyUnicode_DecodeUTF8 PyMarshal_ReadObjectFromString PyMarshal_WriteObjectToString PyBytes_AsString PyBytes_Size '
+       'PyObject_CallFunctionObjArgs PyObject_Call PyEval_EvalCode '
        'PyDict_GetItemString PyDict_Next PyList_Size PyList_GetItem PyTuple_Size PyTuple_GetItem PyLong_AsLongLongAndOverflow '
        'PyFloat_AsDouble PyOS_double_to_string PyUnicode_AsUTF8AndSize PyMem_Free Py_DecRef Py_IncRef PyErr_Fetch '
        'PyErr_NormalizeException PyException_SetTraceback PyErr_Clear PyObject_GetAttrString PyObject_Str '
        'PyErr_GivenExceptionMatches PyObject_RichCompareBool PyErr_CheckSignals PyEval_SaveThread PyEval_RestoreThread '
        '__errno_location').split()
-API_OBJECTS = (None, True, False, str, int, float, list, tuple, dict, compile, '<program>', 'exec', type, SyntaxError)
+API_OBJECTS = (None, True, False, str, int, float, list, tuple, dict, compile, '<program>', 'exec', type, types.CodeType,
+               frozenset, SyntaxError)
 
 
 # ---- messages
@@ -311,8 +315,8 @@ def limit_keeper(config):
     for what, amount in ((resource.RLIMIT_NOFILE, 64), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_MEMLOCK, 0),
                          (resource.RLIMIT_MSGQUEUE, 0)):
         limit(what, amount)
-    if config['namespaces']:  # tasks of this user namespace: the keeper, the judge, the program, its children or threads
-        limit(resource.RLIMIT_NPROC, 64)
+    if config['namespaces']:  # tasks of this user namespace: the keeper, the judge, the compiler, the program, its children or threads
+        limit(resource.RLIMIT_NPROC, 65)
     if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
         raise OSError('no_new_privs')
 
@@ -637,6 +641,7 @@ def settle(keep, state, warm_up):
         if fuses:
             fill_gaps(state[MESSAGE])
         runs = runs_of(state[MESSAGE]) if fuses else []
+        state[COMPILER_MEMORY] = sum(end - start for start, end, _ in mappings(0)) + COMPILER_ROOM
     except OSError:
         return
     gc.collect()
@@ -665,8 +670,8 @@ def keeper(line, judged, config):
     random.seed(0)
     files = Files()
     limit_keeper(config)
-    filter_keeper, state[FILTER], state[FILTER_COMMAND], state[FILTER_PROCESSES] = (
-        prepare_filter(config, name) for name in ('filter_keeper', 'filter', 'filter_command', 'filter_processes'))
+    filter_keeper, state[FILTER], state[FILTER_COMMAND], state[FILTER_PROCESSES], state[FILTER_COMPILER] = (
+        prepare_filter(config, name) for name in ('filter_keeper', 'filter', 'filter_command', 'filter_processes', 'filter_compiler'))
     settle(keep, state, lambda: [warm(keep, state, of_candidates) for _ in range(3)])
     libc.madvise(state[MESSAGE], PROGRAM_MAX, mmap.MADV_DONTNEED)
     close_proc()

@@ -582,6 +582,7 @@ static bool open_at(struct verify *v, enum verify_level level, struct err *e) {
     v->info.level = v->plan.level = level;
     v->n_starts_failed = 0;
     if (!(v->plan.filter_keeper = isolate_filter(namespaces, ISOLATE_KEEPER, e)) ||
+        !(v->plan.filter_compiler = isolate_filter(namespaces, ISOLATE_COMPILER, e)) ||
         !(v->plan.filter = isolate_filter(namespaces, ISOLATE_ON_KEEPER, e)))
         return false;
     if (namespaces && (!(v->plan.filter_command = isolate_filter(true, ISOLATE_COMMAND, e)) ||
@@ -612,7 +613,7 @@ static void close_workers(struct verify *v) {
         *s = (struct seat){0};
     }
     char **const filters[] = {&v->plan.filter_keeper, &v->plan.filter, &v->plan.filter_command,
-                              &v->plan.filter_processes};
+                              &v->plan.filter_processes, &v->plan.filter_compiler};
     for (size_t i = 0; i < ARRAY_LEN(filters); i++) {
         free(*filters[i]);
         *filters[i] = NULL;

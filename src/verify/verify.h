@@ -35,6 +35,14 @@
  * pages where there are some: a fork then costs a third. What a candidate does besides its program is machine
  * code, too (inside/serve.c). A program has a copy of its own of all that and shares nothing with the keeper.
  *
+ * Python's compiler reads a program's text in a process that stays for some 256 programs, because it is slow
+ * in a new one (inside/keeper.c, "the compiler"). Nothing of a program runs there. It is shut in as a
+ * candidate, may besides only read and write its line, and what it gives is run by the candidate or taken as
+ * an exception of the candidate's. Where it ends, takes long or wants memory the candidate compiles itself,
+ * so that no text changes its own verdict that way, or another's. What is not guarded: a text that took over
+ * Python's compiler by an error in it could give other code to the programs that follow it there; tests it
+ * could not reach.
+ *
  * After each verdict all processes of the program are dead and reaped (its pid namespace has ended), and its
  * /tmp is replaced if anything was made in it.
  *

@@ -139,10 +139,11 @@ static json_t *describe_plan(const struct worker_plan *plan, const char *const *
     for (int i = 0; paths[i]; i++) json_array_append_new(readable, json_string(paths[i]));
     const struct str code = worker_keeper();
     char *keeper = isolate_hex(code.ptr, code.len);
-    json_t *o = json_pack("{s:b, s:s, s:s, s:s*, s:s*, s:s, s:o}", "namespaces",
-                          plan->level == VERIFY_NAMESPACES, "filter_keeper", plan->filter_keeper, "filter",
-                          plan->filter, "filter_command", plan->filter_command, "filter_processes",
-                          plan->filter_processes, "keeper", keeper, "readable", readable);
+    json_t *o =
+        json_pack("{s:b, s:s, s:s, s:s, s:s*, s:s*, s:s, s:o}", "namespaces",
+                  plan->level == VERIFY_NAMESPACES, "filter_keeper", plan->filter_keeper, "filter_compiler",
+                  plan->filter_compiler, "filter", plan->filter, "filter_command", plan->filter_command,
+                  "filter_processes", plan->filter_processes, "keeper", keeper, "readable", readable);
     free(keeper);
     ASSERT(o);
     return o;

@@ -23,6 +23,7 @@ struct worker_plan {
     enum verify_level level;
     const char *readable;                    /* another folder; NULL: none */
     char *filter_keeper, *filter;            /* hexadecimal: the keeper's, and a program's on top of it */
+    char *filter_compiler;                   /* on top of the keeper's as well */
     char *filter_command, *filter_processes; /* that may start a command, and processes; NULL below
                                                 VERIFY_NAMESPACES */
 };

@@ -64,10 +64,26 @@ enum state {
     RANGE_END,
     PYTHON, /* struct python, and the names of a program */
     NAMES,
+    COMPILER, /* its line, process (0: none), how many programs it still takes, CPU time seen */
+    COMPILER_PID,
+    COMPILER_LEFT,
+    COMPILER_US,
+    COMPILER_MEMORY, /* that it may have; 0: there is to be no compiler */
+    FILTER_COMPILER,
+    CODE, /* what it said of the program, and the time that took */
+    N_CODE,
+    COMPILED_US,
     TMP_BYTES, /* /tmp: its size, and what was seen when it was clean */
     TMP,
 };
 enum { N_HEADER = KIND + 1, N_SEEN = 7 };
+enum {
+    COMPILER_PROGRAMS = 256,
+    COMPILER_CPU_US_MAX = 50000,
+    COMPILER_CPU_S = 60,
+    COMPILER_WAITS = 50,
+    WAIT_US = 20000
+};
 enum kind { UNIT, STEP, END };
 enum what { NEXT, RUN, BECOME, WATCH, CLEAN, IS_CLEAN, FUSE, SERVE };
 enum { KEEP_RENEW, KEEP_STEP, KEEP_GONE, KEEP_FAILED };
@@ -189,15 +205,15 @@ static int limit(syscall_fn *call, long what, long amount) {
 }
 
 /* Closing is last but for the filter: what is closed may be the rule set. */
-static int become_candidate(syscall_fn *call, const long *s) {
+static int shut_in(syscall_fn *call, const long *s, const char *folder) {
     const uint32_t capabilities[8] = {0x20080522};
     const long filter = s[N_PROCESSES] > 0 ? s[FILTER_PROCESSES] : s[FILTER];
     call(SYS_setpgid, 0, 0); /* a session of its own would cost a scheduling group */
     call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-    return call(SYS_chdir, s[NAMESPACES] ? "/tmp" : "/") == 0 &&
-           limit(call, RLIMIT_CPU, s[CPU_US] / 1000000 + 2) && limit(call, RLIMIT_AS, s[MEMORY]) &&
-           limit(call, RLIMIT_FSIZE, s[DISK]) &&
-           (!s[N_PROCESSES] || !s[NAMESPACES] || limit(call, RLIMIT_NPROC, 3 + s[N_PROCESSES])) &&
+    const long n_others = 3 + (s[COMPILER_PID] > 0);
+    return call(SYS_chdir, folder) == 0 && limit(call, RLIMIT_CPU, s[CPU_US] / 1000000 + 2) &&
+           limit(call, RLIMIT_AS, s[MEMORY]) && limit(call, RLIMIT_FSIZE, s[DISK]) &&
+           (!s[N_PROCESSES] || !s[NAMESPACES] || limit(call, RLIMIT_NPROC, n_others + s[N_PROCESSES])) &&
            call(SYS_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 &&
            (s[RULESET] < 0 || call(LANDLOCK_RESTRICT, s[RULESET], 0) == 0) &&
            (!s[NAMESPACES] || call(SYS_capset, capabilities, capabilities + 2) == 0) &&
@@ -205,30 +221,150 @@ static int become_candidate(syscall_fn *call, const long *s) {
            call(SYS_prctl, PR_SET_SECCOMP, 2, filter, 0, 0) == 0;
 }
 
-static void serve_here(syscall_fn *call, const long *s, int fd) {
-    const struct serve it = {
-        call, (const struct python *)s[PYTHON], (object *)s[NAMES], (char *)s[MESSAGE], s[N_MESSAGE], s[ROOM],
-        fd};
+static int become_candidate(syscall_fn *call, const long *s) {
+    return shut_in(call, s, s[NAMESPACES] ? "/tmp" : "/");
+}
+
+static struct serve serve_of(syscall_fn *call, const long *s, int fd) {
+    struct serve it;
+    it.call = call;
+    it.py = (const struct python *)s[PYTHON];
+    it.names = (object *)s[NAMES];
+    it.room = (char *)s[MESSAGE];
+    it.n = s[N_MESSAGE];
+    it.n_room = s[ROOM];
+    it.fd = fd;
+    it.code = (const char *)s[CODE];
+    it.n_code = s[N_CODE];
+    return it;
+}
+
+static void serve_here(syscall_fn *call, const long *s) {
+    const struct serve it = serve_of(call, s, (int)s[FD]);
     serve(&it);
 }
 
 /* It has descriptor 3 alone. The judge reads a length that is none where it could not be shut in. */
 static void run_candidate(syscall_fn *call, const long *s) {
     if (call(SYS_dup3, s[FD], 3, 0) == 3 && become_candidate(call, s)) {
-        serve_here(call, s, 3);
+        const struct serve it = serve_of(call, s, 3);
+        serve(&it);
         call(SYS_exit_group, 0);
     }
     call(SYS_write, 3, "\xff\xff\xff\xff", 4);
     call(SYS_exit_group, 99);
 }
 
-/* ---- the watch ---- */
-
 static long cpu_us(syscall_fn *call, long pid) {
     struct timespec t;
     if (call(SYS_clock_gettime, ~pid << 3 | 2, &t) != 0) return 0;
     return t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
+
+/* ---- the compiler ----
+ *
+ * Python's compiler writes to some fifty pages, which each candidate would copy anew; this process has them.
+ * It is shut in as a candidate, and more: it may read and write its line and have memory, nothing else. What
+ * it gives is code that a candidate runs, or what is said to the judge in a candidate's place, no more. Where
+ * it gives neither, ends, or takes long, the candidate compiles, as if there were no compiler; its limits are
+ * lower than a candidate's, so what it can compile a candidate could. After some programs a new one takes its
+ * place. */
+
+static void stop_compiler(syscall_fn *call, long *s) {
+    int status;
+    if (s[COMPILER_PID] <= 0) return;
+    call(SYS_kill, s[COMPILER_PID], SIGKILL);
+    call(SYS_wait4, s[COMPILER_PID], &status, 0, 0);
+    call(SYS_close, s[COMPILER]);
+    s[COMPILER_PID] = 0;
+}
+
+static void run_compiler(syscall_fn *call, long *s, int fd) {
+    s[CPU_US] = (long)COMPILER_CPU_S * 1000000;
+    s[MEMORY] = s[COMPILER_MEMORY];
+    s[DISK] = s[N_PROCESSES] = 0;
+    s[FILTER] = s[FILTER_COMPILER];
+    if (call(SYS_dup3, fd, 3, 0) == 3 && shut_in(call, s, "/")) {
+        const struct serve it = serve_of(call, s, 3);
+        serve_compiler(&it);
+    }
+    call(SYS_exit_group, 0);
+}
+
+static int start_compiler(syscall_fn *call, long *s) {
+    int ends[2];
+    struct timeval patience;
+    patience.tv_sec = 0;
+    patience.tv_usec = WAIT_US;
+    if (call(SYS_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return 0;
+    call(SYS_setsockopt, ends[0], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    call(SYS_setsockopt, ends[0], SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    const long pid = call(SYS_clone, s[FLAGS], 0, 0, 0, 0);
+    if (pid == 0) run_compiler(call, s, ends[1]);
+    call(SYS_close, ends[1]);
+    if (pid < 0) return call(SYS_close, ends[0]), 0;
+    s[COMPILER] = ends[0];
+    s[COMPILER_PID] = pid;
+    s[COMPILER_LEFT] = COMPILER_PROGRAMS;
+    s[COMPILER_US] = 0;
+    return 1;
+}
+
+/* What it says, at most `room` bytes; 0: it has ended, or takes too long. */
+static long hear_compiler(syscall_fn *call, long *s, char *to, long room) {
+    for (int i = 0; i < COMPILER_WAITS; i++) {
+        const long got = call(SYS_read, s[COMPILER], to, room), us = cpu_us(call, s[COMPILER_PID]);
+        const long used = us - s[COMPILER_US];
+        if (got == 0) return 0;
+        if (got > 0) {
+            s[COMPILER_US] = us;
+            s[COMPILED_US] = used;
+            return got;
+        }
+        if (used > COMPILER_CPU_US_MAX) return 0;
+    }
+    return 0;
+}
+
+/* What it says of the program in s, where there can be something. */
+static void compile(syscall_fn *call, long *s) {
+    const char *message = (const char *)s[MESSAGE];
+    long at = 0, got = 0;
+    while (at < s[N_MESSAGE] && message[at]) at++;
+    const long n = s[N_MESSAGE] - at - 1, behind = (s[N_MESSAGE] + 19) & -16L;
+    s[N_CODE] = s[COMPILED_US] = 0;
+    if (!s[COMPILER_MEMORY] || s[MEMORY] < s[COMPILER_MEMORY] || n < 1 || n > COMPILE_TEXT_MAX ||
+        s[ROOM] - behind < COMPILE_ANSWER_MAX)
+        return;
+    if (s[COMPILER_LEFT] == 0) stop_compiler(call, s);
+    if (s[COMPILER_PID] <= 0 && !start_compiler(call, s)) return;
+    s[COMPILER_LEFT]--;
+    s[CODE] = s[MESSAGE] + behind;
+    if (call(SYS_write, s[COMPILER], message + at + 1, n) == n)
+        got = hear_compiler(call, s, (char *)s[CODE], COMPILE_ANSWER_MAX);
+    if (got == 0) stop_compiler(call, s);
+    if (got > 0) s[N_DIRTY] = behind + got;
+    if (got > 0 && *(const char *)s[CODE] != COMPILE_NOT) s[N_CODE] = got;
+    if (s[N_CODE] == 0) s[COMPILED_US] = 0; /* the candidate's own time will have it */
+}
+
+/* Of a program that cannot be compiled: no process begins it. */
+static int say_error(syscall_fn *call, long *s) {
+    char *said = (char *)s[CODE] - 4; /* behind the program there is room */
+    for (int i = 0; i < 4; i++) said[i] = (char)(s[N_CODE] >> 8 * i & 255);
+    s[ENDED_BY] = BY_ITSELF;
+    s[STATUS] = s[USED_KIB] = 0;
+    s[USED_US] = s[COMPILED_US];
+    for (long at = 0; at < s[N_CODE] + 4;) {
+        const long put = call(SYS_sendto, s[FD], said + at, s[N_CODE] + 4 - at, MSG_NOSIGNAL, 0, 0);
+        if (put <= 0) break; /* the judge has gone, or listens no more */
+        at += put;
+    }
+    call(SYS_close, s[FD]);
+    return send_report(call, s) ? -1 : KEEP_GONE;
+}
+
+/* ---- the watch ---- */
 
 /* Whether the message in the line ends this program; -1: the line has ended. */
 static int hear(syscall_fn *call, const long *s) {
@@ -241,7 +377,7 @@ static int wait_for_end(syscall_fn *call, long *s, int pidfd) {
     struct pollfd fds[3] = {{pidfd, POLLIN, 0}, {(int)s[JUDGED], POLLIN, 0}, {(int)s[LINE], POLLIN, 0}};
     uint64_t judged;
     s[ENDED_BY] = BY_CPU;
-    for (long left; (left = s[CPU_US] - cpu_us(call, s[PID])) > 0;) {
+    for (long left; (left = s[CPU_US] - s[COMPILED_US] - cpu_us(call, s[PID])) > 0;) {
         const long us = left / 2 > 10000 ? left / 2 : 10000;
         struct timespec t;
         t.tv_sec = us / 1000000;
@@ -265,8 +401,8 @@ static int watch(syscall_fn *call, long *s) {
     const long reaped = call(SYS_wait4, s[PID], &status, 0, &used);
     if (pidfd >= 0) call(SYS_close, pidfd);
     s[STATUS] = status;
-    s[USED_US] = (used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000000 + used.ru_utime.tv_usec +
-                 used.ru_stime.tv_usec;
+    s[USED_US] = s[COMPILED_US] + (used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000000 +
+                 used.ru_utime.tv_usec + used.ru_stime.tv_usec;
     s[USED_KIB] = used.ru_maxrss;
     return reaped == s[PID] ? ended : -1;
 }
@@ -300,6 +436,8 @@ static int fuse(syscall_fn *call, long from, long size) {
 
 static int run_unit(syscall_fn *call, long *s) {
     if (s[NAMESPACES] && (s[DISK] != s[TMP_BYTES] || !is_tmp_clean(call, s))) return KEEP_RENEW;
+    compile(call, s);
+    if (s[N_CODE] > 0 && *(const char *)s[CODE] == COMPILE_ERROR) return say_error(call, s);
     const long pid = call(SYS_clone, s[FLAGS], 0, 0, 0, 0);
     if (pid == 0) run_candidate(call, s);
     s[PID] = pid;
@@ -312,6 +450,7 @@ static int next(syscall_fn *call, long *s, int has_message) {
     for (;; has_message = 0) {
         if (!has_message) {
             if ((s[N_MESSAGE] = take_header(call, s[LINE], s, &s[FD])) < 0) return KEEP_GONE;
+            s[COMPILED_US] = 0;
             if (s[KIND] == STEP) return KEEP_STEP;
             if (s[KIND] == END && s[N_MESSAGE] == 0) continue;
             if (s[KIND] != UNIT || !take_program(call, s)) return KEEP_GONE;
@@ -338,7 +477,7 @@ long keep(syscall_fn *call, long *s, long what) {
     case IS_CLEAN:
         return is_tmp_clean(call, s);
     case SERVE:
-        serve_here(call, s, (int)s[FD]);
+        serve_here(call, s);
         return 0;
     }
     return -1;

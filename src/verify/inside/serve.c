@@ -17,7 +17,8 @@ enum {
     DEPTH_MAX = 40,
     TEXT_MAX = 2000,
     ADD_DOT_0 = 2,
-    EQUAL = 2
+    EQUAL = 2,
+    MARSHAL = 4, /* its version: what is one object stays one */
 };
 
 /* ---- the line ---- */
@@ -229,18 +230,26 @@ static int send_room(const struct serve *s, const struct out *o) {
     return write_all(s, s->room, o->at - s->room);
 }
 
-static int say_raised(const struct serve *s) {
-    const struct python *py = s->py;
+/* The exception that there is, held, and what it says; NULL: there is none. *ok: runner.py need not see to
+ * it. */
+static object *put_raised(const struct python *py, struct out *o, int *ok) {
     object *type, *e, *trace;
-    struct out o = room_of(s);
     py->error_fetch(&type, &e, &trace);
     py->error_normalise(&type, &e, &trace);
     if (!e) return 0;
     if (trace) py->error_set_trace(e, trace);
-    const int ok =
-        put_names(py, &o, e) && put_args(py, &o, e) && put_message(py, &o, e) && put_line(py, &o, e, trace);
+    *ok = put_names(py, o, e) && put_args(py, o, e) && put_message(py, o, e) && put_line(py, o, e, trace);
     py->drop(type);
     py->drop(trace);
+    return e;
+}
+
+static int say_raised(const struct serve *s) {
+    const struct python *py = s->py;
+    struct out o = room_of(s);
+    int ok;
+    object *e = put_raised(py, &o, &ok);
+    if (!e) return 0;
     if (!ok) {
         py->error_clear();
         return say(py, py->describe, e);
@@ -249,16 +258,33 @@ static int say_raised(const struct serve *s) {
     return send_room(s, &o);
 }
 
+/* 0: it is no text. *code may be NULL: it does not compile. */
+static int compile(const struct python *py, const char *program, long n, object **code) {
+    object *text = py->decode_utf8(program, n, "surrogatepass");
+    if (!text) return 0;
+    *code = py->call_with(py->compile, text, py->file_name, py->mode, (object *)0);
+    py->drop(text);
+    return 1;
+}
+
+/* NULL: there is none, or what came is none. */
+static object *read_code(const struct serve *s) {
+    if (s->n_code == 0) return 0;
+    object *code = s->py->read_marshal(s->code, s->n_code);
+    if (code && code->type == s->py->code) return code;
+    s->py->drop(code);
+    s->py->error_clear();
+    return 0;
+}
+
 /* Its function, held; NULL: it has none, and the judge has been told. */
 static object *load(const struct serve *s) {
     const struct python *py = s->py;
     long n_name = 0;
     while (n_name < s->n && s->room[n_name]) n_name++;
     if (n_name == s->n) return 0;
-    object *text = py->decode_utf8(s->room + n_name + 1, s->n - n_name - 1, "surrogatepass");
-    if (!text) return 0;
-    object *code = py->call_with(py->compile, text, py->file_name, py->mode, (object *)0);
-    py->drop(text);
+    object *code = read_code(s);
+    if (!code && !compile(py, s->room + n_name + 1, s->n - n_name - 1, &code)) return 0;
     object *ran = code ? py->eval(code, s->names, s->names) : 0;
     py->drop(code);
     if (!ran) {
@@ -325,5 +351,54 @@ void serve(const struct serve *s) {
     object *function = load(s);
     if (!function || !write_all(s, "\2\0\0\0{}", 6)) return;
     while (serve_call(s, function)) {
+    }
+}
+
+/* ---- the compiler ---- */
+
+/* marshal sorts what lies in a frozenset, which may then come in another order: `for x in {8, 0}`. */
+static int has_frozenset(const struct python *py, object *code) {
+    object *constants = py->get(code, "co_consts");
+    int has = !constants || constants->type != py->tuple;
+    for (long i = 0; !has && i < py->tuple_size(constants); i++) {
+        object *x = py->tuple_get(constants, i);
+        has = x->type == py->frozenset || (x->type == py->code && has_frozenset(py, x));
+    }
+    py->drop(constants);
+    return has;
+}
+
+static int put_code(const struct python *py, struct out *o, object *code) {
+    object *bytes = has_frozenset(py, code) ? 0 : py->write_marshal(code, MARSHAL);
+    const int ok = bytes && put(o, py->bytes(bytes), py->bytes_size(bytes));
+    py->drop(bytes);
+    return ok;
+}
+
+/* How much there is to say in s->room; 0: this process is to end, as behind any error but of the text. */
+static long compile_one(const struct serve *s, long n) {
+    const struct python *py = s->py;
+    struct out o = {s->room, s->room + COMPILE_ANSWER_MAX};
+    object *code, *e = 0;
+    int ok = 0, goes_on = 1;
+    if (!compile(py, s->room, n, &code)) return 0;
+    if (code) {
+        ok = put_code(py, &o, code);
+    } else if ((e = put_raised(py, &o, &ok))) {
+        goes_on = py->is_error(e, py->syntax_error);
+    }
+    py->drop(code);
+    py->drop(e);
+    py->error_clear();
+    if (!goes_on) return 0;
+    if (ok) return o.at - s->room;
+    s->room[0] = COMPILE_NOT;
+    return 1;
+}
+
+void serve_compiler(const struct serve *s) {
+    for (long n, n_out; (n = s->call(SYS_read, s->fd, s->room, COMPILE_TEXT_MAX)) > 0;) {
+        n_out = compile_one(s, n);
+        if (n_out < 1 || s->call(SYS_write, s->fd, s->room, n_out) != n_out) return;
     }
 }

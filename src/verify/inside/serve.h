@@ -1,5 +1,5 @@
 /* serve.h - the candidate: a program is loaded and its function called, by the C API of the Python that
- * forked it. */
+ * forked it. And the compiler: a process that makes code of programs' texts, one after another. */
 #ifndef BROOD_INSIDE_SERVE_H
 #define BROOD_INSIDE_SERVE_H
 
@@ -13,6 +13,9 @@ typedef struct object { /* the beginning of each: a count, then */
 struct python {
     object *(*decode_utf8)(const char *text, long n, const char *errors);
     object *(*read_marshal)(const char *bytes, long n);
+    object *(*write_marshal)(object *o, int version);
+    const char *(*bytes)(object *bytes);
+    long (*bytes_size)(object *bytes);
     object *(*call_with)(object *function, ...); /* NULL-terminated */
     object *(*call)(object *function, object *args, object *named);
     object *(*eval)(object *code, object *globals, object *locals);
@@ -43,7 +46,7 @@ struct python {
     int *(*errno_at)(void); /* the C library's */
     /* objects */
     object *none, *true_, *false_, *str, *int_, *float_, *list, *tuple, *dict; /* str to dict: the types */
-    object *compile, *file_name, *mode, *type, *syntax_error;
+    object *compile, *file_name, *mode, *type, *code, *frozenset, *syntax_error;
     object *answer, *describe, *lack, *answer_text; /* functions of runner.py */
 };
 
@@ -54,9 +57,17 @@ struct serve {
     char *room;    /* entry point, NUL, program; then messages in both directions */
     long n, n_room;
     int fd;
+    const char *code; /* what the compiler made of the program */
+    long n_code;      /* 0: it is compiled here */
 };
 
 /* Returns when the line has ended, or nothing more is to be said. */
 void serve(const struct serve *s);
+
+/* The compiler is sent each program in one piece, and answers in one: its code, as marshal has it;
+ * COMPILE_ERROR and so on, the JSON that a candidate would say of the error in it; or COMPILE_NOT, which
+ * leaves it to the candidate. Returns when this process is not to compile any more. */
+enum { COMPILE_TEXT_MAX = 32 << 10, COMPILE_ANSWER_MAX = 64 << 10, COMPILE_ERROR = '{', COMPILE_NOT = '?' };
+void serve_compiler(const struct serve *s);
 
 #endif
