@@ -46,8 +46,8 @@ enum state {
     MESSAGE, /* what follows the header, and the room for it */
     ROOM,
     N_DIRTY,
-    LINE, /* descriptors */
-    JUDGED,
+    LINE,   /* descriptors */
+    JUDGED, /* where the judge says which are done; a read does not wait */
     RULESET,
     FLAGS, /* of clone */
     NAMESPACES,
@@ -351,6 +351,9 @@ static void compile(syscall_fn *call, long *s) {
 /* Of a program that cannot be compiled: no process begins it. */
 static int say_error(syscall_fn *call, long *s) {
     char *said = (char *)s[CODE] - 4; /* behind the program there is room */
+    long judged[64];
+    while (call(SYS_read, s[JUDGED], judged, sizeof judged) > 0) { /* of those before: nobody else takes it */
+    }
     for (int i = 0; i < 4; i++) said[i] = (char)(s[N_CODE] >> 8 * i & 255);
     s[ENDED_BY] = BY_ITSELF;
     s[STATUS] = s[USED_KIB] = 0;
