@@ -13,6 +13,12 @@
  *     CODES_LESS              what codes_8 takes off a code; 0 if not defined
  *     THIN_VECS               the same where there is one tile of rows; TILE_VECS if not defined
  *     FETCH_ROWS              tiles of so many rows and more fetch what comes next; 1 if not defined
+ *     SLICE_BLOCKS            blocks of a slice at most; 32 if not defined
+ *     READY_FROM              so many tiles of rows, or more, have a slice's codes made ready for them once;
+ *                             never if not defined. With it: ready_codes(p, j), ready_load(p), READY_TILES,
+ *                             ready_add(acc, codes, inputs), whose sums hold what inputs alone and codes
+ *                             alone add, too: input_own(q, i_scale, n_scales), ready_own(acc, codes);
+ *                             acc_zero(), acc_less(acc, b)
  *
  * A tile is rows x vectors of outputs. For each block of 32 inputs the integers are summed in registers, from
  * -bias * sum_q on, so codes stay as they are; then two float operations add the block to the sums, which
@@ -26,6 +32,7 @@
  *
  * so that a tile reads one stream, at distances known when it is compiled.
  */
+#include <limits.h>
 #include <math.h>
 #include <string.h>
 
@@ -49,8 +56,16 @@
 #if !defined(THIN_VECS)
 #define THIN_VECS TILE_VECS
 #endif
+#if !defined(SLICE_BLOCKS)
+#define SLICE_BLOCKS 32 /* a slice of a tile's codes stays in the first-level cache while rows pass */
+#endif
 
-enum { SLICE_BLOCKS = 32 }; /* a slice of a tile's codes stays in the first-level cache while rows pass */
+#if defined(READY_FROM)
+enum { IS_READY_FROM = READY_FROM };
+#else
+enum { IS_READY_FROM = INT_MAX };
+#define input_own(q, s, n_scales) 0
+#endif
 
 /* ---- inputs ---- */
 
@@ -58,6 +73,7 @@ enum { SLICE_BLOCKS = 32 }; /* a slice of a tile's codes stays in the first-leve
 struct coded_shape {
     int n_rows, n_blocks, n_slice, n_tiles, n_each, n_taller;
     size_t row_bytes; /* of a block of a row */
+    bool is_ready;
 };
 
 static struct coded_shape shape_of(int n_rows, int n_in, const struct coding *c) {
@@ -70,6 +86,7 @@ static struct coded_shape shape_of(int n_rows, int n_in, const struct coding *c)
         .n_tiles = n_tiles,
         .n_each = n_rows / n_tiles,
         .n_taller = n_rows % n_tiles,
+        .is_ready = n_tiles >= IS_READY_FROM,
         .row_bytes = CODED_BLOCK * sizeof(INPUT) + (size_t)(1 + c->n_scales + c->has_min) * 4,
     };
 }
@@ -86,7 +103,7 @@ static struct coded_place place_of(const struct coded_shape *s, int row) {
 }
 
 /* One block of row i of n of a tile. */
-static void round_block(char *at, int i, int n, const float *x, const struct coding *c) {
+static void round_block(char *at, int i, int n, bool is_ready, const float *x, const struct coding *c) {
     const int bias = c->bias - (c->bits == 8 ? CODES_LESS : 0);
     const float most = input_most(x);
     const bool usable = most >= MATH_CODED_LEAST && most < INFINITY;
@@ -100,6 +117,7 @@ static void round_block(char *at, int i, int n, const float *x, const struct cod
         start[0] = -bias * (sums[0] + sums[1]);
     else
         for (int s = 0; s < 2; s++) start[s * n] = -bias * sums[s];
+    for (int s = 0; is_ready && s < c->n_scales; s++) start[s * n] -= input_own(q, s, c->n_scales);
     if (c->has_min) scale[(1 + c->n_scales) * n] = *scale * (float)(sums[0] + sums[1]);
 }
 
@@ -117,7 +135,7 @@ void CODED_ROUND(void *rounded, int n_rows, int n_in, enum dtype t, const float 
             char *at = (char *)rounded + i * s.row_bytes;
             n = MIN(slice + n_slice, block_end) - b;
             for (int j = 0; j < n; j++, at += (size_t)tile.n * s.row_bytes)
-                round_block(at, row - tile.first, tile.n, from + (b + j) * CODED_BLOCK, c);
+                round_block(at, row - tile.first, tile.n, s.is_ready, from + (b + j) * CODED_BLOCK, c);
         }
     }
 }
@@ -154,14 +172,61 @@ ALWAYS_INLINE void fetch_ahead(const struct coded_fetch *f, int i) {
     }
 }
 
+/* ---- codes made ready ---- */
+
+/* Of a block: the codes, in the order in which tiles read them; to each scale what codes alone add, and the
+ * scale in F32. */
+struct ready {
+    CODES codes[8][GROUP_VECS];
+    ACC own[2][GROUP_VECS];
+    VEC scales[2][GROUP_VECS];
+};
+
+#if defined(READY_FROM)
+ALWAYS_INLINE void make_ready_as(int n_scales, struct ready *ready, const struct coded_outputs *outputs,
+                                 const struct coding *c, int first, int n_blocks) {
+    const size_t block_bytes = (size_t)(MATRIX_PANEL * CODED_BLOCK / 8 * c->bits);
+    const int n_groups = 8 / n_scales;
+    for (int b = first; b < first + n_blocks; b++, ready++) {
+        EACH(s, n_scales) {
+            ACC own[GROUP_VECS];
+            EACH(v, GROUP_VECS) own[v] = acc_zero();
+            EACH(i, n_groups) EACH(v, GROUP_VECS) {
+                const CODES codes =
+                    ready_codes(outputs[v].codes + (size_t)b * block_bytes, s * n_groups + i);
+                own[v] = ready_own(own[v], codes);
+                ready->codes[s * n_groups + i][v] = codes;
+            }
+            EACH(v, GROUP_VECS) ready->own[s][v] = own[v];
+            EACH(v, GROUP_VECS) ready->scales[s][v] = scales_at(&outputs[v], c->wide, b * n_scales + s);
+        }
+    }
+}
+
+static void make_ready(struct ready *ready, const struct coded_outputs *outputs, const struct coding *c,
+                       int first, int n_blocks) {
+    if (c->n_scales == 1)
+        make_ready_as(1, ready, outputs, c, first, n_blocks);
+    else
+        make_ready_as(2, ready, outputs, c, first, n_blocks);
+}
+#else
+#define ready_load(codes)         (*(codes))
+#define ready_add(acc, codes, in) acc_add(acc, codes, in)
+#define acc_less(acc, own)        (acc)
+#endif
+
+/* ---- a tile ---- */
+
 ALWAYS_INLINE size_t output_at(int v, size_t panel_stride) {
     return (size_t)(v * LANES / MATRIX_PANEL) * panel_stride + (size_t)(v * LANES % MATRIX_PANEL);
 }
 
 /* n_blocks blocks from block `first` on, with rounded inputs x. Of one row, the panels' outputs are y_stride
- * apart. */
+ * apart. is_ready: codes and scales are those of make_ready. */
 ALWAYS_INLINE void coded_tile(int bits, int n_scales, bool wide, bool has_min, int n_rows, int n_vecs,
-                              float *y, size_t y_stride, const char *x, const struct coded_outputs *outputs,
+                              bool is_ready, float *y, size_t y_stride, const char *x,
+                              const struct coded_outputs *outputs, const struct ready *ready,
                               const struct coded_fetch *fetch, int first, int n_blocks) {
     const size_t block_bytes = (size_t)(MATRIX_PANEL * CODED_BLOCK / 8 * bits),
                  q_bytes = (size_t)(n_rows * CODED_BLOCK) * sizeof(INPUT);
@@ -179,21 +244,29 @@ ALWAYS_INLINE void coded_tile(int bits, int n_scales, bool wide, bool has_min, i
         fetch_ahead(fetch, b - first);
         EACH(s, n_scales) {
             ACC acc[TILE_ROWS][TILE_VECS];
-            EACH(r, n_rows) EACH(v, n_vecs) acc[r][v] = acc_begin(starts + s * n_rows + r);
+            EACH(r, n_rows) EACH(v, n_vecs) {
+                const ACC start = acc_begin(starts + s * n_rows + r);
+                acc[r][v] = is_ready ? acc_less(start, ready->own[s][v]) : start;
+            }
             EACH(i, n_groups) {
                 const int j = s * n_groups + i;
                 CODES codes[TILE_VECS];
                 EACH(v, n_vecs) {
                     const unsigned char *at = outputs[v].codes + (size_t)b * block_bytes;
-                    codes[v] = bits == 8 ? codes_8(at, j) : codes_4(at, j);
+                    codes[v] = is_ready    ? ready_load(&ready->codes[j][v])
+                               : bits == 8 ? codes_8(at, j)
+                                           : codes_4(at, j);
                 }
                 EACH(r, n_rows) {
                     const INPUTS in = inputs_at(q + r * CODED_BLOCK + 4 * j);
-                    EACH(v, n_vecs) acc[r][v] = acc_add(acc[r][v], codes[v], in);
+                    EACH(v, n_vecs)
+                    acc[r][v] =
+                        is_ready ? ready_add(acc[r][v], codes[v], in) : acc_add(acc[r][v], codes[v], in);
                 }
             }
             EACH(v, n_vecs) {
-                const VEC scale = scales_at(&outputs[v], wide, b * n_scales + s);
+                const VEC scale =
+                    is_ready ? ready->scales[s][v] : scales_at(&outputs[v], wide, b * n_scales + s);
                 EACH(r, n_rows) {
                     const VEC both = scale * vec_broadcast(scales + r);
                     const VEC whole = vec_from_int(acc_end(acc[r][v], starts + s * n_rows + r));
@@ -206,13 +279,15 @@ ALWAYS_INLINE void coded_tile(int bits, int n_scales, bool wide, bool has_min, i
                 EACH(r, n_rows) sum[r][v] = vec_fma(min, vec_broadcast(sums + r), sum[r][v]);
             }
         x += q_bytes + (size_t)(n_rows * (1 + n_scales + has_min)) * 4;
+        if (is_ready) ready++;
     }
     EACH(r, n_rows)
     EACH(v, n_vecs) vec_store(y + (size_t)r * row_stride + output_at(v, panel_stride), sum[r][v]);
 }
 
 typedef void tile_function(float *y, size_t y_stride, const char *x, const struct coded_outputs *outputs,
-                           const struct coded_fetch *fetch, int first, int n_blocks);
+                           const struct ready *ready, const struct coded_fetch *fetch, int first,
+                           int n_blocks);
 
 /* Kinds of coding: name, bits, scales a block, F32 scales, mins. */
 #define KIND_BYTES(X, rows, vecs)                                                                            \
@@ -224,18 +299,32 @@ typedef void tile_function(float *y, size_t y_stride, const char *x, const struc
     X(halves_min, 4, 1, true, true, rows, vecs)
 enum kind { KIND_bytes, KIND_bytes_min, KIND_bytes_two, KIND_halves, KIND_halves_min, KINDS_COUNT };
 
-#define TILE_DEFINE(kind, bits, n_scales, wide, min, rows, vecs)                                             \
-    static void tile_##kind##_##rows##x##vecs(float *y, size_t y_stride, const char *x,                      \
-                                              const struct coded_outputs *outputs,                           \
-                                              const struct coded_fetch *fetch, int first, int n_blocks) {    \
-        coded_tile(bits, n_scales, wide, min, rows, vecs, y, y_stride, x, outputs, fetch, first, n_blocks);  \
+#define TILE_DEFINE_AS(name, bits, n_scales, wide, min, rows, vecs, is_ready)                                \
+    static void name(float *y, size_t y_stride, const char *x, const struct coded_outputs *outputs,          \
+                     const struct ready *ready, const struct coded_fetch *fetch, int first, int n_blocks) {  \
+        coded_tile(bits, n_scales, wide, min, rows, vecs, is_ready, y, y_stride, x, outputs, ready, fetch,   \
+                   first, n_blocks);                                                                         \
     }
+#define TILE_DEFINE(kind, bits, n_scales, wide, min, rows, vecs)                                             \
+    TILE_DEFINE_AS(tile_##kind##_##rows##x##vecs, bits, n_scales, wide, min, rows, vecs, false)
 #define TILE_ENTRY(kind, bits, n_scales, wide, min, rows, vecs)                                              \
     [KIND_##kind][rows][vecs] = tile_##kind##_##rows##x##vecs,
 #define KINDS_DEFINE(rows, vecs) KINDS(TILE_DEFINE, rows, vecs)
 #define KINDS_ENTRY(rows, vecs)  KINDS(TILE_ENTRY, rows, vecs)
 TILES(KINDS_DEFINE)
 static tile_function *const tiles[KINDS_COUNT][TILE_ROWS + 1][TILE_VECS + 1] = {TILES(KINDS_ENTRY)};
+
+#if defined(READY_FROM)
+#define READY_DEFINE(kind, bits, n_scales, wide, min, rows, vecs)                                            \
+    TILE_DEFINE_AS(ready_##kind##_##rows##x##vecs, bits, n_scales, wide, min, rows, vecs, true)
+#define READY_ENTRY(kind, bits, n_scales, wide, min, rows, vecs)                                             \
+    [KIND_##kind][rows][vecs] = ready_##kind##_##rows##x##vecs,
+#define READY_KINDS_DEFINE(rows, vecs) KINDS(READY_DEFINE, rows, vecs)
+#define READY_KINDS_ENTRY(rows, vecs)  KINDS(READY_ENTRY, rows, vecs)
+READY_TILES(READY_KINDS_DEFINE)
+static tile_function *const ready_tiles[KINDS_COUNT][TILE_ROWS + 1][TILE_VECS + 1] = {
+    READY_TILES(READY_KINDS_ENTRY)};
+#endif
 
 static enum kind kind_of(const struct coding *c) {
     if (c->n_scales == 2) return KIND_bytes_two;
@@ -287,18 +376,18 @@ static struct coded_ahead ahead_of(const struct coded_run *r, int n_calls) {
     return a;
 }
 
-static struct coded_fetch fetch_of(const struct coded_ahead *a, size_t block_bytes, int call) {
-    struct coded_fetch f;
-    f.n_streams = 0;
+/* In place: a copy in wider pieces than were written would wait for the writes. */
+static inline void fetch_of(struct coded_fetch *f, const struct coded_ahead *a, size_t block_bytes,
+                            int call) {
+    f->n_streams = 0;
     for (int i = call * a->n_each, n, end = MIN(i + a->n_each, a->n_pieces); i < end; i += n) {
         const int panel = i / a->n_lines;
         n = MIN(end, (panel + 1) * a->n_lines) - i;
-        f.streams[f.n_streams].n_lines = n;
-        f.streams[f.n_streams++].at = a->outputs[panel * (MATRIX_PANEL / LANES)].codes +
-                                      (size_t)a->first * block_bytes +
-                                      (size_t)((i - panel * a->n_lines) * a->n_blocks) * 64;
+        f->streams[f->n_streams].n_lines = n;
+        f->streams[f->n_streams++].at = a->outputs[panel * (MATRIX_PANEL / LANES)].codes +
+                                        (size_t)a->first * block_bytes +
+                                        (size_t)((i - panel * a->n_lines) * a->n_blocks) * 64;
     }
-    return f;
 }
 
 /* Inlined: compilers take a function that only fetches for one that does nothing. */
@@ -325,13 +414,14 @@ ALWAYS_INLINE void fetch_sums(const float *y, size_t y_stride, int n_rows, int n
 
 /* A slice against all rows: it stays in the first-level cache from one tile to the next, while the tiles
  * bring in what comes after it. */
-static void run_slice(struct coded_run *r, float *y, size_t y_stride) {
+static void run_slice(struct coded_run *r, float *y, size_t y_stride, const struct ready *ready) {
     const struct coded_shape *s = &r->shape;
     const float *first_y = y;
     int widest = r->n, call = 0;
     while (!r->tile[s->n_each + (s->n_taller > 0)][widest]) widest--;
     const struct coded_ahead ahead = ahead_of(r, s->n_tiles * ((r->n + widest - 1) / widest));
     fetch_scales(r, &ahead);
+    struct coded_fetch fetch;
     for (int i = 0; i < s->n_tiles; i++) {
         const int n = s->n_each + (i < s->n_taller);
         const bool is_last = i + 1 == s->n_tiles;
@@ -340,9 +430,9 @@ static void run_slice(struct coded_run *r, float *y, size_t y_stride) {
         for (int v = 0, width; v < r->n; v += width) {
             width = MIN(widest, r->n - v);
             while (!r->tile[n][width]) width--;
-            const struct coded_fetch fetch = fetch_of(&ahead, r->block_bytes, call++);
-            r->tile[n][width](y + v * LANES, n > 1 ? y_stride : MATRIX_PANEL, r->x, r->outputs + v, &fetch,
-                              r->block, r->n_blocks);
+            fetch_of(&fetch, &ahead, r->block_bytes, call++);
+            r->tile[n][width](y + v * LANES, n > 1 ? y_stride : MATRIX_PANEL, r->x, r->outputs + v, ready,
+                              &fetch, r->block, r->n_blocks);
         }
         r->x += (size_t)(n * r->n_blocks) * s->row_bytes;
         y += (size_t)n * y_stride;
@@ -361,7 +451,7 @@ static int run_streams(float *y, const void *x, const struct matrix *w, int pane
         struct coded_outputs outputs[TILE_VECS];
         for (int v = 0; v < TILE_VECS; v++)
             outputs[v] = outputs_at(w, (panel + v / PANEL_VECS * n_each) * PANEL_VECS + v % PANEL_VECS);
-        tile(y + (size_t)panel * MATRIX_PANEL, (size_t)n_each * MATRIX_PANEL, x, outputs, &nothing, 0,
+        tile(y + (size_t)panel * MATRIX_PANEL, (size_t)n_each * MATRIX_PANEL, x, outputs, NULL, &nothing, 0,
              w->n_in / CODED_BLOCK);
     }
     return n_each * N_STREAMS;
@@ -376,6 +466,12 @@ void CODED_FUNCTION(float *y, size_t y_stride, const void *rounded, int n_rows, 
     const int v_end = panel_end * (MATRIX_PANEL / LANES),
               n_group = n_rows > TILE_ROWS ? GROUP_VECS : THIN_VECS;
     struct coded_run r = {.shape = shape_of(n_rows, w->n_in, c), .tile = tiles[kind_of(c)]};
+#if defined(READY_FROM)
+    struct ready ready[SLICE_BLOCKS];
+    if (r.shape.is_ready) r.tile = ready_tiles[kind_of(c)];
+#else
+    const struct ready *const ready = NULL;
+#endif
     r.block_bytes = (size_t)(MATRIX_PANEL * CODED_BLOCK / 8 * c->bits);
     r.scales_bytes = (size_t)(MATRIX_PANEL * c->n_scales) * (c->wide ? sizeof(float) : sizeof(uint16_t));
     int v = panel_first * (MATRIX_PANEL / LANES);
@@ -389,7 +485,10 @@ void CODED_FUNCTION(float *y, size_t y_stride, const void *rounded, int n_rows, 
         r.x = rounded;
         for (r.block = 0; r.block < r.shape.n_blocks; r.block += r.n_blocks) {
             r.n_blocks = MIN(r.shape.n_slice, r.shape.n_blocks - r.block);
-            run_slice(&r, y + (size_t)v * LANES, y_stride);
+#if defined(READY_FROM)
+            if (r.shape.is_ready) make_ready(ready, r.outputs, c, r.block, r.n_blocks);
+#endif
+            run_slice(&r, y + (size_t)v * LANES, y_stride, ready);
         }
     }
 }

@@ -52,6 +52,46 @@ static inline __m256i acc_add(__m256i acc, struct codes c, struct inputs q) {
     return acc;
 }
 
+/* Many rows: codes are taken apart once for all tiles, and four products are had from two multiplications of
+ * sums (Winograd 1968: one of two operations is a multiplication, where only half of the pipes multiply):
+ *
+ *     (x0 + c1)(x1 + c0) = c0 x0 + c1 x1 + x0 x1 + c0 c1
+ *
+ * What inputs and codes alone make is taken off once a block. */
+#define READY_FROM         3
+#define READY_TILES(X)     X(3, 2) X(4, 2)
+#define acc_zero()         _mm256_setzero_si256()
+#define acc_less(acc, own) _mm256_sub_epi32(acc, own)
+
+#define ready_codes(codes, j) codes_8(codes, j)
+
+/* Into registers: gcc would rather read them again for each row. */
+static inline struct codes ready_load(const struct codes *ready) {
+    struct codes c = *ready;
+    __asm__("" : "+x"(c.even), "+x"(c.odd));
+    return c;
+}
+
+static inline __m256i ready_own(__m256i own, struct codes c) {
+    return _mm256_add_epi32(own, _mm256_madd_epi16(c.even, c.odd));
+}
+
+static inline __m256i ready_add(__m256i acc, struct codes c, struct inputs q) {
+    const __m256i a = _mm256_add_epi16(q.even, c.odd), b = _mm256_add_epi16(q.odd, c.even);
+    acc = _mm256_add_epi32(acc, _mm256_madd_epi16(a, b));
+    __asm__("" : "+x"(acc));
+    return acc;
+}
+
+static inline int32_t input_own(const int16_t *q, int s, int n_scales) {
+    __m256i sum = _mm256_setzero_si256();
+    for (int i = 16 * s; i < (n_scales == 1 ? 32 : 16 * s + 16); i += 16) {
+        const __m256i words = _mm256_loadu_si256((const __m256i *)(const void *)(q + i));
+        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(words, _mm256_shuffle_epi32(words, 0xB1)));
+    }
+    return x86_sum(sum) / 2; /* each was multiplied twice */
+}
+
 enum { TILE_ROWS = 4, TILE_VECS = 8, GROUP_VECS = 2 };
 #define TILES(X)             X(1, 1) X(1, 2) X(1, 4) X(1, 8) X(2, 1) X(2, 2) X(3, 1) X(3, 2) X(4, 1) X(4, 2)
 #define THIN_VECS            2

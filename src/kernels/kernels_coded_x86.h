@@ -30,15 +30,18 @@ static inline __m256i x86_round8(const float *x, float factor) {
     return _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x), _mm256_set1_ps(factor)));
 }
 
+static inline int32_t x86_sum(__m256i v) {
+    __m128i s = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4E));
+    s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0xB1));
+    return _mm_cvtsi128_si32(s);
+}
+
 /* Sixteen inputs as 16-bit integers, in order; *sum becomes their sum. */
 static inline __m256i x86_round16(const float *x, float factor, int *sum) {
     const __m256i words =
         _mm256_permute4x64_epi64(_mm256_packs_epi32(x86_round8(x, factor), x86_round8(x + 8, factor)), 0xD8);
-    const __m256i pairs = _mm256_madd_epi16(words, _mm256_set1_epi16(1));
-    __m128i s = _mm_add_epi32(_mm256_castsi256_si128(pairs), _mm256_extracti128_si256(pairs, 1));
-    s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4E));
-    s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0xB1));
-    *sum = _mm_cvtsi128_si32(s);
+    *sum = x86_sum(_mm256_madd_epi16(words, _mm256_set1_epi16(1)));
     return words;
 }
 
