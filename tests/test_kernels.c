@@ -209,7 +209,7 @@ static void check_matmul(int n_rows, int n_out, int n_in, enum dtype t) {
 
 static void test_matmul(void **state) {
     UNUSED(state);
-    static const int rows[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 25, 40};
+    static const int rows[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 25, 40, 101};
     static const int shapes[][2] = {{1, 1},    {16, 8},   {17, 9},   {64, 64},
                                     {33, 100}, {176, 64}, {250, 31}, {80, 300}};
     for (int t = 0; t < 3; t++) {

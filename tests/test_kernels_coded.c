@@ -163,6 +163,40 @@ static void test_products(void **state) {
     check_product(DTYPE_Q8_0, 80, 2144, 26);
 }
 
+/* All codes at one end, all inputs at theirs: sums as large as they become. */
+static void test_extremes(void **state) {
+    UNUSED(state);
+    enum { N_OUT = 16, N_IN = 64, N_ROWS = 13 };
+    static const struct {
+        enum dtype type;
+        int byte;
+    } cases[] = {{DTYPE_Q8_0, 0x80}, {DTYPE_Q8_0, 0x7F}, {DTYPE_Q4_0, 0}, {DTYPE_Q4_0, 0xFF}};
+    void *scratch = mem_alloc(coded_rounded_bytes(N_ROWS, N_IN));
+    float x[N_ROWS * N_IN], want[N_ROWS * N_OUT], y[N_ROWS * N_OUT];
+    for (int i = 0; i < N_ROWS * N_IN; i++) x[i] = i / N_IN % 2 ? 1.0f : -1.0f;
+    for (size_t c = 0; c < ARRAY_LEN(cases); c++) {
+        const size_t n_bytes = dtype_block_bytes(cases[c].type), n_blocks = N_OUT * N_IN / CODED_BLOCK;
+        unsigned char *blocks = mem_alloc(n_blocks * n_bytes);
+        memset(blocks, cases[c].byte, n_blocks * n_bytes);
+        for (size_t b = 0; b < n_blocks; b++) memcpy(blocks + b * n_bytes, &(uint16_t){0x3C00}, 2); /* 1.0 */
+        struct matrix m;
+        matrix_init(&m, N_OUT, N_IN, cases[c].type);
+        matrix_pack_rows(&m, 0, blocks, N_OUT);
+        for (size_t i = 0; i < n_tables; i++) {
+            kernels_multiply(tables[i], y, N_OUT, x, N_IN, N_ROWS, &m, 0, 1, scratch);
+            if (i == 0) memcpy(want, y, sizeof y);
+            assert_memory_equal(y, want, sizeof y);
+        }
+        float weight[N_IN];
+        matrix_row(&m, 0, weight);
+        for (int r = 0; r < N_ROWS; r++)
+            assert_true(fabsf(want[r * N_OUT] - x[r * N_IN] * weight[0] * N_IN) < 1e-2f);
+        free(blocks);
+        matrix_fini(&m);
+    }
+    free(scratch);
+}
+
 static void test_no_number(void **state) {
     UNUSED(state);
     unsigned char *blocks;
@@ -185,6 +219,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows_back),
         cmocka_unit_test(test_products),
+        cmocka_unit_test(test_extremes),
         cmocka_unit_test(test_no_number),
     };
     return cmocka_run_group_tests(tests, find_tables, NULL);

@@ -25,7 +25,7 @@
 
 enum {
     TILE_ROWS = 6,
-    NARROW_ROWS = 24,
+    NARROW_ROWS = 96,
     TILE_PANELS = 4,
     BLOCK_PANELS = 1,
     VALUE_QUERIES = 3,

@@ -26,7 +26,7 @@
 
 enum {
     TILE_ROWS = 12,
-    NARROW_ROWS = 24,
+    NARROW_ROWS = 96,
     TILE_PANELS = 8,
     BLOCK_PANELS = 2,
     VALUE_QUERIES = 12,

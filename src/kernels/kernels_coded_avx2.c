@@ -33,9 +33,12 @@ struct inputs {
 #define acc_begin(start)    _mm256_set1_epi32(*(start))
 #define acc_end(acc, start) (acc)
 
-static inline struct codes codes_8(const unsigned char *codes, int j) {
-    const __m256i bytes = _mm256_loadu_si256((const __m256i *)(const void *)(codes + j * 64));
+static inline struct codes codes_apart(__m256i bytes) {
     return (struct codes){_mm256_and_si256(bytes, _mm256_set1_epi16(0xFF)), _mm256_srli_epi16(bytes, 8)};
+}
+
+static inline struct codes codes_8(const unsigned char *codes, int j) {
+    return codes_apart(_mm256_loadu_si256((const __m256i *)(const void *)(codes + j * 64)));
 }
 
 #define codes_4(codes, j) codes_8(codes, j) /* no kind has them */
@@ -63,9 +66,13 @@ static inline __m256i acc_add(__m256i acc, struct codes c, struct inputs q) {
 #define acc_zero()         _mm256_setzero_si256()
 #define acc_less(acc, own) _mm256_sub_epi32(acc, own)
 
-#define ready_codes(codes, j) codes_8(codes, j)
+static inline struct codes ready_codes(const unsigned char *codes, int j) {
+    __m256i bytes = _mm256_loadu_si256((const __m256i *)(const void *)(codes + j * 64));
+    __asm__("" : "+x"(bytes)); /* into a register: gcc would read them twice */
+    return codes_apart(bytes);
+}
 
-/* Into registers: gcc would rather read them again for each row. */
+/* Likewise: it would read them again for each row. */
 static inline struct codes ready_load(const struct codes *ready) {
     struct codes c = *ready;
     __asm__("" : "+x"(c.even), "+x"(c.odd));

@@ -38,6 +38,23 @@ static inline __m256i codes_4(const unsigned char *codes, int j) {
     return _mm256_and_si256(j % 2 ? _mm256_srli_epi16(both, 4) : both, _mm256_set1_epi8(15));
 }
 
+/* Many rows: codes are taken apart once for all tiles. */
+#define READY_FROM                    3
+#define READY_TILES(X)                X(3, 2) X(4, 2)
+#define ready_codes(codes, j)         codes_4(codes, j)
+#define ready_own(own, codes)         (own)
+#define ready_add(acc, codes, inputs) acc_add(acc, codes, inputs)
+#define input_own(q, s, n_scales)     0
+#define acc_zero()                    _mm256_setzero_si256()
+#define acc_less(acc, own)            (acc)
+
+/* Into a register: gcc would read it again for each row. */
+static inline __m256i ready_load(const __m256i *ready) {
+    __m256i codes = *ready;
+    __asm__("" : "+x"(codes));
+    return codes;
+}
+
 enum { TILE_ROWS = 4, TILE_VECS = 8, GROUP_VECS = 2 };
 #define TILES(X)             X(1, 1) X(1, 2) X(1, 4) X(1, 8) X(2, 1) X(2, 2) X(3, 1) X(3, 2) X(4, 1) X(4, 2)
 #define THIN_VECS            2

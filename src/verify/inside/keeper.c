@@ -418,6 +418,22 @@ static int watch(syscall_fn *call, long *s) {
  * this code and the interpreter that called it included. Nothing writes to it between the copy and the
  * exchange: there is one thread, and the stack stays where it is. It may be executed and written to, which
  * gives a program nothing that it could not map itself; the judge keeps its mappings. */
+
+/* What has been written there is to be executed: caches of instructions may not see it by themselves. */
+static void show_as_code(long from, long end) {
+#ifdef __aarch64__
+    uint64_t lines;
+    __asm__("mrs %0, ctr_el0" : "=r"(lines));
+    const long data = 4L << (lines >> 16 & 15), code = 4L << (lines & 15);
+    for (long at = from & -data; at < end; at += data) __asm__ volatile("dc cvau, %0" ::"r"(at) : "memory");
+    __asm__ volatile("dsb ish" ::: "memory");
+    for (long at = from & -code; at < end; at += code) __asm__ volatile("ic ivau, %0" ::"r"(at) : "memory");
+    __asm__ volatile("dsb ish\n\tisb" ::: "memory");
+#else
+    (void)from, (void)end;
+#endif
+}
+
 static int fuse(syscall_fn *call, long from, long size) {
     const long huge = 2 << 20, room = size + 2 * huge;
     const long mapped = call(SYS_mmap, 0, room, PROT_READ | PROT_WRITE | PROT_EXEC,
@@ -426,6 +442,7 @@ static int fuse(syscall_fn *call, long from, long size) {
     const long at = mapped + ((from - mapped) % huge + huge) % huge;
     if (size >= huge / 4) call(SYS_madvise, mapped, room, MADV_HUGEPAGE);
     for (long i = 0; i < size; i += 8) *(volatile uint64_t *)(at + i) = *(volatile uint64_t *)(from + i);
+    show_as_code(at, at + size);
     if (call(SYS_mremap, at, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, from) != from) {
         call(SYS_munmap, mapped, room);
         return 0;
