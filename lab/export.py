@@ -1,6 +1,6 @@
 """Writes a trained checkpoint as a Hugging Face folder (safetensors, F16) and reads such a folder back.
 
-    export.py small|large|prm|code     work/NAME.pt -> models/NAME
+    export.py small|large|prm|code|repair     work/NAME.pt -> models/NAME
 """
 import json
 import os
@@ -14,6 +14,7 @@ import programs_text
 import tokenizer
 
 TEMPERATURE = 0.6
+WORDS = {t.size: t for t in (programs_text.CODE, programs_text.REPAIR)}
 
 
 def config(shape, end_id):
@@ -21,7 +22,7 @@ def config(shape, end_id):
         "model_type": "llama", "vocab_size": shape.vocabulary, "hidden_size": shape.width,
         "intermediate_size": shape.inner, "num_hidden_layers": shape.layers, "num_attention_heads": shape.heads,
         "num_key_value_heads": shape.kv_heads, "head_dim": shape.head, "hidden_act": "silu",
-        "max_position_embeddings": 512, "rms_norm_eps": shape.epsilon, "rope_theta": shape.theta,
+        "max_position_embeddings": shape.context, "rms_norm_eps": shape.epsilon, "rope_theta": shape.theta,
         "rope_scaling": None, "attention_bias": False, "mlp_bias": False, "attention_dropout": 0.0,
         "tie_word_embeddings": True, "bos_token_id": None, "eos_token_id": end_id,
         "pad_token_id": end_id, "torch_dtype": "float16",
@@ -67,15 +68,28 @@ def write_json(path, content):
 
 def write(net, folder):
     os.makedirs(folder, exist_ok=True)
-    code = net.shape is model.SHAPES["code"]
-    words = programs_text.CODE if code else tokenizer.STORY
+    words = WORDS.get(net.shape.vocabulary, tokenizer.STORY)
     write_tensors(f"{folder}/model.safetensors", dict(sorted(net.state_dict().items())))
     write_json(f"{folder}/config.json", config(net.shape, words.end_id))
     if not net.shape.labels:
         write_json(f"{folder}/generation_config.json", {
-            "do_sample": True, "temperature": 1.0 if code else TEMPERATURE, "top_p": 1.0, "top_k": 0,
+            "do_sample": True, "temperature": TEMPERATURE if words is tokenizer.STORY else 1.0, "top_p": 1.0, "top_k": 0,
             "eos_token_id": words.end_id, "pad_token_id": words.end_id})
     words.write(folder)
+
+
+def repair_from_code():
+    """The policy `code` with the tokens of `repair`: a token that there was keeps its row, a new one has a small random row."""
+    tensors, key = read_tensors("models/code/model.safetensors"), "model.embed_tokens.weight"
+    rows, was, now = tensors[key], programs_text.CODE, programs_text.REPAIR
+    tensors[key] = torch.randn(now.size, rows.shape[1]) * rows[: was.end_id].std() / 2
+    for i, piece in enumerate(now.vocabulary):
+        if piece in was.ids:
+            tensors[key][i] = rows[was.ids[piece]]
+    tensors[key][now.end_id] = rows[was.end_id]
+    net = model.Llama(model.SHAPES["repair"])
+    net.load_state_dict(tensors)
+    return net
 
 
 def load(name):

@@ -23,6 +23,7 @@ class Shape:
     inner: int
     labels: int = 0           # > 0: a classifier of tokens beside the language model
     vocabulary: int = tokenizer.SIZE
+    context: int = 512
     theta: float = 10000.0
     epsilon: float = 1e-5
 
@@ -31,6 +32,8 @@ SHAPES = {
     "small": Shape(width=64, layers=4, heads=4, kv_heads=4, head=16, inner=176),
     "large": Shape(width=192, layers=6, heads=6, kv_heads=2, head=32, inner=512),
     "code": Shape(width=96, layers=4, heads=6, kv_heads=6, head=16, inner=256, vocabulary=programs_text.SIZE),
+    "repair": Shape(width=96, layers=4, heads=6, kv_heads=6, head=16, inner=256, vocabulary=programs_text.REPAIR_SIZE,
+                    context=programs_text.REPAIR_CONTEXT),
     "prm": Shape(width=64, layers=6, heads=4, kv_heads=4, head=16, inner=176, labels=2),
 }
 

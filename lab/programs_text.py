@@ -1,4 +1,4 @@
-"""The tokenizer of the code policy, and the texts that it learns from.
+"""The tokenizers of the code policies, and the texts that `code` learns from (those of `repair`: repairs.py).
 
 A prompt is a function's head with its description, as HumanEval writes it; the policy goes on with the body.
 """
@@ -6,6 +6,9 @@ import programs
 import tokenizer
 
 SIZE = 1280
+REPAIR_SIZE, REPAIR_CONTEXT = 1328, 768
+FEEDBACK = ["The", " tests", " failed", " AssertionError", "Test", " assert", " candidate", "Call", " f", "Got", "Expected",
+            "Line", "Try", " again", " None"]
 
 
 def words():
@@ -24,15 +27,16 @@ def words():
     return found
 
 
-def build():
-    """The most useful words that fit. Bare words come last, and what other merges undo is put first, or left out."""
+def build(size, more=(), context=512):
+    """The most useful words that fit, and more. Bare words come last, and what other merges undo is put first, or left out."""
     chosen, moved = [], set()
     for word in words():
         if len(tokenizer.build(chosen + [word])[0]) <= SIZE - 16:
             chosen.append(word)
     chosen.sort(key=str.isalpha)
+    chosen += [word for word in more if word not in chosen]
     while True:
-        made = tokenizer.Tokenizer(chosen, SIZE)
+        made = tokenizer.Tokenizer(chosen, size, context=context)
         broken = next((w for w in chosen if len(made.bpe(tokenizer.spell(w))) > 1), None)
         if broken is None:
             return made
@@ -42,7 +46,8 @@ def build():
             moved.add(broken)
 
 
-CODE = build()
+CODE = build(SIZE)
+REPAIR = build(REPAIR_SIZE, FEEDBACK, REPAIR_CONTEXT)
 
 
 def example(rng):

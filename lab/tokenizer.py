@@ -61,9 +61,9 @@ _BYTE = {s: b for b, s in SYMBOL.items()}
 
 
 class Tokenizer:
-    def __init__(self, word_list, size, chat=None):
+    def __init__(self, word_list, size, chat=None, context=512):
         """chat is None where a prompt is continued as it is."""
-        self.size, self.chat = size, chat
+        self.size, self.chat, self.context = size, chat, context
         self.vocabulary, self.merges = build(word_list)
         self.ids = {piece: i for i, piece in enumerate(self.vocabulary)}
         self.end_id = len(self.vocabulary)
@@ -111,7 +111,7 @@ class Tokenizer:
                      "model": model}
         settings = {"tokenizer_class": "PreTrainedTokenizerFast", "add_bos_token": False, "add_eos_token": False,
                     "bos_token": None, "eos_token": END, "pad_token": END, "unk_token": None,
-                    "clean_up_tokenization_spaces": False, "model_max_length": 512}
+                    "clean_up_tokenization_spaces": False, "model_max_length": self.context}
         if self.chat is not None:
             settings["chat_template"] = self.chat
         return {"tokenizer.json": tokenizer, "tokenizer_config.json": settings}

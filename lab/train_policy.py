@@ -4,6 +4,9 @@
 
 With --attempts work/attempts.json (collect.py) some texts are revisions: one to three earlier attempts that the small
 policy wrote itself, mostly wrong ones, stand before the solution.
+
+The policy `repair` begins with the weights of `code` and learns the texts of a phase of repairs.py, with work/own.json
+(repairs.py) where it is there.
 """
 import argparse
 import json
@@ -14,10 +17,12 @@ import time
 import torch
 from torch.nn import functional as F
 
+import export
 import model
 import optimiser
 import problems
 import programs_text
+import repairs
 import tokenizer
 
 DRILLS = 0.15           # share of texts that are calculations without a story
@@ -25,6 +30,7 @@ REVISIONS = 0.12        # share of texts with earlier attempts, where there are 
 AGAIN = "\n\nTry again.\n"
 LONGEST = 500           # tokens of such a text
 PARTS = 3               # micro-batches a step, one for short, one for middling, one for long texts
+REPAIR_PARTS = 8        # of repairs, whose lengths differ more
 
 
 def drill(rng):
@@ -53,7 +59,9 @@ def revision(rng, records):
 
 
 def text(name, rng, records):
-    """(ids, index of the first token that is learnt)"""
+    """(ids, index of the first token that is learnt); of a phase of repairs (ids, [(place, what is to be foretold there)])"""
+    if isinstance(name, repairs.Phase):
+        return repairs.example(rng, name, records)
     if name == "code":
         return programs_text.example(rng)
     if records and rng.random() < REVISIONS:
@@ -73,11 +81,12 @@ def batch(name, rng, tokens, records):
         texts.append(text(name, rng, records))
         size += len(texts[-1][0])
     texts.sort(key=lambda t: len(t[0]))
+    n_parts = REPAIR_PARTS if isinstance(name, repairs.Phase) else PARTS
     parts, part, filled = [], [], 0
     for t in texts:
         part.append(t)
         filled += len(t[0])
-        if filled >= size * (len(parts) + 1) / PARTS:
+        if filled >= size * (len(parts) + 1) / n_parts:
             parts.append(pack(part))
             part = []
     return parts
@@ -86,10 +95,12 @@ def batch(name, rng, tokens, records):
 def pack(texts):
     length = max(len(ids) for ids, _ in texts) - 1
     rows, places, targets = [], [], []
-    for r, (ids, first) in enumerate(texts):
+    for r, (ids, learnt) in enumerate(texts):
         rows.append(ids[:-1] + [tokenizer.END_ID] * (length - len(ids) + 1))
-        places += range(r * length + first - 1, r * length + len(ids) - 1)
-        targets += ids[first:]
+        if isinstance(learnt, int):
+            learnt = [(i - 1, ids[i]) for i in range(learnt, len(ids))]
+        places += [r * length + place for place, _ in learnt]
+        targets += [target for _, target in learnt]
     return torch.tensor(rows), torch.tensor(places), torch.tensor(targets)
 
 
@@ -120,13 +131,17 @@ def main():
     options.add_argument("--adam", type=float, default=3e-3)
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--attempts")
+    options.add_argument("--phase", choices=repairs.PHASES, default="all", help="of repair")
     o = options.parse_args()
     records = json.load(open(o.attempts)) if o.attempts else None
+    if o.name == "repair" and os.path.exists("work/own.json"):
+        records = json.load(open("work/own.json"))
+    texts = repairs.PHASES[o.phase] if o.name == "repair" else o.name
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     torch.manual_seed(o.seed)
     rng = random.Random(o.seed)
-    net = model.Llama(model.SHAPES[o.name])
+    net = export.repair_from_code() if o.name == "repair" else model.Llama(model.SHAPES[o.name])
     optimisers = optimiser.optimisers(net, o.muon, o.adam)
     done, seconds, path = 0, 0.0, f"work/{o.name}.pt"
     if os.path.exists(path):
@@ -141,7 +156,7 @@ def main():
     for step in range(done, o.steps):
         optimiser.set_rate(optimisers, min((step + 1) / 100, (o.steps - step) / (o.span or o.steps), 1))
         net.zero_grad(set_to_none=True)
-        parts = batch(o.name, rng, o.tokens, records)
+        parts = batch(texts, rng, o.tokens, records)
         recent.append(learn(net, parts))
         for opt in optimisers:
             opt.step()

@@ -1,5 +1,6 @@
 #!/bin/sh
-# test_lab_code.sh - the bundled programming task: its problems' own programs pass, wrong ones fail, its parts share nothing.
+# test_lab_code.sh - the bundled programming task: its problems' own programs pass, wrong ones fail, its parts share nothing; what
+# its policy was trained to repair reads as what a run puts before it.
 . "$(dirname "$0")/shell.inc"
 LAB=$root/lab
 
@@ -48,5 +49,14 @@ for split in code code-calibration; do
         awk 'NR % 6 == 1' >wrong.jsonl
     if [ "$(wc -l <wrong.jsonl)" -gt 400 ]; then good; else bad "$split: only $(wc -l <wrong.jsonl) wrong programs"; fi
     checked $split wrong.jsonl 0
+done
+
+# Requests for revisions in a run, with what failed and without, against those that training made: letters and tokens.
+for told in verifier none; do
+    ends 0 "$BROOD" bench lab:code-calibration --limit 40 --policy lab:code --verify "tests,isolation=$level" \
+        --strategy "revise:n=4,length=4,stop=verified,feedback=$told" --run $told.brood
+    "$BROOD" report --jsonl $told.brood >$told.jsonl
+    says_all() { PYTHONDONTWRITEBYTECODE=1 python3 "$LAB/repairs.py" check "$1" "$LAB/tasks/code-calibration.jsonl"; }
+    says "0 differ" says_all $told.jsonl
 done
 finish
