@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "verify/isolate.h"
+#include "verify/place.h"
 #include "verify/worker.h"
 
 enum {
@@ -71,6 +72,7 @@ enum seat_state { SEAT_EMPTY, SEAT_STARTING, SEAT_IDLE, SEAT_BUSY };
 struct seat { /* a worker and what it does */
     enum seat_state state;
     struct worker worker;
+    struct place place;
     struct job *job;
     int64_t serial; /* of what was sent, among all that was ever sent */
     int64_t key;    /* serial of the job's first */
@@ -357,6 +359,7 @@ static void break_seat(struct verify *v, struct seat *s) {
 static void seat_start(struct verify *v, struct seat *s) {
     if (worker_start(&s->worker, &v->plan, &v->failure)) {
         s->state = SEAT_STARTING;
+        place_choose(&s->place, (int)(s - v->seats), v->info.n_workers);
         s->deadline = clock_seconds() + start_seconds;
     } else {
         v->n_starts_failed++;
@@ -461,6 +464,7 @@ static void seat_begin(struct verify *v, struct seat *s, struct job *j) {
     s->state = SEAT_BUSY;
     s->key = v->n_serials + 1;
     v->n_busy++;
+    place_hold(&s->place, s->worker.pid, clock_seconds());
     seat_go_on(v, s, j->language && j->language->compile);
 }
 
@@ -539,6 +543,7 @@ static void wait_for_events(struct verify *v, double seconds_max) {
             fds[i * WORKER_LINES + line] =
                 (struct pollfd){.fd = s->state == SEAT_EMPTY ? -1 : s->worker.fds[line], .events = POLLIN};
         if (s->state == SEAT_STARTING || s->state == SEAT_BUSY) until = MIN(until, s->deadline);
+        if (s->state == SEAT_BUSY && s->place.held) until = MIN(until, s->started + PLACE_SECONDS);
     }
     const double ms = MAX(0, (until - now) * 1000);
     if (poll(fds, (nfds_t)(v->info.n_workers * WORKER_LINES), (int)MIN(ms + 0.999, 1e6)) < 0) return;
@@ -547,7 +552,10 @@ static void wait_for_events(struct verify *v, double seconds_max) {
         for (int line = 0; line < WORKER_LINES; line++) {
             if (fds[i * WORKER_LINES + line].revents) listen_to(v, s, (enum worker_line)line);
         }
-        if ((s->state == SEAT_STARTING || s->state == SEAT_BUSY) && clock_seconds() >= s->deadline)
+        const double then = clock_seconds();
+        if (s->state == SEAT_BUSY && then >= s->started + PLACE_SECONDS)
+            place_let_go(&s->place, s->worker.pid, then);
+        if ((s->state == SEAT_STARTING || s->state == SEAT_BUSY) && then >= s->deadline)
             on_deadline(v, s);
     }
 }
