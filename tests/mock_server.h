@@ -74,6 +74,7 @@ struct mock {
     int n_ends;                                     /* prompts with an end token in them; likewise */
     struct MHD_Connection *stalled[256];
     int n_stalled;
+    bool stops; /* under lock */
     uint64_t problems[64]; /* [n_problems] hashes of those that it went on from; likewise */
     int n_problems;
 };
@@ -425,6 +426,21 @@ static inline int mock_draw_fault(struct mock *m) {
     return fault;
 }
 
+/* False: the server is being stopped. Who is in the list is suspended, so that it can be resumed. */
+static inline bool mock_stall(struct mock *m, struct MHD_Connection *c, struct mock_request *r) {
+    pthread_mutex_lock(&m->lock);
+    const bool stalls = !m->stops;
+    if (stalls) {
+        ASSERT(m->n_stalled < (int)ARRAY_LEN(m->stalled));
+        r->stalled = true;
+        MHD_suspend_connection(c);
+        m->stalled[m->n_stalled++] = c;
+        pthread_cond_broadcast(&m->stalls);
+    }
+    pthread_mutex_unlock(&m->lock);
+    return stalls;
+}
+
 /* Every fault but those that change the answer itself. True: it was sent. */
 static inline bool mock_fail(struct mock *m, struct MHD_Connection *c, struct mock_request *r, int fault,
                              enum MHD_Result *done) {
@@ -457,14 +473,7 @@ static inline bool mock_fail(struct mock *m, struct MHD_Connection *c, struct mo
         return true;
     }
     case MOCK_STALL:
-        pthread_mutex_lock(&m->lock);
-        ASSERT(m->n_stalled < (int)ARRAY_LEN(m->stalled));
-        m->stalled[m->n_stalled++] = c;
-        pthread_cond_broadcast(&m->stalls);
-        pthread_mutex_unlock(&m->lock);
-        r->stalled = true;
-        MHD_suspend_connection(c);
-        *done = MHD_YES;
+        *done = mock_stall(m, c, r) ? MHD_YES : MHD_NO;
         return true;
     default:
         return false;
@@ -577,6 +586,9 @@ static inline void mock_wait_stalled(struct mock *m) {
 
 static inline void mock_stop(struct mock *m) {
     if (!m) return;
+    pthread_mutex_lock(&m->lock);
+    m->stops = true;
+    pthread_mutex_unlock(&m->lock);
     mock_hang_up(m);
     MHD_stop_daemon(m->daemon);
     pthread_cond_destroy(&m->stalls);
