@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "children.h"
 #include "verify/verify.h"
 
 static const char adds_one[] = "def check(f):\n    for x in (-1, 0, 1, 41): assert f(x) == x + 1\n";
@@ -62,21 +63,6 @@ static void expect(struct verify *v, const char *program, const char *tests, enu
 }
 
 /* ---- processes and files that are left ---- */
-
-static int count_children(int pid) {
-    char path[80], text[4096] = "";
-    snprintf(path, sizeof path, "/proc/%d/task/%d/children", pid, pid);
-    FILE *f = fopen(path, "r");
-    if (!f) return 0;
-    const size_t n_read = fread(text, 1, sizeof text - 1, f);
-    fclose(f);
-    text[n_read] = '\0';
-    int n = 0;
-    char *at = text, *end;
-    for (long child; (child = strtol(at, &end, 10)) > 0 && end != at; at = end)
-        n += 1 + count_children((int)child);
-    return n;
-}
 
 /* As a subreaper we inherit whoever outlives a worker: they are dead or about to be. */
 static void check_nobody_stays(void) {
@@ -221,7 +207,7 @@ static void test_hostile(void **state) {
     struct hostile h;
     int n = 0, n_wrong = 0;
     if (!file_read("tests/hostile/programs.py", 1 << 20, &file, &e)) fail_msg("%s", e.msg);
-    const int n_processes = count_children(getpid());
+    const int n_processes = children_count(getpid());
     for (struct str text = buf_str(&file); next_hostile(&text, &h); n++) {
         struct verify_job job = {.id = (uint64_t)n,
                                  .program = h.program,
@@ -229,7 +215,7 @@ static void test_hostile(void **state) {
                                  .limits = {20, 100, 256 << 20, 16 << 20, h.n_processes}};
         if (strcmp(h.expected, "timed out") == 0) job.limits.cpu_seconds = 0.2, job.limits.wall_seconds = 1;
         const struct verify_result r = run_one(v, &job);
-        const int n_now = count_children(getpid());
+        const int n_now = children_count(getpid());
         if (strcmp(verify_verdict_names[r.verdict], h.expected) != 0 ||
             (h.exception[0] && strcmp(h.exception, r.exception) != 0) || n_now > n_processes ||
             left_behind()) {

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "children.h"
 #include "verify/inside/serve.h"
 #include "verify/verify.h"
 
@@ -192,29 +193,14 @@ static void test_long_ones(void **state) {
     }
 }
 
-static int count_children(int pid) {
-    char path[80], text[4096] = "";
-    snprintf(path, sizeof path, "/proc/%d/task/%d/children", pid, pid);
-    FILE *f = fopen(path, "r");
-    if (!f) return 0;
-    const size_t n_read = fread(text, 1, sizeof text - 1, f);
-    fclose(f);
-    text[n_read] = '\0';
-    int n = 0;
-    char *at = text, *end;
-    for (long child; (child = strtol(at, &end, 10)) > 0 && end != at; at = end)
-        n += 1 + count_children((int)child);
-    return n;
-}
-
 /* Besides the keeper and the judge. */
 static void test_there_is_one(void **state) {
     enum verify_verdict verdict;
     UNUSED(state);
-    if (!verifier || count_children(getpid()) == 0) skip();
+    if (!verifier || children_count(getpid()) == 0) skip();
     free(run(right, false, &verdict));
     assert_int_equal(verdict, VERIFY_PASSED);
-    assert_int_equal(count_children(getpid()), 3);
+    assert_int_equal(children_count(getpid()), 3);
 }
 
 int main(void) {
