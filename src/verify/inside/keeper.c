@@ -17,8 +17,8 @@
  *
  * A message: its length (4 bytes), the header (longs), then for UNIT the entry point, a NUL and the
  * program; for STEP JSON, which is left in the line for runner.py. The next may lie in the line while one
- * runs. What is to be ended comes on a line of its own, as an ID (8 bytes); IDs ascend. One that has not begun
- * is passed over: its line is closed, and nothing reported.
+ * runs. What is to be ended comes on a line of its own, as an ID (8 bytes); IDs ascend. One that has not
+ * begun is passed over: its line is closed, and nothing reported.
  */
 #include <fcntl.h>
 #include <poll.h>
