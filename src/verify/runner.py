@@ -909,6 +909,11 @@ def told(job, candidate, teller, e, verdict):
     return verdict
 
 
+def at_fault(e):
+    hint = ' (only the standard library is there)' if isinstance(e, ImportError) else ''
+    return {'verdict': 'refused', 'text': 'the tests: ' + type(e).__name__ + ': ' + str(e)[:500] + hint}
+
+
 def run_tests(job, candidate, compiled):
     names, teller, ended = {}, teller_of(job, compiled), None
     try:
@@ -921,7 +926,7 @@ def run_tests(job, candidate, compiled):
                     compiled[source] = compile(source + '\n    pass\n', '<' + part + '>', 'exec')
         exec(compiled[job['setup']], names)
     except BaseException as e:
-        return {'verdict': 'refused', 'text': 'the tests: ' + type(e).__name__ + ': ' + str(e)[:500]}
+        return at_fault(e)
     names[job['entry_point']] = candidate
     names['remembered'] = compiled.setdefault(job['setup'] + '\0' + job['tests'], {})  # by tests, from program to program
     try:
@@ -936,6 +941,8 @@ def run_tests(job, candidate, compiled):
     except BaseException as e:
         ended = e
         if not candidate.gone and not candidate.unsupported:
+            if e is not candidate.thrown and (isinstance(e, ImportError) or not candidate.n_calls and not isinstance(e, AssertionError)):
+                return at_fault(e)  # no program had a hand in it
             return told(job, candidate, teller, e,
                         {'verdict': 'failed', 'exception': getattr(e, 'brood_name', type(e).__name__)[:200],
                          'text': getattr(e, 'brood_text', str(e))[:2000]})
