@@ -740,6 +740,7 @@ class Candidate:
     def __init__(self, fd, name):
         self.line, self.n_calls, self.gone, self.unsupported = Line(fd, True), 0, None, None
         self.last, self.came, self.thrown, self.at = None, [], None, 0  # the last call, what it gave or raised, and where
+        self.loaded, self.not_loaded = False, None  # the exception of a program that cannot be loaded
         self.__name__ = self.__qualname__ = name
 
     def hear(self):
@@ -758,6 +759,23 @@ class Candidate:
             self.at = reply['line'] if type(reply.get('line')) is int else 0
             raise self.thrown
         return reply
+
+    def load(self):
+        """It says so with its first answer. An exception before that is no test's to catch."""
+        self.loaded = True
+        try:
+            self.hear()
+        except Gone:
+            raise
+        except BaseException as e:
+            self.gone, self.not_loaded, self.n_calls, self.last = 'was not loaded', e, 0, None
+            raise Gone
+
+    def load_uncalled(self):
+        if not self.loaded:
+            with socket.socket(fileno=os.dup(self.line.fd)) as line:
+                line.shutdown(socket.SHUT_WR)  # there is nothing to wait for
+            self.load()
 
     def raised(self, reply):
         try:
@@ -781,6 +799,7 @@ class Candidate:
         try:
             call = pack_call(args, named)
         except Unsupported as e:
+            self.load_uncalled()
             self.unsupported = str(e)
             raise Gone
         self.n_calls += 1
@@ -788,8 +807,12 @@ class Candidate:
         try:
             send_bytes(self.line, call)
         except OSError:
+            if not self.loaded:  # it may have said why
+                self.load()
             self.gone = 'ended before the tests had'
             raise Gone
+        if not self.loaded:
+            self.load()
         reply = self.hear()
         try:
             value = decode(reply.get('value'))
@@ -930,22 +953,22 @@ def run_tests(job, candidate, compiled):
     names[job['entry_point']] = candidate
     names['remembered'] = compiled.setdefault(job['setup'] + '\0' + job['tests'], {})  # by tests, from program to program
     try:
-        candidate.hear()  # it has been loaded
         if teller:
             teller.sides, names['brood_seen'] = {}, teller.see
         exec(teller.code if teller else compiled[job['tests']], names)
         if 'check' in names and names['check'] is not candidate:
             names['check'](candidate)
-    except Gone as e:
-        ended = e
     except BaseException as e:
         ended = e
-        if not candidate.gone and not candidate.unsupported:
-            if e is not candidate.thrown and (isinstance(e, ImportError) or not candidate.n_calls and not isinstance(e, AssertionError)):
-                return at_fault(e)  # no program had a hand in it
-            return told(job, candidate, teller, e,
-                        {'verdict': 'failed', 'exception': getattr(e, 'brood_name', type(e).__name__)[:200],
-                         'text': getattr(e, 'brood_text', str(e))[:2000]})
+    try:
+        candidate.load_uncalled()
+    except Gone:
+        pass
+    failed = candidate.not_loaded or (not candidate.gone and not candidate.unsupported and ended)
+    if failed:
+        return told(job, candidate, teller, failed,
+                    {'verdict': 'failed', 'exception': getattr(failed, 'brood_name', type(failed).__name__)[:200],
+                     'text': getattr(failed, 'brood_text', str(failed))[:2000]})
     if candidate.unsupported:
         return {'verdict': 'refused', 'text': candidate.unsupported}
     if candidate.gone:
