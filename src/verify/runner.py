@@ -1,9 +1,10 @@
 # runner.py - what runs in a worker: the keeper, which forks a candidate for each program, and the judge, which holds the
 # tests. verify.h draws the picture. Line 3 is the keeper's to brood, line 4 the judge's: 4 bytes of length, then JSON.
-import builtins, ctypes, gc, json, marshal, mmap, os, resource, select, signal, socket, stat, struct, sys, time
-import _collections_abc, _sitebuiltins, abc, ast, bisect, cmath, collections, copy, dataclasses, datetime, decimal
-import enum, fractions, functools, hashlib, heapq, inspect, io, itertools, keyword, math, operator, queue, random, re
-import statistics, string, textwrap, threading, traceback, types, typing, unicodedata
+# Those first that programs use most: what they write to of them lies together then.
+import builtins, typing, math, collections, _collections_abc, abc, functools, operator, itertools, keyword, re, enum, types, string
+import random, heapq, bisect, copy, datetime, hashlib, statistics, decimal, fractions, cmath, unicodedata, io, queue, threading, textwrap
+import dataclasses, inspect, ast, traceback, time, sys, os, gc, stat, _sitebuiltins
+import ctypes, json, marshal, mmap, resource, select, signal, socket, struct
 
 MESSAGE_MAX = 32 << 20
 PROGRAM_MAX = 9 << 20
@@ -567,6 +568,14 @@ def use_up_blocks(arena):
                 break
 
 
+def use_up_again(arena):
+    """What has become free since: a program's objects are to come from that arena."""
+    for size in range(512, 0, -16):
+        for _ in range(BLOCKS_MAX):
+            if arena <= allocate(size) < arena + ARENA:
+                break
+
+
 def grow_heap():
     """The C library's, so that its top lies in the huge page where it ends; gives its end."""
     end = (libc.sbrk(0) + BIG_CHUNK) // HUGE
@@ -657,7 +666,7 @@ def settle(keep, state, warm_up):
         runs = runs_of(state[MESSAGE]) if fuses else []
         state[COMPILER_MEMORY] = sum(end - start for start, end, _ in mappings(0)) + COMPILER_ROOM
     except OSError:
-        return
+        return 0
     gc.collect()
     use_up_blocks(arena)
     if heap_end:
@@ -665,6 +674,7 @@ def settle(keep, state, warm_up):
     warm_up()
     for state[RANGE], state[RANGE_END] in runs:
         keep(FUSE)
+    return arena
 
 
 def keeper(line, ends, judged, config):
@@ -687,12 +697,17 @@ def keeper(line, ends, judged, config):
     limit_keeper(config)
     filter_keeper, state[FILTER], state[FILTER_COMMAND], state[FILTER_PROCESSES], state[FILTER_COMPILER] = (
         prepare_filter(config, name) for name in ('filter_keeper', 'filter', 'filter_command', 'filter_processes', 'filter_compiler'))
-    settle(keep, state, lambda: [warm(keep, state, of_candidates) for _ in range(3)])
+    arena = settle(keep, state, lambda: [warm(keep, state, of_candidates) for _ in range(3)])
     libc.madvise(state[MESSAGE], PROGRAM_MAX, mmap.MADV_DONTNEED)
     close_proc()
     if libc.prctl(PR_SET_SECCOMP, 2, ctypes.c_void_p(filter_keeper), 0, 0):
         raise OSError(ctypes.get_errno(), 'seccomp')
     gc.freeze()
+    if arena:
+        gc.collect()
+        use_up_again(arena)
+        names = {'__builtins__': builtins.__dict__}
+        state[NAMES] = id(names)
     send(line, {'ready': True, 'landlock': state[RULESET] >= 0})
     what = NEXT
     while True:
