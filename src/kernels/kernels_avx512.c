@@ -49,6 +49,8 @@ enum {
     X(2, 1) X(2, 2) X(2, 4) X(3, 1) X(3, 2) X(3, 4) X(4, 1) X(4, 2) X(5, 1) X(5, 2) X(6, 1) X(6, 2) X(7, 1)  \
         X(8, 1) X(9, 1) X(10, 1) X(11, 1) X(12, 1)
 #include "kernels/kernels_simd.h"
-TABLE_OF(kernels_avx512, "avx512", kernels_round_avx2, kernels_matmul_coded_avx2)
-TABLE_OF(kernels_avx512vnni, "avx512vnni", kernels_round_vnni, kernels_matmul_coded_vnni)
+TABLE_OF(kernels_avx512, "avx512", kernels_round_avx2, kernels_matmul_coded_avx2, round_bf16, matmul_bf16)
+TABLE_OF(kernels_avx512vnni, "avx512vnni", kernels_round_vnni, kernels_matmul_coded_vnni, round_bf16, matmul_bf16)
+TABLE_OF(kernels_avx512bf16, "avx512bf16", kernels_round_vnni, kernels_matmul_coded_vnni, kernels_round_bf16,
+         kernels_matmul_bf16)
 #endif
