@@ -1,6 +1,7 @@
 /* bench_limits [N_THREADS [SECONDS]] - what the machine can do at most with so many threads at once: reading
- * memory, F32 multiply-adds, byte multiply-adds, BF16 multiply-adds, for the instruction set that the engine would use (BROOD_ISA
- * forces one). Prints one JSON object; the best of rounds that take SECONDS (0.6) together.
+ * memory, F32 multiply-adds, byte multiply-adds, BF16 multiply-adds, for the instruction set that the engine
+ * would use (BROOD_ISA forces one). Prints one JSON object; the best of rounds that take SECONDS (0.6)
+ * together.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -21,7 +22,7 @@ struct worker {
     pthread_t thread;
     pthread_barrier_t *barrier;
     const char *table;
-    float *memory;             /* READ_BYTES */
+    float *memory;                           /* READ_BYTES */
     double begun[N_LIMITS], ended[N_LIMITS]; /* by the clock */
     double done[N_LIMITS];                   /* bytes, operations, ... of the last round */
 };
@@ -88,8 +89,9 @@ int main(int argc, char **argv) {
     }
     do measure(all, n, best);
     while (clock_seconds() - start < seconds);
-    printf("{\"isa\": \"%s\", \"threads\": %d, \"read\": %.2f, \"f32\": %.1f, \"int8\": %.1f, \"bf16\": %.1f}\n",
-           k->name, n, best[0], best[1], best[2], best[3]);
+    printf(
+        "{\"isa\": \"%s\", \"threads\": %d, \"read\": %.2f, \"f32\": %.1f, \"int8\": %.1f, \"bf16\": %.1f}\n",
+        k->name, n, best[0], best[1], best[2], best[3]);
     for (int i = 0; i < n; i++) free(all[i].memory);
     free(all);
     return 0;

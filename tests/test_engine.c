@@ -552,13 +552,14 @@ static void random_trees_equal_one_request_at_a_time(void **state) {
     for (int i = 0; i < 3; i++) {
         t[i].m.end_tokens = end_tokens;
         t[i].m.n_end_tokens = 1;
-        solo[i] = open_engine(&t[i], &(struct engine_options){.kv = kv[i], .n_threads = 1, .n_rows_max = 256});
+        solo[i] =
+            open_engine(&t[i], &(struct engine_options){.kv = kv[i], .n_threads = 1, .n_rows_max = 256});
         assert_string_equal(engine_kv_name(solo[i]), kept[i]);
     }
     struct met met = {0};
     for (int i = 0; i < n_plays(); i++)
-        play_one(&t[i % 3], solo[i % 3], i % 3 == 0 ? ENGINE_KV_F32 : ENGINE_KV_F16, rng_child(5, (uint64_t)i),
-                 &met);
+        play_one(&t[i % 3], solo[i % 3], i % 3 == 0 ? ENGINE_KV_F32 : ENGINE_KV_F16,
+                 rng_child(5, (uint64_t)i), &met);
     uint64_t n = (uint64_t)n_plays();
     print_message(
         "%lu plays: %lu events, %lu unfit, %lu cancelled, %lu evicted, %lu copied, %lu recomputed\n", n,

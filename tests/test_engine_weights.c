@@ -213,8 +213,8 @@ static void codes_are_multiplied_as_they_are(void **state) {
     }
 }
 
-/* Weights that BF16 holds come from any type as the same; inputs are rounded, so results are near the textbook's and
- * not the exact ones. A width that is no multiple of 32 leaves a matrix as it is. */
+/* Weights that BF16 holds come from any type as the same; inputs are rounded, so results are near the
+ * textbook's and not the exact ones. A width that is no multiple of 32 leaves a matrix as it is. */
 static void bf16_rounds_weights_and_inputs(void **state) {
     static const enum dtype types[] = {DTYPE_F32, DTYPE_F16, DTYPE_BF16};
     UNUSED(state);
@@ -236,7 +236,8 @@ static void bf16_rounds_weights_and_inputs(void **state) {
             assert_true(t.m.content_hash != before);
             for (int i = 0; i < t.m.n_tensors; i++) {
                 const struct tensor *x = &t.tensors[i];
-                assert_int_equal(x->rounds_inputs, x->n_dims == 2 && !(odd && ends_with(x->name, "down_proj.weight")));
+                assert_int_equal(x->rounds_inputs,
+                                 x->n_dims == 2 && !(odd && ends_with(x->name, "down_proj.weight")));
             }
             float *got = outputs_of(&t.m);
             assert_true(difference(got, want, n) < 0.02 && difference(got, want, n) > 1e-4);
@@ -273,9 +274,9 @@ static void bf16_weights_are_the_nearest(void **state) {
     for (int i = 0; i < t.m.n_tensors; i++)
         if (strstr(t.tensors[i].name, "embed_tokens")) embed = &t.tensors[i];
     assert_non_null(embed);
-    static const float cases[][2] = {{1.00390625f, 1},       {1.01171875f, 1.015625f}, {-1.00390637f, -1.0078125f},
-                                     {0x1p-56f, 0x1p-56f}, {0x1.fffp-57f, 0},        {-0x1p-130f, 0},
-                                     {3e38f, 0x1.c4p127f}};
+    static const float cases[][2] = {
+        {1.00390625f, 1},  {1.01171875f, 1.015625f}, {-1.00390637f, -1.0078125f}, {0x1p-56f, 0x1p-56f},
+        {0x1.fffp-57f, 0}, {-0x1p-130f, 0},          {3e38f, 0x1.c4p127f}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) set_number(embed, i, cases[i][0]);
     assert_true(transformer_init(&tr, &t.m, 10, &e));
     float row[256];

@@ -1,5 +1,5 @@
-/* Products of weights and inputs rounded to BF16: the rounding of every kind of number, every table against the
- * definition bit by bit, the definition against a sum in double, whatever else is computed with them. */
+/* Products of weights and inputs rounded to BF16: the rounding of every kind of number, every table against
+ * the definition bit by bit, the definition against a sum in double, whatever else is computed with them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -59,7 +59,7 @@ static void test_rounding(void **state) {
     UNUSED(state);
     for (int i = 0; i < 200000; i++) {
         uint32_t bits = random_bits();
-        if (i % 4 == 1) bits = (bits & 0xFFFF0000u) | 0x8000u; /* a tie */
+        if (i % 4 == 1) bits = (bits & 0xFFFF0000u) | 0x8000u;     /* a tie */
         if (i % 4 == 2) bits = (bits & 0x800FFFFFu) | 0x23700000u; /* about 2^-56 */
         if (i % 64 == 3) bits |= 0x7F700000u;
         const float x = from_bits(bits);
@@ -78,7 +78,8 @@ static void test_rounding(void **state) {
 
 enum kind { ORDINARY, ANY_SIZE, ENDS };
 
-/* ANY_SIZE: products of 2^-126 up to 2^126, and what becomes zero; ENDS: subnormal numbers, too, and the largest. */
+/* ANY_SIZE: products of 2^-126 up to 2^126, and what becomes zero; ENDS: subnormal numbers, too, and the
+ * largest. */
 static float random_number(enum kind kind) {
     if (kind == ORDINARY) return (float)(rng_unit(14, draws++) * 4 - 2);
     const uint32_t bits = random_bits(), low = kind == ENDS ? 0 : 60, n = kind == ENDS ? 255 : 120;
@@ -173,7 +174,8 @@ static void test_products(void **state) {
     UNUSED(state);
     static const int rows[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 17, 25, 40};
     for (size_t r = 0; r < ARRAY_LEN(rows); r++)
-        for (int s = 0; s < 5; s++) check_product(rows[r], 16 + s * 45, 32 * (1 + (int)r % 3 + 3 * s), ORDINARY);
+        for (int s = 0; s < 5; s++)
+            check_product(rows[r], 16 + s * 45, 32 * (1 + (int)r % 3 + 3 * s), ORDINARY);
     check_product(1, 300, 1120, ORDINARY);
     check_product(13, 40, 1120, ORDINARY);
     check_product(205, 33, 544, ORDINARY); /* more than one group of rows, more than one slice of inputs */

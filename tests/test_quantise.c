@@ -305,9 +305,12 @@ static int tear_down(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_recorded_blocks), cmocka_unit_test(test_written_is_near),
-        cmocka_unit_test(test_model),           cmocka_unit_test(test_damaged_cache),
-        cmocka_unit_test(test_no_room),         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_recorded_blocks),
+        cmocka_unit_test(test_written_is_near),
+        cmocka_unit_test(test_model),
+        cmocka_unit_test(test_damaged_cache),
+        cmocka_unit_test(test_no_room),
+        cmocka_unit_test(test_names),
         cmocka_unit_test(test_bf16),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

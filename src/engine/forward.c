@@ -101,7 +101,8 @@ static void add(struct forward *f, int a, int b) {
         f->k->add(f->x + (size_t)i * f->x_stride, f->out + (size_t)i * f->x_stride, f->t->config.d_model);
 }
 
-/* Inputs of products that take them rounded are rounded where they are made, once for all workers and parts. */
+/* Inputs of products that take them rounded are rounded where they are made, once for all workers and parts.
+ */
 static void *narrow_of(const struct forward *f, struct share s) {
     return f->rounded + (size_t)s.a * f->rounded_bytes;
 }
@@ -259,7 +260,7 @@ static void gate_up(struct forward *f, const struct layer *l, struct share s) {
 }
 
 static void down(struct forward *f, const struct layer *l, struct share s) {
-    multiply(f, f->out, f->x_stride, f->ffn, f->ffn_stride, 
+    multiply(f, f->out, f->x_stride, f->ffn, f->ffn_stride,
              matrix_takes_rounded(&l->down) ? wide_of(f, s) : NULL, &l->down, s);
 }
 

@@ -58,7 +58,8 @@ static enum dtype held_type(const struct tensor *t) {
     return t->rounds_inputs ? DTYPE_BF16 : t->dtype;
 }
 
-/* One matrix where all have one type or none takes rounded inputs (different ones become F32); else a part each. */
+/* One matrix where all have one type or none takes rounded inputs (different ones become F32); else a part
+ * each. */
 static bool is_one_matrix(const struct tensor *const *tensors, int n, enum dtype *type) {
     bool same = true, rounded = false;
     for (int i = 0; i < n; i++) {
@@ -71,7 +72,8 @@ static bool is_one_matrix(const struct tensor *const *tensors, int n, enum dtype
 }
 
 /* Row i of t as the matrix has it; spare: [n]. */
-static void convert_row(char *to, enum dtype type, const struct tensor *t, int64_t i, size_t n, float *spare) {
+static void convert_row(char *to, enum dtype type, const struct tensor *t, int64_t i, size_t n,
+                        float *spare) {
     const void *from = tensor_row(t, i);
     if (t->rounds_inputs) {
         dtype_to_f32(spare, from, t->dtype, n);
@@ -335,7 +337,8 @@ static size_t stacked_bytes(const struct model *m, int i_layer, const char *cons
     }
     const bool one = is_one_matrix(tensors, n, &type);
     for (int i = 0; i < n; i++)
-        n_bytes += matrix_bytes(tensors[i]->shape[0], tensors[i]->shape[1], one ? type : held_type(tensors[i]));
+        n_bytes +=
+            matrix_bytes(tensors[i]->shape[0], tensors[i]->shape[1], one ? type : held_type(tensors[i]));
     return n_bytes;
 }
 

@@ -110,8 +110,7 @@ static void round_bf16(void *rounded, int n_rows, int n_in, enum dtype t, const 
     UNUSED(t);
     for (; row < row_end; row++)
         for (int k = block * CODED_BLOCK; k < block_end * CODED_BLOCK; k++)
-            out[(size_t)row * (size_t)n_in + (size_t)k] =
-                math_to_bf16(x[(size_t)row * x_stride + (size_t)k]);
+            out[(size_t)row * (size_t)n_in + (size_t)k] = math_to_bf16(x[(size_t)row * x_stride + (size_t)k]);
 }
 
 static void matmul_bf16(float *y, size_t y_stride, const void *rounded, int n_rows, const struct matrix *w,
@@ -123,8 +122,8 @@ static void matmul_bf16(float *y, size_t y_stride, const void *rounded, int n_ro
             const uint16_t *weights = panel.panels;
             y[i] = 0;
             for (int k = 0; k < w->n_in; k++)
-                y[i] = fmaf(math_from_bf16(x[k]), math_from_bf16(weights[k * MATRIX_PANEL + i % MATRIX_PANEL]),
-                            y[i]);
+                y[i] = fmaf(math_from_bf16(x[k]),
+                            math_from_bf16(weights[k * MATRIX_PANEL + i % MATRIX_PANEL]), y[i]);
         }
 }
 

@@ -25,7 +25,7 @@
 #define MATH_EXP_C3         4.1665795894e-2f
 #define MATH_EXP_C4         1.6666665459e-1f
 #define MATH_EXP_C5         5.0000001201e-1f
-#define MATH_CODED_LEAST    1e-30f /* inputs of a block that are all smaller count as zero */
+#define MATH_CODED_LEAST    1e-30f      /* inputs of a block that are all smaller count as zero */
 #define MATH_BF16_LEAST     0x23800000u /* 2^-56, as bits: smaller ones count as zero */
 
 static inline uint32_t math_bits(float x) {
@@ -96,8 +96,8 @@ static inline uint16_t math_to_bf16(float x) {
     return (uint16_t)((u + 0x7FFFu + (u >> 16 & 1u)) >> 16);
 }
 
-/* Floats from one row of inputs rounded to BF16 to the next: not a multiple of 1 KiB, where rows would meet in
- * few sets of the caches. */
+/* Floats from one row of inputs rounded to BF16 to the next: not a multiple of 1 KiB, where rows would meet
+ * in few sets of the caches. */
 static inline size_t math_bf16_stride(int n) {
     return (size_t)(n % 256 == 0 ? n + MATRIX_PANEL : n);
 }

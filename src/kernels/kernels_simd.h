@@ -17,12 +17,13 @@
 
 typedef uint32_t vec_bits __attribute__((vector_size(sizeof(VEC))));
 
-/* ---- products of numbers rounded to BF16: inputs lie as floats, so weights and sums are those of BF16 ---- */
+/* ---- products of numbers rounded to BF16: inputs lie as floats, so weights and sums are those of BF16 ----
+ */
 
 ALWAYS_INLINE VEC vec_round_bf16(VEC x) {
     const vec_bits u = (vec_bits)x, magnitude = u & 0x7FFFFFFFu;
-    const vec_bits usable = (vec_bits)(magnitude >= MATH_BF16_LEAST), nan = (vec_bits)(magnitude > 0x7F800000u),
-                   nearest = u + 0x7FFFu + (u >> 16 & 1u);
+    const vec_bits usable = (vec_bits)(magnitude >= MATH_BF16_LEAST),
+                   nan = (vec_bits)(magnitude > 0x7F800000u), nearest = u + 0x7FFFu + (u >> 16 & 1u);
     return (VEC)(((nearest & ~nan) | ((u | 0x400000u) & nan)) & 0xFFFF0000u & usable);
 }
 
@@ -172,7 +173,7 @@ static float softmax(float *s, int n_tokens, float scale) {
 
 #include "kernels/kernels_simd_attend.h"
 
-#define TABLE_OF(symbol, text, rounded, coded, rounded_bf16, multiplied_bf16)                                                               \
+#define TABLE_OF(symbol, text, rounded, coded, rounded_bf16, multiplied_bf16)                                \
     const struct kernels symbol = {                                                                          \
         .name = text,                                                                                        \
         .matmul = matmul,                                                                                    \

@@ -67,6 +67,9 @@ ALWAYS_INLINE void tile_run(enum dtype t, int n_rows, int n_panels, float *y, si
         const float *from = y + (size_t)r * row_stride + (size_t)p * panel_stride + v * LANES;
         sum[r][p][v] = resume ? vec_load(from) : vec_set1(0);
     }
+    const float
+        *at_row[(TILE_ROWS + 2) / 3]; /* every third row's input: a pointer for each is more than there are */
+    EACH(r, (n_rows + 2) / 3) at_row[r] = x + (size_t)(3 * r) * x_stride;
     for (int k = 0; k < n_k; k++) {
         size_t at = (size_t)k * MATRIX_PANEL;
         if (n_rows > 3) __builtin_prefetch((const char *)ahead + at * (t == DTYPE_F32 ? 4 : 2));
@@ -80,8 +83,13 @@ ALWAYS_INLINE void tile_run(enum dtype t, int n_rows, int n_panels, float *y, si
             EACH(p, n_panels)
             EACH(v, PANEL_VECS) w[p][v] = tile_weights(panels[p], t, at + (size_t)(v * LANES));
             EACH(r, n_rows) {
-                xk[r] = vec_broadcast(x + (size_t)r * x_stride + k);
+                xk[r] = vec_broadcast(at_row[r / 3] + (size_t)(r % 3) * x_stride);
                 EACH(p, n_panels) EACH(v, PANEL_VECS) sum[r][p][v] = vec_fma(xk[r], w[p][v], sum[r][p][v]);
+            }
+            EACH(r, (n_rows + 2) / 3) {
+                at_row[r]++;
+                if (n_rows > 6)
+                    __asm__("" : "+r"(at_row[r])); /* gcc would make them pointers of all rows again */
             }
         }
     }
@@ -156,6 +164,12 @@ static void widen(float *out, const void *in, enum dtype t, size_t n) {
     for (size_t i = 0; i < n; i += LANES) vec_store(out + i, tile_weights(in, t, i));
 }
 
+/* Where the next tile begins its sums. */
+ALWAYS_INLINE void fetch_sums(const float *y, size_t y_stride, int n_rows, int n_panels) {
+    for (int r = 0; r < n_rows; r++)
+        for (int p = 0; p < n_panels; p++) __builtin_prefetch(y + (size_t)r * y_stride + p * MATRIX_PANEL, 1);
+}
+
 /* One slice against a group of rows. The slice stays in the first-level cache from one tile to the next while
  * the tiles bring in the slice `next`, a panel each. */
 static void matmul_slice(float *y, size_t y_stride, const float *x, size_t x_stride, int n_rows,
@@ -170,11 +184,14 @@ static void matmul_slice(float *y, size_t y_stride, const float *x, size_t x_str
         widen(floats[i], panels[i], w->dtype, (size_t)(s.k_end - s.k) * MATRIX_PANEL);
         panels[i] = floats[i];
     }
+    const float *next_y = y + (size_t)next.panel * MATRIX_PANEL;
     y += (size_t)s.panel * MATRIX_PANEL;
     for (int i = 0, n; i < n_tiles; i++, y += (size_t)n * y_stride, x += (size_t)n * x_stride) {
         const void *ahead = panels[0];
         if (next.panel + i < next.panel_end) ahead = matrix_at(w, next.panel + i, next.k);
         n = (n_rows - i + n_tiles - 1) / n_tiles; /* dealt evenly */
+        if (TILE_ROWS > 6)
+            fetch_sums(i + 1 < n_tiles ? y + (size_t)n * y_stride : next_y, y_stride, n, n_panels);
         tile_panels(wide ? DTYPE_F32 : w->dtype, y, y_stride, x + s.k, x_stride, n, panels, n_panels, ahead,
                     s.k_end - s.k, s.k > 0);
     }

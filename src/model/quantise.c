@@ -34,10 +34,12 @@ void quantise_watch(quantise_told *told, void *ctx) {
 bool quantise_parse(const char *name, enum dtype *out, struct err *e) {
     for (int t = 0; t < DTYPE_COUNT; t++) {
         *out = (enum dtype)t;
-        if ((dtype_is_written(*out) || t == DTYPE_BF16) && strcasecmp(name, dtype_name(*out)) == 0) return true;
+        if ((dtype_is_written(*out) || t == DTYPE_BF16) && strcasecmp(name, dtype_name(*out)) == 0)
+            return true;
     }
     return err_set(e, ERR_INPUT,
-                   "weights %s: give bf16, q8_0, q5_1, q5_0, q4_1, q4_0, or file for those of the file", name);
+                   "weights %s: give bf16, q8_0, q5_1, q5_0, q4_1, q4_0, or file for those of the file",
+                   name);
 }
 
 /* ---- what becomes what ---- */

@@ -18,9 +18,10 @@
  * changes its times, one that is replaced its inode, so a stale key would need the same size, the same
  * sampled bytes and a clock set back. A copy of a model elsewhere is quantised again.
  *
- * bf16: the same matrices, embeddings and head too, are rounded to BF16 whenever the model is loaded (where they
- * are BF16 they stay), and the inputs of their products are rounded to BF16, too, as others run such models;
- * sums stay F32. Nothing is kept on disk: rounding takes no longer than reading. kernels.h has the rule.
+ * bf16: the same matrices, embeddings and head too, are rounded to BF16 whenever the model is loaded (where
+ * they are BF16 they stay), and the inputs of their products are rounded to BF16, too, as others run such
+ * models; sums stay F32. Nothing is kept on disk: rounding takes no longer than reading. kernels.h has the
+ * rule.
  *
  * Threads: quantise_watch is global and set once at the start; all else as model.h.
  */
