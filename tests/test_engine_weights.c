@@ -258,6 +258,40 @@ static void bf16_rounds_weights_and_inputs(void **state) {
     }
 }
 
+/* Outputs of many panels, in any order and with repetitions: what each is by itself. */
+static void outputs_are_read_in_any_order(void **state) {
+    enum { N_VOCAB = 700, N_READ = 900 };
+    UNUSED(state);
+    for (int rounded = 0; rounded < 2; rounded++) {
+        struct toy t;
+        struct err e = {0};
+        struct model_config c = wide;
+        c.n_vocab = c.n_head_outputs = N_VOCAB;
+        toy_init(&t, &c, DTYPE_F16, false, 9);
+        if (rounded) assert_true(quantise_named(&t.m, "bf16", 1, &e));
+        float *all = outputs_of(&t.m);
+        struct engine *en = engine_open(&t.m, &(struct engine_options){.n_threads = 1, .kv_bytes = 1 << 20}, &e);
+        int tokens[N], outputs[N_READ];
+        const size_t mark = N - 1;
+        for (int i = 0; i < N; i++) tokens[i] = (int)rng_below(5, (uint64_t)i, N_VOCAB);
+        for (int i = 0; i < N_READ; i++) /* runs up and down, and jumps */
+            outputs[i] = i < 300 ? i : i < 600 ? 999 - i : (int)rng_below(6, (uint64_t)i, N_VOCAB);
+        struct branch *b = engine_root(en);
+        branch_append(b, tokens, N);
+        struct engine_read r = {
+            .branch = b, .marks = &mark, .n_marks = 1, .outputs = outputs, .n_outputs = N_READ};
+        assert_true(engine_read(en, &r, &e));
+        struct engine_event event;
+        while (!engine_next(en, &event)) assert_true(engine_step(en, &e) > 0);
+        for (int i = 0; i < N_READ; i++)
+            assert_memory_equal(&event.outputs[i], &all[mark * N_VOCAB + (size_t)outputs[i]], sizeof *all);
+        branch_release(b);
+        engine_close(en);
+        free(all);
+        toy_fini(&t);
+    }
+}
+
 static void set_number(struct tensor *t, size_t i, float x) {
     memcpy((char *)(uintptr_t)t->data + 4 * i, &x, 4);
 }
@@ -456,6 +490,7 @@ int main(void) {
         cmocka_unit_test(codes_are_multiplied_as_they_are),
         cmocka_unit_test(bf16_rounds_weights_and_inputs),
         cmocka_unit_test(bf16_weights_are_the_nearest),
+        cmocka_unit_test(outputs_are_read_in_any_order),
         cmocka_unit_test(factors_are_llama3s),
         cmocka_unit_test(numbers_that_are_none_are_refused_by_name),
         cmocka_unit_test(the_plan_is_what_is_taken),
