@@ -270,7 +270,8 @@ static void outputs_are_read_in_any_order(void **state) {
         toy_init(&t, &c, DTYPE_F16, false, 9);
         if (rounded) assert_true(quantise_named(&t.m, "bf16", 1, &e));
         float *all = outputs_of(&t.m);
-        struct engine *en = engine_open(&t.m, &(struct engine_options){.n_threads = 1, .kv_bytes = 1 << 20}, &e);
+        struct engine *en =
+            engine_open(&t.m, &(struct engine_options){.n_threads = 1, .kv_bytes = 1 << 20}, &e);
         int tokens[N], outputs[N_READ];
         const size_t mark = N - 1;
         for (int i = 0; i < N; i++) tokens[i] = (int)rng_below(5, (uint64_t)i, N_VOCAB);
