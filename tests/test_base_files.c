@@ -183,6 +183,86 @@ static void empty_and_blank_lines_count(void **state) {
     free(path);
 }
 
+/* A JSON list gives what its elements as lines give, wherever chunks end and however it is written. */
+static void a_list_is_read_as_its_elements(void **state) {
+    UNUSED(state);
+    static const char *const between[] = {",", ",\n", " ,\r\n  "};
+    struct err e = {0};
+    char *path = scratch_path("list.json");
+    enum { N = 200 };
+    for (size_t form = 0; form < ARRAY_LEN(between); form++) {
+        struct buf text = {0};
+        struct str line;
+        buf_printf(&text, form == 1 ? "\xef\xbb\xbf[" : " \n[\n");
+        for (int i = 0; i < N; i++)
+            buf_printf(&text, "%s{\"i\": %d,%s\"t\": \"]}\\\"[{,%*s\\\\\", \"l\": [[%d], {}]}",
+                       i ? between[form] : "", i, form ? "\n" : "", i * 31 % 3000, "", i);
+        buf_printf(&text, "%s]\n \n", form ? "\n" : "");
+        assert_true(file_write_atomic(path, buf_str(&text), &e));
+        struct file_lines *f = file_lines_open(path, &e);
+        for (int i = 0; i < N; i++) {
+            assert_int_equal(file_lines_next(f, &line, &e), 1);
+            assert_int_equal(file_lines_number(f), i + 1);
+            assert_null(memchr(line.ptr, '\n', line.len));
+            json_t *o = json_parse(line, "list", &e);
+            assert_non_null(o);
+            assert_int_equal(json_integer_value(json_object_get(o, "i")), i);
+            assert_int_equal(json_string_length(json_object_get(o, "t")), 7 + i * 31 % 3000);
+            json_decref(o);
+        }
+        assert_int_equal(file_lines_next(f, &line, &e), 0);
+        assert_int_equal(file_lines_next(f, &line, &e), 0);
+        file_lines_close(f);
+        buf_free(&text);
+    }
+    free(path);
+}
+
+static bool count_line(void *ctx, struct str line, const char *where, struct err *e) {
+    UNUSED(line);
+    UNUSED(where);
+    UNUSED(e);
+    return ++*(int *)ctx > 0;
+}
+
+static void what_is_no_list_of_lines_is_named(void **state) {
+    UNUSED(state);
+    static const struct {
+        const char *text, *says; /* NULL: read, as n lines */
+        int n;
+    } cases[] = {
+        {"[]", NULL, 0},
+        {"[ \n ] \n", NULL, 0},
+        {"\xef\xbb\xbf{}\n{}", NULL, 2},
+        {"[{}, {}", "does not end", 0},
+        {"[{}, \"]", "does not end", 0},
+        {"[{}]\n{}\n", "stands behind the list of 1 elements", 0},
+        {"[] x", "stands behind", 0},
+        {"PAR1\x15\x04", "Parquet", 0},
+        {"PK\3\4abc", "zip", 0},
+        {"\x28\xb5\x2f\xfd", "zstd", 0},
+        {"\xfd\x37zXZ", "xz", 0},
+        {"BZh91AY", "bzip2", 0},
+        {"SQLite format 3", "SQLite", 0},
+        {"<!DOCTYPE html>", "web page", 0},
+        {"version https://git-lfs.github.com/spec/v1\n", "git lfs pull", 0},
+    };
+    char *path = scratch_path("other");
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct err e = {0};
+        int n = 0;
+        assert_true(file_write_atomic(path, str_from(cases[i].text), &e));
+        const bool ok = file_lines_each(path, count_line, &n, &e);
+        assert_int_equal(ok, !cases[i].says);
+        if (ok)
+            assert_int_equal(n, cases[i].n);
+        else
+            assert_has(e.msg, cases[i].says);
+        if (!ok) assert_has(e.msg, "other");
+    }
+    free(path);
+}
+
 static void damaged_gzip_is_an_error(void **state) {
     UNUSED(state);
     struct err e = {0};
@@ -406,6 +486,8 @@ int main(void) {
         cmocka_unit_test(paths_join),
         cmocka_unit_test(lines_come_back_in_every_form),
         cmocka_unit_test(empty_and_blank_lines_count),
+        cmocka_unit_test(a_list_is_read_as_its_elements),
+        cmocka_unit_test(what_is_no_list_of_lines_is_named),
         cmocka_unit_test(damaged_gzip_is_an_error),
         cmocka_unit_test(a_line_over_the_limit_is_refused),
         cmocka_unit_test(shared_files_are_found_or_named),

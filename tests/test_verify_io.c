@@ -207,7 +207,13 @@ static void test_languages(void **state) {
                                         "p.c /bin/cc ;",
                                         "p.c ; /bin/cc",
                                         "program /bin/sh",
-                                        ".. /bin/sh"};
+                                        ".. /bin/sh",
+                                        "p.sh /bin/no_such_shell {source}",
+                                        "p.c /bin/no_such_cc -o {program} {source} ; {program}",
+                                        "p.sh /bin/sh",
+                                        "p.sh /bin/sh -c{source}",
+                                        "p.c /bin/sh ; {program}",
+                                        "p.c /bin/sh {source} ; /bin/sh"};
     for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
         if (verify_language_parse(wrong[i], &c, &e)) fail_msg("'%s' was taken", wrong[i]);
         assert_int_equal(e.code, ERR_INPUT);

@@ -46,6 +46,30 @@ same got want "MBPP"
 "$BROOD" verify --references 2 mbpp.jsonl mbpp_samples.jsonl >out 2>err
 if grep -q "13 is left out: its reference fails its own tests" err && ! grep -q "1[12] is left out" err && grep -q "4 samples\|of 2 problems" out; then good; else bad "references" "$(cat out err)"; fi
 
+# ---- the same as one JSON list, as MBPP's sanitized problems are published; tests that cannot be run say nothing of programs
+(echo '['; sed '$!s/$/,/' mbpp.jsonl; echo ']') >mbpp.json
+"$BROOD" verify --references 1 --keep kept.jsonl mbpp.json mbpp_samples.jsonl -o list.jsonl >out 2>err
+if cmp -s list.jsonl mbpp_samples.jsonl_results.jsonl && [ "$(head -n 2 mbpp.jsonl | cmp - kept.jsonl)" = "" ]; then good; else bad "a JSON list" "$(cat out err)"; fi
+cat >needs.jsonl <<'END'
+{"task_id":1,"prompt":"","entry_point":"f","test":"import no_such_module\ndef check(candidate):\n    assert candidate(1) == 1"}
+{"task_id":2,"prompt":"","entry_point":"f","test":"def check(candidate):\n    assert candidate(1) == 1\n    import no_such_module"}
+{"task_id":3,"prompt":"","entry_point":"f","test":"def check(candidate):\n    assert candidate(1) == 1"}
+END
+for id in 1 2 3; do
+    printf '{"task_id":%s,"completion":"def f(x):\\n    import no_such_module"}\n{"task_id":%s,"completion":"def f(x): return x"}\n' $id $id
+done >needs_samples.jsonl
+says "refused       3" "$BROOD" verify needs.jsonl needs_samples.jsonl
+results needs_samples.jsonl | sed 's,\(Error\): .*,\1,' >got
+cat >want <<'END'
+1 failed: the tests: ModuleNotFoundError
+1 failed: the tests: ModuleNotFoundError
+2 failed: No module named 'no_such_module'
+2 failed: the tests: ModuleNotFoundError
+3 failed: No module named 'no_such_module'
+3 passed
+END
+same got want "tests that cannot be run"
+
 # ---- EvalPlus: what the reference gives, shortest input first, floats near, numbers of any size; MBPP+'s tuples
 cat >plus.jsonl <<'END'
 {"task_id":"Own/0","prompt":"def third(x):\n","entry_point":"third","canonical_solution":"    return x / 3 if x < 1e6 else x\n","base_input":[[1], [2.5]],"plus_input":[[123456789012345678901234567890], [7]],"atol":0}
@@ -109,6 +133,22 @@ if [ -x /usr/bin/cc ]; then
 else
     echo "skip: no /usr/bin/cc"
 fi
-echo '{"task_id":"sum","solution":"read a b; echo $((a + b))"}' >sh_samples.jsonl
+# References run in the language that they are written in, whatever that of the samples; where there is none it is said.
+"$BROOD" verify --language 'program.sh /bin/sh {source}' --references 40 --keep kept.jsonl contests.jsonl >out 2>err
+if grep -q "any is left out: its reference passes only sometimes" err && grep -q "2 of 3 problems are kept" err &&
+    grep -q "1 of 3 problems come without a solution that could be run, in Python or C++ (files is the first)" err; then
+    good
+else
+    bad "references of another language than the samples" "$(cat err)"
+fi
+if [ -x /usr/bin/c++ ]; then
+    cat >cpp.jsonl <<'END'
+{"name":"right","public_tests":{"input":["7"],"output":["7"]},"solutions":{"language":[2],"solution":["#include <iostream>\nint main() { int a; std::cin >> a; std::cout << a; }"]}}
+{"name":"wrong","public_tests":{"input":["7"],"output":["7"]},"solutions":{"language":[2],"solution":["int main() {}"]}}
+END
+    "$BROOD" verify --references 1 --keep kept.jsonl cpp.jsonl >out 2>err
+    if grep -q "wrong is left out" err && [ "$(sed 's/.*"name":"\([a-z]*\).*/\1/' kept.jsonl)" = right ]; then good; else bad "references in C++" "$(cat err)"; fi
+fi
+echo '{"name":"sum","solution":"read a b; echo $((a + b))"}' >sh_samples.jsonl
 says "passed" "$BROOD" verify --language 'program.sh /bin/sh {source}' contests.jsonl sh_samples.jsonl
 finish

@@ -1,6 +1,7 @@
 /* file.c - see file.h. zlib's reader passes plain bytes through, so one path reads both. */
 #include "base/file.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -214,7 +215,8 @@ struct file_lines {
     char *data; /* [at, len) is read but not yet returned */
     size_t at, len, cap;
     size_t number;
-    bool at_end;
+    bool at_end, begun;
+    bool of_list, closed; /* elements of one JSON list stand for lines; its bracket has come */
 };
 
 struct file_lines *file_lines_open(const char *path, struct err *e) {
@@ -241,7 +243,40 @@ static bool refill(struct file_lines *f, struct err *e) {
     return true;
 }
 
-int file_lines_next(struct file_lines *f, struct str *line, struct err *e) {
+/* What people give in place of lines of JSON, by its first bytes. */
+static const struct {
+    const char *magic, *what;
+} others[] = {
+    {"PAR1", "a Parquet file: write it as JSON lines first, in Python: "
+             "pandas.read_parquet(FILE).to_json('task.jsonl', orient='records', lines=True)"},
+    {"PK\3\4", "a zip archive: unpack it first"},
+    {"\x28\xb5\x2f\xfd", "compressed (zstd): unpack it first; gzip alone is read as it is"},
+    {"\xfd"
+     "7zXZ",
+     "compressed (xz): unpack it first; gzip alone is read as it is"},
+    {"BZh", "compressed (bzip2): unpack it first; gzip alone is read as it is"},
+    {"SQLite format 3", "a SQLite file, such as a run: not lines of JSON (brood report reads runs)"},
+    {"<!", "a web page, not the file: fetch its raw content"},
+};
+
+/* Looks at the first bytes: a byte order mark is skipped, a list begins, or the file is something else. */
+static bool begin(struct file_lines *f, struct err *e) {
+    while (!f->at_end && f->len - f->at < 64)
+        if (!refill(f, e)) return false;
+    const struct str head = {f->data + f->at, f->len - f->at};
+    if (!file_check_pointer(head, shown_name(f->path), e)) return false;
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        if (str_starts(head, str_from(others[i].magic)))
+            return err_set(e, ERR_INPUT, "%s: is %s", shown_name(f->path), others[i].what);
+    if (str_starts(head, STR("\xef\xbb\xbf"))) f->at += 3;
+    const struct str text = str_trim((struct str){f->data + f->at, f->len - f->at});
+    f->of_list = str_starts(text, STR("["));
+    if (f->of_list) f->at = (size_t)(text.ptr - f->data) + 1;
+    f->begun = true;
+    return true;
+}
+
+static int next_line(struct file_lines *f, struct str *line, struct err *e) {
     const char *end;
     size_t n, n_seen = 0;
     for (;; n_seen = n) {
@@ -262,6 +297,76 @@ int file_lines_next(struct file_lines *f, struct str *line, struct err *e) {
     f->at += n + (end != NULL);
     f->number++;
     return 1;
+}
+
+/* How far an element of a list has been read. */
+struct element {
+    size_t n; /* bytes */
+    int depth;
+    bool in_text, escaped;
+};
+
+/* Goes on through what is at hand; true at the comma or bracket behind the element. Line breaks, which stand
+ * between its parts, become blanks: what is given on is one line. */
+static bool scan_element(struct file_lines *f, struct element *x) {
+    for (; f->at + x->n < f->len; x->n++) {
+        char *c = &f->data[f->at + x->n];
+        if (*c == '\n' || *c == '\r') *c = ' ';
+        if (x->in_text) {
+            x->in_text = x->escaped || *c != '"';
+            x->escaped = !x->escaped && *c == '\\';
+        } else if (*c == '"') {
+            x->in_text = true;
+        } else if (*c == '{' || *c == '[') {
+            x->depth++;
+        } else if (x->depth <= 0 && (*c == ',' || *c == ']')) {
+            return true;
+        } else if (*c == '}' || *c == ']') {
+            x->depth--;
+        }
+    }
+    return false;
+}
+
+/* 0 if nothing stands behind the list. */
+static int end_list(struct file_lines *f, struct err *e) {
+    for (;; f->at++) {
+        while (f->at == f->len && !f->at_end)
+            if (!refill(f, e)) return -1;
+        if (f->at == f->len) return 0;
+        if (isspace((unsigned char)f->data[f->at])) continue;
+        err_set(e, ERR_INPUT, "%s: something stands behind the list of %zu elements that it begins with",
+                shown_name(f->path), f->number);
+        return -1;
+    }
+}
+
+static int next_element(struct file_lines *f, struct str *line, struct err *e) {
+    struct element x = {0};
+    if (f->closed) return end_list(f, e);
+    while (!scan_element(f, &x)) {
+        if (x.n > FILE_LINE_MAX || f->at_end) {
+            err_set(e, ERR_INPUT,
+                    f->at_end
+                        ? "%s: the list that it begins with does not end: the file is cut off, or not JSON"
+                        : "%s: element %zu of the list is longer than %zu MiB",
+                    shown_name(f->path), f->number + 1, FILE_LINE_MAX >> 20);
+            return -1;
+        }
+        if (!refill(f, e)) return -1;
+    }
+    *line = str_trim((struct str){f->data + f->at, x.n});
+    const bool last = f->data[f->at + x.n] == ']', empty = line->len == 0;
+    f->at += x.n + 1;
+    f->closed = last;
+    if (empty && last && f->number == 0) return end_list(f, e);
+    f->number++;
+    return 1;
+}
+
+int file_lines_next(struct file_lines *f, struct str *line, struct err *e) {
+    if (!f->begun && !begin(f, e)) return -1;
+    return f->of_list ? next_element(f, line, e) : next_line(f, line, e);
 }
 
 size_t file_lines_number(const struct file_lines *f) {

@@ -38,7 +38,9 @@ bool file_is_dir(const char *path);
 char *file_join(const char *dir, const char *name); /* owned */
 
 /* Lines of a text file, without their newline (a final CR is dropped too). A line longer than FILE_LINE_MAX
- * bytes is an error. */
+ * bytes is an error. Where the file is one JSON list, its elements stand for lines, without line breaks, and
+ * are counted as such. What people give in place of lines of JSON (Parquet, archives, web pages, Git LFS
+ * pointers) is refused by its name. */
 struct file_lines;
 MUST struct file_lines *file_lines_open(const char *path, struct err *e); /* "-" is standard input */
 /* Returns 1 with *line borrowed until the next call, 0 at the end, -1 on error. */

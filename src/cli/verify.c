@@ -132,8 +132,10 @@ static void print_report(const struct humaneval *h, const struct humaneval_count
            info->landlock ? " and Landlock" : "", info->version, info->n_workers, out);
 }
 
-/* Says which problems cannot tell right from wrong. */
+/* Says which problems cannot tell right from wrong, and of how many it was not asked. */
 static void say_trouble(const struct humaneval *h) {
+    const char *unchecked = NULL;
+    int n_unchecked = 0;
     static const char *const words[] = {
         [HUMANEVAL_FAILS] = "fails its own tests", [HUMANEVAL_FLAKY] = "passes only sometimes"};
     for (size_t i = 0; i < h->n_problems; i++) {
@@ -141,7 +143,14 @@ static void say_trouble(const struct humaneval *h) {
         if (p->trust == HUMANEVAL_FAILS || p->trust == HUMANEVAL_FLAKY)
             fprintf(stderr, "brood: %s is left out: its reference %s: %.200s\n", p->task_id, words[p->trust],
                     p->trouble);
+        if (p->trust == HUMANEVAL_UNKNOWN && n_unchecked++ == 0) unchecked = p->task_id;
     }
+    if (n_unchecked > 0)
+        fprintf(stderr,
+                "brood: %d of %zu problems come without a solution that could be run, in Python or C++ "
+                "(%.80s is the "
+                "first): they were not checked\n",
+                n_unchecked, h->n_problems, unchecked);
 }
 
 bool verify_keep(const struct verify_values *values, struct str kept, int n_kept, int n_all, struct err *e) {
@@ -183,7 +192,7 @@ static bool check_samples(const struct verify_values *values, struct humaneval *
     ok = ok && (!samples || humaneval_run(h, samples, v, &way, &counts, &results, e));
     interrupt_release();
     progress_end(&progress);
-    if (ok) say_trouble(h);
+    if (ok && values->n_references) say_trouble(h);
     ok = ok && (!values->keep || write_kept(values, h, task, e));
     ok = ok && (!samples || file_write_atomic(out, buf_str(&results), e));
     if (ok && samples && values->json) print_json(h, &counts, verify_info(v), out);

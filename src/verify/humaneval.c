@@ -59,7 +59,8 @@ void humaneval_fini(struct humaneval *h) {
 
 struct program { /* of one problem, with all samples that are this text */
     uint32_t problem;
-    char *text; /* owned until it has been submitted */
+    char *text;                             /* owned until it has been submitted */
+    const struct verify_language *language; /* borrowed; NULL: Python */
     enum verify_verdict verdict;
     char *result; /* owned; NULL: not decided */
 };
@@ -78,14 +79,16 @@ struct run {
 };
 
 /* The number of a problem's program; owned text is taken. */
-static uint32_t add_program(struct run *r, uint32_t problem, char *text, bool once) {
+static uint32_t add_program(struct run *r, uint32_t problem, char *text,
+                            const struct verify_language *language, bool once) {
     uint32_t program = (uint32_t)r->n_programs;
     struct buf key = {0};
     buf_printf(&key, "%u:", problem);
     buf_add_str(&key, str_from(text));
     if (!once || map_put(r->index, buf_str(&key), program)) {
         MEM_GROW(r->programs, r->cap, r->n_programs + 1);
-        r->programs[r->n_programs++] = (struct program){.problem = problem, .text = text};
+        r->programs[r->n_programs++] =
+            (struct program){.problem = problem, .text = text, .language = language};
     } else {
         map_get(r->index, buf_str(&key), &program);
         free(text);
@@ -95,7 +98,8 @@ static uint32_t add_program(struct run *r, uint32_t problem, char *text, bool on
 }
 
 static bool take_sample(struct run *r, json_t *o, const char *where, struct err *e) {
-    const json_t *id = json_object_get(o, "task_id");
+    const json_t *task_id = json_object_get(o, "task_id"),
+                 *id = task_id ? task_id : json_object_get(o, "name");
     const char *completion, *solution;
     char number[32];
     uint32_t problem;
@@ -115,7 +119,7 @@ static bool take_sample(struct run *r, json_t *o, const char *where, struct err 
     buf_printf(&text, "%s\n", completion ? completion : solution);
     MEM_GROW(r->samples, r->samples_cap, r->n_samples + 1);
     r->samples[r->n_samples].line = json_incref(o);
-    r->samples[r->n_samples++].program = add_program(r, problem, buf_take(&text), true);
+    r->samples[r->n_samples++].program = add_program(r, problem, buf_take(&text), r->way->language, true);
     return true;
 }
 
@@ -130,7 +134,7 @@ static void submit_program(struct run *r, size_t i, struct verify *v) {
     struct program *p = &r->programs[i];
     const struct humaneval_problem *problem = &r->h->problems[p->problem];
     struct verify_job job = {.id = i,
-                             .language = r->way->language,
+                             .language = p->language,
                              .program = str_from(p->text),
                              .tests = {.setup = str_from(problem->setup),
                                        .code = str_from(problem->test),
@@ -260,19 +264,32 @@ static void judge_reference(struct humaneval_problem *p, const struct program *r
     p->trouble = failed < 0 ? NULL : mem_strdup(runs[failed].result);
 }
 
+/* For references in C++, if there are any and it is not the samples' language; *out is NULL otherwise. */
+static bool open_cpp(const struct humaneval *h, struct verify_language **out, struct err *e) {
+    bool wanted = false;
+    *out = NULL;
+    for (size_t i = 0; i < h->n_problems; i++)
+        wanted |= h->problems[i].reference && h->problems[i].reference_is_cpp;
+    return !wanted || verify_language_parse("c++", out, e);
+}
+
 bool humaneval_check_references(struct humaneval *h, int n_times, struct verify *v,
                                 const struct humaneval_way *way, struct err *e) {
     struct run r = {.h = h, .way = way, .index = map_new(1024)};
     struct humaneval_counts counts = {0};
-    for (size_t i = 0; i < h->n_problems; i++) {
-        for (int time = 0; h->problems[i].reference && time < n_times; time++)
-            add_program(&r, (uint32_t)i, mem_strdup(h->problems[i].reference), false);
+    struct verify_language *cpp;
+    bool ok = open_cpp(h, &cpp, e);
+    for (size_t i = 0; ok && i < h->n_problems; i++) {
+        const struct humaneval_problem *p = &h->problems[i];
+        for (int time = 0; p->reference && time < n_times; time++)
+            add_program(&r, (uint32_t)i, mem_strdup(p->reference), p->reference_is_cpp ? cpp : NULL, false);
     }
     counts.n_samples = counts.n_distinct = (int64_t)r.n_programs;
-    const bool ok = decide_all(&r, v, &counts, e);
+    ok = ok && decide_all(&r, v, &counts, e);
     for (size_t i = 0; ok && i < r.n_programs; i += (size_t)n_times)
         judge_reference(&h->problems[r.programs[i].problem], &r.programs[i], n_times);
     run_fini(&r);
+    verify_language_free(cpp);
     return ok;
 }
 

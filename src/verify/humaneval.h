@@ -41,6 +41,7 @@ struct humaneval_problem {
     char *task_id, *prompt, *entry_point, *test; /* owned; prompt: what stands before a completion */
     char *setup;                                 /* owned; run before the tests */
     char *reference;                             /* owned; a whole program that is right; NULL: none */
+    bool reference_is_cpp;                       /* else it is Python's, whatever samples are */
     struct verify_io *io;                        /* [n_io], owned; their texts are, too */
     size_t n_io;
     double cpu_seconds;  /* 0: not said by the problem; else at least so much */
@@ -58,7 +59,8 @@ struct humaneval {
     struct map *index; /* task_id -> problem */
 };
 
-/* language: which of CodeContests' solutions is the reference; NULL: Python. */
+/* language: that of samples, NULL: Python; if CodeContests' problems have a solution in it, this is the
+ * reference. */
 MUST bool humaneval_read(struct humaneval *h, const char *path, const struct verify_language *language,
                          struct err *e);
 void humaneval_fini(struct humaneval *h); /* a zeroed one is legal */
@@ -81,7 +83,7 @@ struct humaneval_way {
     void *ctx;
 };
 
-/* Runs every reference n_times and fills trust and trouble. */
+/* Runs every reference n_times, in its own language, and fills trust and trouble. */
 MUST bool humaneval_check_references(struct humaneval *h, int n_times, struct verify *v,
                                      const struct humaneval_way *way, struct err *e);
 /* After it: the lines of the file that was read, but for the problems that fail or are flaky. */

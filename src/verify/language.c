@@ -1,6 +1,8 @@
 /* language.c - languages that are declared by their commands. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "verify/verify.h"
@@ -52,6 +54,34 @@ static bool take_command(struct str *text, char ***out) {
     return n > 0 && (words[0][0] == '/' || strcmp(words[0], "{program}") == 0);
 }
 
+static bool mentions(char *const *words, const char *word) {
+    for (size_t i = 0; words && words[i]; i++)
+        if (strcmp(words[i], word) == 0) return true;
+    return false;
+}
+
+/* Whether its commands can be run, and run the program. */
+static bool check_commands(const struct verify_language *l, const char *text, struct err *e) {
+    char *const *const first = l->compile ? l->compile : l->run;
+    for (int i = 0; i < 2; i++) {
+        const char *word = i == 0 ? first[0] : l->run[0];
+        if (word[0] == '/' && access(word, X_OK) != 0)
+            return err_set(e, ERR_INPUT,
+                           "language '%.100s': %.100s: cannot be run: %s: install it, or give its path", text,
+                           word, strerror(errno));
+    }
+    if (!mentions(first, "{source}") ||
+        (l->compile && !mentions(l->run, "{program}") && !mentions(l->run, "{source}")))
+        return err_set(
+            e, ERR_INPUT,
+            "language '%.100s': %s: {source} stands for the file with the program, {program} for what the "
+            "first of two commands makes of it, each a word of its own",
+            text,
+            mentions(first, "{source}") ? "the command that runs does not name the program"
+                                        : "no command reads the program");
+    return true;
+}
+
 bool verify_language_parse(const char *text, struct verify_language **out, struct err *e) {
     *out = NULL;
     if (strcmp(text, "python") == 0) return true;
@@ -75,6 +105,10 @@ bool verify_language_parse(const char *text, struct verify_language **out, struc
             "\"program.rb /usr/bin/ruby {source}\" or \"program.c /usr/bin/cc -o {program} {source} ; "
             "{program}\"",
             text);
+        verify_language_free(l);
+        return false;
+    }
+    if (!check_commands(l, text, e)) {
         verify_language_free(l);
         return false;
     }

@@ -210,28 +210,44 @@ static bool take_tests(const json_t *tests, bool hidden, struct humaneval_proble
     return ok;
 }
 
-static bool is_language(const json_t *value, int number, const char *name) {
+/* CodeContests' numbers and names of the languages that references are run in. */
+static const struct {
+    int number;
+    const char *name;
+} contest_languages[] = {{3, "PYTHON3"}, {2, "CPP"}};
+
+static bool is_language(const json_t *value, int i) {
     const char *text = json_string_value(value);
-    return json_is_integer(value) ? json_integer_value(value) == number : text && strcmp(text, name) == 0;
+    return json_is_integer(value) ? json_integer_value(value) == contest_languages[i].number
+                                  : text && strcmp(text, contest_languages[i].name) == 0;
 }
 
-/* The first solution in the language: 3 is PYTHON3, 2 CPP. */
-static const char *find_solution(const json_t *solutions, const struct verify_language *language) {
-    const bool cpp = language && str_ends(str_from(language->source), STR(".cc"));
-    if (language && !cpp) return NULL;
+/* The first solution in the language; NULL if there is none. */
+static const char *find_solution(const json_t *solutions, int i_language) {
     const json_t *languages = json_object_get(solutions, "language"),
                  *texts = json_object_get(solutions, "solution");
     const json_t *one;
     size_t i;
     json_array_foreach(solutions, i, one) {
-        if (is_language(json_object_get(one, "language"), cpp ? 2 : 3, cpp ? "CPP" : "PYTHON3"))
+        if (is_language(json_object_get(one, "language"), i_language))
             return json_string_value(json_object_get(one, "solution"));
     }
     json_array_foreach(languages, i, one) {
-        if (is_language(one, cpp ? 2 : 3, cpp ? "CPP" : "PYTHON3"))
-            return json_string_value(json_array_get(texts, i));
+        if (is_language(one, i_language)) return json_string_value(json_array_get(texts, i));
     }
     return NULL;
+}
+
+/* A reference is run in the language that it is written in, whatever samples are: in theirs if there is one.
+ */
+static void take_reference(const json_t *solutions, const struct verify_language *language,
+                           struct humaneval_problem *p) {
+    const bool cpp = language && str_ends(str_from(language->source), STR(".cc"));
+    for (int i = 0; i < 2 && !p->reference; i++) {
+        p->reference_is_cpp = (i == 0) == cpp;
+        const char *solution = find_solution(solutions, p->reference_is_cpp);
+        if (solution) p->reference = mem_strdup(solution);
+    }
 }
 
 static bool take_contest(const json_t *o, const struct verify_language *language, struct humaneval_problem *p,
@@ -260,8 +276,7 @@ static bool take_contest(const json_t *o, const struct verify_language *language
             json_number_value(json_object_get(limit, "seconds")) + 1e-9 * json_number_value(nanos);
     if (!(p->cpu_seconds >= 0 && p->cpu_seconds < 3600)) p->cpu_seconds = 0;
     p->memory_bytes = memory ? (size_t)memory + MEMORY_OF_PYTHON : 0;
-    const char *solution = find_solution(json_object_get(o, "solutions"), language);
-    if (solution) p->reference = mem_strdup(solution);
+    take_reference(json_object_get(o, "solutions"), language, p);
     p->prompt = mem_strdup("");
     p->setup = mem_strdup("");
     p->entry_point = mem_strdup("");

@@ -37,7 +37,7 @@ CLONE_NEWPID, MS_NOSUID, MS_NODEV, MNT_DETACH = 0x20000000, 2, 4, 2
 PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 22, 38
 
 # Shared with inside/keeper.c: what there is between the two, what it can be asked, what it comes back with.
-STATE = ('ID CPU_US MEMORY DISK N_PROCESSES KIND FD N_MESSAGE MESSAGE ROOM N_DIRTY LINE JUDGED RULESET FLAGS NAMESPACES '
+STATE = ('ID CPU_US MEMORY DISK N_PROCESSES KIND FD N_MESSAGE MESSAGE ROOM N_DIRTY LINE ENDS PASSED_OVER JUDGED RULESET FLAGS NAMESPACES '
          'FILTER FILTER_COMMAND FILTER_PROCESSES FIRST_CLOSED PID ENDED_BY STATUS USED_US USED_KIB RANGE RANGE_END PYTHON NAMES '
          'COMPILER COMPILER_PID COMPILER_LEFT COMPILER_US COMPILER_MEMORY FILTER_COMPILER CODE N_CODE COMPILED_US '
          'TMP_BYTES TMP _ _ _ _ _ _').split()
@@ -667,13 +667,14 @@ def settle(keep, state, warm_up):
         keep(FUSE)
 
 
-def keeper(line, judged, config):
+def keeper(line, ends, judged, config):
     # What the keeper writes to while a program runs lies apart from all that is to stay in huge pages.
     own = map_memory(PAGE + PROGRAM_MAX + 2 * HUGE)
     libc.munmap(own + PAGE + PROGRAM_MAX, 2 * HUGE)
     state = (ctypes.c_long * len(STATE)).from_address(own)
     keep = prepare_keep(bytes.fromhex(config['keeper']), state)
-    state[LINE], state[JUDGED], state[RULESET], state[FIRST_CLOSED] = line.fd, judged, -1, 4
+    state[LINE], state[ENDS], state[JUDGED] = line.fd, ends, judged
+    state[PASSED_OVER], state[RULESET], state[FIRST_CLOSED] = -1, -1, 4
     state[FLAGS], state[NAMESPACES] = signal.SIGCHLD | (CLONE_NEWPID if config['namespaces'] else 0), config['namespaces']
     state[MESSAGE], state[ROOM] = own + PAGE, PROGRAM_MAX
     tmp = Tmp(config, keep, state)
@@ -908,6 +909,11 @@ def told(job, candidate, teller, e, verdict):
     return verdict
 
 
+def at_fault(e):
+    hint = ' (only the standard library is there)' if isinstance(e, ImportError) else ''
+    return {'verdict': 'refused', 'text': 'the tests: ' + type(e).__name__ + ': ' + str(e)[:500] + hint}
+
+
 def run_tests(job, candidate, compiled):
     names, teller, ended = {}, teller_of(job, compiled), None
     try:
@@ -920,7 +926,7 @@ def run_tests(job, candidate, compiled):
                     compiled[source] = compile(source + '\n    pass\n', '<' + part + '>', 'exec')
         exec(compiled[job['setup']], names)
     except BaseException as e:
-        return {'verdict': 'refused', 'text': 'the tests: ' + type(e).__name__ + ': ' + str(e)[:500]}
+        return at_fault(e)
     names[job['entry_point']] = candidate
     names['remembered'] = compiled.setdefault(job['setup'] + '\0' + job['tests'], {})  # by tests, from program to program
     try:
@@ -935,6 +941,8 @@ def run_tests(job, candidate, compiled):
     except BaseException as e:
         ended = e
         if not candidate.gone and not candidate.unsupported:
+            if e is not candidate.thrown and (isinstance(e, ImportError) or not candidate.n_calls and not isinstance(e, AssertionError)):
+                return at_fault(e)  # no program had a hand in it
             return told(job, candidate, teller, e,
                         {'verdict': 'failed', 'exception': getattr(e, 'brood_name', type(e).__name__)[:200],
                          'text': getattr(e, 'brood_text', str(e))[:2000]})
@@ -988,7 +996,8 @@ def main():
     sys.path[:] = [path for path in sys.path if path]
     _quit = _sitebuiltins.Quitter('quit', 'Ctrl-D')
     builtins.quit, builtins.exit = _quit, _sitebuiltins.Quitter('exit', 'Ctrl-D')
-    keeper_line, judge_line = Line(3), LineWithFds(4)
+    keeper_line, judge_line = LineWithFds(3), LineWithFds(4)
+    ends = keeper_line.take_fd()  # it comes with the first message
     config = receive(keeper_line)
     if not SYS_CLONE:
         send(keeper_line, {'error': 'no system call numbers for ' + os.uname().machine})
@@ -998,13 +1007,14 @@ def main():
     os.set_blocking(judged, False)
     try:
         if os.fork() == 0:
-            os.close(3)
+            keeper_line.socket.close()
+            os.close(ends)
             os.close(judged)
             judge(judge_line, done)
         else:
             judge_line.socket.close()
             os.close(done)
-            keeper(keeper_line, judged, config)
+            keeper(keeper_line, ends, judged, config)
     except (EOFError, ConnectionError):
         pass
     except Exception as e:

@@ -43,6 +43,12 @@
  * Python's compiler by an error in it could give other code to the programs that follow it there; tests it
  * could not reach.
  *
+ * A worker is sent its next program while it is at one, so that it need not wait for brood in between: that
+ * lies in the keeper's line, which no program has, until the keeper has reaped the processes of the one
+ * before. A program that lasts keeps none waiting: what was sent is taken back, and another worker has it.
+ * Two that were with a worker which broke are not sent together again, so a break that counts is a program's
+ * own.
+ *
  * After each verdict all processes of the program are dead and reaped (its pid namespace has ended), and its
  * /tmp is replaced if anything was made in it.
  *
