@@ -40,7 +40,7 @@ override LDFLAGS += $(filter -fsanitize% -fno-sanitize%,$(MODE)) -Wl,--as-needed
 
 # Sources: a folder in src/ is a room. Kernels are compiled once for every instruction set and chosen at start-up.
 SRC  := $(sort $(foreach r,$(ROOMS),$(wildcard src/$(r)/*.c)) $(if $(filter-out *,$(ROOMS)),,$(wildcard src/*.c)))
-SRC  := $(if $(X86),$(SRC),$(filter-out %_avx2.c %_avx512.c %_vnni.c,$(SRC)))
+SRC  := $(if $(X86),$(SRC),$(filter-out %_avx2.c %_avx512.c %_vnni.c %_avx512bf16.c,$(SRC)))
 SRC  := $(if $(ARM),$(SRC),$(filter-out %_neon.c %_neondot.c,$(SRC)))
 OBJ  := $(patsubst %.c,$(B)/%.o,$(filter-out src/cli/%,$(SRC)))
 CLI  := $(patsubst %.c,$(B)/%.o,$(wildcard src/cli/*.c))
@@ -54,7 +54,7 @@ Q     := $(if $(VERBOSE),,@)
 SAY    = @printf '%-8s %s\n' $(1) $(2)
 comma := ,
 
-.PHONY: all test check check-arm campaign soak format tidy fuzz fuzz-build install clean help FORCE
+.PHONY: all test check check-arm check-shaken campaign soak format tidy fuzz fuzz-build install clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 all: $(PROGRAM) $(LIB) $(SO)
@@ -62,6 +62,7 @@ all: $(PROGRAM) $(LIB) $(SO)
 $(B)/%_avx2.o: ISA := -mavx2 -mfma -mf16c
 $(B)/%_avx512.o: ISA := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mf16c
 $(B)/%_vnni.o: ISA := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx2 -mfma -mf16c
+$(B)/%_avx512bf16.o: ISA := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -mavx2 -mfma -mf16c
 $(B)/%_neondot.o: ISA := -march=armv8.2-a+dotprod
 # Kernels read no foreign bytes, and with sanitizers clang takes minutes for them.
 $(B)/src/kernels/%.o: PLAIN := $(if $(filter fuzz,$(V)),-fno-sanitize=all)
@@ -111,6 +112,12 @@ test: ## set-up, build, every test for a bare machine
 check: all $(TESTS) ## build and tests, without set-up
 	@BROOD=$(abspath $(PROGRAM)) BUILD_DIR=$(abspath $(OUT)) CC="$(CC)" LIBS="$(LIBS)" tests/run $(if $(filter-out *,$(T)),,tools/tidy) $(TESTS) \
 	  $(foreach t,$(T),$(wildcard tests/test_$(t).sh))
+check-shaken: all $(TESTS) $(B)/shake.so ## SHAKE=n [T=names]: the tests, where threads lose their turn at random places
+	@SHAKE=$(or $(SHAKE),1) LD_PRELOAD=$(abspath $(B)/shake.so) BROOD=$(abspath $(PROGRAM)) BUILD_DIR=$(abspath $(OUT)) CC="$(CC)" LIBS="$(LIBS)" \
+	  tests/run $(TESTS) $(if $(filter-out *,$(T)),$(foreach t,$(T),$(wildcard tests/test_$(t).sh)))
+$(B)/shake.so: $(B)/tests/campaign/shake.o
+	$(call SAY,link,$@)
+	$(Q)$(CC) $(LDFLAGS) -shared -o $@ $< -ldl
 $(B)/tests/%: $(B)/tests/%.o $(LIB)
 	$(call SAY,link,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(CMOCKA) $(LIBS)

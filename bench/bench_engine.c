@@ -10,6 +10,8 @@
  *
  *     bench_engine MODEL THREADS about                     sizes
  *
+ * BENCH_WEIGHTS=TYPE in the environment is --weights TYPE of brood.
+ *
  * The tree's steps are scored by the same model, which has a second root for it: two outputs at the end of
  * each step, as reward models with a language model's head are read. Seconds are those of the work named,
  * after the model was opened and a few positions were computed.
@@ -23,6 +25,7 @@
 #include "base/mem.h"
 #include "engine/engine.h"
 #include "engine/plan.h"
+#include "model/quantise.h"
 #include "trace.h"
 
 struct bench {
@@ -236,7 +239,7 @@ int main(int argc, char **argv) {
     if (argc < 4) fail("MODEL THREADS read N | sample N_PROMPT N_TOKENS N | tree TRACE | about");
     double open_seconds = clock_seconds();
     struct bench b = {.m = model_open(argv[1], &e), .n_threads = number(argv[2])};
-    if (!b.m) fail(e.msg);
+    if (!b.m || !quantise_named(b.m, getenv("BENCH_WEIGHTS"), b.n_threads, &e)) fail(e.msg);
     if (strcmp(argv[3], "about") == 0) return about(b.m), model_close(b.m), 0;
     b.m->n_end_tokens = 0;
     if (strcmp(argv[3], "read") == 0 && argc == 5)

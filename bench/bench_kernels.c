@@ -30,6 +30,12 @@ static double peak_bytes(void) {
     return operations / (clock_cpu_seconds() - start) * 1e-9;
 }
 
+/* Pairs of BF16, where the table multiplies them so. */
+static double peak_bf16(void) {
+    double start = clock_cpu_seconds(), flops = limits_bf16(table->name, 20000);
+    return flops / (clock_cpu_seconds() - start) * 1e-9;
+}
+
 static double peak_gflops(void) {
     double start = clock_cpu_seconds(), flops = limits_floats(table->name, 20000);
     return flops / (clock_cpu_seconds() - start) * 1e-9;
@@ -121,12 +127,13 @@ static void bench_matmul(int n_out, int n_in, enum dtype t) {
     matrix_fini(&p.m);
 }
 
-/* Blocks of a coded type with small scales and any codes. */
+/* Blocks of a coded type with small scales and any codes; BF16: small numbers. */
 static void *random_blocks(enum dtype t, size_t n) {
     const size_t n_bytes = dtype_block_bytes(t);
     unsigned char *all = mem_alloc(n * n_bytes);
     for (size_t i = 0; i < n * n_bytes; i++) all[i] = (unsigned char)(i * 2654435761u >> 13);
-    for (size_t i = 0; i < n; i++) all[i * n_bytes + (t == DTYPE_Q6_K ? 209 : 1)] = 0x20;
+    for (size_t i = 0; i < n && t == DTYPE_BF16; i++) all[2 * i + 1] = 0x3C;
+    for (size_t i = 0; i < n && t != DTYPE_BF16; i++) all[i * n_bytes + (t == DTYPE_Q6_K ? 209 : 1)] = 0x20;
     return all;
 }
 
@@ -136,10 +143,12 @@ static void coded_call(void *ctx) {
                      p->n_rows, &p->m, 0, matrix_panels(&p->m), p->scratch);
 }
 
-static void bench_coded(int n_out, int n_in, enum dtype t) {
+/* Coded, or BF16 with rounded inputs. */
+static void bench_rounded(int n_out, int n_in, enum dtype t) {
     static const int rows[] = {1, 2, 4, 8, 16, 64, 256};
     struct product p = {0};
     matrix_init(&p.m, n_out, n_in, t);
+    p.m.rounds_inputs = t == DTYPE_BF16;
     void *weights = random_blocks(t, (size_t)n_out * (size_t)(n_in / dtype_block(t)));
     matrix_pack_rows(&p.m, 0, weights, n_out);
     free(weights);
@@ -149,7 +158,7 @@ static void bench_coded(int n_out, int n_in, enum dtype t) {
     printf("%-4s %5d x %-5d", dtype_name(t), n_out, n_in);
     for (size_t r = 0; r < ARRAY_LEN(rows); r++) {
         p.n_rows = rows[r];
-        struct timing b = best_beside(coded_call, &p, peak_bytes);
+        struct timing b = best_beside(coded_call, &p, t == DTYPE_BF16 ? peak_bf16 : peak_bytes);
         double rate = 2e-9 * rows[r] * (double)n_out * n_in / b.seconds;
         if (rows[r] == 1) printf("  %6.1f GB/s", 1e-9 * (double)matrix_bytes(n_out, n_in, t) / b.seconds);
         printf("  %6.1f %3.0f%%", rate, 100 * rate / b.peak);
@@ -269,10 +278,15 @@ int main(int argc, char **argv) {
            peak_bytes());
     static const enum dtype coded[] = {DTYPE_Q8_0, DTYPE_Q4_0, DTYPE_Q4_K, DTYPE_Q6_K};
     for (size_t i = 0; i < ARRAY_LEN(coded); i++) {
-        bench_coded(2048, 2048, coded[i]);
-        bench_coded(8192, 2048, coded[i]);
-        bench_coded(2048, 8192, coded[i]);
+        bench_rounded(2048, 2048, coded[i]);
+        bench_rounded(8192, 2048, coded[i]);
+        bench_rounded(2048, 8192, coded[i]);
     }
+    printf("BF16 with rounded inputs: GFLOP/s and share of the limit for BF16, %.1f\n", peak_bf16());
+    bench_rounded(512, 896, DTYPE_BF16);
+    bench_rounded(2048, 2048, DTYPE_BF16);
+    bench_rounded(8192, 2048, DTYPE_BF16);
+    bench_rounded(2048, 8192, DTYPE_BF16);
 
     static const int heads[][3] = {{1, 16, 128}, {1, 32, 128}, {2, 32, 128},  {1, 64, 300},
                                    {4, 64, 300}, {7, 64, 300}, {4, 128, 1000}};

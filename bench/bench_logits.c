@@ -7,6 +7,8 @@
  *     bench_logits MODEL answers N END <lines         for each line of ids, how many first, a line of greedy
  *                                                     tokens: N, or up to the token END
  *
+ * BENCH_WEIGHTS=TYPE in the environment is --weights TYPE of brood.
+ *
  * OUT: i32 n_marks, n_vocab, n_greedy | f32 logits [n_marks][n_vocab] | i32 tokens [n_greedy]
  */
 #include <stdio.h>
@@ -16,6 +18,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "engine/engine.h"
+#include "model/quantise.h"
 
 enum { IDS_MAX = 1 << 20 };
 
@@ -134,7 +137,7 @@ int main(int argc, char **argv) {
         return fail(
             "MODEL N_MARKS N_GREEDY OUT [KV] <ids, or MODEL - <text, or MODEL answers N END <lines of ids");
     struct model *m = model_open(argv[1], &e);
-    if (!m) return fail(e.msg);
+    if (!m || !quantise_named(m, getenv("BENCH_WEIGHTS"), 0, &e)) return fail(e.msg);
     int status = text      ? print_ids(m, &e)
                  : answers ? answer_all(m, (int)strtol(argv[3], NULL, 10), (int)strtol(argv[4], NULL, 10), &e)
                            : compute(m, (int)strtol(argv[2], NULL, 10), (int)strtol(argv[3], NULL, 10),

@@ -16,6 +16,8 @@ Every process is run --repeat times, all engines in turn, and beside each round 
 share is the time that the weights' bytes or multiply-adds take at the limit, whichever is longer, over the time taken; attention
 is not counted. Results go to OUT/results.jsonl as they come; the same command again measures only what is missing, and what
 another build of a program measured is not used. A run longer than --limit is given up, and said to be.
+
+A shape that ends in @TYPE is the same file, here with --weights TYPE; a peer takes it as it does by itself.
 """
 import argparse
 import glob
@@ -62,8 +64,8 @@ class Brood:
     def __init__(self, program):
         self.program, self.identity = program, digest(program)
 
-    def command(self, model, threads, case):
-        return [self.program, model, str(threads), *case], None
+    def command(self, model, threads, case, weights):
+        return [self.program, model, str(threads), *case], {"BENCH_WEIGHTS": weights or "file"}
 
 
 class Peer:
@@ -87,8 +89,9 @@ class Peer:
                         "-Wl,-rpath," + ":".join(sorted({os.path.dirname(p) for p in libraries}))], check=True)
         self.identity = digest(self.program, *libraries)
 
-    def command(self, model, threads, case):
-        return [self.program, model, str(threads), *case], "unified" if self.unified or case[-1] == "kept" else "streams"
+    def command(self, model, threads, case, _):
+        kv = "unified" if self.unified or case[-1] == "kept" else "streams"
+        return [self.program, model, str(threads), *case], {"PEER_KV": kv}
 
 
 # ---- what is measured
@@ -166,8 +169,8 @@ class Results:
             file.write(json.dumps(result) + "\n")
 
 
-def measure(command, kv, limit):
-    env = {**os.environ, **({"PEER_KV": kv} if kv else {})}
+def measure(command, more, limit):
+    env = {**os.environ, **more}
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=limit or None, env=env)
     except subprocess.TimeoutExpired:
@@ -183,10 +186,10 @@ def limits_of(a):
                                      text=True).stdout)
 
 
-def floor_seconds(case, about, limits, result, coded):
+def floor_seconds(case, about, limits, result, unit):
     """The least time that the machine could take, and what sets it: memory or multiply-adds."""
     bytes_, body, head = about["bytes"], about["body"], about["head"]
-    speed = limits["int8"] if coded and limits["int8"] else limits["f32"]
+    speed = limits.get(unit) or limits["f32"]
     if case.startswith("read"):
         steps, rows, heads = 1, READ, 1
     elif case == "tree":
@@ -196,7 +199,7 @@ def floor_seconds(case, about, limits, result, coded):
         steps, rows, heads = result["tokens"] / n, result["tokens"], result["tokens"]
     memory = steps * bytes_ / limits["read"] * 1e-9
     work = 2 * (rows * body + heads * head) / speed * 1e-9
-    return max((memory, "memory"), (work, "int8" if coded else "f32"))
+    return max((memory, "memory"), (work, unit))
 
 
 def median(results, what):
@@ -204,21 +207,21 @@ def median(results, what):
     return statistics.median(values) if values else None
 
 
-def share_of(case, about, results, coded):
+def share_of(case, about, results, unit):
     shares = []
     for r in results:
-        least = None if "failed" in r else floor_seconds(case, about, r["limits"], r, coded)
+        least = None if "failed" in r else floor_seconds(case, about, r["limits"], r, unit)
         if least:
             shares.append((least[0] / r["seconds"], least[1]))
     return "%3.0f %% %s" % (100 * statistics.median(s for s, _ in shares), shares[0][1]) if shares else ""
 
 
-def row(name, results, ours, case, about, coded):
+def row(name, results, ours, case, about, unit):
     rate, peak = median(results, lambda r: r["tokens"] / r["seconds"]), median(results, lambda r: r["peak"])
     if rate is None:
         return say("    %-24s %s" % (name, results[0]["failed"]))
     busy = median(results, lambda r: r["cpu"] / r["seconds"])
-    text = "    %-24s %9.1f %-14s %8.0f MB %5.2f" % (name, rate, share_of(case, about, results, coded), peak / 1e6, busy)
+    text = "    %-24s %9.1f %-14s %8.0f MB %5.2f" % (name, rate, share_of(case, about, results, unit), peak / 1e6, busy)
     growth = median(results, lambda r: r["last"] / r["first"] if r["first"] else 0)
     text += "  %5.2f" % growth if growth else "       "
     if ours is not None and ours is not results:
@@ -229,11 +232,20 @@ def row(name, results, ours, case, about, coded):
     say(text)
 
 
+def unit_of(kind):
+    """What products are counted in: BF16 only where it was asked for, elsewhere elements are multiplied in F32."""
+    held, _, weights = kind.partition("@")
+    if weights.lower() == "bf16":
+        return "bf16"
+    return "f32" if (weights or held).upper() in ("F32", "F16", "BF16") else "int8"
+
+
 def run_case(a, store, engines, shape, kind, model, case, ours_args, peer_args):
+    weights = kind.partition("@")[2]
     lines = [(e, how, args) for e in engines
              for how, args in ([("", ours_args)] if e.name == "brood" else peer_args.items())]
     about = json.loads(subprocess.run([engines[0].program, model, str(a.threads), "about"], check=True, capture_output=True,
-                                      text=True).stdout)
+                                      text=True, env={**os.environ, "BENCH_WEIGHTS": weights or "file"}).stdout)
     isa = os.environ.get("BROOD_ISA", "")
     key_of = lambda e, how, i: (shape, kind, case, e.name + how, e.identity, a.threads, isa, str(a.trace_id if case == "tree" else ""), i)
     for i in range(a.repeat):
@@ -243,18 +255,18 @@ def run_case(a, store, engines, shape, kind, model, case, ours_args, peer_args):
                 continue
             progress("    %s, round %d of %d" % (e.name + how, i + 1, a.repeat))
             limits = limits_of(a)
-            command, kv = e.command(model, a.threads, args)
-            result = measure(command, kv, a.limit)
+            command, more = e.command(model, a.threads, args, weights)
+            result = measure(command, more, a.limit)
             result["limits"] = limits
             store.put(key, result)
     progress("")
     all_results = {(e.name, how): [store.all[key_of(e, how, i)] for i in range(a.repeat)] for e, how, _ in lines}
     first = next(iter(all_results.values()))[0]["limits"]
-    middle = {k: statistics.median(r["limits"][k] for rs in all_results.values() for r in rs) for k in ("read", "f32", "int8")}
-    say("%s %s, %s   limits: %.1f GB/s, %.0f GFLOP/s F32, %.0f GOP/s int8 (%s)" % (
-        shape, kind, case, middle["read"], middle["f32"], middle["int8"], first["isa"]))
+    middle = {k: statistics.median(r["limits"][k] for rs in all_results.values() for r in rs) for k in ("read", "f32", "int8", "bf16")}
+    say("%s %s, %s   limits: %.1f GB/s, %.0f GFLOP/s F32, %.0f BF16, %.0f GOP/s int8 (%s)" % (
+        shape, kind, case, middle["read"], middle["f32"], middle["bf16"], middle["int8"], first["isa"]))
     for (name, how), results in all_results.items():
-        row(name + how, results, all_results[("brood", "")], case, about, kind not in ("F16", "F32", "BF16"))
+        row(name + how, results, all_results[("brood", "")], case, about, unit_of(kind))
 
 
 def parse():
@@ -290,7 +302,7 @@ def main():
         "engine", "tokens/s", "of the limit", "peak", "cores", "grow", "brood / engine"))
     for shape in a.shapes:
         name, _, kind = shape.partition("/")
-        model = make_model(name, kind, a.models)
+        model = make_model(name, kind.partition("@")[0], a.models)
         for case, ours, peers in list_cases(a, trace):
             run_case(a, store, engines, name, kind, model, case, ours, peers)
     say("cores: CPU time over time taken. grow: time of the last eighth of the steps over that of the first. Medians of %d." % a.repeat)

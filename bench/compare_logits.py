@@ -43,11 +43,12 @@ def compile_peer(peer, build, out):
                     "-I" + os.path.join(peer, "ggml", "include"), *define, *libraries, "-Wl,-rpath," + ":".join(folders)], check=True)
 
 
-def run(program, model, ids, greedy, folder, marks=MARKS, more=None):
-    """more: for the peer, how many ids can be drawn, 0: all; here, how keys and values are kept."""
+def run(program, model, ids, greedy, folder, marks=MARKS, more=None, weights="file"):
+    """more: for the peer, how many ids can be drawn, 0: all; here, how keys and values are kept. weights: here, as --weights."""
     path = os.path.join(folder, "out")
     last = [] if more is None else [str(more)]
-    subprocess.run([program, model, str(marks), str(greedy), path, *last], input="\n".join(map(str, ids)).encode(), check=True)
+    subprocess.run([program, model, str(marks), str(greedy), path, *last], input="\n".join(map(str, ids)).encode(), check=True,
+                   env={**os.environ, "BENCH_WEIGHTS": weights})
     with open(path, "rb") as file:
         n_marks, n_vocab, n_greedy = np.frombuffer(file.read(12), np.int32)
         logits = np.frombuffer(file.read(4 * n_marks * n_vocab), np.float32).reshape(n_marks, n_vocab)

@@ -1,6 +1,6 @@
 """How far quantised weights take the bundled models from F32, here and in other engines, on the same GGUF files.
 
-    compare_quality.py [--peer DIR ...] [--models small large] [--types Q8_0 Q5_1 Q5_0 Q4_1 Q4_0] [--problems 12]
+    compare_quality.py [--peer DIR ...] [--models small large] [--types F16 BF16 Q8_0 Q5_1 Q5_0 Q4_1 Q4_0] [--problems 12]
 
 Each peer is SOURCE or SOURCE=BUILD as for compare_engine.py. Texts are problems of the bundled task with solutions that the large
 model writes (seed 0). For each type:
@@ -12,6 +12,8 @@ model writes (seed 0). For each type:
     first          tokens whose likeliest successor is the same as with F32
     more than here the difference of "activations" from this engine's on the same tokens, with a 95 % interval (bootstrap over texts):
                    above 0, the peer rounds worse
+
+Types are also F16 and BF16: the models as such files, BF16 here with --weights bf16, so that inputs are rounded, too.
 
 A line of each model says the same of F32 weights with keys and values in F16 (--kv); elsewhere they are F32, in every engine.
 
@@ -35,6 +37,7 @@ import compare_logits as logits  # noqa: E402
 import export_gguf as gguf  # noqa: E402
 
 SIZES = {0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34)}
+ELEMENTS = {"F16": "file", "BF16": "bf16"}  # as --weights
 FORMATS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 
 
@@ -136,10 +139,15 @@ def decode(kind, data):
 
 
 def make_files(brood, model, kind, folder):
-    """F32.gguf, KIND.gguf and KIND-wide.gguf, whose F32 weights are those of KIND."""
+    """F32.gguf, KIND.gguf and KIND-wide.gguf, whose weights are those of KIND, multiplied in F32."""
     whole = os.path.join(folder, "F32.gguf")
-    if not os.path.exists(whole):
-        subprocess.run([sys.executable, os.path.join(LAB, "export_gguf.py"), model, whole, "F32"], check=True)
+    for name in ("F32", kind) if kind in ELEMENTS else ("F32",):
+        path = os.path.join(folder, name + ".gguf")
+        if not os.path.exists(path):
+            subprocess.run([sys.executable, os.path.join(LAB, "export_gguf.py"), model, path, name], check=True)
+    if kind in ELEMENTS:
+        os.link(os.path.join(folder, kind + ".gguf"), os.path.join(folder, kind + "-wide.gguf"))
+        return
     cache = os.path.join(folder, "cache-" + kind)
     subprocess.run([brood, "model", whole, "--weights", kind], check=True, stdout=subprocess.DEVNULL,
                    env={**os.environ, "XDG_CACHE_HOME": cache})
@@ -171,11 +179,11 @@ def log_softmax(x):
     return x - np.log(np.exp(x).sum(axis=1, keepdims=True))
 
 
-def of_texts(program, path, texts, work, more=None):
+def of_texts(program, path, texts, work, more=None, weights="file"):
     """Log-probabilities at every position of every text, and the tokens that followed."""
     rows, nexts = [], []
     for ids in texts:
-        x, _ = logits.run(program, path, ids, 0, work, len(ids), more)
+        x, _ = logits.run(program, path, ids, 0, work, len(ids), more, weights)
         rows.append(log_softmax(x)[:-1])
         nexts += [int(i) for i in ids[1:]]
     return np.vstack(rows), np.array(nexts)
@@ -207,7 +215,7 @@ def parse():
     p.add_argument("--ours", default="build/release/bench_logits")
     p.add_argument("--brood", default="build/brood")
     p.add_argument("--models", nargs="*", default=["small", "large"])
-    p.add_argument("--types", nargs="*", default=["Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0"])
+    p.add_argument("--types", nargs="*", default=["F16", "BF16", "Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0"])
     p.add_argument("--problems", type=int, default=12)
     return p.parse_args()
 
@@ -243,7 +251,7 @@ def main():
                 wide, _ = of_texts(a.ours, os.path.join(folder, kind + "-wide.gguf"), ids, work)
                 ours = None
                 for engine, program, n_ids in engines:
-                    x, _ = of_texts(program, os.path.join(folder, kind + ".gguf"), ids, work, n_ids)
+                    x, _ = of_texts(program, os.path.join(folder, kind + ".gguf"), ids, work, n_ids, ELEMENTS.get(kind, "file"))
                     kl, perplexity, first = distance(whole, x, nexts)
                     rounding = 1e3 * divergences(wide, x)
                     more = ""

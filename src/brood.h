@@ -54,7 +54,7 @@ struct brood_options {
     const char *system; /* system message; NULL: none */
     const char *chat;   /* chat format by name; NULL: the model's own */
     int n_threads;      /* 0: all cores */
-    const char *weights, *reward_weights; /* of folders and files: "q8_0", "q4_0", ...; NULL: as they are */
+    const char *weights, *reward_weights; /* "q8_0", ..., "bf16" (folders, files); NULL: as they are */
     const char *kv; /* their keys and values: "f16", "f32" or NULL: f16 where weights are quantised */
     /* What asks for a revised solution, makes a thought go on, ends it and begins the answer, for strategies
      * that do so; NULL: what suits the policy. */

@@ -12,6 +12,7 @@
 #include "engine/plan.h"
 #include "engine/transformer.h"
 #include "engine_toy.h"
+#include "model/quantise.h"
 
 enum { N = 40 };
 
@@ -212,6 +213,117 @@ static void codes_are_multiplied_as_they_are(void **state) {
     }
 }
 
+/* Weights that BF16 holds come from any type as the same; inputs are rounded, so results are near the
+ * textbook's and not the exact ones. A width that is no multiple of 32 leaves a matrix as it is. */
+static void bf16_rounds_weights_and_inputs(void **state) {
+    static const enum dtype types[] = {DTYPE_F32, DTYPE_F16, DTYPE_BF16};
+    UNUSED(state);
+    int tokens[N];
+    for (int i = 0; i < N; i++) tokens[i] = (int)rng_below(5, (uint64_t)i, (uint64_t)wide.n_vocab);
+    const size_t n = (size_t)N * (size_t)wide.n_head_outputs;
+    for (int odd = 0; odd < 2; odd++) {
+        struct model_config c = wide;
+        if (odd) c.d_ffn = 100;
+        float *first = NULL;
+        for (size_t k = 0; k < ARRAY_LEN(types); k++) {
+            struct toy t;
+            struct err e = {0};
+            toy_init(&t, &c, types[k], false, 6);
+            double *want = toy_outputs(&t, tokens, N);
+            float *exact = outputs_of(&t.m);
+            const uint64_t before = t.m.content_hash;
+            assert_true(quantise_named(&t.m, "bf16", 2, &e));
+            assert_true(t.m.content_hash != before);
+            for (int i = 0; i < t.m.n_tensors; i++) {
+                const struct tensor *x = &t.tensors[i];
+                assert_int_equal(x->rounds_inputs,
+                                 x->n_dims == 2 && !(odd && ends_with(x->name, "down_proj.weight")));
+            }
+            float *got = outputs_of(&t.m);
+            assert_true(difference(got, want, n) < 0.02 && difference(got, want, n) > 1e-4);
+            assert_true(difference(exact, want, n) < 2e-5);
+            setenv("BROOD_ISA", "generic", 1);
+            float *plain = outputs_of(&t.m);
+            unsetenv("BROOD_ISA");
+            assert_memory_equal(got, plain, n * sizeof *got);
+            if (k == 0) first = mem_dup(got, n * sizeof *got);
+            if (k == 0 || !odd) assert_memory_equal(got, first, n * sizeof *got);
+            free(plain);
+            free(got);
+            free(exact);
+            free(want);
+            toy_fini(&t);
+        }
+        free(first);
+    }
+}
+
+/* Outputs of many panels, in any order and with repetitions: what each is by itself. */
+static void outputs_are_read_in_any_order(void **state) {
+    enum { N_VOCAB = 700, N_READ = 900 };
+    UNUSED(state);
+    for (int rounded = 0; rounded < 2; rounded++) {
+        struct toy t;
+        struct err e = {0};
+        struct model_config c = wide;
+        c.n_vocab = c.n_head_outputs = N_VOCAB;
+        toy_init(&t, &c, DTYPE_F16, false, 9);
+        if (rounded) assert_true(quantise_named(&t.m, "bf16", 1, &e));
+        float *all = outputs_of(&t.m);
+        struct engine *en =
+            engine_open(&t.m, &(struct engine_options){.n_threads = 1, .kv_bytes = 1 << 20}, &e);
+        int tokens[N], outputs[N_READ];
+        const size_t mark = N - 1;
+        for (int i = 0; i < N; i++) tokens[i] = (int)rng_below(5, (uint64_t)i, N_VOCAB);
+        for (int i = 0; i < N_READ; i++) /* runs up and down, and jumps */
+            outputs[i] = i < 300 ? i : i < 600 ? 999 - i : (int)rng_below(6, (uint64_t)i, N_VOCAB);
+        struct branch *b = engine_root(en);
+        branch_append(b, tokens, N);
+        struct engine_read r = {
+            .branch = b, .marks = &mark, .n_marks = 1, .outputs = outputs, .n_outputs = N_READ};
+        assert_true(engine_read(en, &r, &e));
+        struct engine_event event;
+        while (!engine_next(en, &event)) assert_true(engine_step(en, &e) > 0);
+        for (int i = 0; i < N_READ; i++)
+            assert_memory_equal(&event.outputs[i], &all[mark * N_VOCAB + (size_t)outputs[i]], sizeof *all);
+        branch_release(b);
+        engine_close(en);
+        free(all);
+        toy_fini(&t);
+    }
+}
+
+static void set_number(struct tensor *t, size_t i, float x) {
+    memcpy((char *)(uintptr_t)t->data + 4 * i, &x, 4);
+}
+
+/* What is rounded is the nearest of BF16, and zero below 2^-56; what none of them holds is refused. */
+static void bf16_weights_are_the_nearest(void **state) {
+    UNUSED(state);
+    struct toy t;
+    struct transformer tr;
+    struct err e = {0};
+    toy_init(&t, &wide, DTYPE_F32, false, 6);
+    assert_true(quantise_named(&t.m, "bf16", 1, &e));
+    struct tensor *embed = NULL;
+    for (int i = 0; i < t.m.n_tensors; i++)
+        if (strstr(t.tensors[i].name, "embed_tokens")) embed = &t.tensors[i];
+    assert_non_null(embed);
+    static const float cases[][2] = {
+        {1.00390625f, 1},  {1.01171875f, 1.015625f}, {-1.00390637f, -1.0078125f}, {0x1p-56f, 0x1p-56f},
+        {0x1.fffp-57f, 0}, {-0x1p-130f, 0},          {3e38f, 0x1.c4p127f}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) set_number(embed, i, cases[i][0]);
+    assert_true(transformer_init(&tr, &t.m, 10, &e));
+    float row[256];
+    transformer_embed(&tr, 0, row);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) assert_true(row[i] == cases[i][1]);
+    transformer_fini(&tr);
+    set_number(embed, 3, 3.4e38f);
+    assert_false(transformer_init(&tr, &t.m, 10, &e));
+    assert_non_null(strstr(e.msg, "embed_tokens.weight has a weight in row 0 that is not a finite number"));
+    toy_fini(&t);
+}
+
 /* ---- factors of positions ---- */
 
 static void factors_are_llama3s(void **state) {
@@ -311,7 +423,7 @@ static size_t packed_bytes(const struct transformer *t) {
 static void the_plan_is_what_is_taken(void **state) {
     static const enum dtype types[] = {DTYPE_F32, DTYPE_BF16, DTYPE_Q4_K};
     UNUSED(state);
-    for (size_t k = 0; k < 4; k++) {
+    for (size_t k = 0; k < 5; k++) {
         struct toy t;
         struct transformer tr;
         struct err e = {0};
@@ -321,7 +433,8 @@ static void the_plan_is_what_is_taken(void **state) {
         if (k == 2)
             make_coded(&t, &types[k], 1);
         else
-            toy_init(&t, &c, types[k % 3], k == 3, 4); /* the last: stacked tensors of different types */
+            toy_init(&t, &c, types[k % 3], k == 3, 4); /* 3: stacked tensors of different types */
+        if (k == 4) assert_true(quantise_named(&t.m, "bf16", 1, &e));
         size_t n = transformer_bytes(&t.m, 77);
         assert_true(transformer_init(&tr, &t.m, 77, &e));
         size_t vectors = (size_t)tr.config.n_layers * 2 * (size_t)(tr.config.d_model + tr.config.head_width) *
@@ -376,6 +489,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(paired_rows_are_put_back),
         cmocka_unit_test(codes_are_multiplied_as_they_are),
+        cmocka_unit_test(bf16_rounds_weights_and_inputs),
+        cmocka_unit_test(bf16_weights_are_the_nearest),
+        cmocka_unit_test(outputs_are_read_in_any_order),
         cmocka_unit_test(factors_are_llama3s),
         cmocka_unit_test(numbers_that_are_none_are_refused_by_name),
         cmocka_unit_test(the_plan_is_what_is_taken),

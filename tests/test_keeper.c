@@ -24,7 +24,7 @@
 #include "verify/inside/keeper.c" /* names and order of the state; the code that runs is the flat one */
 
 /* Of the code that is included, which never runs. */
-void serve(const struct serve *s) {
+void serve(struct serve *s) {
     fail_msg("%p", (const void *)s);
 }
 void serve_compiler(const struct serve *s) {
@@ -44,6 +44,7 @@ static struct sock_fprog filter = {1, &allow};
 struct keeper {
     pid_t pid;
     int line, program, done; /* to brood's side: its line, the program's line, where the judge says "done" */
+    int ends;                /* where brood says what is to be ended */
 };
 
 /* In place of what Python does first with a program's text. */
@@ -62,17 +63,22 @@ static struct keeper begin(program_fn *program) {
     static long state[N_STATE];
     static char room[ROOM_BYTES + COMPILE_ANSWER_MAX];
     static struct python python;
-    int line[2], done[2];
+    int line[2], done[2], ends[2];
     struct keeper k;
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, line), 0);
     assert_int_equal(pipe2(done, O_NONBLOCK), 0);
+    assert_int_equal(pipe(ends), 0);
     k.pid = fork();
     if (k.pid == 0) {
         close(line[0]);
         close(done[1]);
-        if (dup2(done[0], 9) != 9 || dup2(line[1], 3) != 3) _exit(97); /* in the sandbox the line is 3, too */
+        close(ends[1]);
+        if (dup2(done[0], 9) != 9 || dup2(ends[0], 10) != 10 || dup2(line[1], 3) != 3)
+            _exit(97); /* in the sandbox the line is 3, too */
         state[LINE] = 3;
         state[JUDGED] = 9;
+        state[ENDS] = 10;
+        state[PASSED_OVER] = -1;
         state[RULESET] = -1;
         state[FLAGS] = SIGCHLD;
         state[FILTER] = (long)&filter;
@@ -88,6 +94,8 @@ static struct keeper begin(program_fn *program) {
     }
     close(line[1]);
     close(done[0]);
+    close(ends[0]);
+    k.ends = ends[1];
     k.line = line[0];
     k.done = done[1];
     k.program = -1;
@@ -170,6 +178,7 @@ static void end(struct keeper *k) {
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), GONE);
     close(k->done);
+    if (k->ends >= 0) close(k->ends);
     if (k->program >= 0) close(k->program);
 }
 
@@ -231,10 +240,9 @@ static void test_cpu_time(void **state) {
     end(&k);
 }
 
-/* By the judge; then by a message. The word for another program ends nothing. */
+/* By the judge; then by brood. The word for another program ends nothing. */
 static void test_ended(void **state) {
     const uint64_t other = 6, mine = 7;
-    unsigned char message[4 + 8 * N_HEADER];
     (void)state;
     if (!has_filters) skip();
     struct keeper k = begin(wait_for_ever);
@@ -246,10 +254,54 @@ static void test_ended(void **state) {
     close(k.program);
     send_unit(&k, mine, 10000000, "");
     expect_said(&k, "here");
-    put(message, 8 * N_HEADER, 4);
-    for (int i = 0; i < N_HEADER; i++) put(message + 4 + 8 * i, i == KIND ? END : i == ID ? mine : 0, 8);
-    assert_int_equal(write(k.line, message, sizeof message), sizeof message);
+    assert_int_equal(write(k.ends, &other, 8), 8);
+    assert_int_equal(write(k.ends, &mine, 8), 8);
     expect_report(&k, (int)mine, BY_BROOD, SIGKILL);
+    end(&k);
+}
+
+/* Sent while another runs: begun when that is over, or passed over where brood said so meanwhile. */
+static void test_ahead(void **state) {
+    const uint64_t first = 1, second = 2, third = 3, fourth = 4;
+    char byte;
+    (void)state;
+    if (!has_filters) skip();
+    struct keeper k = begin(wait_for_ever);
+    send_unit(&k, first, 10000000, "");
+    const int line = k.program;
+    expect_said(&k, "here");
+    send_unit(&k, second, 10000000, "");
+    const int line_of_second = k.program;
+    send_unit(&k, third, 10000000, "");
+    assert_int_equal(write(k.ends, &second, 8), 8);
+    assert_int_equal(write(k.ends, &first, 8), 8);
+    expect_report(&k, (int)first, BY_BROOD, SIGKILL);
+    assert_int_equal(read(line_of_second, &byte, 1), 0);
+    expect_said(&k, "here");
+    assert_int_equal(write(k.ends, &first, 8), 8); /* it has ended long since */
+    assert_int_equal(write(k.done, &third, 8), 8);
+    expect_report(&k, (int)third, BY_BROOD, SIGKILL);
+    close(k.program);
+    close(line);
+    close(line_of_second);
+    /* The word may come before the keeper looks at anything else. */
+    assert_int_equal(write(k.ends, &fourth, 8), 8);
+    send_unit(&k, fourth, 10000000, "");
+    expect_report(&k, (int)fourth, BY_BROOD, SIGKILL);
+    end(&k);
+}
+
+/* The program goes with it. */
+static void test_brood_gone(void **state) {
+    char byte;
+    (void)state;
+    if (!has_filters) skip();
+    struct keeper k = begin(wait_for_ever);
+    send_unit(&k, 1, 10000000, "");
+    expect_said(&k, "here");
+    close(k.ends);
+    k.ends = -1;
+    assert_int_equal(read(k.program, &byte, 1), 0);
     end(&k);
 }
 
@@ -402,6 +454,7 @@ int main(void) {
     const struct CMUnitTest cases[] = {
         cmocka_unit_test(test_turns),          cmocka_unit_test(test_nothing_said),
         cmocka_unit_test(test_cpu_time),       cmocka_unit_test(test_ended),
+        cmocka_unit_test(test_ahead),          cmocka_unit_test(test_brood_gone),
         cmocka_unit_test(test_fuse),           cmocka_unit_test(test_compiler),
         cmocka_unit_test(test_compiler_error), cmocka_unit_test(test_compiler_memory),
     };

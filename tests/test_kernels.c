@@ -13,7 +13,7 @@
 #include "base/rng.h"
 #include "kernels/kernels.h"
 
-static const struct kernels *tables[4]; /* tables[0] is the definition */
+static const struct kernels *tables[5]; /* tables[0] is the definition */
 static size_t n_tables;
 
 static uint64_t draws;

@@ -180,6 +180,34 @@ static void test_model(void **state) {
     model_close(plain);
 }
 
+/* BF16 keeps nothing on disk, and needs no place for it. */
+static void test_bf16(void **state) {
+    UNUSED(state);
+    struct err e = {0};
+    char path[600];
+    empty_cache();
+    setenv("XDG_CACHE_HOME", "/dev/null/here", 1);
+    struct model *m = open_quantised(DTYPE_BF16, &e), *plain = model_open(lab, &e);
+    setenv("XDG_CACHE_HOME", cache, 1);
+    assert_true(m && plain);
+    assert_int_equal(list_cache(path), 0);
+    assert_true(m->content_hash != plain->content_hash);
+    int n = 0;
+    for (int i = 0; i < m->n_tensors; i++) {
+        const struct tensor *t = &m->tensors[i];
+        assert_int_equal(t->rounds_inputs, t->n_dims == 2 && t->shape[1] % 32 == 0);
+        assert_int_equal(t->dtype, plain->tensors[i].dtype);
+        n += t->rounds_inputs;
+    }
+    assert_true(n > 10);
+    model_close(m);
+    model_close(plain);
+    m = open_quantised(DTYPE_Q8_0, &e);
+    assert_false(quantise_model(m, DTYPE_BF16, 1, &e));
+    assert_non_null(strstr(e.msg, "coded already"));
+    model_close(m);
+}
+
 /* Whatever is done to the cached file, the next opening makes it again. */
 static void test_damaged_cache(void **state) {
     UNUSED(state);
@@ -249,7 +277,9 @@ static void test_names(void **state) {
     assert_true(quantise_parse("q8_0", &t, &e) && t == DTYPE_Q8_0);
     assert_true(quantise_parse("Q4_1", &t, &e) && t == DTYPE_Q4_1);
     assert_false(quantise_parse("q4_k", &t, &e));
-    assert_non_null(strstr(e.msg, "give q8_0"));
+    assert_true(quantise_parse("BF16", &t, &e) && t == DTYPE_BF16);
+    assert_false(quantise_parse("f16", &t, &e));
+    assert_non_null(strstr(e.msg, "give bf16, q8_0"));
 }
 
 static int set_up(void **state) {
@@ -275,9 +305,13 @@ static int tear_down(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_recorded_blocks), cmocka_unit_test(test_written_is_near),
-        cmocka_unit_test(test_model),           cmocka_unit_test(test_damaged_cache),
-        cmocka_unit_test(test_no_room),         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_recorded_blocks),
+        cmocka_unit_test(test_written_is_near),
+        cmocka_unit_test(test_model),
+        cmocka_unit_test(test_damaged_cache),
+        cmocka_unit_test(test_no_room),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_bf16),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -6,22 +6,32 @@ small="$root/lab/models/small" export="$root/lab/export_gguf.py"
 question='Ida has 25 nuts. Now Ida has 8 times as many. Ida keeps half of them. How many nuts does Ida have now?'
 
 says 'Q4_0 (24), F16 (13), Q8_0 (1)' "$BROOD" model "$small" --weights q4_0
-refuses 2 'weights q3: give q8_0' model "$small" --weights q3
+refuses 2 'weights q3: give bf16, q8_0' model "$small" --weights q3
 refuses 2 'weights q8_0 are for models that run here' solve --policy toy: --reward none --weights q8_0 x
 
-solve() { # POLICY THREADS OUT
-    "$BROOD" solve --json --reward none --weights q8_0 --policy "$1" --threads "$2" --strategy sample:n=8 "$question" 2>err |
+says 'BF16 (25), F16 (13); inputs of products are rounded to BF16, too' "$BROOD" model "$small" --weights bf16
+says 'token in F16' "$BROOD" model "$small" --weights bf16
+
+solve() { # POLICY THREADS OUT [WEIGHTS]
+    "$BROOD" solve --json --reward none --weights "${4:-q8_0}" --policy "$1" --threads "$2" --strategy sample:n=8 "$question" 2>err |
         sed 's/"seconds":[0-9.e+-]*//' >"$3" || bad "solve with $1" "$(cat err)"
 }
 solve "$small" 1 one.json
 grep -q '"logprob":-' one.json && good || bad "no probabilities" "$(head -c 300 one.json)"
 solve "$small" 2 two.json
 same one.json two.json "one thread and two"
+solve "$small" 1 bf1.json bf16
+solve "$small" 2 bf2.json bf16
+same bf1.json bf2.json "BF16: one thread and two"
+BROOD_ISA=generic solve "$small" 2 bf3.json bf16
+same bf1.json bf3.json "BF16: another instruction set"
 if command -v python3 >/dev/null; then
     for type in F32 F16; do
         python3 "$export" "$small" small.gguf $type || bad "export of $type"
         solve small.gguf 2 file.json
         same one.json file.json "a folder and a GGUF file of $type, quantised"
+        solve small.gguf 2 file.json bf16
+        same bf1.json file.json "a folder and a GGUF file of $type, BF16"
     done
     python3 "$export" "$small" small.gguf Q4_0
     refuses 2 'coded already' model small.gguf --weights q8_0
@@ -37,6 +47,7 @@ grep -q '"reward":{[^}]*"weights"' run.json && bad "the reward model's weights a
 ends 0 "$BROOD" $bench --weights q8_0 --reward-weights file
 refuses 2 'another policy' $bench --weights q5_0 --reward-weights file
 refuses 2 'another policy' $bench
+refuses 2 'another policy' $bench --weights bf16 --reward-weights file
 refuses 2 'another policy' $bench --weights q8_0 --reward-weights file --kv f32
 
 # ---- how keys and values are kept

@@ -119,10 +119,19 @@ static void print_sizes(const struct model *m, const struct numbers *n) {
            format_count(a, n->flops_per_token), format_count(b, n->flops_per_position));
 }
 
+/* As what a tensor is computed with. */
+static enum dtype held_type(const struct tensor *t) {
+    return t->rounds_inputs ? DTYPE_BF16 : t->dtype;
+}
+
 /* "Q4_K (97), F32 (33)", most first. */
 static void print_types(const struct model *m) {
     int counts[DTYPE_COUNT] = {0};
-    for (int i = 0; i < m->n_tensors; i++) counts[m->tensors[i].dtype]++;
+    bool rounds_inputs = false;
+    for (int i = 0; i < m->n_tensors; i++) {
+        counts[held_type(&m->tensors[i])]++;
+        rounds_inputs |= m->tensors[i].rounds_inputs;
+    }
     printf("weights      ");
     for (int n_printed = 0;; n_printed++) {
         int most = 0;
@@ -132,7 +141,7 @@ static void print_types(const struct model *m) {
         printf("%s%s (%d)", n_printed ? ", " : "", dtype_name((enum dtype)most), counts[most]);
         counts[most] = 0;
     }
-    printf("\n");
+    printf("%s\n", rounds_inputs ? "; inputs of products are rounded to BF16, too" : "");
 }
 
 static void print_memory(const struct numbers *n, const struct engine_plan *p) {
@@ -199,7 +208,7 @@ static json_t *types_json(const struct model *m) {
     json_t *o = json_object();
     for (int t = 0; t < DTYPE_COUNT; t++) {
         int n = 0;
-        for (int i = 0; i < m->n_tensors; i++) n += m->tensors[i].dtype == (enum dtype)t;
+        for (int i = 0; i < m->n_tensors; i++) n += held_type(&m->tensors[i]) == (enum dtype)t;
         if (n) json_object_set_new(o, dtype_name((enum dtype)t), json_integer(n));
     }
     return o;
@@ -332,10 +341,10 @@ static const struct option model_options[] = {
     {"json", 0, OPTION_FLAG, offsetof(struct model_values, json), NULL, "one JSON object (docs/json.md)", 0,
      0},
     {"weights", 0, OPTION_TEXT, offsetof(struct model_values, weights), "TYPE",
-     "with its weights quantised so (kept in the cache): q8_0, q5_1, q5_0, q4_1, q4_0 or file", 0, 0},
+     "with its weights so: q8_0, q5_1, q5_0, q4_1 or q4_0 (kept in the cache), bf16 or file", 0, 0},
     {"kv", 0, OPTION_TEXT, offsetof(struct model_values, kv), "TYPE",
-     "how keys and values are kept: f16, f32 or auto (default auto: f16 where weights are quantised, else "
-     "f32)",
+     "how keys and values are kept: f16, f32 or auto (default auto: f16 where weights are quantised or bf16, "
+     "else f32)",
      0, 0},
 };
 

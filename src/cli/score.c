@@ -60,11 +60,13 @@ static const struct option score_options[] = {
     {"reward", 0, OPTION_TEXT, offsetof(struct score_values, reward), "SPEC",
      "the reward model, as in 'brood bench', for example lab:prm or heuristic:arithmetic", 0, 0},
     {"weights", 0, OPTION_TEXT, offsetof(struct score_values, weights), "TYPE",
-     "quantise its weights when they are loaded, once: q8_0, q5_1, q5_0, q4_1, q4_0 or file (default file)",
+     "quantise its weights when they are loaded, once: q8_0, q5_1, q5_0, q4_1 or q4_0; bf16: round them and "
+     "the "
+     "inputs of products to BF16; file: as they are (default file)",
      0, 0},
     {"kv", 0, OPTION_TEXT, offsetof(struct score_values, kv), "TYPE",
-     "how keys and values are kept: f16, f32 or auto (default auto: f16 where weights are quantised, else "
-     "f32)",
+     "how keys and values are kept: f16, f32 or auto (default auto: f16 where weights are quantised or bf16, "
+     "else f32)",
      0, 0},
     {"threads", 0, OPTION_COUNT, offsetof(struct score_values, n_threads), "N", "cores to use (default all)",
      1, 256},

@@ -45,12 +45,13 @@ static const struct option serve_options[] = {
     {"chat", 0, OPTION_TEXT, FIELD(chat), "NAME", "chat format, if not the policy's own", 0, 0},
     {"weights", 0, OPTION_TEXT, FIELD(weights), "TYPE",
      "quantise the policy's and the reward model's weights when they are loaded, once (a cache keeps them): "
-     "q8_0, q5_1, q5_0, q4_1, q4_0 or file (default file: as they are)",
+     "q8_0, q5_1, q5_0, q4_1 or q4_0; bf16: round them and the inputs of products to BF16; file: as they are "
+     "(default file)",
      0, 0},
     {"reward-weights", 0, OPTION_TEXT, FIELD(reward_weights), "TYPE", "the reward model's, if others", 0, 0},
     {"kv", 0, OPTION_TEXT, FIELD(kv), "TYPE",
-     "how keys and values are kept: f16, f32 or auto (default auto: f16 where weights are quantised, else "
-     "f32)",
+     "how keys and values are kept: f16, f32 or auto (default auto: f16 where weights are quantised or bf16, "
+     "else f32)",
      0, 0},
     {"threads", 0, OPTION_COUNT, FIELD(n_threads), "N", "cores to use (default all)", 1, 256},
     {"key-file", 0, OPTION_TEXT, FIELD(key_file), "F",

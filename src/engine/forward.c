@@ -101,7 +101,8 @@ static void add(struct forward *f, int a, int b) {
         f->k->add(f->x + (size_t)i * f->x_stride, f->out + (size_t)i * f->x_stride, f->t->config.d_model);
 }
 
-/* Inputs of coded products are rounded where they are made, once for all workers and parts. */
+/* Inputs of products that take them rounded are rounded where they are made, once for all workers and parts.
+ */
 static void *narrow_of(const struct forward *f, struct share s) {
     return f->rounded + (size_t)s.a * f->rounded_bytes;
 }
@@ -113,13 +114,13 @@ static void *wide_of(const struct forward *f, struct share s) {
 /* Columns [column, column_end) of rows [a, b) of x, which has all rows; s: the product's rows. */
 static void round_for(const struct forward *f, void *rounded, const struct matrix *w, const float *x,
                       size_t x_stride, struct share s, int a, int b, int column, int column_end) {
-    f->k->round(rounded, s.b - s.a, w->n_in, w->dtype, x + (size_t)s.a * x_stride, x_stride, a - s.a, b - s.a,
-                column / CODED_BLOCK, column_end / CODED_BLOCK);
+    kernels_round(f->k, rounded, s.b - s.a, w, x + (size_t)s.a * x_stride, x_stride, a - s.a, b - s.a,
+                  column / CODED_BLOCK, column_end / CODED_BLOCK);
 }
 
 static bool is_rounded(const struct stack *w) { /* parts of different types round for themselves */
     for (int i = 0; i < w->n_parts; i++)
-        if (!w->parts[i].scales || w->parts[i].dtype != w->parts[0].dtype) return false;
+        if (!matrix_takes_rounded(&w->parts[i]) || w->parts[i].dtype != w->parts[0].dtype) return false;
     return true;
 }
 
@@ -128,7 +129,7 @@ static void multiply(const struct forward *f, float *y, size_t y_stride, const f
                      const void *rounded, const struct matrix *w, struct share s) {
     y += (size_t)s.a * y_stride;
     if (rounded)
-        f->k->matmul_coded(y, y_stride, rounded, s.b - s.a, w, s.p, s.q);
+        kernels_multiply_rounded(f->k, y, y_stride, rounded, s.b - s.a, w, s.p, s.q);
     else
         kernels_multiply(f->k, y, y_stride, x + (size_t)s.a * x_stride, x_stride, s.b - s.a, w, s.p, s.q,
                          forward_scratch(f, s.i_worker));
@@ -193,7 +194,7 @@ static void rope_and_store(struct forward *f, const struct layer *l, int a, int 
 /* Whether the outputs of one key-value head are whole blocks of the product that takes them. */
 static bool is_mixed_rounded(const struct forward *f, const struct layer *l) {
     const struct model_config *c = &f->t->config;
-    return l->o.scales && c->n_heads / c->n_kv_heads * c->head_width % CODED_BLOCK == 0;
+    return matrix_takes_rounded(&l->o) && c->n_heads / c->n_kv_heads * c->head_width % CODED_BLOCK == 0;
 }
 
 /* Rows [a, b) with one key-value head; s: the rows that are multiplied together. */
@@ -253,14 +254,14 @@ static void gate_up(struct forward *f, const struct layer *l, struct share s) {
     for (int i = s.a; i < s.b; i++) {
         float *gate = f->ffn + (size_t)i * f->ffn_stride + column;
         f->k->silu_mul(gate, gate + f->t->up_first, column_end - column);
-        if (l->down.scales)
+        if (matrix_takes_rounded(&l->down))
             round_for(f, wide_of(f, s), &l->down, f->ffn, f->ffn_stride, s, i, i + 1, column, column_end);
     }
 }
 
 static void down(struct forward *f, const struct layer *l, struct share s) {
-    multiply(f, f->out, f->x_stride, f->ffn, f->ffn_stride, l->down.scales ? wide_of(f, s) : NULL, &l->down,
-             s);
+    multiply(f, f->out, f->x_stride, f->ffn, f->ffn_stride,
+             matrix_takes_rounded(&l->down) ? wide_of(f, s) : NULL, &l->down, s);
 }
 
 static void final_norm(struct forward *f, int a, int b) {

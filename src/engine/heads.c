@@ -109,6 +109,8 @@ void heads_draw(struct heads *h, struct head_draw *draws, int n_draws, int n_dra
     }
 }
 
+enum { READ_PANELS = 16 };
+
 /* What the head is multiplied with: the state, or what the layer before the head makes of it. */
 static const float *head_input(const struct heads *h, const float *state) {
     const struct forward *f = h->f;
@@ -120,15 +122,39 @@ static const float *head_input(const struct heads *h, const float *state) {
     return h->inner;
 }
 
+/* The panels that the outputs from i on want, as long as they are neighbours: [*first, returned). */
+static int panels_from(const struct head_read *r, int i, int *first) {
+    int end = *first = r->outputs[i] / MATRIX_PANEL;
+    for (end++, i++; i < r->n_outputs; i++) {
+        const int panel = r->outputs[i] / MATRIX_PANEL;
+        if (panel == end && end - *first < READ_PANELS)
+            end++;
+        else if (panel < *first || panel >= end)
+            break;
+    }
+    return end;
+}
+
 void heads_read(const struct heads *h, const struct head_read *r) {
     const struct forward *f = h->f;
     const struct matrix *m = &f->t->head;
     const float *x = head_input(h, f->hidden + (size_t)r->i_head * f->x_stride);
+    void *rounded = forward_scratch(f, 0);
+    float y[READ_PANELS * MATRIX_PANEL];
+    int first = 0, end = 0; /* panels whose outputs y has */
+    if (matrix_takes_rounded(m))
+        kernels_round(f->k, rounded, 1, m, x, f->x_stride, 0, 1, 0, m->n_in / CODED_BLOCK);
     for (int i = 0; i < r->n_outputs; i++) {
-        float y[MATRIX_PANEL];
-        int output = r->outputs[i];
-        const struct matrix panel = matrix_panel(m, output / MATRIX_PANEL);
-        kernels_multiply(f->k, y, MATRIX_PANEL, x, f->x_stride, 1, &panel, 0, 1, forward_scratch(f, 0));
-        r->out[i] = y[output % MATRIX_PANEL] + (f->t->head_bias ? f->t->head_bias[output] : 0);
+        const int output = r->outputs[i];
+        if (output / MATRIX_PANEL < first || output / MATRIX_PANEL >= end) {
+            end = panels_from(r, i, &first);
+            const struct matrix from_first = matrix_panel(m, first);
+            if (matrix_takes_rounded(m))
+                kernels_multiply_rounded(f->k, y, sizeof y / sizeof *y, rounded, 1, &from_first, 0,
+                                         end - first);
+            else
+                f->k->matmul(y, sizeof y / sizeof *y, x, f->x_stride, 1, &from_first, 0, end - first);
+        }
+        r->out[i] = y[output - first * MATRIX_PANEL] + (f->t->head_bias ? f->t->head_bias[output] : 0);
     }
 }

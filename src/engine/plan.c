@@ -22,10 +22,10 @@ static size_t default_cache(const struct engine_plan *p, const struct model_conf
     return MAX(MIN(wanted, left), MIN(wanted, MAX(least, cache_of(p, MIN(c->n_context, POSITIONS_LEAST)))));
 }
 
-/* Whoever has rounded weights and inputs to 8 bits or fewer loses nothing by 11. */
+/* Whoever has rounded inputs to 8 bits or fewer loses nothing by 11. */
 static enum dtype default_kv(const struct model *m) {
     for (int i = 0; i < m->n_tensors; i++)
-        if (dtype_coding(m->tensors[i].dtype)) return DTYPE_F16;
+        if (dtype_coding(m->tensors[i].dtype) || m->tensors[i].rounds_inputs) return DTYPE_F16;
     return DTYPE_F32;
 }
 

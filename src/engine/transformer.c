@@ -53,24 +53,36 @@ static size_t row_bytes_of(enum dtype t, size_t n) {
     return n / (size_t)dtype_block(t) * dtype_block_bytes(t);
 }
 
-/* One matrix where all have one type or none is coded (different ones become F32); else a part each. */
-static bool is_one_matrix(const struct tensor *const *tensors, int n, enum dtype *type) {
-    bool same = true, coded = false;
-    for (int i = 0; i < n; i++) {
-        same &= tensors[i]->dtype == tensors[0]->dtype;
-        coded |= dtype_coding(tensors[i]->dtype) != NULL;
-    }
-    *type = same ? tensors[0]->dtype : DTYPE_F32;
-    return same || !coded;
+/* As what a tensor is multiplied. */
+static enum dtype held_type(const struct tensor *t) {
+    return t->rounds_inputs ? DTYPE_BF16 : t->dtype;
 }
 
-/* Row i of t as the matrix has it. */
-static void convert_row(char *to, enum dtype type, const struct tensor *t, int64_t i, size_t n) {
+/* One matrix where all have one type or none takes rounded inputs (different ones become F32); else a part
+ * each. */
+static bool is_one_matrix(const struct tensor *const *tensors, int n, enum dtype *type) {
+    bool same = true, rounded = false;
+    for (int i = 0; i < n; i++) {
+        same &= held_type(tensors[i]) == held_type(tensors[0]) &&
+                tensors[i]->rounds_inputs == tensors[0]->rounds_inputs;
+        rounded |= tensors[i]->rounds_inputs || dtype_coding(tensors[i]->dtype) != NULL;
+    }
+    *type = same ? held_type(tensors[0]) : DTYPE_F32;
+    return same || !rounded;
+}
+
+/* Row i of t as the matrix has it; spare: [n]. */
+static void convert_row(char *to, enum dtype type, const struct tensor *t, int64_t i, size_t n,
+                        float *spare) {
     const void *from = tensor_row(t, i);
-    if (type == t->dtype)
+    if (t->rounds_inputs) {
+        dtype_to_f32(spare, from, t->dtype, n);
+        dtype_bf16_from_f32((uint16_t *)(void *)to, spare, n);
+    } else if (type == t->dtype) {
         memcpy(to, from, row_bytes_of(type, n));
-    else
+    } else {
         dtype_to_f32((float *)(void *)to, from, t->dtype, n);
+    }
 }
 
 static bool refuse_value(const struct binder *b, const struct tensor *t, int64_t row) {
@@ -85,13 +97,14 @@ static bool pack_block(const struct binder *b, struct matrix *m, int first, cons
                        const struct tensor *t) {
     const size_t n = (size_t)m->n_in, row_bytes = row_bytes_of(m->dtype, n);
     char *rows = mem_alloc_aligned(64, MATRIX_PANEL * row_bytes);
+    float *spare = mem_alloc(n * sizeof *spare);
     bool done = true;
     int i_used = 0; /* what is packed leaves memory in larger pieces: not the model twice */
     for (int i = 0; done && i < block->n_rows; i += MATRIX_PANEL) {
         int n_rows = MIN(MATRIX_PANEL, block->n_rows - i);
         for (int k = 0; k < n_rows; k++) {
             char *row = rows + (size_t)k * row_bytes;
-            convert_row(row, m->dtype, t, i + k, n);
+            convert_row(row, m->dtype, t, i + k, n, spare);
             if (done && !dtype_is_finite(row, m->dtype, n)) done = refuse_value(b, t, i + k);
         }
         matrix_pack_rows(m, first + i, rows, n_rows);
@@ -99,8 +112,14 @@ static bool pack_block(const struct binder *b, struct matrix *m, int first, cons
         model_rows_used(b->m, t, i_used, i + n_rows - i_used);
         i_used = i + n_rows;
     }
+    free(spare);
     free(rows);
     return done;
+}
+
+static void init_matrix(struct matrix *m, int n_out, int n_in, enum dtype type, const struct tensor *t) {
+    matrix_init(m, n_out, n_in, type);
+    m->rounds_inputs = t->rounds_inputs;
 }
 
 /* Stacks blocks, whose starts are multiples of MATRIX_PANEL. */
@@ -115,12 +134,12 @@ static bool bind_stack(const struct binder *b, struct stack *s, int n_out, int n
     }
     s->n_panels = transformer_padded(n_out) / MATRIX_PANEL;
     s->n_parts = is_one_matrix(tensors, n, &type) ? 1 : n;
-    if (s->n_parts == 1) matrix_init(&s->parts[0], n_out, n_in, type);
+    if (s->n_parts == 1) init_matrix(&s->parts[0], n_out, n_in, type, tensors[0]);
     for (int i = 0; i < n; i++) {
         struct matrix *m = &s->parts[MIN(i, s->n_parts - 1)];
         int first = blocks[i].first;
         if (s->n_parts > 1) {
-            matrix_init(m, blocks[i].n_rows, n_in, tensors[i]->dtype);
+            init_matrix(m, blocks[i].n_rows, n_in, held_type(tensors[i]), tensors[i]);
             s->first[i] = first / MATRIX_PANEL;
             first = 0;
         }
@@ -318,7 +337,8 @@ static size_t stacked_bytes(const struct model *m, int i_layer, const char *cons
     }
     const bool one = is_one_matrix(tensors, n, &type);
     for (int i = 0; i < n; i++)
-        n_bytes += matrix_bytes(tensors[i]->shape[0], tensors[i]->shape[1], one ? type : tensors[i]->dtype);
+        n_bytes +=
+            matrix_bytes(tensors[i]->shape[0], tensors[i]->shape[1], one ? type : held_type(tensors[i]));
     return n_bytes;
 }
 

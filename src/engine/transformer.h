@@ -8,8 +8,9 @@
  *                                                (each block starts at a multiple of 16 rows)
  *
  * Matrices keep their type: elements are widened, with the same bits, at use; codes (Q8_0, Q4_K, ...) are
- * multiplied as they are (kernels.h). Stacked ones of different types become F32, or a part each where one is
- * coded. A weight that is no finite number is refused by its tensor's name.
+ * multiplied as they are (kernels.h); tensors that are to round their inputs become BF16. Stacked ones of
+ * different types become F32, or a part each where one is coded. A weight that is no finite number is refused
+ * by its tensor's name.
  *
  * RoPE: inverse frequencies in double, rounded to f32 as every implementation that trains does, angles and
  * their cosines and sines in double, stored as f32. default, linear (Chen et al. 2023), llama3 (Llama 3.1's

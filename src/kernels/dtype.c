@@ -50,6 +50,10 @@ void dtype_f16_from_f32(uint16_t *out, const float *in, size_t n) {
     for (size_t i = 0; i < n; i++) out[i] = math_to_f16(in[i]);
 }
 
+void dtype_bf16_from_f32(uint16_t *out, const float *in, size_t n) {
+    for (size_t i = 0; i < n; i++) out[i] = math_to_bf16(in[i]);
+}
+
 /* The largest magnitude decides, so that the loops have no branch. */
 static bool is_finite32(const unsigned char *in, size_t n) {
     uint32_t most = 0;

@@ -63,6 +63,10 @@ void dtype_to_f32(float *out, const void *in, enum dtype t, size_t n);
 /* The nearest F16 (ties to even); beyond 65504 infinite. A NaN stays one. */
 void dtype_f16_from_f32(uint16_t *out, const float *in, size_t n);
 
+/* The nearest BF16 (ties to even), as a matrix that rounds its inputs wants it: what is smaller than 2^-56
+ * becomes zero. A NaN stays one. */
+void dtype_bf16_from_f32(uint16_t *out, const float *in, size_t n);
+
 /* Whether dtype_from_f32 writes it: types in blocks of 32. n finite elements (whole blocks), by GGUF's
  * reference rule (blocks_write.c). */
 bool dtype_is_written(enum dtype t);
@@ -88,7 +92,14 @@ struct matrix {
     void *panels; /* [ceil(n_out/16)][n_in][16] elements or codes, 64-byte aligned, owned */
     void *scales; /* coded: likewise; else NULL */
     float *mins;
+    bool rounds_inputs; /* BF16 from dtype_bf16_from_f32: multiplied with inputs rounded the same way; set
+                           after matrix_init; n_in is a multiple of CODED_BLOCK */
 };
+
+/* Whether a product takes inputs that round or round_bf16 made. */
+static inline bool matrix_takes_rounded(const struct matrix *m) {
+    return m->scales || m->rounds_inputs;
+}
 
 struct coding {               /* how a coded dtype lies in a matrix */
     int bits, bias, n_scales; /* of a block of 32 */
@@ -146,7 +157,7 @@ typedef void kernels_coded_function(float *y, size_t y_stride, const void *round
                                     const struct matrix *w, int panel_first, int panel_end);
 
 struct kernels {
-    const char *name; /* "generic", "avx2", "avx512", "avx512vnni" */
+    const char *name; /* "generic", "avx2", "avx512", "avx512vnni", "avx512bf16", ... */
 
     /* y[b][n] = sum over k in order of x[b][k] * W[n][k], for outputs n of panels [panel_first, panel_end); y
      * and x rows are y_stride and x_stride floats apart. Writes whole panels: y rows must have room for n_out
@@ -168,6 +179,13 @@ struct kernels {
      * the table's own, for products with matrices of type t. Blocks may be rounded on different threads. */
     kernels_round_function *round;
     kernels_coded_function *matmul_coded;
+
+    /* The same two steps where a matrix rounds its inputs: to BF16, the nearest, ties to even, what is
+     * smaller than 2^-56 to zero; then y = fmaf(x, weight, y), input after input. A product of two such
+     * numbers is a multiple of 2^-126 and exact but for its end far below, so no sum is ever subnormal and it
+     * is all the same that instructions for pairs of BF16 take subnormal numbers for zero. */
+    kernels_round_function *round_bf16;
+    kernels_coded_function *matmul_bf16;
 
     /* y[i] = x[i] * (1 / sqrt(mean(x^2) + eps)) * gain[i]. The sum of squares: 16 striped partial sums, then
      * a fixed tree. y may be x. */
@@ -202,16 +220,31 @@ struct kernels {
 };
 
 static inline size_t coded_rounded_bytes(int n_rows, int n_in) {
-    return (size_t)n_rows * ((size_t)n_in * 2 + (size_t)n_in / CODED_BLOCK * 16);
+    return (size_t)n_rows * ((size_t)n_in + MATRIX_PANEL) *
+           sizeof(float); /* BF16 as floats; codes take less */
+}
+
+static inline void kernels_round(const struct kernels *k, void *rounded, int n_rows, const struct matrix *w,
+                                 const float *x, size_t x_stride, int row, int row_end, int block,
+                                 int block_end) {
+    (w->rounds_inputs ? k->round_bf16 : k->round)(rounded, n_rows, w->n_in, w->dtype, x, x_stride, row,
+                                                  row_end, block, block_end);
+}
+
+static inline void kernels_multiply_rounded(const struct kernels *k, float *y, size_t y_stride,
+                                            const void *rounded, int n_rows, const struct matrix *w,
+                                            int panel_first, int panel_end) {
+    (w->rounds_inputs ? k->matmul_bf16 : k->matmul_coded)(y, y_stride, rounded, n_rows, w, panel_first,
+                                                          panel_end);
 }
 
 /* Either product, by the matrix's type. scratch: coded_rounded_bytes. */
 static inline void kernels_multiply(const struct kernels *k, float *y, size_t y_stride, const float *x,
                                     size_t x_stride, int n_rows, const struct matrix *w, int panel_first,
                                     int panel_end, void *scratch) {
-    if (w->scales) {
-        k->round(scratch, n_rows, w->n_in, w->dtype, x, x_stride, 0, n_rows, 0, w->n_in / CODED_BLOCK);
-        k->matmul_coded(y, y_stride, scratch, n_rows, w, panel_first, panel_end);
+    if (matrix_takes_rounded(w)) {
+        kernels_round(k, scratch, n_rows, w, x, x_stride, 0, n_rows, 0, w->n_in / CODED_BLOCK);
+        kernels_multiply_rounded(k, y, y_stride, scratch, n_rows, w, panel_first, panel_end);
     } else {
         k->matmul(y, y_stride, x, x_stride, n_rows, w, panel_first, panel_end);
     }

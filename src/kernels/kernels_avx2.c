@@ -39,5 +39,5 @@ enum {
 #define TILES_NARROW(X, type) TILES_F32(X, type)
 #define VALUES(X)             X(1, 1) X(1, 2) X(1, 4) X(2, 1) X(2, 2) X(3, 1) X(3, 2)
 #include "kernels/kernels_simd.h"
-TABLE_OF(kernels_avx2, "avx2", kernels_round_avx2, kernels_matmul_coded_avx2)
+TABLE_OF(kernels_avx2, "avx2", kernels_round_avx2, kernels_matmul_coded_avx2, round_bf16, matmul_bf16)
 #endif

@@ -36,19 +36,24 @@ enum {
     X(type, 1, 1)                                                                                            \
     X(type, 1, 2)                                                                                            \
     X(type, 1, 4)                                                                                            \
-    X(type, 1, 8) X(type, 2, 1) X(type, 2, 2) X(type, 2, 4) X(type, 2, 8) X(type, 3, 1) X(type, 3, 2)        \
-        X(type, 3, 4) X(type, 4, 1) X(type, 4, 2) X(type, 4, 4) X(type, 5, 1) X(type, 5, 2) X(type, 5, 4)    \
-            X(type, 6, 1) X(type, 6, 2) X(type, 6, 4) X(type, 7, 1) X(type, 7, 2) X(type, 8, 1)              \
-                X(type, 8, 2) X(type, 9, 1) X(type, 9, 2) X(type, 10, 1) X(type, 10, 2) X(type, 11, 1)       \
-                    X(type, 11, 2) X(type, 12, 1) X(type, 12, 2)
+    X(type, 1, 8)                                                                                            \
+    X(type, 2, 1) X(type, 2, 2) X(type, 2, 4) X(type, 2, 8) X(type, 3, 1) X(type, 3, 2) X(type, 3, 4)        \
+        X(type, 4, 1) X(type, 4, 2) X(type, 4, 4) X(type, 5, 1) X(type, 5, 2) X(type, 5, 4) X(type, 6, 1)    \
+            X(type, 6, 2) X(type, 6, 4) X(type, 7, 1) X(type, 7, 2) X(type, 8, 1) X(type, 8, 2)              \
+                X(type, 9, 1) X(type, 9, 2) X(type, 10, 1) X(type, 10, 2) X(type, 11, 1) X(type, 11, 2)      \
+                    X(type, 12, 1) X(type, 12, 2)
 #define TILES_NARROW(X, type) TILES_F32(X, type)
 #define VALUES(X)                                                                                            \
     X(1, 1)                                                                                                  \
     X(1, 2)                                                                                                  \
     X(1, 4)                                                                                                  \
-    X(2, 1) X(2, 2) X(2, 4) X(3, 1) X(3, 2) X(3, 4) X(4, 1) X(4, 2) X(5, 1) X(5, 2) X(6, 1) X(6, 2) X(7, 1)  \
-        X(8, 1) X(9, 1) X(10, 1) X(11, 1) X(12, 1)
+    X(2, 1)                                                                                                  \
+    X(2, 2) X(2, 4) X(3, 1) X(3, 2) X(3, 4) X(4, 1) X(4, 2) X(5, 1) X(5, 2) X(6, 1) X(6, 2) X(7, 1) X(8, 1)  \
+        X(9, 1) X(10, 1) X(11, 1) X(12, 1)
 #include "kernels/kernels_simd.h"
-TABLE_OF(kernels_avx512, "avx512", kernels_round_avx2, kernels_matmul_coded_avx2)
-TABLE_OF(kernels_avx512vnni, "avx512vnni", kernels_round_vnni, kernels_matmul_coded_vnni)
+TABLE_OF(kernels_avx512, "avx512", kernels_round_avx2, kernels_matmul_coded_avx2, round_bf16, matmul_bf16)
+TABLE_OF(kernels_avx512vnni, "avx512vnni", kernels_round_vnni, kernels_matmul_coded_vnni, round_bf16,
+         matmul_bf16)
+TABLE_OF(kernels_avx512bf16, "avx512bf16", kernels_round_vnni, kernels_matmul_coded_vnni, kernels_round_bf16,
+         kernels_matmul_bf16)
 #endif

@@ -192,8 +192,7 @@ ALWAYS_INLINE void make_ready_as(int n_scales, struct ready *ready, const struct
             ACC own[GROUP_VECS];
             EACH(v, GROUP_VECS) own[v] = acc_zero();
             EACH(i, n_groups) EACH(v, GROUP_VECS) {
-                const CODES codes =
-                    ready_codes(outputs[v].codes + (size_t)b * block_bytes, s * n_groups + i);
+                const CODES codes = ready_codes(outputs[v].codes + (size_t)b * block_bytes, s * n_groups + i);
                 own[v] = ready_own(own[v], codes);
                 ready->codes[s * n_groups + i][v] = codes;
             }

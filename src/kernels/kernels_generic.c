@@ -101,6 +101,32 @@ static void matmul_coded(float *y, size_t y_stride, const void *rounded, int n_r
         }
 }
 
+/* ---- weights and inputs rounded to BF16 ---- */
+
+static void round_bf16(void *rounded, int n_rows, int n_in, enum dtype t, const float *x, size_t x_stride,
+                       int row, int row_end, int block, int block_end) {
+    uint16_t *out = rounded; /* [n_rows][n_in] */
+    UNUSED(n_rows);
+    UNUSED(t);
+    for (; row < row_end; row++)
+        for (int k = block * CODED_BLOCK; k < block_end * CODED_BLOCK; k++)
+            out[(size_t)row * (size_t)n_in + (size_t)k] = math_to_bf16(x[(size_t)row * x_stride + (size_t)k]);
+}
+
+static void matmul_bf16(float *y, size_t y_stride, const void *rounded, int n_rows, const struct matrix *w,
+                        int panel_first, int panel_end) {
+    const uint16_t *x = rounded;
+    for (int b = 0; b < n_rows; b++, y += y_stride, x += w->n_in)
+        for (int i = panel_first * MATRIX_PANEL; i < panel_end * MATRIX_PANEL; i++) {
+            const struct matrix panel = matrix_panel(w, i / MATRIX_PANEL);
+            const uint16_t *weights = panel.panels;
+            y[i] = 0;
+            for (int k = 0; k < w->n_in; k++)
+                y[i] = fmaf(math_from_bf16(x[k]),
+                            math_from_bf16(weights[k * MATRIX_PANEL + i % MATRIX_PANEL]), y[i]);
+        }
+}
+
 static void rmsnorm(float *y, const float *x, const float *gain, int n, float eps) {
     float stripe[16] = {0};
     for (int i = 0; i < n; i++) stripe[i % 16] = fmaf(x[i], x[i], stripe[i % 16]);
@@ -187,6 +213,8 @@ const struct kernels kernels_generic = {
     .matmul = matmul,
     .round = round_inputs,
     .matmul_coded = matmul_coded,
+    .round_bf16 = round_bf16,
+    .matmul_bf16 = matmul_bf16,
     .rmsnorm = rmsnorm,
     .rope = rope,
     .silu_mul = silu_mul,

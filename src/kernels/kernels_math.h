@@ -25,7 +25,8 @@
 #define MATH_EXP_C3         4.1665795894e-2f
 #define MATH_EXP_C4         1.6666665459e-1f
 #define MATH_EXP_C5         5.0000001201e-1f
-#define MATH_CODED_LEAST    1e-30f /* inputs of a block that are all smaller count as zero */
+#define MATH_CODED_LEAST    1e-30f      /* inputs of a block that are all smaller count as zero */
+#define MATH_BF16_LEAST     0x23800000u /* 2^-56, as bits: smaller ones count as zero */
 
 static inline uint32_t math_bits(float x) {
     uint32_t u;
@@ -87,6 +88,20 @@ static inline float math_from_bf16(uint16_t h) {
     return math_float((uint32_t)h << 16);
 }
 
+/* Rounded to the nearest, ties to even; what is smaller than 2^-56 becomes zero. */
+static inline uint16_t math_to_bf16(float x) {
+    const uint32_t u = math_bits(x), magnitude = u & 0x7FFFFFFFu;
+    if (magnitude < MATH_BF16_LEAST) return 0;
+    if (magnitude > 0x7F800000u) return (uint16_t)(u >> 16 | 0x40u);
+    return (uint16_t)((u + 0x7FFFu + (u >> 16 & 1u)) >> 16);
+}
+
+/* Floats from one row of inputs rounded to BF16 to the next: not a multiple of 1 KiB, where rows would meet
+ * in few sets of the caches. */
+static inline size_t math_bf16_stride(int n) {
+    return (size_t)(n % 256 == 0 ? n + MATRIX_PANEL : n);
+}
+
 /* Rounded to the nearest, ties to even. */
 static inline uint16_t math_to_f16(float x) {
     uint32_t u = math_bits(x), sign = (u >> 16) & 0x8000u, magnitude = u & 0x7FFFFFFFu;
@@ -110,7 +125,7 @@ void blocks_read(struct blocks_codes *out, const void *block, enum dtype t);
 
 extern const struct kernels kernels_generic;
 #if defined(__x86_64__)
-extern const struct kernels kernels_avx2, kernels_avx512, kernels_avx512vnni;
+extern const struct kernels kernels_avx2, kernels_avx512, kernels_avx512vnni, kernels_avx512bf16;
 kernels_round_function kernels_round_avx2;
 kernels_coded_function kernels_matmul_coded_avx2;
 kernels_round_function kernels_round_bytes_avx2;
@@ -119,6 +134,9 @@ kernels_round_function kernels_round_halves_avx2;
 kernels_coded_function kernels_matmul_halves_avx2;
 kernels_round_function kernels_round_vnni;
 kernels_coded_function kernels_matmul_coded_vnni;
+kernels_round_function kernels_round_bf16;
+kernels_coded_function kernels_matmul_bf16;
+bool kernels_bf16_as_written(void); /* whether this processor multiplies pairs as kernels.h says */
 #elif defined(__aarch64__)
 extern const struct kernels kernels_neon, kernels_neondot;
 kernels_round_function kernels_round_neon;

@@ -39,6 +39,7 @@ enum {
 #define TILES_NARROW(X, type) TILES_F32(X, type)
 #define VALUES(X)             X(1, 1) X(1, 2) X(1, 4) X(2, 1) X(2, 2) X(2, 4) X(3, 1) X(3, 2) X(3, 4)
 #include "kernels/kernels_simd.h"
-TABLE_OF(kernels_neon, "neon", kernels_round_neon, kernels_matmul_coded_neon)
-TABLE_OF(kernels_neondot, "neondot", kernels_round_neondot, kernels_matmul_coded_neondot)
+TABLE_OF(kernels_neon, "neon", kernels_round_neon, kernels_matmul_coded_neon, round_bf16, matmul_bf16)
+TABLE_OF(kernels_neondot, "neondot", kernels_round_neondot, kernels_matmul_coded_neondot, round_bf16,
+         matmul_bf16)
 #endif

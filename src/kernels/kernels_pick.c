@@ -33,6 +33,9 @@ const struct kernels *kernels_by_name(const char *name) {
     if (strcmp(name, "avx512") == 0 && has_avx512()) return &kernels_avx512;
     if (strcmp(name, "avx512vnni") == 0 && has_avx512() && __builtin_cpu_supports("avx512vnni"))
         return &kernels_avx512vnni;
+    if (strcmp(name, "avx512bf16") == 0 && has_avx512() && __builtin_cpu_supports("avx512vnni") &&
+        __builtin_cpu_supports("avx512bf16") && kernels_bf16_as_written())
+        return &kernels_avx512bf16;
 #elif defined(__aarch64__)
     if (strcmp(name, "neon") == 0) return &kernels_neon;
     if (strcmp(name, "neondot") == 0 && getauxval(AT_HWCAP) & ARM_HAS_DOTPROD) return &kernels_neondot;
@@ -43,6 +46,7 @@ const struct kernels *kernels_by_name(const char *name) {
 const char *kernels_name(size_t i) {
     static const char *const best_first[] = {
 #if defined(__x86_64__)
+        "avx512bf16",
         "avx512vnni",
         "avx512",
         "avx2",

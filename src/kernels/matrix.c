@@ -42,7 +42,8 @@ void matrix_init(struct matrix *m, int n_out, int n_in, enum dtype t) {
 
 struct matrix matrix_panel(const struct matrix *m, int panel) {
     const size_t p = (size_t)panel;
-    struct matrix view = {.n_out = MATRIX_PANEL, .n_in = m->n_in, .dtype = m->dtype};
+    struct matrix view = {
+        .n_out = MATRIX_PANEL, .n_in = m->n_in, .dtype = m->dtype, .rounds_inputs = m->rounds_inputs};
     view.panels = (char *)m->panels + p * panel_bytes(m->n_in, m->dtype);
     if (m->scales) view.scales = (char *)m->scales + p * scales_bytes(m->n_in, m->dtype);
     if (m->mins) view.mins = m->mins + p * mins_floats(m->n_in, m->dtype);

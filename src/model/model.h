@@ -68,6 +68,7 @@ struct tensor {
     int64_t shape[4]; /* row-major; blocks run along rows */
     const void *data; /* mapped, unaligned */
     size_t n_bytes;
+    bool rounds_inputs; /* to be held as BF16 and multiplied with inputs rounded to BF16 (quantise.h) */
     int paired; /* 0, or the head width W where a file keeps the rows of each head in pairs (llama in GGUF):
                    its row 2i + j of a head is row i + j W/2. tensor_row undoes it */
     int head_width,

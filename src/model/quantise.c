@@ -34,10 +34,12 @@ void quantise_watch(quantise_told *told, void *ctx) {
 bool quantise_parse(const char *name, enum dtype *out, struct err *e) {
     for (int t = 0; t < DTYPE_COUNT; t++) {
         *out = (enum dtype)t;
-        if (dtype_is_written(*out) && strcasecmp(name, dtype_name(*out)) == 0) return true;
+        if ((dtype_is_written(*out) || t == DTYPE_BF16) && strcasecmp(name, dtype_name(*out)) == 0)
+            return true;
     }
     return err_set(e, ERR_INPUT,
-                   "weights %s: give q8_0, q5_1, q5_0, q4_1, q4_0, or file for those of the file", name);
+                   "weights %s: give bf16, q8_0, q5_1, q5_0, q4_1, q4_0, or file for those of the file",
+                   name);
 }
 
 /* ---- what becomes what ---- */
@@ -358,12 +360,23 @@ static bool make_cached(struct job *j, struct err *e) {
     return done;
 }
 
+static bool take_or_make(struct job *j, struct err *e) {
+    j->key = key_of(j->m, j->type);
+    return find_place(j, e) && (take_cached(j) || make_cached(j, e));
+}
+
+static void mark_tensors(const struct job *j) {
+    for (int i = 0; i < j->n; i++) j->m->tensors[j->tensors[i]].rounds_inputs = true;
+}
+
 bool quantise_model(struct model *m, enum dtype type, int n_threads, struct err *e) {
     struct job j = {.m = m, .type = type, .n_threads = n_threads > 0 ? n_threads : pool_cores()};
     bool done = list_tensors(&j, e);
     if (done && j.n > 0) {
-        j.key = key_of(m, type);
-        done = find_place(&j, e) && (take_cached(&j) || make_cached(&j, e));
+        if (type == DTYPE_BF16)
+            mark_tensors(&j);
+        else
+            done = take_or_make(&j, e);
         if (done)
             m->content_hash =
                 rng_hash(m->content_hash, &(int[]){QUANTISE_VERSION, (int)type}, 2 * sizeof(int));

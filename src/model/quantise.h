@@ -1,4 +1,4 @@
-/* quantise.h - a model's weights in blocks of fewer bits, made once and kept on disk.
+/* quantise.h - a model's weights in blocks of fewer bits, made once and kept on disk; or as BF16.
  *
  * Matrices of F32, F16 or BF16 become the type that is asked for, by GGUF's reference rule (kernels.h,
  * dtype_from_f32), so that the model computes the same bits as a GGUF file quantised by that rule. Embeddings
@@ -18,6 +18,11 @@
  * changes its times, one that is replaced its inode, so a stale key would need the same size, the same
  * sampled bytes and a clock set back. A copy of a model elsewhere is quantised again.
  *
+ * bf16: the same matrices, embeddings and head too, are rounded to BF16 whenever the model is loaded (where
+ * they are BF16 they stay), and the inputs of their products are rounded to BF16, too, as others run such
+ * models; sums stay F32. Nothing is kept on disk: rounding takes no longer than reading. kernels.h has the
+ * rule.
+ *
  * Threads: quantise_watch is global and set once at the start; all else as model.h.
  */
 #ifndef BROOD_QUANTISE_H
@@ -27,7 +32,7 @@
 
 enum { QUANTISE_VERSION = 1 };
 
-/* "q8_0", "q4_0", "q4_1", "q5_0" or "q5_1", in any case. */
+/* "bf16", "q8_0", "q4_0", "q4_1", "q5_0" or "q5_1", in any case. */
 MUST bool quantise_parse(const char *name, enum dtype *out, struct err *e);
 
 /* Replaces the tensors of an opened model and its content hash. A model that has such matrices of another

@@ -15,8 +15,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "verify/isolate.h"
-#include "verify/place.h"
-#include "verify/worker.h"
+#include "verify/seat.h"
 
 enum {
     TRIES_MAX = 2,
@@ -25,7 +24,7 @@ enum {
     WORKERS_MAX = 64,
     PROGRAM_MAX = 8 << 20,
     IO_MAX = 16 << 20,
-    LINE_SHOWN_MAX = 160, /* bytes of a line of the program */
+    AHEAD_MAX = 16 << 10, /* bytes of a job that a line takes while nobody reads it */
 };
 static const double start_seconds = 60, judge_grace_seconds = 2;
 
@@ -34,27 +33,6 @@ const char *const verify_verdict_names[] = {"passed",  "failed", "timed out", "c
                                             "refused", "broken", NULL};
 const struct verify_limits verify_limits_default = {
     .cpu_seconds = 3, .wall_seconds = 15, .memory_bytes = (size_t)1 << 30, .disk_bytes = 16 << 20};
-
-struct test {             /* one input, and what is to be printed */
-    char *input, *output; /* owned, may hold NULs */
-    size_t n_input, n_output;
-    bool hidden;
-    int i; /* among those submitted */
-};
-
-struct job {
-    struct job *next;
-    uint64_t id;
-    char *program, *setup, *tests, *entry_point; /* owned */
-    struct verify_limits limits;
-    int n_tries, n_breaks;
-    bool cancelled, show, tell;
-    const struct verify_language *language;
-    struct test *tests_io; /* [n_io], owned, by size */
-    size_t n_io, n_held;
-    double cpu_seconds; /* of the tests that are over */
-    size_t memory_bytes;
-};
 
 struct jobs { /* a queue */
     struct job *first, *last;
@@ -65,20 +43,6 @@ struct finished {
     struct finished *next;
     struct verify_result result;
     char *exception, *text, *detail; /* owned */
-};
-
-enum seat_state { SEAT_EMPTY, SEAT_STARTING, SEAT_IDLE, SEAT_BUSY };
-
-struct seat { /* a worker and what it does */
-    enum seat_state state;
-    struct worker worker;
-    struct place place;
-    struct job *job;
-    int64_t serial; /* of what was sent, among all that was ever sent */
-    int64_t key;    /* serial of the job's first */
-    double started, deadline;
-    bool wall_over, end_sent, is_compile;
-    json_t *verdict, *report; /* what the judge and the keeper said, owned */
 };
 
 struct verify {
@@ -94,6 +58,13 @@ struct verify {
 };
 
 /* ---- queues ---- */
+
+static void jobs_push_first(struct jobs *q, struct job *j) {
+    j->next = q->first;
+    q->first = j;
+    if (!q->last) q->last = j;
+    q->n++;
+}
 
 static void jobs_push(struct jobs *q, struct job *j) {
     j->next = NULL;
@@ -188,85 +159,31 @@ static void leave_seat(struct verify *v, struct seat *s) {
     v->alone = false;
 }
 
-static const char *text_of(const json_t *o, const char *key) {
-    const char *s = json_string_value(json_object_get(o, key));
-    return s ? s : "";
+/* The job that its worker was sent besides is another's again, as if it had not been sent. */
+static void take_back(struct verify *v, struct seat *s) {
+    struct ahead *a = &s->ahead;
+    if (!a->job) return;
+    jobs_push_first(&v->fresh, a->job);
+    json_decref(a->verdict);
+    json_decref(a->report);
+    *a = (struct ahead){0};
 }
 
-static void say_how_ended(int status, char out[static 900]) {
-    if (WIFSIGNALED(status))
-        snprintf(out, 900, "ended before the tests had: killed by signal %d (%s)", WTERMSIG(status),
-                 strsignal(WTERMSIG(status)));
-    else
-        snprintf(out, 900, "ended before the tests had: exit status %d", WEXITSTATUS(status));
-}
-
-/* How a program that prints has ended, and what that says. */
-static void read_end(const struct seat *s, int status, struct verify_result *r, const char **exception,
-                     char text[static 900]) {
-    const bool ended_well = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-    const char *said = text_of(s->report, "said"), *verdict = text_of(s->verdict, "verdict");
-    if (s->is_compile) {
-        r->verdict =
-            ended_well && json_is_true(json_object_get(s->report, "made")) ? VERIFY_PASSED : VERIFY_FAILED;
-        *exception = r->verdict == VERIFY_PASSED ? "" : "CompileError";
-        if (r->verdict != VERIFY_PASSED && !text[0]) snprintf(text, 900, "no program was made");
-    } else if (strcmp(verdict, "flood") == 0) {
-        r->verdict = VERIFY_FAILED; /* it was ended for that, however it took it */
-        *exception = "WrongOutput";
-    } else if (!ended_well) {
-        const size_t n = strcspn(said, ":");
-        const bool raised =
-            !s->job->language && WIFEXITED(status) && n > 0 && n < 60 && !memchr(said, ' ', n);
-        r->verdict = raised ? VERIFY_FAILED : VERIFY_CRASHED;
-        if (raised)
-            snprintf(text, 900, "raised %s", said);
-        else if (WIFSIGNALED(status))
-            snprintf(text, 900, "killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
-        else
-            snprintf(text, 900, "exit status %d%s%s", WEXITSTATUS(status), said[0] ? ": " : "", said);
-        *exception = raised ? "RuntimeError" : "";
-    } else {
-        r->verdict = strcmp(verdict, "passed") == 0 ? VERIFY_PASSED : VERIFY_FAILED;
-        *exception = r->verdict == VERIFY_PASSED ? "" : "WrongOutput";
-    }
-}
-
-/* What the keeper and the judge said of one run of the program; text holds up to 900 characters. */
-static void read_run(const struct seat *s, struct verify_result *r, const char **exception,
-                     char text[static 900]) {
-    const struct job *j = s->job;
-    const char *said = text_of(s->verdict, "verdict");
-    const json_int_t by = json_integer_value(json_object_get(s->report, "by"));
-    const int status = (int)json_integer_value(json_object_get(s->report, "status"));
-    *r = (struct verify_result){
-        .verdict = VERIFY_CRASHED,
-        .n_calls = (int)json_integer_value(json_object_get(s->verdict, "calls")),
-        .cpu_seconds = 1e-6 * (double)json_integer_value(json_object_get(s->report, "cpu_us")),
-        .wall_seconds = clock_seconds() - s->started,
-        .memory_bytes = (size_t)json_integer_value(json_object_get(s->report, "memory"))};
-    const bool out_of_cpu =
-        by == WORKER_ENDED_BY_CPU ||
-        (WIFSIGNALED(status) && by == WORKER_ENDED_BY_ITSELF && r->cpu_seconds >= j->limits.cpu_seconds);
-    const bool decided = !j->n_io; /* programs that print have to end well, too */
-    *exception = text_of(s->verdict, "exception");
-    snprintf(text, 900, "%s", text_of(s->verdict, "text"));
-    if (decided && strcmp(said, "passed") == 0) {
-        r->verdict = VERIFY_PASSED;
-    } else if (decided && strcmp(said, "failed") == 0) {
-        r->verdict = VERIFY_FAILED;
-    } else if (strcmp(said, "refused") == 0) {
-        r->verdict = VERIFY_REFUSED;
-    } else if (out_of_cpu || s->wall_over) {
-        r->verdict = VERIFY_TIMED_OUT;
-        snprintf(text, 900, out_of_cpu ? "more than %g s of CPU time" : "more than %g s by the clock",
-                 out_of_cpu ? j->limits.cpu_seconds : j->limits.wall_seconds);
-    } else if (!decided) {
-        read_end(s, status, r, exception, text);
-    } else if (by == WORKER_ENDED_BY_ITSELF || !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) {
-        /* Where brood wanted it to end it may have been ending already: its status says so. */
-        say_how_ended(status, text);
-    }
+/* Its worker may have begun the next already: from now on that is its job. */
+static void go_on_to_ahead(struct verify *v, struct seat *s) {
+    const struct ahead a = s->ahead;
+    if (!a.job || s->state != SEAT_IDLE) return;
+    s->ahead = (struct ahead){0};
+    s->job = a.job;
+    s->serial = s->key = a.serial;
+    s->verdict = a.verdict;
+    s->report = a.report;
+    s->state = SEAT_BUSY;
+    v->n_busy++;
+    s->started = clock_seconds();
+    s->deadline = s->started + (s->report ? judge_grace_seconds : s->job->limits.wall_seconds);
+    s->wall_over = s->is_compile = s->end_sent = false;
+    place_hold(&s->place, s->worker.pid, s->started);
 }
 
 /* A second try, alone, for what ran out of time; else it is over. */
@@ -281,22 +198,6 @@ static void settle(struct verify *v, struct seat *s, const struct verify_result 
     leave_seat(v, s);
 }
 
-/* What failed, in the judge's words, and the line of the program that it blames, as far as that has it. */
-static void read_detail(const struct seat *s, struct verify_result *r, struct buf *out) {
-    const struct job *j = s->job;
-    r->hidden = !j->tell || (j->n_io > 0 && !s->is_compile && j->tests_io[j->n_held].hidden);
-    r->detail = "";
-    if (r->hidden || r->verdict == VERIFY_PASSED) return;
-    const json_int_t n = json_integer_value(json_object_get(j->n_io ? s->report : s->verdict, "line"));
-    const char *line = j->program;
-    buf_printf(out, "%s", text_of(s->verdict, "detail"));
-    for (json_int_t i = 1; i < n && line; i++) line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL;
-    const struct str shown = str_trim((struct str){line, n > 0 && line ? strcspn(line, "\n") : 0});
-    if (shown.len > 0)
-        buf_printf(out, "%sLine: %.*s", out->len ? "\n" : "", (int)MIN(shown.len, LINE_SHOWN_MAX), shown.ptr);
-    r->detail = buf_cstr(out);
-}
-
 /* One test of a program that prints, or that it was compiled. */
 static void judge_io(struct verify *v, struct seat *s, struct verify_result r, const char *exception,
                      const char *text) {
@@ -305,7 +206,7 @@ static void judge_io(struct verify *v, struct seat *s, struct verify_result r, c
     if (j->show && r.verdict != VERIFY_TIMED_OUT && !s->is_compile) {
         const int status = (int)json_integer_value(json_object_get(s->report, "status"));
         r.verdict = status == 0 ? VERIFY_PASSED : VERIFY_FAILED;
-        settle(v, s, &r, "", text_of(s->verdict, "text"));
+        settle(v, s, &r, "", outcome_text(s->verdict, "text"));
         return;
     }
     r.cpu_seconds = j->cpu_seconds += r.cpu_seconds;
@@ -331,8 +232,8 @@ static void judge_seat(struct verify *v, struct seat *s) {
     struct buf detail = {0};
     const char *exception;
     char text[900];
-    read_run(s, &r, &exception, text);
-    read_detail(s, &r, &detail);
+    outcome_read(s, &r, &exception, text);
+    outcome_detail(s, &r, &detail);
     if (s->job->n_io)
         judge_io(v, s, r, exception, text);
     else
@@ -343,6 +244,8 @@ static void judge_seat(struct verify *v, struct seat *s) {
 /* The worker has ended or talks nonsense: its job has another try on a new one. */
 static void break_seat(struct verify *v, struct seat *s) {
     struct job *j = s->job;
+    if (s->ahead.job) s->ahead.job->apart = j->apart = true; /* whichever it was, the next time it is seen */
+    take_back(v, s);
     if (j) {
         if (++j->n_breaks < BREAKS_MAX && !j->cancelled)
             jobs_push(&v->fresh, j);
@@ -379,6 +282,13 @@ static void send_end(struct seat *s) {
     s->end_sent = true;
 }
 
+/* The worker passes over it, or ends it where it has begun. */
+static void withdraw(struct verify *v, struct seat *s) {
+    if (!s->ahead.job) return;
+    worker_send_end(&s->worker, s->ahead.serial);
+    take_back(v, s);
+}
+
 static const struct verify_limits compile_limits = {.cpu_seconds = 30,
                                                     .wall_seconds = 120,
                                                     .memory_bytes = (size_t)4 << 30,
@@ -410,11 +320,13 @@ static json_t *describe_step(const struct seat *s, const char *step) {
     return run;
 }
 
+static json_t *describe_unit_tests(const struct job *j, int64_t serial) {
+    return json_pack("{s:I, s:s, s:s, s:s, s:b}", "id", (json_int_t)serial, "setup", j->setup, "tests",
+                     j->tests, "entry_point", j->entry_point, "tell", (int)j->tell);
+}
+
 static json_t *describe_tests(const struct seat *s, const char *step) {
     const struct job *j = s->job;
-    if (!j->n_io)
-        return json_pack("{s:I, s:s, s:s, s:s, s:b}", "id", (json_int_t)s->serial, "setup", j->setup, "tests",
-                         j->tests, "entry_point", j->entry_point, "tell", (int)j->tell);
     const struct test *t = &j->tests_io[j->n_held];
     return json_pack("{s:I, s:s, s:b, s:o, s:o}", "id", (json_int_t)s->serial, "step", step, "tell",
                      (int)(j->tell && !t->hidden && !s->is_compile), "input",
@@ -422,27 +334,33 @@ static json_t *describe_tests(const struct seat *s, const char *step) {
                      s->is_compile ? json_string("") : json_stringn(t->output, t->n_output));
 }
 
-static bool send_to_keeper(struct seat *s, const char *step, int fd) {
-    const struct job *j = s->job;
-    const struct worker_head head = {j->n_io ? WORKER_STEP : WORKER_UNIT, s->serial,
-                                     s->is_compile ? compile_limits : j->limits};
-    if (!j->n_io) return worker_send_unit(&s->worker, &head, j->entry_point, j->program, fd);
-    json_t *run = describe_step(s, step);
-    ASSERT(run);
-    const bool ok = worker_send_step(&s->worker, &head, run, fd);
+static bool send_unit(struct seat *s, const struct job *j, int64_t serial, const int pair[2]) {
+    const struct worker_head head = {WORKER_UNIT, serial, j->limits};
+    json_t *tests = describe_unit_tests(j, serial);
+    ASSERT(tests);
+    const bool ok = worker_send_unit(&s->worker, &head, j->entry_point, j->program, pair[0]) &&
+                    worker_send(&s->worker, WORKER_JUDGE, tests, pair[1]);
+    json_decref(tests);
+    return ok;
+}
+
+static bool send_step(struct seat *s, const int pair[2]) {
+    const char *step = s->is_compile ? "compile" : s->job->show ? "show" : "run";
+    const struct worker_head head = {WORKER_STEP, s->serial, s->is_compile ? compile_limits : s->job->limits};
+    json_t *run = describe_step(s, step), *tests = describe_tests(s, step);
+    ASSERT(run && tests);
+    const bool ok = worker_send_step(&s->worker, &head, run, pair[0]) &&
+                    worker_send(&s->worker, WORKER_JUDGE, tests, pair[1]);
     json_decref(run);
+    json_decref(tests);
     return ok;
 }
 
 /* True if both messages have gone out. */
-static bool send_job(struct seat *s) {
+static bool send_job(struct seat *s, const struct job *j, int64_t serial) {
     int pair[2];
-    const char *step = s->is_compile ? "compile" : s->job->show ? "show" : "run";
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) return false;
-    json_t *tests = describe_tests(s, step);
-    ASSERT(tests);
-    const bool ok = send_to_keeper(s, step, pair[0]) && worker_send(&s->worker, WORKER_JUDGE, tests, pair[1]);
-    json_decref(tests);
+    const bool ok = j->n_io ? send_step(s, pair) : send_unit(s, j, serial, pair);
     close(pair[0]);
     close(pair[1]);
     return ok;
@@ -456,7 +374,7 @@ static void seat_go_on(struct verify *v, struct seat *s, bool compile) {
     s->started = clock_seconds();
     s->deadline = s->started + limits->wall_seconds;
     s->wall_over = s->end_sent = false;
-    if (!send_job(s)) break_seat(v, s);
+    if (!send_job(s, s->job, s->serial)) break_seat(v, s);
 }
 
 static void seat_begin(struct verify *v, struct seat *s, struct job *j) {
@@ -466,6 +384,19 @@ static void seat_begin(struct verify *v, struct seat *s, struct job *j) {
     v->n_busy++;
     place_hold(&s->place, s->worker.pid, clock_seconds());
     seat_go_on(v, s, j->language && j->language->compile);
+}
+
+/* Whether its worker may be sent this one while it is at another: what it need not be asked about, and what
+ * fits into its lines. A program that lasts keeps none waiting. */
+static bool can_go_ahead(const struct seat *s, const struct job *j, double now) {
+    return s->state == SEAT_BUSY && !s->ahead.job && !s->job->n_io && !j->n_io && !s->end_sent &&
+           !s->job->apart && !j->apart && now < s->started + PLACE_SECONDS &&
+           strlen(j->program) + strlen(j->setup) + strlen(j->tests) <= AHEAD_MAX;
+}
+
+static void send_ahead(struct verify *v, struct seat *s) {
+    s->ahead = (struct ahead){.job = jobs_pop(&v->fresh), .serial = ++v->n_serials};
+    if (!send_job(s, s->ahead.job, s->ahead.serial)) break_seat(v, s);
 }
 
 /* Second tries wait until nothing else runs or could run, and run one at a time. */
@@ -481,6 +412,9 @@ static void dispatch(struct verify *v) {
             seat_begin(v, s, jobs_pop(&v->again));
         }
     }
+    const double now = v->fresh.n > 0 ? clock_seconds() : 0;
+    for (int i = 0; i < v->info.n_workers && v->fresh.n > 0 && !v->alone; i++)
+        if (can_go_ahead(&v->seats[i], v->fresh.first, now)) send_ahead(v, &v->seats[i]);
 }
 
 /* ---- events ---- */
@@ -493,13 +427,19 @@ static void on_message(struct verify *v, struct seat *s, enum worker_line line, 
             v->n_starts_failed = 0;
             v->info.landlock = json_is_true(json_object_get(m, "landlock"));
         } else {
-            on_start_failed(v, s, text_of(m, "error"));
+            on_start_failed(v, s, outcome_text(m, "error"));
         }
     } else if (s->state == SEAT_BUSY && json_integer_value(json_object_get(m, key)) == s->serial) {
         json_t **slot = line == WORKER_KEEPER ? &s->report : &s->verdict;
         if (!*slot) *slot = json_incref(m);
         if (line == WORKER_KEEPER && !s->verdict) s->deadline = clock_seconds() + judge_grace_seconds;
-        if (s->verdict && s->report) judge_seat(v, s);
+        while (s->state == SEAT_BUSY && s->verdict && s->report) {
+            judge_seat(v, s);
+            go_on_to_ahead(v, s);
+        }
+    } else if (s->ahead.job && json_integer_value(json_object_get(m, key)) == s->ahead.serial) {
+        json_t **slot = line == WORKER_KEEPER ? &s->ahead.report : &s->ahead.verdict;
+        if (!*slot) *slot = json_incref(m);
     }
     json_decref(m);
 }
@@ -509,6 +449,7 @@ static void on_deadline(struct verify *v, struct seat *s) {
         on_start_failed(v, s, "its Python does not start");
     } else if (s->report) { /* the judge has had its grace */
         s->wall_over = true;
+        take_back(v, s);
         judge_seat(v, s);
         worker_stop(&s->worker);
         s->state = SEAT_EMPTY;
@@ -543,7 +484,8 @@ static void wait_for_events(struct verify *v, double seconds_max) {
             fds[i * WORKER_LINES + line] =
                 (struct pollfd){.fd = s->state == SEAT_EMPTY ? -1 : s->worker.fds[line], .events = POLLIN};
         if (s->state == SEAT_STARTING || s->state == SEAT_BUSY) until = MIN(until, s->deadline);
-        if (s->state == SEAT_BUSY && s->place.held) until = MIN(until, s->started + PLACE_SECONDS);
+        if (s->state == SEAT_BUSY && (s->place.held || s->ahead.job))
+            until = MIN(until, s->started + PLACE_SECONDS);
     }
     const double ms = MAX(0, (until - now) * 1000);
     if (poll(fds, (nfds_t)(v->info.n_workers * WORKER_LINES), (int)MIN(ms + 0.999, 1e6)) < 0) return;
@@ -553,10 +495,11 @@ static void wait_for_events(struct verify *v, double seconds_max) {
             if (fds[i * WORKER_LINES + line].revents) listen_to(v, s, (enum worker_line)line);
         }
         const double then = clock_seconds();
-        if (s->state == SEAT_BUSY && then >= s->started + PLACE_SECONDS)
+        if (s->state == SEAT_BUSY && then >= s->started + PLACE_SECONDS) {
             place_let_go(&s->place, s->worker.pid, then);
-        if ((s->state == SEAT_STARTING || s->state == SEAT_BUSY) && then >= s->deadline)
-            on_deadline(v, s);
+            withdraw(v, s);
+        }
+        if ((s->state == SEAT_STARTING || s->state == SEAT_BUSY) && then >= s->deadline) on_deadline(v, s);
     }
 }
 
@@ -614,7 +557,10 @@ static bool open_at(struct verify *v, enum verify_level level, struct err *e) {
 static void close_workers(struct verify *v) {
     for (int i = 0; i < v->info.n_workers; i++) {
         struct seat *s = &v->seats[i];
-        if (s->job) job_free(s->job);
+        job_free(s->job);
+        job_free(s->ahead.job);
+        json_decref(s->ahead.verdict);
+        json_decref(s->ahead.report);
         json_decref(s->verdict);
         json_decref(s->report);
         if (s->state != SEAT_EMPTY) worker_stop(&s->worker);
@@ -639,7 +585,7 @@ struct verify *verify_open(const struct verify_options *o, struct err *e) {
     struct err first = {0};
     ASSERT(o->least <= o->highest && o->highest < VERIFY_LEVELS);
     v->info.n_workers = MIN(o->n_workers > 0 ? o->n_workers : pool_cores(), WORKERS_MAX);
-    v->info.n_wanted = 2 * v->info.n_workers;
+    v->info.n_wanted = 3 * v->info.n_workers;
     v->seats = mem_zalloc((size_t)v->info.n_workers, sizeof *v->seats);
     v->plan.readable = o->readable;
     bool ok = python_find(o->python, &v->plan.python, e);
@@ -740,6 +686,10 @@ void verify_submit(struct verify *v, const struct verify_job *job) {
 
 void verify_cancel(struct verify *v, uint64_t id) {
     struct job *j;
+    for (int i = 0; i < v->info.n_workers; i++) {
+        struct seat *s = &v->seats[i];
+        if (s->ahead.job && s->ahead.job->id == id) withdraw(v, s); /* to those that wait */
+    }
     if (jobs_remove(&v->fresh, id, &j) || jobs_remove(&v->again, id, &j)) {
         job_free(j);
         v->n_in_flight--;

@@ -25,6 +25,9 @@
  * the built-in it derives from); arguments are copies, so what a program does to them stays with it; names
  * that the tests use are those of `setup`, except the entry point.
  *
+ * The first call of the tests is sent before the program says that it is loaded, which it says with its
+ * first answer: nothing rests on it. What it raises before that, no test catches.
+ *
  * Programs that read standard input and print are given each input in a process and a /tmp of their own; the
  * judge compares what was printed. That a process ends well is asked for besides, never instead.
  *
@@ -42,6 +45,12 @@
  * so that no text changes its own verdict that way, or another's. What is not guarded: a text that took over
  * Python's compiler by an error in it could give other code to the programs that follow it there; tests it
  * could not reach.
+ *
+ * A worker is sent its next program while it is at one, so that it need not wait for brood in between: that
+ * lies in the keeper's line, which no program has, until the keeper has reaped the processes of the one
+ * before. A program that lasts keeps none waiting: what was sent is taken back, and another worker has it.
+ * Two that were with a worker which broke are not sent together again, so a break that counts is a program's
+ * own.
  *
  * After each verdict all processes of the program are dead and reaped (its pid namespace has ended), and its
  * /tmp is replaced if anything was made in it.

@@ -149,17 +149,18 @@ static json_t *describe_plan(const struct worker_plan *plan, const char *const *
     return o;
 }
 
-static bool make_lines(struct worker *w, int theirs[2], struct err *e) {
+static bool make_lines(struct worker *w, int theirs[2], int *ends, struct err *e) {
+    int *const ours[] = {&w->fds[0], &w->fds[1], &w->ends}, *const far[] = {&theirs[0], &theirs[1], ends};
     int pair[2];
-    for (int i = 0; i < WORKER_LINES; i++) {
+    for (int i = 0; i < WORKER_LINES + 1; i++) {
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
-            for (int j = 0; j < i; j++) close(theirs[j]);
+            for (int j = 0; j < i; j++) close(*far[j]);
             return err_set(e, ERR_SERVICE, "sandbox: cannot make a line: %s", strerror(errno));
         }
         const struct timeval patience = {.tv_sec = 10};
         setsockopt(pair[0], SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-        w->fds[i] = pair[0];
-        theirs[i] = pair[1];
+        *ours[i] = pair[0];
+        *far[i] = pair[1];
     }
     return true;
 }
@@ -170,8 +171,9 @@ bool worker_start(struct worker *w, const struct worker_plan *plan, struct err *
     struct isolate_plan isolate = {.namespaces = plan->level == VERIFY_NAMESPACES,
                                    .see_itself = true,
                                    .setting = "GLIBC_TUNABLES=glibc.malloc.tcache_count=0"};
-    *w = (struct worker){.fds = {-1, -1}};
-    if (!make_lines(w, isolate.lines, e)) {
+    *w = (struct worker){.fds = {-1, -1}, .ends = -1};
+    int ends = -1;
+    if (!make_lines(w, isolate.lines, &ends, e)) {
         worker_stop(w);
         return false;
     }
@@ -188,11 +190,12 @@ bool worker_start(struct worker *w, const struct worker_plan *plan, struct err *
     if (ok) {
         json_t *config = describe_plan(plan, isolate.paths);
         /* A worker that has already ended says why when it is listened to. */
-        worker_send(w, WORKER_KEEPER, config, -1);
+        worker_send(w, WORKER_KEEPER, config, ends);
         json_decref(config);
     } else {
         worker_stop(w);
     }
+    close(ends);
     return ok;
 }
 
@@ -201,12 +204,13 @@ void worker_stop(struct worker *w) {
         if (w->fds[i] >= 0) close(w->fds[i]);
         buf_free(&w->in[i]);
     }
+    if (w->ends >= 0) close(w->ends);
     if (w->pid > 0) {
         kill(w->pid, SIGKILL);
         while (waitpid(w->pid, NULL, 0) < 0 && errno == EINTR) {
         }
     }
-    *w = (struct worker){.fds = {-1, -1}};
+    *w = (struct worker){.fds = {-1, -1}, .ends = -1};
 }
 
 /* ---- messages ---- */
@@ -281,9 +285,11 @@ bool worker_send_step(struct worker *w, const struct worker_head *head, const js
 }
 
 bool worker_send_end(struct worker *w, int64_t id) {
-    const struct worker_head head = {.kind = WORKER_END, .id = id};
-    const struct str none[2] = {{"", 0}, {"", 0}};
-    return send_parts(w, &head, none, -1);
+    struct buf b = {0};
+    add_little_endian(&b, (uint64_t)id, 8);
+    const bool ok = send_bytes(w->ends, b.ptr, b.len, -1);
+    buf_free(&b);
+    return ok;
 }
 
 /* The first whole message of the buffer: 1, 0, or -1 if that is none. */

@@ -33,6 +33,7 @@ enum worker_line { WORKER_KEEPER, WORKER_JUDGE, WORKER_LINES };
 struct worker {
     pid_t pid; /* 0: none */
     int fds[WORKER_LINES];
+    int ends; /* a line on which its keeper hears what is to be ended, and nothing else */
     struct buf in[WORKER_LINES];
 };
 
@@ -44,7 +45,7 @@ void worker_stop(struct worker *w); /* kills and reaps it, and all that it start
 bool worker_send(struct worker *w, enum worker_line line, const json_t *message, int fd);
 
 /* What the keeper is sent, except its first message: a header, and what is to be run. */
-enum worker_kind { WORKER_UNIT, WORKER_STEP, WORKER_END };
+enum worker_kind { WORKER_UNIT, WORKER_STEP };
 struct worker_head {
     enum worker_kind kind;
     int64_t id;
@@ -53,6 +54,7 @@ struct worker_head {
 bool worker_send_unit(struct worker *w, const struct worker_head *head, const char *entry_point,
                       const char *program, int fd);
 bool worker_send_step(struct worker *w, const struct worker_head *head, const json_t *step, int fd);
+/* Ends that program; one that the keeper has not begun is passed over. */
 bool worker_send_end(struct worker *w, int64_t id);
 
 /* "by" of the keeper's reports. */

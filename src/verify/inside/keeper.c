@@ -15,8 +15,10 @@
  *     keep(call, s, FUSE)      s[RANGE] to s[RANGE_END] becomes one piece of huge pages; 0, or -1
  *     keep(call, s, SERVE)     runs the program in s on the line s[FD], here
  *
- * A message: its length (4 bytes), the header (longs), then for UNIT the entry point, a NUL and the program;
- * for STEP JSON, which is left in the line for runner.py.
+ * A message: its length (4 bytes), the header (longs), then for UNIT the entry point, a NUL and the
+ * program; for STEP JSON, which is left in the line for runner.py. The next may lie in the line while one
+ * runs. What is to be ended comes on a line of its own, as an ID (8 bytes); IDs ascend. One that has not
+ * begun is passed over: its line is closed, and nothing reported.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -46,8 +48,10 @@ enum state {
     MESSAGE, /* what follows the header, and the room for it */
     ROOM,
     N_DIRTY,
-    LINE,   /* descriptors */
-    JUDGED, /* where the judge says which are done; a read does not wait */
+    LINE,        /* descriptors */
+    ENDS,        /* where brood says which are to end, and nothing else */
+    PASSED_OVER, /* that it said, and may be still to come */
+    JUDGED,      /* where the judge says which are done; a read does not wait */
     RULESET,
     FLAGS, /* of clone */
     NAMESPACES,
@@ -84,7 +88,7 @@ enum {
     COMPILER_WAITS = 50,
     WAIT_US = 20000
 };
-enum kind { UNIT, STEP, END };
+enum kind { UNIT, STEP };
 enum what { NEXT, RUN, BECOME, WATCH, CLEAN, IS_CLEAN, FUSE, SERVE };
 enum { KEEP_RENEW, KEEP_STEP, KEEP_GONE, KEEP_FAILED };
 enum by { BY_ITSELF, BY_CPU, BY_BROOD };
@@ -236,18 +240,19 @@ static struct serve serve_of(syscall_fn *call, const long *s, int fd) {
     it.fd = fd;
     it.code = (const char *)s[CODE];
     it.n_code = s[N_CODE];
+    it.silent = 0;
     return it;
 }
 
 static void serve_here(syscall_fn *call, const long *s) {
-    const struct serve it = serve_of(call, s, (int)s[FD]);
+    struct serve it = serve_of(call, s, (int)s[FD]);
     serve(&it);
 }
 
 /* It has descriptor 3 alone. The judge reads a length that is none where it could not be shut in. */
 static void run_candidate(syscall_fn *call, const long *s) {
     if (call(SYS_dup3, s[FD], 3, 0) == 3 && become_candidate(call, s)) {
-        const struct serve it = serve_of(call, s, 3);
+        struct serve it = serve_of(call, s, 3);
         serve(&it);
         call(SYS_exit_group, 0);
     }
@@ -369,15 +374,18 @@ static int say_error(syscall_fn *call, long *s) {
 
 /* ---- the watch ---- */
 
-/* Whether the message in the line ends this program; -1: the line has ended. */
-static int hear(syscall_fn *call, const long *s) {
-    long header[N_HEADER], fd;
-    if (take_header(call, s[LINE], header, &fd) != 0 || header[KIND] != END) return -1;
-    return header[ID] == s[ID];
+/* Whether it is this program that brood wants to end; -1: brood has gone. */
+static int hear(syscall_fn *call, long *s) {
+    unsigned char bytes[8];
+    uint64_t id = 0;
+    if (!take(call, s[ENDS], (char *)bytes, sizeof bytes)) return -1;
+    for (int byte = 7; byte >= 0; byte--) id = id << 8 | bytes[byte];
+    if ((long)id > s[ID]) s[PASSED_OVER] = (long)id; /* they ascend */
+    return (long)id == s[ID];
 }
 
 static int wait_for_end(syscall_fn *call, long *s, int pidfd) {
-    struct pollfd fds[3] = {{pidfd, POLLIN, 0}, {(int)s[JUDGED], POLLIN, 0}, {(int)s[LINE], POLLIN, 0}};
+    struct pollfd fds[3] = {{pidfd, POLLIN, 0}, {(int)s[JUDGED], POLLIN, 0}, {(int)s[ENDS], POLLIN, 0}};
     uint64_t judged;
     s[ENDED_BY] = BY_CPU;
     for (long left; (left = s[CPU_US] - s[COMPILED_US] - cpu_us(call, s[PID])) > 0;) {
@@ -472,8 +480,11 @@ static int next(syscall_fn *call, long *s, int has_message) {
             if ((s[N_MESSAGE] = take_header(call, s[LINE], s, &s[FD])) < 0) return KEEP_GONE;
             s[COMPILED_US] = 0;
             if (s[KIND] == STEP) return KEEP_STEP;
-            if (s[KIND] == END && s[N_MESSAGE] == 0) continue;
             if (s[KIND] != UNIT || !take_program(call, s)) return KEEP_GONE;
+            if (s[ID] == s[PASSED_OVER]) {
+                call(SYS_close, s[FD]);
+                continue;
+            }
         }
         const int how = run_unit(call, s);
         if (how >= 0) return how;
