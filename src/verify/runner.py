@@ -981,6 +981,9 @@ def run_tests(job, candidate, compiled):
         pass
     failed = candidate.not_loaded or (not candidate.gone and not candidate.unsupported and ended)
     if failed:
+        of_tests = failed is ended and failed is not candidate.thrown  # no program had a hand in it
+        if of_tests and (isinstance(failed, ImportError) or not candidate.n_calls and not isinstance(failed, AssertionError)):
+            return at_fault(failed)
         return told(job, candidate, teller, failed,
                     {'verdict': 'failed', 'exception': getattr(failed, 'brood_name', type(failed).__name__)[:200],
                      'text': getattr(failed, 'brood_text', str(failed))[:2000]})
