@@ -28,20 +28,44 @@
 enum { TESTS_BYTES_MAX = 1 << 20 };
 static const char no_tests[] = "the problem has no unit tests: give them with --verify tests,entry=NAME:FILE";
 
+/* A problem's line as it was read last: lines of contests have megabytes, and thousands of solutions. */
+struct reading {
+    char *id, *line; /* owned; NULL: none */
+    size_t n_bytes;
+    char *refused;                  /* owned; why its solutions cannot be verified; NULL: they can */
+    char *test, *entry;             /* owned; of HumanEval's layout; NULL: of another, below */
+    struct humaneval_problem other; /* owned */
+};
+
+enum { READINGS = 8 }; /* problems that are open at once, more or less */
+
 struct tests {
     struct verifier base;
     struct verify *verify;
     struct verify_limits limits;
     struct verdict_queue answers;
-    char *code, *entry;               /* of tests:FILE; NULL: the problem's */
-    struct verify_language *language; /* of programs that print; NULL: Python */
-    bool tells;                       /* feedback says what failed */
+    char *code, *entry;                /* of tests:FILE; NULL: the problem's */
+    struct verify_language *language;  /* of programs that print; NULL: Python */
+    bool tells;                        /* feedback says what failed */
+    struct reading readings[READINGS]; /* [i_next]: the oldest */
+    int i_next;
 };
+
+static void reading_fini(struct reading *r) {
+    free(r->id);
+    free(r->line);
+    free(r->refused);
+    free(r->test);
+    free(r->entry);
+    layout_free(&r->other);
+    *r = (struct reading){0};
+}
 
 static void tests_close(struct verifier *v) {
     struct tests *t = (struct tests *)v;
     verify_close(t->verify);
     verdict_queue_free(&t->answers);
+    for (int i = 0; i < READINGS; i++) reading_fini(&t->readings[i]);
     free(t->code);
     free(t->entry);
     verify_language_free(t->language);
@@ -162,44 +186,68 @@ static void submit_prints(struct tests *t, const struct verifier_job *job,
     verify_submit(t->verify, &run);
 }
 
-static void submit_published(struct tests *t, const struct verifier_job *job) {
-    struct humaneval_problem p;
-    struct err e;
-    if (!layout_read(job->problem.line, t->language, &p, job->problem.id, &e))
-        refuse(t, job->id, e.msg);
-    else if (p.unfit)
-        refuse(t, job->id, p.unfit);
-    else if (p.n_io > 0)
-        submit_prints(t, job, &p);
+static void submit_published(struct tests *t, const struct verifier_job *job,
+                             const struct humaneval_problem *p) {
+    if (p->n_io > 0)
+        submit_prints(t, job, p);
     else
-        submit_program(t, job, str_from(p.prompt), p.entry_point, p.setup, p.test, !p.hidden);
-    layout_free(&p);
+        submit_program(t, job, str_from(p->prompt), p->entry_point, p->setup, p->test, !p->hidden);
+}
+
+/* Reads a problem's line: *r is filled, or says why it cannot be verified. */
+static void read_line(const struct tests *t, const struct verifier_problem *problem, struct reading *r) {
+    const struct str text = problem->line;
+    struct err e = {0};
+    const char *test = NULL, *entry = NULL, *why = NULL;
+    json_t *line = text.len > 0 ? json_parse_without(text, json_list_text(text, "base_input"),
+                                                     json_list_text(text, "plus_input"), problem->id, &e)
+                                : NULL;
+    const bool published = line && (t->language || is_published(text, line));
+    if (!line || (!json_object_get(line, "test") && !published))
+        why = no_tests;
+    else if (published)
+        why = !layout_read(text, t->language, &r->other, problem->id, &e) ? e.msg : r->other.unfit;
+    else if (!json_want_string(line, "test", &test, problem->id, &e) ||
+             !json_want_string(line, "entry_point", &entry, problem->id, &e))
+        why = e.msg;
+    if (why) r->refused = mem_strdup(why);
+    if (!why && !published) {
+        r->test = mem_strdup(test);
+        r->entry = mem_strdup(entry);
+    }
+    json_decref(line);
+}
+
+static const struct reading *reading_of(struct tests *t, const struct verifier_problem *problem) {
+    for (int i = 0; i < READINGS; i++) {
+        const struct reading *r = &t->readings[i];
+        if (r->line && strcmp(r->id, problem->id) == 0 &&
+            str_equal((struct str){r->line, r->n_bytes}, problem->line))
+            return r;
+    }
+    struct reading *r = &t->readings[t->i_next];
+    t->i_next = (t->i_next + 1) % READINGS;
+    reading_fini(r);
+    r->id = mem_strdup(problem->id);
+    r->line = str_dup(problem->line);
+    r->n_bytes = problem->line.len;
+    read_line(t, problem, r);
+    return r;
 }
 
 static void tests_submit(struct verifier *v, const struct verifier_job *job) {
     struct tests *t = (struct tests *)v;
-    struct err e;
     if (t->code) {
         submit_function(t, job, t->code, t->entry);
         return;
     }
-    const struct str text = job->problem.line;
-    const char *test = NULL, *entry = NULL;
-    json_t *line = text.len > 0 ? json_parse_without(text, json_list_text(text, "base_input"),
-                                                     json_list_text(text, "plus_input"), job->problem.id, &e)
-                                : NULL;
-    if (!line)
-        refuse(t, job->id, no_tests);
-    else if (!json_object_get(line, "test") && !t->language && !is_published(text, line))
-        refuse(t, job->id, no_tests);
-    else if (t->language || is_published(text, line))
-        submit_published(t, job);
-    else if (!json_want_string(line, "test", &test, job->problem.id, &e) ||
-             !json_want_string(line, "entry_point", &entry, job->problem.id, &e))
-        refuse(t, job->id, e.msg);
+    const struct reading *r = reading_of(t, &job->problem);
+    if (r->refused)
+        refuse(t, job->id, r->refused);
+    else if (r->test)
+        submit_function(t, job, r->test, r->entry);
     else
-        submit_function(t, job, test, entry);
-    json_decref(line);
+        submit_published(t, job, &r->other);
 }
 
 static void tests_cancel(struct verifier *v, uint64_t id) {
