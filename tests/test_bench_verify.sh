@@ -159,6 +159,18 @@ same got wanted "a run that is begun again asks for nothing"
 printf ' 12 "verified":false\n 12 "verified":true\n' >wanted # of six solutions and as many nodes of two problems: 2 + 4 pass
 same got wanted "verdicts of equal solutions"
 
+# more problems at once than lines are kept read: each against its own tests
+i=0
+: >ones.jsonl
+: >ones_samples.jsonl
+while [ $i -lt 30 ]; do
+    printf '{"task_id":"p%d","prompt":"A number.","entry_point":"f","test":"def check(f):\\n    assert f(0) == %d"}\n' $i $i >>ones.jsonl
+    printf '{"task_id":"p%d","completion":"def f(x): return %d"}\n{"task_id":"p%d","completion":"def f(x): return %d"}\n' $i $((i + 1)) $i $i >>ones_samples.jsonl
+    i=$((i + 1))
+done
+bench_of ones ones_samples.jsonl 2 tests
+if [ "$(cut -d ' ' -f 2 ones.live | tr '\n' ' ' | sed 's/failed passed //g')" = "" ] && [ "$(wc -l <ones.live)" -eq 60 ]; then good; else bad "many problems" "$(head -c 600 ones.live)"; fi
+
 # a task whose tests call a function is for Python: no verdict, and that is said
 bench_of mbpp mbpp_samples.jsonl 3 tests,language=perl
 grep -q 'Python alone' err mbpp.records && good || bad "tests that call a function, in Perl" "$(head -c 600 mbpp.records)"
