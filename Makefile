@@ -54,7 +54,7 @@ Q     := $(if $(VERBOSE),,@)
 SAY    = @printf '%-8s %s\n' $(1) $(2)
 comma := ,
 
-.PHONY: all test check check-arm campaign soak format tidy fuzz fuzz-build install clean help FORCE
+.PHONY: all test check check-arm check-shaken campaign soak format tidy fuzz fuzz-build install clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 all: $(PROGRAM) $(LIB) $(SO)
@@ -114,6 +114,12 @@ test: ## set-up, build, every test for a bare machine
 check: all $(TESTS) ## build and tests, without set-up
 	@BROOD=$(abspath $(PROGRAM)) BUILD_DIR=$(abspath $(OUT)) CC="$(CC)" LIBS="$(LIBS)" tests/run $(if $(filter-out *,$(T)),,tools/tidy) $(TESTS) \
 	  $(foreach t,$(T),$(wildcard tests/test_$(t).sh))
+check-shaken: all $(TESTS) $(B)/shake.so ## SHAKE=n [T=names]: the tests, where threads lose their turn at random places
+	@SHAKE=$(or $(SHAKE),1) LD_PRELOAD=$(abspath $(B)/shake.so) BROOD=$(abspath $(PROGRAM)) BUILD_DIR=$(abspath $(OUT)) CC="$(CC)" LIBS="$(LIBS)" \
+	  tests/run $(TESTS) $(if $(filter-out *,$(T)),$(foreach t,$(T),$(wildcard tests/test_$(t).sh)))
+$(B)/shake.so: $(B)/tests/campaign/shake.o
+	$(call SAY,link,$@)
+	$(Q)$(CC) $(LDFLAGS) -shared -o $@ $< -ldl
 $(B)/tests/%: $(B)/tests/%.o $(LIB)
 	$(call SAY,link,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(CMOCKA) $(LIBS)

@@ -126,11 +126,9 @@ static void test_text_format(void **state) {
         metrics_time(m, 0.001 * i, i == 7 ? 1e6 : 0.02 * i * i);
     }
     metrics_count_gone(m);
-    metrics_set(m, &(struct metrics_now){.n_waiting = 3,
-                                         .n_running = 2,
-                                         .policy = {1e15, 2, 3},
-                                         .is_well = true,
-                                         .policy_cache_bytes = 1e18});
+    metrics_queue(m, 3, 2);
+    metrics_set(m, &(struct metrics_now){
+                       .policy = {1e15, 2, 3}, .is_well = true, .policy_cache_bytes = 1e18});
     metrics_print(m, &text);
     copy = str_dup(buf_str(&text));
     assert_int_equal(check_text(copy, families, 64), n);

@@ -499,6 +499,18 @@ static void test_lean(void **state) {
         {"simp\naxiom cheat : False", VERIFIER_REJECTED, "begins with axiom"},
         {"simp\n  set_option maxHeartbeats 0", VERIFIER_REJECTED, "begins with set_option"},
         {"simp\n#eval 1", VERIFIER_REJECTED, "begins with #"},
+        {"run_tac do Lean.logInfo m!\"\"", VERIFIER_REJECTED, "may not use run_tac"},
+        {"native_decide elab \"#print\" \"axioms\" ident : command => pure ()", VERIFIER_REJECTED,
+         "may not use elab"},
+        {"exact (by_elab pure default)", VERIFIER_REJECTED, "may not use by_elab"},
+        {"trivial; #eval 1", VERIFIER_REJECTED, "may not use #eval"},
+        {"trivial @[simp] def f := 1", VERIFIER_REJECTED, "may not use @["},
+        {"trivial -- \"\n /- macro -/", VERIFIER_REJECTED,
+         "may not use macro"}, /* a quote: no comment is known */
+        {"-/- -/ axiom", VERIFIER_REJECTED, "may not use axiom"},
+        {"-- no axiom, notation or macro\n  simp /- nor /- run_tac -/ elab -/ -- prefix", VERIFIER_UNKNOWN,
+         "not in the transcript"}, /* it is asked: comments may say anything */
+        {"simp [List.prefix_append, h.prefix]", VERIFIER_UNKNOWN, "not in the transcript"},
         {"simp\n@[simp] theorem u : True := trivial", VERIFIER_REJECTED, "begins with @["},
         {"crash", VERIFIER_UNKNOWN, "it ended, twice"},
         {"unheard", VERIFIER_UNKNOWN, "not in the transcript"},

@@ -166,6 +166,42 @@ static void test_raised(void **state) {
     check_nobody_stays();
 }
 
+/* What a program raises before it is loaded is no test's to catch, and comes before what the tests raise. */
+static void test_not_loaded(void **state) {
+    static const char raises[] = "def f(x): return x + 1\nraise ValueError(7)\n", syntax[] = "def f(x:\n",
+                      lacks[] = "g = 1\n", leaves[] = "import os\nos._exit(0)\n",
+                      right[] = "def f(x): return x + 1\n";
+    static const char *const tests[] = {
+        "def check(f):\n    try: f(1)\n    except ValueError: pass\n",
+        "def check(f):\n    try: f(1)\n    except BaseException: pass\n    try: f(1)\n    except: pass\n",
+        "def check(f):\n    try: f(object())\n    except: pass\n", /* cannot be carried */
+        "def check(f):\n    f('x' * (4 << 20))\n",                 /* more than a line takes */
+        "def check(f): pass\n",
+        "def check(f): raise KeyError(1)\n",
+        "raise KeyError(1)\n",
+    };
+    UNUSED(state);
+    struct verify *v = open_at(VERIFY_NAMESPACES, 1);
+    for (size_t i = 0; i < ARRAY_LEN(tests); i++) {
+        expect(v, raises, tests[i], VERIFY_FAILED, "ValueError");
+        expect(v, syntax, tests[i], VERIFY_FAILED, "SyntaxError");
+        expect(v, lacks, tests[i], VERIFY_FAILED, "NameError");
+        expect(v, leaves, tests[i], VERIFY_CRASHED, NULL);
+        if (i == 1) expect(v, right, tests[i], VERIFY_PASSED, NULL);
+        if (i == 2 || i > 3) expect(v, right, tests[i], VERIFY_REFUSED, NULL);
+    }
+    const struct verify_job job = job_of(raises, adds_one);
+    assert_int_equal(run_one(v, &job).n_calls, 0);
+    /* It has said that it was loaded, and has read what comes, before it is: it calls itself failed, no more.
+     */
+    expect(v, "import os\nos.write(3, b'\\2\\0\\0\\0{}')\nos.read(3, 1000)\nraise ValueError(7)\n", adds_one,
+           VERIFY_FAILED, "ValueError");
+    expect(v, "import os\nos.write(3, b'\\2\\0\\0\\0{}' * 2)\ndef f(x): return x + 1\n", adds_one,
+           VERIFY_FAILED, "AssertionError");
+    verify_close(v);
+    check_nobody_stays();
+}
+
 /* ---- the corpus ---- */
 
 struct hostile {
@@ -392,7 +428,7 @@ int main(void) {
         cmocka_unit_test(test_many),     cmocka_unit_test(test_cancel_running),
         cmocka_unit_test(test_filtered), cmocka_unit_test(test_no_python),
         cmocka_unit_test(test_hostile),  cmocka_unit_test(test_carried),
-        cmocka_unit_test(test_raised),
+        cmocka_unit_test(test_raised),   cmocka_unit_test(test_not_loaded),
     };
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     for (int i = 0; i < VERIFY_LEVELS; i++) {

@@ -77,6 +77,39 @@ printf '%s\n' '{"task_id":"Own/0","prompt":"def twice(x):\n","entry_point":"twic
 verify never.jsonl part.jsonl >out 2>err
 if grep -Fq "Own/0: the tests never called twice" err && ! grep -q '"passed":true' part.jsonl_results.jsonl; then good; else bad "tests that call nothing" "$(cat err)"; fi
 
+# ---- killed, it goes on: what was decided is not run again, what was not is; another check begins anew
+sed 's/while True: pass/import time; time.sleep(1e6)/' samples.jsonl >sleepy.jsonl
+# In the background a shell has SIGINT ignored: SIGTERM.
+begin() { # verify ARGUMENTS in the background, until all programs but the one that sleeps are decided; its process in $!
+    "$BROOD" verify --isolation $level --seconds 1000 "$@" -o late.jsonl >out 2>err </dev/null &
+    until [ "$(grep -c '^\[' late.jsonl.part 2>/dev/null)" = 6 ]; do
+        kill -0 $! 2>/dev/null || break
+        sleep 0.02
+    done
+}
+begin problems.jsonl sleepy.jsonl
+kill -9 $!
+wait $! 2>/dev/null
+if [ -e late.jsonl.part ] && [ ! -e late.jsonl ]; then good; else bad "killed" "$(cat err)"; fi
+sed -e '$d' -e 's/"failed","",/"failed","from before",/' late.jsonl.part >changed && cat changed >late.jsonl.part
+printf '"cut of' >>late.jsonl.part
+begin problems.jsonl sleepy.jsonl
+kill -TERM $!
+wait $!
+if [ $? -eq 130 ] && grep -q "6 of 7 programs were decided and are kept: the same command goes on" err; then good; else bad "interrupted" "$(cat err)"; fi
+printf '%s\n' '[5,"timed out","",2,0.5,1,1]' >>late.jsonl.part
+"$BROOD" verify --isolation $level --seconds 1000 problems.jsonl sleepy.jsonl -o late.jsonl >out 2>err
+sed -e 's/while True: pass/import time; time.sleep(1e6)/' -e 's/"failed: ",/"failed: from before",/' wanted.jsonl >want
+same late.jsonl want "results of three processes"
+[ ! -e late.jsonl.part ] && good || bad "what was kept is left"
+printf '{"check":"0123456789abcdef"}\n[0,"passed","",1,0,1,1]\n[1,"passed","",1,0,1,1]\n' >late.jsonl.part
+says "37.5 %" verify problems.jsonl samples.jsonl -o late.jsonl
+same late.jsonl wanted.jsonl "what another check has left counts for nothing"
+refuses 2 "cannot write here" verify --isolation $level problems.jsonl samples.jsonl -o no/such/folder
+refuses 2 "not standard input" verify - samples.jsonl
+refuses 2 "say with --out" verify problems.jsonl -
+refuses 2 "missing.jsonl: cannot open" verify --repositories . missing.jsonl samples.jsonl
+
 # ---- less isolation, only where it is asked for; an ordinary user
 if [ $level = namespaces ]; then
     says "sandbox: namespaces" "$BROOD" verify problems.jsonl part.jsonl

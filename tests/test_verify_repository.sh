@@ -138,6 +138,26 @@ done
 says "1 of 1 patches pass" "$BROOD" verify --container 'env -C {folder} python3 -B -m unittest -v {tests}' --repositories clones task.jsonl gold.jsonl
 says "0 of 1 patches pass" "$BROOD" verify --container 'true {tests}' --repositories clones task.jsonl gold.jsonl
 
+# ---- killed between two patches, it goes on with the next: the command stops at the second patch until it is killed
+cat >once <<END
+#!/bin/sh
+echo run >>$dir/runs
+if [ "\$(wc -l <$dir/runs)" -eq 2 ]; then : >$dir/stopped; exec sleep 1000000; fi
+folder=\$1 && shift
+exec env -C "\$folder" python3 -B -m unittest -v "\$@"
+END
+chmod +x once && rm -f runs
+head -n 3 samples.jsonl >three.jsonl
+"$BROOD" verify --container "$dir/once {folder} {tests}" --repositories clones task.jsonl three.jsonl >out 2>err </dev/null &
+until [ -e stopped ]; do kill -0 $! 2>/dev/null || break; sleep 0.02; done
+kill -TERM $!
+wait $!
+if [ $? -eq 130 ] && grep -q "[12] of 3 were decided and are kept: the same command goes on" err; then good; else bad "interrupted" "$(cat err)"; fi
+"$BROOD" verify --container "$dir/once {folder} {tests}" --repositories clones task.jsonl three.jsonl >out 2>err
+"$BROOD" verify --repositories clones task.jsonl three.jsonl -o straight.jsonl >out 2>err
+same three.jsonl_results.jsonl straight.jsonl "results of an interrupted check"
+[ ! -e three.jsonl_results.jsonl.part ] && good || bad "what was kept is left"
+
 # ---- pytest's names and reports
 cat >report <<'END'
 #!/bin/sh

@@ -74,7 +74,7 @@ bool file_read(const char *path, size_t n_bytes_max, struct buf *out, struct err
     return got == 0;
 }
 
-static bool write_all(int fd, struct str content) {
+bool file_write_all(int fd, struct str content) {
     for (size_t done = 0; done < content.len;) {
         ssize_t n = write(fd, content.ptr + done, content.len - done);
         if (n < 0 && errno != EINTR) return false;
@@ -115,7 +115,8 @@ static bool replace(const char *path, const struct stat *old, struct str content
         buf_free(&name);
         return false;
     }
-    bool done = (!old || fchmod(fd, old->st_mode & 07777) == 0) && write_all(fd, content) && fsync(fd) == 0;
+    bool done =
+        (!old || fchmod(fd, old->st_mode & 07777) == 0) && file_write_all(fd, content) && fsync(fd) == 0;
     int why = errno;
     if (close(fd) != 0 && done) done = false, why = errno;
     if (done && rename(buf_cstr(&name), path) != 0) done = false, why = errno;
@@ -142,7 +143,7 @@ bool file_write_atomic(const char *path, struct str content, struct err *e) {
     if (S_ISDIR(st.st_mode)) return err_set(e, ERR_INPUT, "%s: is a folder, expected a file to write", path);
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd < 0) return err_set(e, ERR_INPUT, "%s: cannot write here: %m", path);
-    bool done = write_all(fd, content) || err_set(e, ERR_SERVICE, "%s: cannot write: %m", path);
+    bool done = file_write_all(fd, content) || err_set(e, ERR_SERVICE, "%s: cannot write: %m", path);
     close(fd);
     return done;
 }

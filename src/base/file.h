@@ -33,6 +33,7 @@ void file_map_used(const struct file_map *m, const void *ptr, size_t n_bytes);
  * LFS leaves. */
 MUST bool file_check_pointer(struct str content, const char *path, struct err *e);
 
+MUST bool file_write_all(int fd, struct str content); /* false: errno says why */
 bool file_exists(const char *path);
 bool file_is_dir(const char *path);
 char *file_join(const char *dir, const char *name); /* owned */

@@ -11,6 +11,7 @@
 #include "cli/interrupt.h"
 #include "cli/progress.h"
 #include "cli/table.h"
+#include "cli/verify_values.h"
 #include "select/agreement.h"
 #include "run/task.h"
 #include "select/coverage.h"
@@ -161,13 +162,7 @@ static bool execute(const struct agree_values *values, struct agree *a, struct e
     struct verify_options options = {
         .python = values->python, .highest = VERIFY_NAMESPACES, .n_workers = (int)values->n_workers};
     struct verify_limits limits = verify_limits_default;
-    if (strcmp(values->isolation, verify_level_names[VERIFY_NAMESPACES]) == 0)
-        options.least = VERIFY_NAMESPACES;
-    else if (strcmp(values->isolation, verify_level_names[VERIFY_FILTERED]) == 0)
-        options.least = VERIFY_FILTERED;
-    else
-        return err_set(e, ERR_INPUT, "--isolation '%.60s': expected namespaces or filtered",
-                       values->isolation);
+    if (!verify_parse_isolation(values->isolation, &options.least, e)) return false;
     limits.cpu_seconds = values->seconds;
     limits.wall_seconds = 5 + 5 * values->seconds;
     struct verify *v = verify_open(&options, e);

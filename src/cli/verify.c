@@ -175,8 +175,11 @@ static bool check_samples(const struct verify_values *values, struct humaneval *
     struct verify_options options = {
         .python = values->python, .highest = VERIFY_NAMESPACES, .n_workers = (int)values->n_workers};
     struct progress progress;
-    struct humaneval_way way = {
-        .language = language, .limits = verify_limits_default, .on_progress = on_progress, .ctx = &progress};
+    struct humaneval_way way = {.language = language,
+                                .limits = verify_limits_default,
+                                .kept = out,
+                                .on_progress = on_progress,
+                                .ctx = &progress};
     struct humaneval_counts counts = {0};
     struct buf results = {0};
     options.least = VERIFY_NAMESPACES;
@@ -201,6 +204,7 @@ static bool check_samples(const struct verify_values *values, struct humaneval *
     if (ok && counts.n_of[VERIFY_BROKEN] > 0)
         ok = err_set(e, ERR_SERVICE, "the sandbox broke on %lld samples: they are marked \"failed\" in %s",
                      (long long)counts.n_of[VERIFY_BROKEN], out);
+    if (ok && samples) humaneval_done(&way);
     buf_free(&results);
     verify_close(v);
     return ok;
@@ -254,11 +258,22 @@ static int verify_run(const struct command_line *line, struct err *e) {
         err_set(e, ERR_INPUT, "too few arguments: TASK SAMPLES.jsonl (TASK alone goes with --keep FILE)");
         return -1;
     }
+    if (strcmp(line->args[0], "-") == 0) {
+        err_set(e, ERR_INPUT, "-: the task is read more than once: give a file, not standard input");
+        return -1;
+    }
+    if (samples && strcmp(samples, "-") == 0 && !values->out) {
+        err_set(e, ERR_INPUT,
+                "-: samples come from standard input: say with --out FILE where the results go");
+        return -1;
+    }
     char *task = task_path(line->args[0], e);
     if (!task) return -1;
     const bool patches = repository_is(task);
     int status = -1;
-    if (check_fit(values, line->args[0], patches, e))
+    if (!file_exists(task))
+        err_set(e, ERR_INPUT, "%s: cannot open: %m", task);
+    else if (check_fit(values, line->args[0], patches, e))
         status = patches ? verify_repository(values, task, samples, e) ? 0 : -1
                          : verify_programs(values, task, samples, e);
     free(task);

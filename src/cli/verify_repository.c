@@ -13,7 +13,7 @@ static const double cpu_seconds_least = 60;
 static const char default_command[] = "/usr/bin/python3 -m unittest -v {tests}";
 
 static void stop(void *ctx) {
-    UNUSED(ctx);
+    *(_Atomic bool *)ctx = true;
 }
 
 static bool on_progress(void *ctx, int64_t n_done, int64_t n_all) {
@@ -81,6 +81,7 @@ static bool run(struct repository *r, const struct verify_values *values, const 
                                      .highest = VERIFY_NAMESPACES,
                                      .n_workers = 1};
     struct progress progress = progress_begin();
+    _Atomic bool stopped = false;
     struct repository_way way = {.folder = values->repositories,
                                  .command = values->container ? values->container
                                             : values->run     ? values->run
@@ -88,6 +89,8 @@ static bool run(struct repository *r, const struct verify_values *values, const 
                                  .outside = values->container != NULL,
                                  .work = work,
                                  .limits = verify_limits_default,
+                                 .kept = samples ? out : values->keep,
+                                 .stop = &stopped,
                                  .on_progress = on_progress,
                                  .ctx = &progress};
     struct buf results = {0};
@@ -97,7 +100,7 @@ static bool run(struct repository *r, const struct verify_values *values, const 
     way.limits.disk_bytes = (size_t)1 << 30;
     way.limits.n_processes = 64;
     bool ok = way.outside || (way.verify = verify_open(&options, e)) != NULL;
-    interrupt_catch(stop, NULL);
+    interrupt_catch(stop, &stopped);
     ok = ok && (!values->n_references || repository_check_references(r, (int)values->n_references, &way, e));
     ok = ok && (!samples || repository_run(r, samples, &way, &results, e));
     interrupt_release();
@@ -105,6 +108,7 @@ static bool run(struct repository *r, const struct verify_values *values, const 
     if (ok) say_trouble(r);
     ok = ok && (!values->keep || write_kept(r, values, tasks, e));
     ok = ok && (!samples || file_write_atomic(out, buf_str(&results), e));
+    if (ok) repository_done(&way);
     if (ok && samples) print_summary(r, values, out);
     buf_free(&results);
     verify_close(way.verify);

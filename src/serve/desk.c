@@ -204,6 +204,11 @@ bool desk_prepare(struct desk *d, struct call *c, struct refusal *why) {
     return true;
 }
 
+/* Under the lock, at each change: who looks sees what is so now. */
+static void tell_queue(const struct desk *d) {
+    metrics_queue(d->metrics, queue_waiting(d->queue), queue_running(d->queue));
+}
+
 bool desk_take(struct desk *d, struct call *c, struct refusal *why, int *retry_after) {
     const double mean = metrics_mean_seconds(d->metrics);
     *retry_after = 1;
@@ -218,6 +223,7 @@ bool desk_take(struct desk *d, struct call *c, struct refusal *why, int *retry_a
         d->waiting[d->n_waiting++] = c;
         atomic_fetch_add(&c->n_references, 1);
         if (!is_idle) reply_queued(c, position);
+        tell_queue(d);
     }
     pthread_mutex_unlock(&d->lock);
     desk_wake(d);
@@ -232,6 +238,7 @@ bool desk_take(struct desk *d, struct call *c, struct refusal *why, int *retry_a
 static void leave_queue(struct desk *d, struct call *c) {
     pthread_mutex_lock(&d->lock);
     queue_leave(d->queue, &c->place);
+    tell_queue(d);
     pthread_mutex_unlock(&d->lock);
 }
 
@@ -278,6 +285,7 @@ static bool on_event(void *ctx, const struct run_event *event, struct err *e) {
         return true;
     }
     forget_active(d, event->ordinal);
+    leave_queue(d, c); /* first: a client that has its answer finds the place free */
     end_call(d, c, event);
     let_go(d, c);
     return true;
@@ -323,6 +331,7 @@ static struct call *next_call(struct desk *d) {
     if (p) {
         c = (struct call *)((char *)p - offsetof(struct call, place));
         withdraw(d, c);
+        tell_queue(d);
     }
     pthread_mutex_unlock(&d->lock);
     return c;
@@ -424,7 +433,6 @@ static void measure(struct desk *d, double now) {
     struct metrics_now m = {.policy = policy_computed(d->policy),
                             .policy_cache_bytes = policy_cache_bytes(d->policy),
                             .waste = coordinator_waste(d->coordinator),
-                            .n_running = d->n_active,
                             .is_well = d->is_well || may_be_well(d, now)};
     if (d->reward) {
         m.reward = reward_computed(d->reward);
@@ -433,9 +441,6 @@ static void measure(struct desk *d, double now) {
     for (int i = 0; i < d->declared.n_verifiers; i++)
         m.n_verifiers_failed +=
             coordinator_verifier_failure(d->coordinator, d->declared.verifiers[i].verifier) != NULL;
-    pthread_mutex_lock(&d->lock);
-    m.n_waiting = queue_waiting(d->queue);
-    pthread_mutex_unlock(&d->lock);
     metrics_set(d->metrics, &m);
 }
 

@@ -134,9 +134,9 @@ static struct call *new_call(struct visit *v) {
 }
 
 static enum MHD_Result give_up(struct visit *v) {
+    metrics_count_gone(v->http->o.metrics);
     atomic_store(&v->call->gone, true);
     desk_wake(v->http->o.desk);
-    metrics_count_gone(v->http->o.metrics);
     return MHD_NO;
 }
 
@@ -425,8 +425,8 @@ static void end_visit(void *ctx, struct MHD_Connection *connection, void **state
     *state = NULL;
     if (!v) return;
     if (v->call && code != MHD_REQUEST_TERMINATED_COMPLETED_OK && !atomic_exchange(&v->call->gone, true)) {
-        desk_wake(v->http->o.desk);
         metrics_count_gone(v->http->o.metrics);
+        desk_wake(v->http->o.desk);
     }
     if (v->is_counted) atomic_fetch_sub(&v->http->n_in_flight, 1);
     call_release(v->call);

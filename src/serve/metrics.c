@@ -27,6 +27,7 @@ struct metrics {
     struct reply_count replies[64]; /* kinds and statuses are few: both are the server's own */
     size_t n_replies;
     double n_gone, started, recent;
+    int n_waiting, n_running;
     struct histogram queued, searched;
     struct metrics_now now;
 };
@@ -61,6 +62,13 @@ void metrics_count(struct metrics *m, const char *kind, int status) {
 void metrics_count_gone(struct metrics *m) {
     pthread_mutex_lock(&m->lock);
     m->n_gone++;
+    pthread_mutex_unlock(&m->lock);
+}
+
+void metrics_queue(struct metrics *m, int n_waiting, int n_running) {
+    pthread_mutex_lock(&m->lock);
+    m->n_waiting = n_waiting;
+    m->n_running = n_running;
     pthread_mutex_unlock(&m->lock);
 }
 
@@ -151,8 +159,8 @@ void metrics_print(struct metrics *m, struct buf *out) {
         buf_printf(out, "brood_replies_total{kind=\"%s\",status=\"%d\"} %.17g\n", m->replies[i].kind,
                    m->replies[i].status, m->replies[i].n);
     number(out, "clients_gone_total", "counter", "Clients that went before their reply was sent.", m->n_gone);
-    number(out, "requests_waiting", "gauge", "Requests in the queue.", m->now.n_waiting);
-    number(out, "requests_running", "gauge", "Requests whose search goes on.", m->now.n_running);
+    number(out, "requests_waiting", "gauge", "Requests in the queue.", m->n_waiting);
+    number(out, "requests_running", "gauge", "Requests whose search goes on.", m->n_running);
     number(out, "models_well", "gauge", "0 after the models failed, until they do again.", m->now.is_well);
     number(out, "verifiers_failed", "gauge", "Of those declared at the start, failed for good.",
            m->now.n_verifiers_failed);

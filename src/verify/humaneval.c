@@ -9,7 +9,11 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/rng.h"
+#include "verify/kept.h"
 #include "verify/layout.h"
+
+static const char kept_ending[] = ".part";
 
 /* ---- problems ---- */
 
@@ -68,6 +72,7 @@ struct program { /* of one problem, with all samples that are this text */
 struct run {
     struct humaneval *h;
     const struct humaneval_way *way;
+    struct kept *kept; /* NULL: of references */
     struct program *programs;
     size_t n_programs, cap;
     struct map *index; /* problem and program -> number */
@@ -146,8 +151,27 @@ static void submit_program(struct run *r, size_t i, struct verify *v) {
     job.limits.wall_seconds = MAX(job.limits.wall_seconds, 5 * problem->cpu_seconds);
     job.limits.memory_bytes = MAX(job.limits.memory_bytes, problem->memory_bytes);
     verify_submit(v, &job);
-    free(p->text);
-    p->text = NULL;
+}
+
+static void count_result(const struct run *r, const struct program *p, const struct verify_result *got,
+                         struct humaneval_counts *c) {
+    c->n_done++;
+    c->n_second_tries += got->n_tries > 1;
+    c->cpu_seconds += got->cpu_seconds;
+    c->calls += got->n_calls;
+    c->memory_bytes_max = MAX(c->memory_bytes_max, got->memory_bytes);
+    if (got->verdict == VERIFY_REFUSED && !c->refused[0])
+        snprintf(c->refused, sizeof c->refused, "%s: %s", r->h->problems[p->problem].task_id, got->text);
+}
+
+/* What the sandbox broke on is tried again by the next process. */
+static bool keep_result(const struct run *r, const struct verify_result *got, struct err *e) {
+    if (!r->kept || got->verdict == VERIFY_BROKEN) return true;
+    json_t *list = json_pack("[I,s,o,i,f,i,I]", (json_int_t)got->id, verify_verdict_names[got->verdict],
+                             json_text(str_from(got->text)), got->n_tries, got->cpu_seconds, got->n_calls,
+                             (json_int_t)got->memory_bytes);
+    ASSERT(list);
+    return kept_add(r->kept, got->id, list, e);
 }
 
 static void take_result(struct run *r, const struct verify_result *got, struct humaneval_counts *c) {
@@ -159,24 +183,41 @@ static void take_result(struct run *r, const struct verify_result *got, struct h
     else
         buf_printf(&text, "failed: %s", got->text);
     p->result = buf_take(&text);
-    c->n_done++;
-    c->n_second_tries += got->n_tries > 1;
-    c->cpu_seconds += got->cpu_seconds;
-    c->calls += got->n_calls;
-    c->memory_bytes_max = MAX(c->memory_bytes_max, got->memory_bytes);
-    if (got->verdict == VERIFY_REFUSED && !c->refused[0])
-        snprintf(c->refused, sizeof c->refused, "%s: %s", r->h->problems[p->problem].task_id, got->text);
-}
-
-/* A problem that cannot be run here: every program of it. */
-static void refuse_program(struct run *r, size_t i, struct humaneval_counts *c) {
-    struct program *p = &r->programs[i];
-    take_result(
-        r,
-        &(struct verify_result){.id = i, .verdict = VERIFY_REFUSED, .text = r->h->problems[p->problem].unfit},
-        c);
+    count_result(r, p, got, c);
     free(p->text);
     p->text = NULL;
+}
+
+/* A verdict of an earlier process; false if there is none. */
+static bool take_kept(struct run *r, size_t i, struct humaneval_counts *c) {
+    json_t *list = r->kept ? (json_t *)(uintptr_t)kept_get(r->kept, i) : NULL;
+    struct verify_result got = {.id = i};
+    const char *verdict;
+    json_int_t number, memory;
+    if (!list || json_unpack(list, "[I,s,s,i,F,i,I]", &number, &verdict, &got.text, &got.n_tries,
+                             &got.cpu_seconds, &got.n_calls, &memory) != 0)
+        return false;
+    while (got.verdict < VERIFY_VERDICTS && strcmp(verdict, verify_verdict_names[got.verdict]) != 0)
+        got.verdict++;
+    if (got.verdict == VERIFY_VERDICTS) return false;
+    got.memory_bytes = (size_t)memory;
+    take_result(r, &got, c);
+    return true;
+}
+
+/* Decides a program without running it, if that can be. */
+static bool decide_at_once(struct run *r, size_t i, struct humaneval_counts *c) {
+    const char *unfit = r->h->problems[r->programs[i].problem].unfit;
+    if (!unfit) return take_kept(r, i, c);
+    take_result(r, &(struct verify_result){.id = i, .verdict = VERIFY_REFUSED, .text = unfit}, c);
+    return true;
+}
+
+static bool cancelled(const struct run *r, const struct humaneval_counts *c, struct err *e) {
+    const bool kept = r->kept && kept_lasts(r->kept);
+    return err_set(e, ERR_CANCELLED, "interrupted: %lld of %lld programs were decided%s",
+                   (long long)c->n_done, (long long)c->n_distinct,
+                   kept ? " and are kept: the same command goes on" : ", no results are written");
 }
 
 static bool decide_all(struct run *r, struct verify *v, struct humaneval_counts *c, struct err *e) {
@@ -184,17 +225,14 @@ static bool decide_all(struct run *r, struct verify *v, struct humaneval_counts 
     size_t n_submitted = 0;
     while (c->n_done < c->n_distinct) {
         for (; n_submitted < r->n_programs && verify_in_flight(v) < verify_info(v)->n_wanted; n_submitted++) {
-            if (r->h->problems[r->programs[n_submitted].problem].unfit)
-                refuse_program(r, n_submitted, c);
-            else
-                submit_program(r, n_submitted, v);
+            if (!decide_at_once(r, n_submitted, c)) submit_program(r, n_submitted, v);
         }
         if (verify_work(v, 0.2, e) < 0) return false;
-        while (verify_next(v, &got)) take_result(r, &got, c);
-        if (r->way->on_progress && !r->way->on_progress(r->way->ctx, c))
-            return err_set(e, ERR_CANCELLED,
-                           "interrupted: %lld of %lld programs were decided, no results are written",
-                           (long long)c->n_done, (long long)c->n_distinct);
+        while (verify_next(v, &got)) {
+            if (!keep_result(r, &got, e)) return false;
+            take_result(r, &got, c);
+        }
+        if (r->way->on_progress && !r->way->on_progress(r->way->ctx, c)) return cancelled(r, c, e);
     }
     return true;
 }
@@ -225,6 +263,41 @@ static void run_fini(struct run *r) {
     free(r->programs);
     free(r->samples);
     map_free(r->index);
+    kept_close(r->kept);
+}
+
+static uint64_t hash_text(uint64_t h, const char *s) {
+    return rng_hash(h, s ? s : "", s ? strlen(s) + 1 : 1);
+}
+
+static uint64_t hash_words(uint64_t h, char *const *words) {
+    for (size_t i = 0; words && words[i]; i++) h = hash_text(h, words[i]);
+    return hash_text(h, "");
+}
+
+/* Everything that has a say in a verdict: programs, tests, limits, Python, language. */
+static uint64_t identity_of(const struct run *r, const struct verify *v) {
+    const struct verify_limits *l = &r->way->limits;
+    const double limits[] = {l->cpu_seconds, l->wall_seconds, (double)l->memory_bytes};
+    uint64_t h = hash_text(rng_hash(0x6b657074, limits, sizeof limits), verify_info(v)->version);
+    for (size_t i = 0; i < r->h->n_problems; i++) {
+        const struct humaneval_problem *p = &r->h->problems[i];
+        const double own[] = {p->cpu_seconds, (double)p->memory_bytes, (double)p->n_io};
+        h = rng_hash(hash_text(hash_text(hash_text(h, p->setup), p->test), p->entry_point), own, sizeof own);
+        for (size_t j = 0; j < p->n_io; j++) {
+            const struct verify_io *io = &p->io[j];
+            h = rng_hash(rng_hash(h, io->input.ptr, io->input.len), io->output.ptr, io->output.len);
+        }
+    }
+    for (size_t i = 0; i < r->n_programs; i++)
+        h = hash_text(rng_hash(h, &r->programs[i].problem, sizeof(uint32_t)), r->programs[i].text);
+    const struct verify_language *language = r->way->language;
+    return language ? hash_words(hash_words(hash_text(h, language->source), language->compile), language->run)
+                    : h;
+}
+
+void humaneval_done(const struct humaneval_way *way) {
+    if (way->kept) kept_remove(way->kept, kept_ending);
 }
 
 bool humaneval_run(struct humaneval *h, const char *samples_path, struct verify *v,
@@ -237,6 +310,7 @@ bool humaneval_run(struct humaneval *h, const char *samples_path, struct verify 
     if (ok && r.n_samples == 0)
         ok = err_set(e, ERR_INPUT, "%s: no samples in it: a line needs \"task_id\" and \"completion\"",
                      samples_path);
+    ok = ok && kept_open(&r.kept, way->kept, kept_ending, identity_of(&r, v), r.n_programs, e);
     if (ok) {
         const double started = clock_seconds();
         counts->n_samples = (int64_t)r.n_samples;

@@ -78,6 +78,8 @@ struct humaneval_counts {
 struct humaneval_way {
     const struct verify_language *language; /* NULL: Python */
     struct verify_limits limits;
+    const char *
+        kept; /* verdicts of samples are kept beside this file, which the results go to (kept.h); NULL: not */
     bool (*on_progress)(void *ctx,
                         const struct humaneval_counts *c); /* false stops: ERR_CANCELLED; may be NULL */
     void *ctx;
@@ -88,9 +90,11 @@ MUST bool humaneval_check_references(struct humaneval *h, int n_times, struct ve
                                      const struct humaneval_way *way, struct err *e);
 /* After it: the lines of the file that was read, but for the problems that fail or are flaky. */
 MUST bool humaneval_write_kept(const struct humaneval *h, const char *path, struct buf *out, struct err *e);
-/* Checks every sample, counts, and puts the results' lines into *results. */
+/* Checks every sample, counts, and puts the results' lines into *results. What was kept is removed by
+ * humaneval_done, once they are written. */
 MUST bool humaneval_run(struct humaneval *h, const char *samples_path, struct verify *v,
                         const struct humaneval_way *way, struct humaneval_counts *counts, struct buf *results,
                         struct err *e);
+void humaneval_done(const struct humaneval_way *way);
 
 #endif

@@ -26,8 +26,10 @@
  *
  *                        the same type; propext, Classical.choice, Quot.sound and no other axiom
  *
- * A proof with a line that begins another command (theorem, axiom, macro, set_option, ...) is refused before
- * anything runs. The REPL never frees environments: it is started anew after `runs` solutions (default 100).
+ * A proof with a line that begins another command (theorem, axiom, macro, set_option, ...), or that has
+ * anywhere a word that runs programs inside Lean or changes its syntax (run_tac, elab, macro, #eval, ...), is
+ * refused before anything runs. The REPL never frees environments: it is started anew after `runs` solutions
+ * (default 100).
  */
 #include <ctype.h>
 #include <math.h>
@@ -80,6 +82,42 @@ static const char *const commands[] = {"theorem",
                                        "noncomputable",
                                        "local",
                                        "scoped"};
+
+/* Wherever they stand: they run programs of the proof's own while Lean reads it, or change what Lean reads. A
+ * command needs no line of its own. */
+static const char *const reaching[] = {"run_tac",
+                                       "run_cmd",
+                                       "run_elab",
+                                       "run_meta",
+                                       "by_elab",
+                                       "elab",
+                                       "elab_rules",
+                                       "macro",
+                                       "macro_rules",
+                                       "syntax",
+                                       "notation",
+                                       "notation3",
+                                       "infix",
+                                       "infixl",
+                                       "infixr",
+                                       "prefix",
+                                       "postfix",
+                                       "axiom",
+                                       "unsafe",
+                                       "extern",
+                                       "implemented_by",
+                                       "initialize",
+                                       "builtin_initialize",
+                                       "declare_syntax_cat",
+                                       "simproc",
+                                       "dsimproc",
+                                       "set_option",
+                                       "attribute",
+                                       "#eval",
+                                       "#eval!",
+                                       "#print",
+                                       "#guard_msgs",
+                                       "@["};
 
 /* ---- a problem and a solution ---- */
 
@@ -165,6 +203,47 @@ static const char *find_command(struct str proof) {
     return NULL;
 }
 
+/* A copy without comments, which may say anything. Where a quote might hide the beginning of one, all of it.
+ * Owned. */
+static char *without_comments(struct str proof) {
+    struct buf out = {0};
+    const bool plain = str_find(proof, STR("\"")) < 0 && str_find(proof, STR("\xc2\xab")) < 0;
+    int depth = 0;
+    for (size_t at = 0; at < proof.len; at++) {
+        const struct str rest = {proof.ptr + at, proof.len - at};
+        const bool opens = plain && str_starts(rest, STR("/-")),
+                   closes = depth > 0 && str_starts(rest, STR("-/"));
+        depth += opens - closes;
+        if (plain && depth == 0 && str_starts(rest, STR("--"))) {
+            const ptrdiff_t n = str_find(rest, STR("\n"));
+            at = n < 0 ? proof.len : at + (size_t)n - 1;
+            buf_add_char(&out, ' ');
+        } else if (opens || closes) {
+            at++;
+            buf_add_char(&out, ' ');
+        } else if (depth == 0) {
+            buf_add_char(&out, proof.ptr[at]);
+        }
+    }
+    buf_add(&out, "", 0);
+    return buf_take(&out);
+}
+
+/* A word of the proof that no proof needs and that could make Lean say anything; NULL if it has none. */
+static const char *find_reaching(struct str proof) {
+    char *text = without_comments(proof);
+    const char *found = NULL;
+    for (size_t i = 0; i < ARRAY_LEN(reaching) && !found; i++) {
+        const size_t n = strlen(reaching[i]);
+        for (const char *at = text; (at = strstr(at, reaching[i])) && !found; at += n) {
+            const bool begins = at == text || !is_word_char(at[-1]) || !is_word_char(at[0]);
+            if (begins && !(at[n] && is_word_char(at[n]) && is_word_char(at[n - 1]))) found = reaching[i];
+        }
+    }
+    free(text);
+    return found;
+}
+
 /* Two spaces before each line that has less: a proof that begins at the margin is one all the same. */
 static void add_proof(struct buf *out, struct str proof) {
     bool flush = false;
@@ -203,19 +282,21 @@ static bool lean_ask(const struct settings *s, struct check *k, struct buf *send
     UNUSED(s);
     read_theorem(k, &t);
     const struct str proof = proof_of(checker_block(str_from(k->solution)), t.name);
-    const char *command = find_command(proof);
+    const char *command = find_command(proof), *word = find_reaching(proof);
     const uint64_t header = rng_hash(0, t.header, strlen(t.header));
     if (k->stage == 0 && k->memo->is_set && k->memo->key == header) { /* this process has read it */
         k->environment = k->memo->value;
         k->stage = 1;
     }
-    bool ok = t.name[0] && !command;
+    bool ok = t.name[0] && !command && !word;
     out->verdict = VERIFIER_REJECTED;
     if (!t.name[0]) {
         out->verdict = VERIFIER_UNKNOWN;
         buf_printf(&out->feedback, "the problem has no \"formal_statement\" with a theorem in it");
     } else if (command) {
         buf_printf(&out->feedback, "A line of the proof begins with %s: only the proof is wanted.", command);
+    } else if (word) {
+        buf_printf(&out->feedback, "A proof may not use %s.", word);
     } else if (k->stage == 0) {
         k->memo->key = header;
         add_command(send, t.header[0] ? t.header : "-- no header", -1);

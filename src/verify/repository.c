@@ -16,7 +16,9 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/rng.h"
 #include "verify/command.h"
+#include "verify/kept.h"
 #include "verify/patch.h"
 #include "verify/repository_read.h"
 
@@ -285,16 +287,71 @@ static bool check_reference(struct repository_task *t, int n_times, const struct
     return ok;
 }
 
-static bool go_on(const struct repository_way *way, size_t n_done, size_t n_all, struct err *e) {
-    if (!way->on_progress || way->on_progress(way->ctx, (int64_t)n_done, (int64_t)n_all)) return true;
-    return err_set(e, ERR_CANCELLED, "interrupted: no results are written");
+static const char kept_references[] = ".references.part", kept_samples[] = ".part";
+
+static bool interrupted(const struct kept *k, size_t n_done, size_t n_all, struct err *e) {
+    return err_set(e, ERR_CANCELLED, "interrupted: %zu of %zu were decided%s", n_done, n_all,
+                   kept_lasts(k) ? " and are kept: the same command goes on" : ", no results are written");
+}
+
+static bool go_on(const struct repository_way *way, const struct kept *k, size_t n_done, size_t n_all,
+                  struct err *e) {
+    return !way->on_progress || way->on_progress(way->ctx, (int64_t)n_done, (int64_t)n_all) ||
+           interrupted(k, n_done, n_all, e);
+}
+
+static uint64_t hash_text(uint64_t h, const char *s) {
+    return rng_hash(h, s, strlen(s) + 1);
+}
+
+/* Everything that has a say in what tests of these tasks do. */
+static uint64_t identity_of(const struct repository *r, const struct repository_way *way) {
+    const double limits[] = {way->limits.cpu_seconds, way->limits.wall_seconds,
+                             (double)way->limits.memory_bytes, (double)way->outside};
+    uint64_t h = hash_text(hash_text(rng_hash(0x6b657074, limits, sizeof limits), way->command), way->folder);
+    for (size_t i = 0; i < r->n_tasks; i++) {
+        const struct repository_task *t = &r->tasks[i];
+        h = hash_text(hash_text(hash_text(h, t->repo), t->base_commit), t->patch);
+        h = hash_text(h, t->test_patch);
+        for (size_t j = 0; j < t->n_tests; j++) {
+            const unsigned char flags[] = {t->tests[j].fails_first, t->tests[j].left_out};
+            h = rng_hash(hash_text(h, t->tests[j].name), flags, sizeof flags);
+        }
+    }
+    return h;
+}
+
+/* What a reference showed, as [number, trouble, whether each test is left out, whether the task is]. */
+static bool keep_reference(struct kept *k, size_t i, const struct repository_task *t, struct err *e) {
+    json_t *tests = json_array();
+    for (size_t j = 0; j < t->n_tests; j++) json_array_append_new(tests, json_boolean(t->tests[j].left_out));
+    json_t *trouble = t->trouble ? json_text(str_from(t->trouble)) : json_null();
+    return kept_add(k, i, json_pack("[I,o,o,b]", (json_int_t)i, trouble, tests, t->left_out), e);
+}
+
+static bool take_reference(const struct kept *k, size_t i, struct repository_task *t) {
+    const json_t *list = kept_get(k, i), *tests = json_array_get(list, 2);
+    const char *trouble = json_string_value(json_array_get(list, 1));
+    if (!list || json_array_size(tests) != t->n_tests) return false;
+    for (size_t j = 0; j < t->n_tests; j++) t->tests[j].left_out = json_is_true(json_array_get(tests, j));
+    t->left_out = json_is_true(json_array_get(list, 3));
+    t->trouble = trouble ? mem_strdup(trouble) : NULL;
+    return true;
 }
 
 bool repository_check_references(struct repository *r, int n_times, const struct repository_way *way,
                                  struct err *e) {
-    bool ok = true;
-    for (size_t i = 0; ok && i < r->n_tasks; i++)
-        ok = check_reference(&r->tasks[i], n_times, way, e) && go_on(way, i + 1, r->n_tasks, e);
+    struct kept *kept;
+    bool ok =
+        kept_open(&kept, way->kept, kept_references, identity_of(r, way) + (uint64_t)n_times, r->n_tasks, e);
+    for (size_t i = 0; ok && i < r->n_tasks; i++) {
+        struct repository_task *t = &r->tasks[i];
+        if (take_reference(kept, i, t)) continue;
+        ok = check_reference(t, n_times, way, e);
+        if (!ok && e->code == ERR_CANCELLED) (void)interrupted(kept, i, r->n_tasks, e);
+        ok = ok && keep_reference(kept, i, t, e) && go_on(way, kept, i + 1, r->n_tasks, e);
+    }
+    kept_close(kept);
     return ok;
 }
 
@@ -377,6 +434,7 @@ struct samples {
     struct sample *items;
     size_t n, cap;
     struct map *index;
+    struct kept *kept;
 };
 
 static bool take_sample(struct samples *s, json_t *o, const char *where, struct err *e) {
@@ -410,31 +468,58 @@ static bool read_samples(struct samples *s, const char *path, struct err *e) {
                    path);
 }
 
+/* The verdict on a patch that is not equal to an earlier one. */
+static bool decide(struct samples *s, size_t i, const struct repository_way *way, struct err *e) {
+    struct sample *sample = &s->items[i];
+    const char *kept = json_string_value(json_array_get(kept_get(s->kept, i), 1));
+    const char *patch = json_string_value(json_object_get(sample->line, "model_patch"));
+    struct buf result = {0};
+    if (kept) {
+        sample->result = mem_strdup(kept);
+        return true;
+    }
+    if (!judge_patch(&s->r->tasks[sample->task], patch ? patch : "", way, &result, e)) {
+        buf_free(&result);
+        return e->code == ERR_CANCELLED ? interrupted(s->kept, i, s->n, e) : false;
+    }
+    json_t *said = json_text(buf_str(&result));
+    sample->result = buf_take(&result);
+    return kept_add(s->kept, i, json_pack("[I,o]", (json_int_t)i, said), e) &&
+           go_on(way, s->kept, i + 1, s->n, e);
+}
+
+static void write_result(struct samples *s, const struct sample *sample, struct buf *results) {
+    struct repository_task *t = &s->r->tasks[sample->task];
+    const char *said = s->items[sample->same].result;
+    const bool passed = strcmp(said, "passed") == 0;
+    json_object_set_new(sample->line, "result", json_text(str_from(said)));
+    json_object_set_new(sample->line, "passed", json_boolean(passed));
+    char *text = json_line(sample->line);
+    buf_printf(results, "%s\n", text);
+    free(text);
+    if (t->left_out) return;
+    t->n_samples++;
+    t->n_passed += passed;
+}
+
+static uint64_t identity_with(const struct samples *s, const struct repository_way *way) {
+    uint64_t h = identity_of(s->r, way);
+    for (size_t i = 0; i < s->n; i++) {
+        const char *patch = json_string_value(json_object_get(s->items[i].line, "model_patch"));
+        h = hash_text(rng_hash(h, &s->items[i].task, sizeof s->items[i].task), patch ? patch : "");
+    }
+    return h;
+}
+
 bool repository_run(struct repository *r, const char *samples_path, const struct repository_way *way,
                     struct buf *results, struct err *e) {
     struct samples s = {.r = r, .index = map_new(64)};
-    struct buf result = {0};
-    bool ok = read_samples(&s, samples_path, e);
+    bool ok = read_samples(&s, samples_path, e) &&
+              kept_open(&s.kept, way->kept, kept_samples, identity_with(&s, way), s.n, e);
     for (size_t i = 0; i < r->n_tasks; i++) r->tasks[i].n_samples = r->tasks[i].n_passed = 0;
     for (size_t i = 0; ok && i < s.n; i++) {
-        struct sample *sample = &s.items[i];
-        struct repository_task *t = &r->tasks[sample->task];
-        if (sample->same == i) {
-            const char *patch = json_string_value(json_object_get(sample->line, "model_patch"));
-            ok = judge_patch(t, patch ? patch : "", way, &result, e) && go_on(way, i + 1, s.n, e);
-            if (ok) sample->result = buf_take(&result);
-        }
-        if (!ok) break;
-        const char *said = s.items[sample->same].result;
-        const bool passed = strcmp(said, "passed") == 0;
-        json_object_set_new(sample->line, "result", json_text(str_from(said)));
-        json_object_set_new(sample->line, "passed", json_boolean(passed));
-        char *text = json_line(sample->line);
-        buf_printf(results, "%s\n", text);
-        free(text);
-        if (t->left_out) continue;
-        t->n_samples++;
-        t->n_passed += passed;
+        ok = s.items[i].same != i || decide(&s, i, way, e);
+        if (ok) write_result(&s, &s.items[i], results);
     }
     for (size_t i = 0; i < s.n; i++) {
         json_decref(s.items[i].line);
@@ -442,6 +527,12 @@ bool repository_run(struct repository *r, const char *samples_path, const struct
     }
     free(s.items);
     map_free(s.index);
-    buf_free(&result);
+    kept_close(s.kept);
     return ok;
+}
+
+void repository_done(const struct repository_way *way) {
+    if (!way->kept) return;
+    kept_remove(way->kept, kept_references);
+    kept_remove(way->kept, kept_samples);
 }

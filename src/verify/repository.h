@@ -59,6 +59,8 @@ struct repository_way {
     struct verify *verify; /* NULL if outside; opened with repository_work's folder readable */
     const char *work;      /* folder for copies */
     struct verify_limits limits;
+    const char
+        *kept; /* what was decided is kept beside this file, which the results go to (kept.h); NULL: not */
     const _Atomic bool *stop; /* true ends what runs soon, with ERR_CANCELLED; may be NULL */
     bool (*on_progress)(void *ctx, int64_t n_done, int64_t n_all); /* false stops; may be NULL */
     void *ctx;
@@ -95,8 +97,10 @@ MUST bool repository_check_references(struct repository *r, int n_times, const s
                                       struct err *e);
 /* After it: the lines of the file again, without what was left out: tasks, and tests of the others. */
 MUST bool repository_write_kept(const struct repository *r, const char *path, struct buf *out, struct err *e);
-/* Checks every sample in turn; equal patches once. Lines go into *results. */
+/* Checks every sample in turn; equal patches once. Lines go into *results. What was kept is removed by
+ * repository_done, once they are written. */
 MUST bool repository_run(struct repository *r, const char *samples_path, const struct repository_way *way,
                          struct buf *results, struct err *e);
+void repository_done(const struct repository_way *way);
 
 #endif

@@ -1,9 +1,10 @@
 # runner.py - what runs in a worker: the keeper, which forks a candidate for each program, and the judge, which holds the
 # tests. verify.h draws the picture. Line 3 is the keeper's to brood, line 4 the judge's: 4 bytes of length, then JSON.
-import builtins, ctypes, gc, json, marshal, mmap, os, resource, select, signal, socket, stat, struct, sys, time
-import _collections_abc, _sitebuiltins, abc, ast, bisect, cmath, collections, copy, dataclasses, datetime, decimal
-import enum, fractions, functools, hashlib, heapq, inspect, io, itertools, keyword, math, operator, queue, random, re
-import statistics, string, textwrap, threading, traceback, types, typing, unicodedata
+# Those first that programs use most: what they write to of them lies together then.
+import builtins, typing, math, collections, _collections_abc, abc, functools, operator, itertools, keyword, re, enum, types, string
+import random, heapq, bisect, copy, datetime, hashlib, statistics, decimal, fractions, cmath, unicodedata, io, queue, threading, textwrap
+import dataclasses, inspect, ast, traceback, time, sys, os, gc, stat, _sitebuiltins
+import ctypes, json, marshal, mmap, resource, select, signal, socket, struct
 
 MESSAGE_MAX = 32 << 20
 PROGRAM_MAX = 9 << 20
@@ -567,6 +568,14 @@ def use_up_blocks(arena):
                 break
 
 
+def use_up_again(arena):
+    """What has become free since: a program's objects are to come from that arena."""
+    for size in range(512, 0, -16):
+        for _ in range(BLOCKS_MAX):
+            if arena <= allocate(size) < arena + ARENA:
+                break
+
+
 def grow_heap():
     """The C library's, so that its top lies in the huge page where it ends; gives its end."""
     end = (libc.sbrk(0) + BIG_CHUNK) // HUGE
@@ -657,7 +666,7 @@ def settle(keep, state, warm_up):
         runs = runs_of(state[MESSAGE]) if fuses else []
         state[COMPILER_MEMORY] = sum(end - start for start, end, _ in mappings(0)) + COMPILER_ROOM
     except OSError:
-        return
+        return 0
     gc.collect()
     use_up_blocks(arena)
     if heap_end:
@@ -665,6 +674,7 @@ def settle(keep, state, warm_up):
     warm_up()
     for state[RANGE], state[RANGE_END] in runs:
         keep(FUSE)
+    return arena
 
 
 def keeper(line, ends, judged, config):
@@ -687,12 +697,17 @@ def keeper(line, ends, judged, config):
     limit_keeper(config)
     filter_keeper, state[FILTER], state[FILTER_COMMAND], state[FILTER_PROCESSES], state[FILTER_COMPILER] = (
         prepare_filter(config, name) for name in ('filter_keeper', 'filter', 'filter_command', 'filter_processes', 'filter_compiler'))
-    settle(keep, state, lambda: [warm(keep, state, of_candidates) for _ in range(3)])
+    arena = settle(keep, state, lambda: [warm(keep, state, of_candidates) for _ in range(3)])
     libc.madvise(state[MESSAGE], PROGRAM_MAX, mmap.MADV_DONTNEED)
     close_proc()
     if libc.prctl(PR_SET_SECCOMP, 2, ctypes.c_void_p(filter_keeper), 0, 0):
         raise OSError(ctypes.get_errno(), 'seccomp')
     gc.freeze()
+    if arena:
+        gc.collect()
+        use_up_again(arena)
+        names = {'__builtins__': builtins.__dict__}
+        state[NAMES] = id(names)
     send(line, {'ready': True, 'landlock': state[RULESET] >= 0})
     what = NEXT
     while True:
@@ -740,6 +755,7 @@ class Candidate:
     def __init__(self, fd, name):
         self.line, self.n_calls, self.gone, self.unsupported = Line(fd, True), 0, None, None
         self.last, self.came, self.thrown, self.at = None, [], None, 0  # the last call, what it gave or raised, and where
+        self.loaded, self.not_loaded = False, None  # the exception of a program that cannot be loaded
         self.__name__ = self.__qualname__ = name
 
     def hear(self):
@@ -758,6 +774,23 @@ class Candidate:
             self.at = reply['line'] if type(reply.get('line')) is int else 0
             raise self.thrown
         return reply
+
+    def load(self):
+        """It says so with its first answer. An exception before that is no test's to catch."""
+        self.loaded = True
+        try:
+            self.hear()
+        except Gone:
+            raise
+        except BaseException as e:
+            self.gone, self.not_loaded, self.n_calls, self.last = 'was not loaded', e, 0, None
+            raise Gone
+
+    def load_uncalled(self):
+        if not self.loaded:
+            with socket.socket(fileno=os.dup(self.line.fd)) as line:
+                line.shutdown(socket.SHUT_WR)  # there is nothing to wait for
+            self.load()
 
     def raised(self, reply):
         try:
@@ -781,6 +814,7 @@ class Candidate:
         try:
             call = pack_call(args, named)
         except Unsupported as e:
+            self.load_uncalled()
             self.unsupported = str(e)
             raise Gone
         self.n_calls += 1
@@ -788,8 +822,12 @@ class Candidate:
         try:
             send_bytes(self.line, call)
         except OSError:
+            if not self.loaded:  # it may have said why
+                self.load()
             self.gone = 'ended before the tests had'
             raise Gone
+        if not self.loaded:
+            self.load()
         reply = self.hear()
         try:
             value = decode(reply.get('value'))
@@ -930,22 +968,25 @@ def run_tests(job, candidate, compiled):
     names[job['entry_point']] = candidate
     names['remembered'] = compiled.setdefault(job['setup'] + '\0' + job['tests'], {})  # by tests, from program to program
     try:
-        candidate.hear()  # it has been loaded
         if teller:
             teller.sides, names['brood_seen'] = {}, teller.see
         exec(teller.code if teller else compiled[job['tests']], names)
         if 'check' in names and names['check'] is not candidate:
             names['check'](candidate)
-    except Gone as e:
-        ended = e
     except BaseException as e:
         ended = e
-        if not candidate.gone and not candidate.unsupported:
-            if e is not candidate.thrown and (isinstance(e, ImportError) or not candidate.n_calls and not isinstance(e, AssertionError)):
-                return at_fault(e)  # no program had a hand in it
-            return told(job, candidate, teller, e,
-                        {'verdict': 'failed', 'exception': getattr(e, 'brood_name', type(e).__name__)[:200],
-                         'text': getattr(e, 'brood_text', str(e))[:2000]})
+    try:
+        candidate.load_uncalled()
+    except Gone:
+        pass
+    failed = candidate.not_loaded or (not candidate.gone and not candidate.unsupported and ended)
+    if failed:
+        of_tests = failed is ended and failed is not candidate.thrown  # no program had a hand in it
+        if of_tests and (isinstance(failed, ImportError) or not candidate.n_calls and not isinstance(failed, AssertionError)):
+            return at_fault(failed)
+        return told(job, candidate, teller, failed,
+                    {'verdict': 'failed', 'exception': getattr(failed, 'brood_name', type(failed).__name__)[:200],
+                     'text': getattr(failed, 'brood_text', str(failed))[:2000]})
     if candidate.unsupported:
         return {'verdict': 'refused', 'text': candidate.unsupported}
     if candidate.gone:

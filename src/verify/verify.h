@@ -25,6 +25,9 @@
  * the built-in it derives from); arguments are copies, so what a program does to them stays with it; names
  * that the tests use are those of `setup`, except the entry point.
  *
+ * The first call of the tests is sent before the program says that it is loaded, which it says with its
+ * first answer: nothing rests on it. What it raises before that, no test catches.
+ *
  * Programs that read standard input and print are given each input in a process and a /tmp of their own; the
  * judge compares what was printed. That a process ends well is asked for besides, never instead.
  *

@@ -48,10 +48,10 @@ enum state {
     MESSAGE, /* what follows the header, and the room for it */
     ROOM,
     N_DIRTY,
-    LINE,   /* descriptors */
-    ENDS,   /* where brood says which are to end, and nothing else */
+    LINE,        /* descriptors */
+    ENDS,        /* where brood says which are to end, and nothing else */
     PASSED_OVER, /* that it said, and may be still to come */
-    JUDGED, /* where the judge says which are done; a read does not wait */
+    JUDGED,      /* where the judge says which are done; a read does not wait */
     RULESET,
     FLAGS, /* of clone */
     NAMESPACES,
@@ -240,18 +240,19 @@ static struct serve serve_of(syscall_fn *call, const long *s, int fd) {
     it.fd = fd;
     it.code = (const char *)s[CODE];
     it.n_code = s[N_CODE];
+    it.silent = 0;
     return it;
 }
 
 static void serve_here(syscall_fn *call, const long *s) {
-    const struct serve it = serve_of(call, s, (int)s[FD]);
+    struct serve it = serve_of(call, s, (int)s[FD]);
     serve(&it);
 }
 
 /* It has descriptor 3 alone. The judge reads a length that is none where it could not be shut in. */
 static void run_candidate(syscall_fn *call, const long *s) {
     if (call(SYS_dup3, s[FD], 3, 0) == 3 && become_candidate(call, s)) {
-        const struct serve it = serve_of(call, s, 3);
+        struct serve it = serve_of(call, s, 3);
         serve(&it);
         call(SYS_exit_group, 0);
     }

@@ -213,20 +213,39 @@ static int put_line(const struct python *py, struct out *o, object *e, object *t
 
 /* ---- the program ---- */
 
+/* That the program has been loaded. A write of its own would wake the judge for it; so it goes with the first
+ * answer, or alone where runner.py gives that, or none was asked for. */
+static const char loaded[] = "\2\0\0\0{}";
+enum { N_LOADED = sizeof loaded - 1 };
+
+static int say_loaded(struct serve *s) {
+    const int silent = s->silent;
+    s->silent = 0;
+    return !silent || write_all(s, loaded, N_LOADED);
+}
+
 /* By a function of runner.py that says something to the judge; false if it could not. `o` is given up. */
-static int say(const struct python *py, object *how, object *o) {
-    object *said = py->call_with(how, o, (object *)0);
-    py->drop(o);
-    py->drop(said);
+static int say(struct serve *s, object *how, object *o) {
+    object *said = say_loaded(s) ? s->py->call_with(how, o, (object *)0) : 0;
+    s->py->drop(o);
+    s->py->drop(said);
     return said != 0;
 }
 
-static struct out room_of(const struct serve *s) {
-    return (struct out){s->room + 4, s->room + 4 + (s->n_room < ANSWER_MAX ? s->n_room - 4 : ANSWER_MAX)};
+static char *answer_at(const struct serve *s) {
+    return s->room + (s->silent ? N_LOADED : 0);
 }
 
-static int send_room(const struct serve *s, const struct out *o) {
-    put_length(s->room, o->at - s->room - 4);
+static struct out room_of(const struct serve *s) {
+    return (struct out){answer_at(s) + 4,
+                        s->room + 4 + (s->n_room < ANSWER_MAX ? s->n_room - 4 : ANSWER_MAX)};
+}
+
+static int send_room(struct serve *s, const struct out *o) {
+    volatile char *room = s->room; /* no C library to copy it by */
+    put_length(answer_at(s), o->at - answer_at(s) - 4);
+    for (int i = 0; s->silent && i < N_LOADED; i++) room[i] = loaded[i];
+    s->silent = 0;
     return write_all(s, s->room, o->at - s->room);
 }
 
@@ -244,7 +263,7 @@ static object *put_raised(const struct python *py, struct out *o, int *ok) {
     return e;
 }
 
-static int say_raised(const struct serve *s) {
+static int say_raised(struct serve *s) {
     const struct python *py = s->py;
     struct out o = room_of(s);
     int ok;
@@ -252,7 +271,7 @@ static int say_raised(const struct serve *s) {
     if (!e) return 0;
     if (!ok) {
         py->error_clear();
-        return say(py, py->describe, e);
+        return say(s, py->describe, e);
     }
     py->drop(e);
     return send_room(s, &o);
@@ -278,7 +297,7 @@ static object *read_code(const struct serve *s) {
 }
 
 /* Its function, held; NULL: it has none, and the judge has been told. */
-static object *load(const struct serve *s) {
+static object *load(struct serve *s) {
     const struct python *py = s->py;
     long n_name = 0;
     while (n_name < s->n && s->room[n_name]) n_name++;
@@ -298,28 +317,29 @@ static object *load(const struct serve *s) {
         return function;
     }
     object *name = py->decode_utf8(s->room, n_name, "surrogatepass");
-    if (name) say(py, py->lack, name);
+    if (name) say(s, py->lack, name);
     return 0;
 }
 
 /* The value is given up. */
-static int answer(const struct serve *s, object *value) {
+static int answer(struct serve *s, object *value) {
     const struct python *py = s->py;
     struct out o = room_of(s);
     if (!PUT(&o, "{\"value\": ") || !put_value(py, &o, value, 0) || !PUT(&o, "}")) {
         py->error_clear();
-        return say(py, py->answer, value);
+        return say(s, py->answer, value);
     }
     py->drop(value);
     return send_room(s, &o);
 }
 
 /* One call in `message`; false if there can be no further one. */
-static int run_call(const struct serve *s, object *function, const char *message, long n) {
+static int run_call(struct serve *s, object *function, const char *message, long n) {
     const struct python *py = s->py;
     if (message[0] != '(') {
         object *text = py->decode_utf8(message, n, "surrogatepass");
-        object *said = text ? py->call_with(py->answer_text, function, text, (object *)0) : 0;
+        object *said =
+            text && say_loaded(s) ? py->call_with(py->answer_text, function, text, (object *)0) : 0;
         py->drop(text);
         py->drop(said);
         return said != 0;
@@ -333,7 +353,7 @@ static int run_call(const struct serve *s, object *function, const char *message
     return ok;
 }
 
-static int serve_call(const struct serve *s, object *function) {
+static int serve_call(struct serve *s, object *function) {
     unsigned char head[4];
     if (!take(s, (char *)head, 4)) return 0;
     const long n = (long)head[0] | (long)head[1] << 8 | (long)head[2] << 16 | (long)head[3] << 24;
@@ -347,11 +367,13 @@ static int serve_call(const struct serve *s, object *function) {
     return ok;
 }
 
-void serve(const struct serve *s) {
+void serve(struct serve *s) {
     object *function = load(s);
-    if (!function || !write_all(s, "\2\0\0\0{}", 6)) return;
+    if (!function) return;
+    s->silent = 1;
     while (serve_call(s, function)) {
     }
+    say_loaded(s);
 }
 
 /* ---- the compiler ---- */

@@ -59,10 +59,11 @@ struct serve {
     int fd;
     const char *code; /* what the compiler made of the program */
     long n_code;      /* 0: it is compiled here */
+    int silent;       /* it has been loaded, which is said with its first answer */
 };
 
 /* Returns when the line has ended, or nothing more is to be said. */
-void serve(const struct serve *s);
+void serve(struct serve *s);
 
 /* The compiler is sent each program in one piece, and answers in one: its code, as marshal has it;
  * COMPILE_ERROR and so on, the JSON that a candidate would say of the error in it; or COMPILE_NOT, which
