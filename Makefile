@@ -64,6 +64,8 @@ $(B)/%_avx512.o: ISA := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mf16c
 $(B)/%_vnni.o: ISA := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx2 -mfma -mf16c
 $(B)/%_avx512bf16.o: ISA := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -mavx2 -mfma -mf16c
 $(B)/%_neondot.o: ISA := -march=armv8.2-a+dotprod
+# Loops over all weights of a model when it is opened.
+$(B)/src/kernels/dtype.o: ISA := -ftree-vectorize $(if $(findstring clang,$(CC)),,-fvect-cost-model=dynamic)
 # Kernels read no foreign bytes, and with sanitizers clang takes minutes for them.
 $(B)/src/kernels/%.o: PLAIN := $(if $(filter fuzz,$(V)),-fno-sanitize=all)
 $(B)/src/base/share.o: DEFS = -DBROOD_PREFIX='"$(PREFIX)"'

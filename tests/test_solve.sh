@@ -74,8 +74,12 @@ for strategy in sample:n=100000 beam:n=4096 dvts:n=4096 mcts:n=4096,width=64 its
             bad "$strategy ended by $limit" "$(head -c 600 out err)"
     done
 done
-# why a piece of work failed is said, here by a verifier that cannot tell
-says 'of work failed; the first: verifier command: its exit status was neither 0 nor 1' "$BROOD" solve -n 2 --verify "command,accept=exit:sh -c 'exit 3'" "$question"
-says '"failure":"verifier command: its exit status was neither 0 nor 1' "$BROOD" solve --json -n 2 --verify "command,accept=exit:sh -c 'exit 3'" "$question"
+# why a piece of work failed is said, here by a verifier that cannot tell: then it has failed for good
+why='verifier command: its exit status was neither 0 nor 1'
+for json in "" --json; do
+    "$BROOD" solve $json -n 2 --verify "command,accept=exit:sh -c 'exit 3'" "$question" >out 2>err
+    if [ $? -eq 3 ] && grep -q "could decide on none of 2 solutions: $why" err && grep -q "$why" out; then good; else bad "a verifier that cannot tell $json" "$(cat out err)"; fi
+done
+says "(no answer: the verifier passed no solution)" "$BROOD" solve -n 2 --verify command,accept=exit:false "$question"
 
 finish

@@ -130,13 +130,32 @@ static void print_steps(const struct brood_solution *x) {
     }
 }
 
+/* Solutions on which the verifier came to a verdict. */
+static int count_decided(const struct brood_answer *a) {
+    int n = 0;
+    for (int i = 0; i < a->n_found; i++) n += a->solutions[i].verified >= 0;
+    return n;
+}
+
+static bool by_verifier(const struct brood_answer *a) {
+    return strcmp(a->select, "first-verified") == 0;
+}
+
+static const char *no_answer(const struct brood_answer *a) {
+    if (a->n_found == 0) return "(no solution)";
+    if (by_verifier(a) && a->chosen < 0)
+        return count_decided(a) > 0 ? "(no answer: the verifier passed no solution)"
+                                    : "(no answer: the verifier could decide on no solution)";
+    return a->chosen >= 0 ? "(this solution marks no answer)" : "(no solution has an answer)";
+}
+
 static bool chose_by_confidence(const struct brood_answer *a) {
     return strncmp(a->select, "confident", strlen("confident")) == 0;
 }
 
 static void print_support(const struct brood_answer *a) {
     printf("\nsupport: %d of %d solutions", a->n_votes, a->n_solutions);
-    if (strcmp(a->select, "first-verified") == 0)
+    if (by_verifier(a))
         printf("; %s\n", a->chosen >= 0 ? "the first that the verifier passed" : "the verifier passed none");
     else if (strcmp(a->select, "majority") == 0)
         printf("; chosen by majority, margin %.2f\n", a->margin);
@@ -218,7 +237,7 @@ static void print_all(const struct brood_answer *a) {
 }
 
 static void print_answer(const struct brood_answer *a, bool all) {
-    print_indented(a->answer ? a->answer : "(no solution has an answer)", 0);
+    print_indented(a->answer ? a->answer : no_answer(a), 0);
     putchar('\n');
     if (a->chosen >= 0) print_steps(&a->solutions[a->chosen]);
     print_support(a);
@@ -308,6 +327,13 @@ static struct brood_answer *search(const struct solve_values *v, struct brood_re
     return a;
 }
 
+/* A verifier that decided nothing has failed for good. */
+static bool check_verdicts(const struct brood_answer *a, struct err *e) {
+    return !by_verifier(a) || a->n_verdicts == 0 || count_decided(a) > 0 ||
+           err_set(e, ERR_SERVICE, "the verifier could decide on none of %d solutions: %s", a->n_found,
+                   a->failure);
+}
+
 static int solve_run(const struct command_line *line, struct err *e) {
     const struct solve_values *v = line->values;
     struct brood_request request;
@@ -322,7 +348,7 @@ static int solve_run(const struct command_line *line, struct err *e) {
             print_json(a, problem, buf_cstr(&strategy));
         else if (a)
             print_answer(a, v->all);
-        if (a) status = strcmp(a->ended, "stopped") == 0 ? INTERRUPT_STATUS : 0;
+        if (a) status = strcmp(a->ended, "stopped") == 0 ? INTERRUPT_STATUS : check_verdicts(a, e) ? 0 : -1;
         brood_answer_free(a);
     }
     buf_free(&strategy);

@@ -446,12 +446,18 @@ static int run_streams(float *y, const void *x, const struct matrix *w, int pane
     const int n_each = n_panels / N_STREAMS;
     tile_function *const tile = tiles[kind_of(dtype_coding(w->dtype))][1][TILE_VECS];
     if (FETCH_ROWS <= 1 || !tile) return 0;
+    struct coded_outputs outputs[TILE_VECS];
+    for (int v = 0; v < TILE_VECS; v++)
+        outputs[v] = outputs_at(w, (panel + v / PANEL_VECS * n_each) * PANEL_VECS + v % PANEL_VECS);
+    const struct coded_outputs one = outputs_at(w, 0), two = outputs_at(w, PANEL_VECS); /* a panel later */
     for (int i = 0; i < n_each; i++, panel++) {
-        struct coded_outputs outputs[TILE_VECS];
-        for (int v = 0; v < TILE_VECS; v++)
-            outputs[v] = outputs_at(w, (panel + v / PANEL_VECS * n_each) * PANEL_VECS + v % PANEL_VECS);
         tile(y + (size_t)panel * MATRIX_PANEL, (size_t)n_each * MATRIX_PANEL, x, outputs, NULL, &nothing, 0,
              w->n_in / CODED_BLOCK);
+        for (int v = 0; v < TILE_VECS; v++) {
+            outputs[v].codes += two.codes - one.codes;
+            outputs[v].scales += two.scales - one.scales;
+            if (one.mins) outputs[v].mins += two.mins - one.mins;
+        }
     }
     return n_each * N_STREAMS;
 }

@@ -91,9 +91,9 @@ static inline float math_from_bf16(uint16_t h) {
 /* Rounded to the nearest, ties to even; what is smaller than 2^-56 becomes zero. */
 static inline uint16_t math_to_bf16(float x) {
     const uint32_t u = math_bits(x), magnitude = u & 0x7FFFFFFFu;
-    if (magnitude < MATH_BF16_LEAST) return 0;
-    if (magnitude > 0x7F800000u) return (uint16_t)(u >> 16 | 0x40u);
-    return (uint16_t)((u + 0x7FFFu + (u >> 16 & 1u)) >> 16);
+    const uint32_t nearest = (u + 0x7FFFu + (u >> 16 & 1u)) >> 16,
+                   number = magnitude > 0x7F800000u ? u >> 16 | 0x40u : nearest;
+    return (uint16_t)(magnitude < MATH_BF16_LEAST ? 0 : number);
 }
 
 /* Floats from one row of inputs rounded to BF16 to the next: not a multiple of 1 KiB, where rows would meet

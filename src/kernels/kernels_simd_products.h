@@ -190,7 +190,7 @@ static void matmul_slice(float *y, size_t y_stride, const float *x, size_t x_str
         const void *ahead = panels[0];
         if (next.panel + i < next.panel_end) ahead = matrix_at(w, next.panel + i, next.k);
         n = (n_rows - i + n_tiles - 1) / n_tiles; /* dealt evenly */
-        if (TILE_ROWS > 6)
+        if (TILE_ROWS > 6 && n_rows > STREAM_ROWS)
             fetch_sums(i + 1 < n_tiles ? y + (size_t)n * y_stride : next_y, y_stride, n, n_panels);
         tile_panels(wide ? DTYPE_F32 : w->dtype, y, y_stride, x + s.k, x_stride, n, panels, n_panels, ahead,
                     s.k_end - s.k, s.k > 0);
