@@ -265,7 +265,8 @@ bool selftests_run(struct selftests *s, struct verify *v, const struct verify_li
         ok = verify_work(v, 0.2, e) >= 0;
         while (ok && verify_next(v, &got)) take(s, &q, &got, c);
         if (ok && on_progress && !on_progress(ctx, c))
-            ok = err_set(e, ERR_CANCELLED, "interrupted: %lld of %lld programs were run",
+            ok = err_set(e, ERR_CANCELLED,
+                         "interrupted: %lld of %lld programs were run, no choices are written",
                          (long long)c->n_done, (long long)c->n_jobs);
     }
     c->n_jobs = (int64_t)q.n;
