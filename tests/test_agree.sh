@@ -88,4 +88,36 @@ cat >forged.jsonl <<'END'
 END
 says "choices" agree problems.jsonl forged.jsonl tests.jsonl -o choices.jsonl
 says '"tests":0,"score":0.0,"groups":1' cat choices.jsonl
+
+# ---- killed, it goes on: what was run is not run again, what was not is; another check begins anew
+sed 's/return x \* x\\n/__import__(\\"time\\").sleep(1e6)\\n/' samples.jsonl >sleepy.jsonl
+# In the background a shell has SIGINT ignored: SIGTERM.
+begin() { # agree ARGUMENTS in the background, until all programs but the one that sleeps were run; its process in $!
+    "$BROOD" agree --isolation $level --seconds 1000 --workers 2 "$@" -o late.jsonl >out 2>err </dev/null &
+    until [ "$(grep -c '^\[' late.jsonl.part 2>/dev/null)" = 4 ]; do
+        kill -0 $! 2>/dev/null || break
+        sleep 0.02
+    done
+}
+begin problems.jsonl sleepy.jsonl tests.jsonl
+kill -9 $!
+wait $! 2>/dev/null
+if [ -e late.jsonl.part ] && [ ! -e late.jsonl ]; then good; else bad "killed" "$(cat err)"; fi
+# an earlier process says that x + x fails the first test, which counts twice: others win; what 2 * x passes is cut off
+sed -e '/^\[1,/d' -e 's/^\[2,"1/[2,"0/' late.jsonl.part >changed && cat changed >late.jsonl.part
+printf '"cut of' >>late.jsonl.part
+begin problems.jsonl sleepy.jsonl tests.jsonl
+kill -TERM $!
+wait $!
+if [ $? -eq 130 ] && grep -q "4 of 5 programs were run and are kept: the same command goes on" err; then good; else bad "interrupted" "$(cat err)"; fi
+printf '%s\n' '[0,"0000000",1,0.5]' >>late.jsonl.part
+"$BROOD" agree --isolation $level --seconds 1000 problems.jsonl sleepy.jsonl tests.jsonl -o late.jsonl >out 2>err
+sed -e 's/return x + x/return 2 * abs(x)/' -e 's/"solutions":3,"tests":6,"score":10.392304845413264,"groups":3/"solutions":2,"tests":5,"score":7.0710678118654755,"groups":4/' \
+    wanted.jsonl >want
+same late.jsonl want "choices of three processes"
+[ ! -e late.jsonl.part ] && good || bad "what was kept is left"
+printf '{"check":"0123456789abcdef"}\n[1,"0000000",0,1]\n[2,"0000000",0,1]\n' >late.jsonl.part
+says "choices: late.jsonl" agree problems.jsonl samples.jsonl tests.jsonl -o late.jsonl
+same late.jsonl wanted.jsonl "what another check has left counts for nothing"
+refuses 2 "cannot write here" agree --isolation $level problems.jsonl samples.jsonl tests.jsonl -o no/such/folder
 finish

@@ -158,20 +158,24 @@ static void print_report(const struct agree *a, const char *out) {
            format_seconds(cpu, a->counts.cpu_seconds), (long long)a->counts.n_broken, out);
 }
 
-static bool execute(const struct agree_values *values, struct agree *a, struct err *e) {
+static bool execute(const struct agree_values *values, struct selftest_way *way, struct agree *a,
+                    struct err *e) {
     struct verify_options options = {
         .python = values->python, .highest = VERIFY_NAMESPACES, .n_workers = (int)values->n_workers};
-    struct verify_limits limits = verify_limits_default;
     if (!verify_parse_isolation(values->isolation, &options.least, e)) return false;
-    limits.cpu_seconds = values->seconds;
-    limits.wall_seconds = 5 + 5 * values->seconds;
+    way->limits = verify_limits_default;
+    way->limits.cpu_seconds = values->seconds;
+    way->limits.wall_seconds = 5 + 5 * values->seconds;
     struct verify *v = verify_open(&options, e);
     if (!v) return false;
     struct progress progress = progress_begin();
+    way->on_progress = on_progress;
+    way->ctx = &progress;
     interrupt_catch(stop, NULL);
-    const bool ok = selftests_run(&a->s, v, &limits, on_progress, &progress, &a->counts, e);
+    const bool ok = selftests_run(&a->s, v, way, &a->counts, e);
     interrupt_release();
     progress_end(&progress);
+    way->ctx = NULL;
     verify_close(v);
     return ok;
 }
@@ -188,11 +192,13 @@ static int agree_run(const struct command_line *line, struct err *e) {
     for (int m = 0; m < MEASURES; m++) a.right[m] = mem_zalloc(a.h.n_problems, sizeof *a.right[m]);
     buf_printf(&path, "%s_choices.jsonl", line->args[1]);
     const char *out = values->out ? values->out : buf_cstr(&path);
+    struct selftest_way way = {.kept = out};
     bool ok = selftests_read_samples(&a.s, line->args[1], e) &&
-              selftests_read_tests(&a.s, line->args[2], e) && execute(values, &a, e);
+              selftests_read_tests(&a.s, line->args[2], e) && execute(values, &way, &a, e);
     for (size_t i = 0; ok && i < a.h.n_problems; i++)
         if (a.s.problems[i].n_programs > 0) choose(&a, i);
     ok = ok && file_write_atomic(out, buf_str(&a.lines), e);
+    if (ok) selftests_done(&way);
     if (ok && values->json) print_json(&a, out);
     if (ok && !values->json) print_report(&a, out);
     for (int m = 0; m < MEASURES; m++) free(a.right[m]);
@@ -239,7 +245,9 @@ const struct command command_agree = {
         "with the highest root of its solutions times its tests. TASK is HumanEval's; its own tests are not "
         "looked at. SAMPLES are lines of task_id and completion (or completions), TESTS of task_id and "
         "tests, a list of assert statements. Where samples say whether they passed, as 'brood verify' writes "
-        "them, the choices are graded. Programs run in the sandbox of 'brood verify'.",
+        "them, the choices are graded. Programs run in the sandbox of 'brood verify'. What each passes is "
+        "kept in FILE.part beside the choices: killed at any moment, the same command goes on where it "
+        "stopped.",
     .examples = agree_examples,
     .options = agree_options,
     .n_options = (int)ARRAY_LEN(agree_options),

@@ -8,10 +8,14 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/rng.h"
+#include "verify/kept.h"
 
 enum { TESTS_MAX = 400, BROKEN_MAX = 5, TEXT_MAX = 4096, COPIES_MAX = 1000000 };
 /* Those that wait for their second try, alone after all others, are not to keep the others out. */
 enum { WAIT_MAX = 1000 };
+
+static const char kept_ending[] = ".part";
 
 /* selftest.py, as it lies in the program */
 __asm__(".section .rodata\n"
@@ -159,25 +163,50 @@ bool selftests_read_tests(struct selftests *s, const char *path, struct err *e) 
 /* ---- execution ---- */
 
 struct job { /* tests [first, first + n) of a program */
-    uint32_t problem, program, first, n;
+    uint32_t at, first, n;
+};
+
+struct state { /* of a program that has tests */
+    uint32_t problem, program;
+    int n_left;   /* its jobs that are under way or wait; 0: decided */
+    int n_halved; /* tries with several tests that it did not survive */
+    int n_broken; /* all that it did not survive */
+    bool unsure;  /* the sandbox broke: nothing to keep */
+    double cpu_seconds;
 };
 
 struct queue {
-    struct job *jobs; /* the id of a job is its place */
-    size_t n, cap, n_submitted;
+    struct selftests *s;
+    const struct selftest_way *way;
+    struct selftest_counts *c;
+    struct kept *kept;
+    struct state *states; /* by their number in what is kept */
+    struct job *jobs;     /* the id of a job is its place */
+    size_t n_states, states_cap, n, cap, n_submitted;
 };
+
+static struct selftest_problem *problem_of(const struct queue *q, const struct state *t) {
+    return &q->s->problems[t->problem];
+}
+
+static uint8_t *row_of(const struct queue *q, const struct state *t) {
+    const struct selftest_problem *p = problem_of(q, t);
+    return p->passed + t->program * p->n_tests;
+}
 
 static void add_job(struct queue *q, struct job job) {
     MEM_GROW(q->jobs, q->cap, q->n + 1);
     q->jobs[q->n++] = job;
+    q->states[job.at].n_left++;
 }
 
 /* TESTS, ENTRY and selftest.py. What JSON writes for a text, Python reads as the same text. */
-static void write_tests(const struct selftests *s, const struct job *job, struct buf *out) {
-    const struct selftest_problem *p = &s->problems[job->problem];
-    json_t *texts = json_array(), *entry = json_text(str_from(s->h->problems[job->problem].entry_point));
-    for (uint32_t t = 0; t < job->n; t++)
-        json_array_append_new(texts, json_text(str_from(p->tests[job->first + t])));
+static void write_tests(const struct queue *q, const struct job *job, struct buf *out) {
+    const struct state *t = &q->states[job->at];
+    const struct selftest_problem *p = problem_of(q, t);
+    json_t *texts = json_array(), *entry = json_text(str_from(q->s->h->problems[t->problem].entry_point));
+    for (uint32_t i = 0; i < job->n; i++)
+        json_array_append_new(texts, json_text(str_from(p->tests[job->first + i])));
     char *list = json_dumps(texts, JSON_COMPACT), *name = json_dumps(entry, JSON_COMPACT | JSON_ENCODE_ANY);
     ASSERT(list && name);
     buf_clear(out);
@@ -189,20 +218,20 @@ static void write_tests(const struct selftests *s, const struct job *job, struct
     json_decref(entry);
 }
 
-static void submit(const struct selftests *s, const struct queue *q, size_t id, struct verify *v,
-                   const struct verify_limits *limits) {
+static void submit(const struct queue *q, size_t id, struct verify *v) {
     const struct job *job = &q->jobs[id];
-    const struct humaneval_problem *problem = &s->h->problems[job->problem];
+    const struct state *t = &q->states[job->at];
+    const struct humaneval_problem *problem = &q->s->h->problems[t->problem];
     struct buf text = {0}, tests = {0};
     buf_add_str(&text, str_from(problem->prompt));
-    buf_printf(&text, "%s\n", s->problems[job->problem].programs[job->program].text);
-    write_tests(s, job, &tests);
+    buf_printf(&text, "%s\n", problem_of(q, t)->programs[t->program].text);
+    write_tests(q, job, &tests);
     const struct verify_job out = {.id = id,
                                    .program = buf_str(&text),
                                    .tests = {.setup = str_from(problem->setup),
                                              .code = buf_str(&tests),
                                              .entry_point = problem->entry_point},
-                                   .limits = *limits};
+                                   .limits = q->way->limits};
     verify_submit(v, &out);
     buf_free(&text);
     buf_free(&tests);
@@ -214,62 +243,149 @@ static bool is_told(const struct verify_result *r, uint32_t n) {
            strlen(r->text) == n && strspn(r->text, "01") == n;
 }
 
-static void take(struct selftests *s, struct queue *q, const struct verify_result *r,
-                 struct selftest_counts *c) {
+/* [number, "0110", tries that it did not survive, CPU time] */
+static bool keep(const struct queue *q, size_t at, struct err *e) {
+    const struct state *t = &q->states[at];
+    const size_t n = problem_of(q, t)->n_tests;
+    const uint8_t *row = row_of(q, t);
+    struct buf digits = {0};
+    if (t->unsure) return true;
+    for (size_t i = 0; i < n; i++) buf_add_char(&digits, row[i] ? '1' : '0');
+    json_t *list =
+        json_pack("[I,s,i,f]", (json_int_t)at, buf_cstr(&digits), t->n_broken, t->cpu_seconds);
+    ASSERT(list);
+    buf_free(&digits);
+    return kept_add(q->kept, at, list, e);
+}
+
+static void count(const struct queue *q, const struct state *t) {
+    q->c->n_done++;
+    q->c->n_broken += t->n_broken;
+    q->c->cpu_seconds += t->cpu_seconds;
+}
+
+/* What an earlier process has found; false if there is nothing. */
+static bool take_kept(const struct queue *q, size_t at) {
+    json_t *list = (json_t *)(uintptr_t)kept_get(q->kept, at);
+    struct state *t = &q->states[at];
+    const size_t n = problem_of(q, t)->n_tests;
+    const char *digits;
+    json_int_t number;
+    int n_broken;
+    double cpu_seconds;
+    if (!list || json_unpack(list, "[I,s,i,F]", &number, &digits, &n_broken, &cpu_seconds) != 0 ||
+        strlen(digits) != n || strspn(digits, "01") != n)
+        return false;
+    for (size_t i = 0; i < n; i++) row_of(q, t)[i] = digits[i] == '1';
+    t->n_broken = n_broken;
+    t->cpu_seconds = cpu_seconds;
+    count(q, t);
+    return true;
+}
+
+static bool take(struct queue *q, const struct verify_result *r, struct err *e) {
     const struct job job = q->jobs[r->id];
-    struct selftest_problem *p = &s->problems[job.problem];
-    struct selftest_program *program = &p->programs[job.program];
+    struct state *t = &q->states[job.at];
     const bool broke =
         r->verdict == VERIFY_TIMED_OUT || r->verdict == VERIFY_CRASHED || r->verdict == VERIFY_BROKEN;
-    uint8_t *row = p->passed + job.program * p->n_tests + job.first;
-    c->n_done++;
-    c->cpu_seconds += r->cpu_seconds;
+    uint8_t *row = row_of(q, t) + job.first;
+    t->n_left--;
+    t->cpu_seconds += r->cpu_seconds;
+    t->n_broken += broke;
+    t->unsure |= r->verdict == VERIFY_BROKEN;
     if (is_told(r, job.n)) {
-        for (uint32_t t = 0; t < job.n; t++) row[t] = r->text[t] == '1';
-    } else if (broke) {
-        c->n_broken++;
-        if (job.n == 1 || ++program->n_broken > BROKEN_MAX) return;
+        for (uint32_t i = 0; i < job.n; i++) row[i] = r->text[i] == '1';
+    } else if (broke && job.n > 1 && ++t->n_halved <= BROKEN_MAX) {
         const uint32_t half = job.n / 2;
-        add_job(q, (struct job){job.problem, job.program, job.first, half});
-        add_job(q, (struct job){job.problem, job.program, job.first + half, job.n - half});
+        add_job(q, (struct job){job.at, job.first, half});
+        add_job(q, (struct job){job.at, job.first + half, job.n - half});
     }
+    if (t->n_left > 0) return true;
+    count(q, t);
+    return keep(q, job.at, e);
 }
 
-static void plan(struct selftests *s, struct queue *q, struct selftest_counts *c) {
-    for (uint32_t i = 0; i < s->h->n_problems; i++) {
-        struct selftest_problem *p = &s->problems[i];
-        c->n_programs += (int64_t)p->n_programs;
-        c->n_tests += (int64_t)p->n_tests;
+static void list_programs(struct queue *q) {
+    for (uint32_t i = 0; i < q->s->h->n_problems; i++) {
+        struct selftest_problem *p = &q->s->problems[i];
+        q->c->n_programs += (int64_t)p->n_programs;
+        q->c->n_tests += (int64_t)p->n_tests;
         free(p->passed);
         p->passed = mem_zalloc(MAX(p->n_programs * p->n_tests, (size_t)1), 1);
-        for (uint32_t j = 0; j < p->n_programs; j++) {
-            p->programs[j].n_broken = 0;
-            for (uint32_t t = 0; t < p->n_tests; t += TESTS_MAX)
-                add_job(q, (struct job){i, j, t, (uint32_t)MIN(p->n_tests - t, (size_t)TESTS_MAX)});
+        for (uint32_t j = 0; p->n_tests > 0 && j < p->n_programs; j++) {
+            MEM_GROW(q->states, q->states_cap, q->n_states + 1);
+            q->states[q->n_states++] = (struct state){.problem = i, .program = j};
         }
+    }
+    q->c->n_jobs = (int64_t)q->n_states;
+}
+
+static void plan(struct queue *q) {
+    for (uint32_t at = 0; at < q->n_states; at++) {
+        const size_t n = problem_of(q, &q->states[at])->n_tests;
+        if (take_kept(q, at)) continue;
+        for (uint32_t i = 0; i < n; i += TESTS_MAX)
+            add_job(q, (struct job){at, i, (uint32_t)MIN(n - i, (size_t)TESTS_MAX)});
     }
 }
 
-bool selftests_run(struct selftests *s, struct verify *v, const struct verify_limits *limits,
-                   bool (*on_progress)(void *ctx, const struct selftest_counts *c), void *ctx,
-                   struct selftest_counts *c, struct err *e) {
-    struct queue q = {0};
-    struct verify_result got;
-    bool ok = true;
-    *c = (struct selftest_counts){0};
-    plan(s, &q, c);
-    while (ok && c->n_done < (int64_t)q.n) {
-        c->n_jobs = (int64_t)q.n;
-        while (q.n_submitted < q.n && verify_in_flight(v) < verify_info(v)->n_wanted + WAIT_MAX)
-            submit(s, &q, q.n_submitted++, v, limits);
-        ok = verify_work(v, 0.2, e) >= 0;
-        while (ok && verify_next(v, &got)) take(s, &q, &got, c);
-        if (ok && on_progress && !on_progress(ctx, c))
-            ok = err_set(e, ERR_CANCELLED,
-                         "interrupted: %lld of %lld programs were run, no choices are written",
-                         (long long)c->n_done, (long long)c->n_jobs);
+static uint64_t hash_text(uint64_t h, const char *s) {
+    return rng_hash(h, s ? s : "", s ? strlen(s) + 1 : 1);
+}
+
+/* Everything that has a say in what a program passes: programs, tests, limits, Python. */
+static uint64_t identity_of(const struct queue *q, const struct verify *v) {
+    const struct verify_limits *l = &q->way->limits;
+    const double limits[] = {l->cpu_seconds, l->wall_seconds, (double)l->memory_bytes};
+    uint64_t h = hash_text(rng_hash(0x61677265, limits, sizeof limits), verify_info(v)->version);
+    h = rng_hash(h, selftest_begin, (size_t)(selftest_end - selftest_begin));
+    for (size_t i = 0; i < q->s->h->n_problems; i++) {
+        const struct humaneval_problem *problem = &q->s->h->problems[i];
+        const struct selftest_problem *p = &q->s->problems[i];
+        const size_t sizes[] = {p->n_programs, p->n_tests};
+        h = hash_text(hash_text(hash_text(h, problem->prompt), problem->setup), problem->entry_point);
+        h = rng_hash(h, sizes, sizeof sizes);
+        for (size_t j = 0; j < p->n_programs; j++) h = hash_text(h, p->programs[j].text);
+        for (size_t j = 0; j < p->n_tests; j++) h = hash_text(h, p->tests[j]);
     }
-    c->n_jobs = (int64_t)q.n;
+    return h;
+}
+
+static bool cancelled(const struct queue *q, struct err *e) {
+    return err_set(e, ERR_CANCELLED, "interrupted: %lld of %lld programs were run%s", (long long)q->c->n_done,
+                   (long long)q->c->n_jobs,
+                   kept_lasts(q->kept) ? " and are kept: the same command goes on"
+                                       : ", no choices are written");
+}
+
+static bool run_all(struct queue *q, struct verify *v, struct err *e) {
+    const struct selftest_way *way = q->way;
+    struct verify_result got;
+    while (q->c->n_done < q->c->n_jobs) {
+        while (q->n_submitted < q->n && verify_in_flight(v) < verify_info(v)->n_wanted + WAIT_MAX)
+            submit(q, q->n_submitted++, v);
+        if (verify_work(v, 0.2, e) < 0) return false;
+        while (verify_next(v, &got))
+            if (!take(q, &got, e)) return false;
+        if (way->on_progress && !way->on_progress(way->ctx, q->c)) return cancelled(q, e);
+    }
+    return true;
+}
+
+bool selftests_run(struct selftests *s, struct verify *v, const struct selftest_way *way,
+                   struct selftest_counts *c, struct err *e) {
+    struct queue q = {.s = s, .way = way, .c = c};
+    *c = (struct selftest_counts){0};
+    list_programs(&q);
+    bool ok = kept_open(&q.kept, way->kept, kept_ending, identity_of(&q, v), q.n_states, e);
+    if (ok) plan(&q);
+    ok = ok && run_all(&q, v, e);
+    kept_close(q.kept);
+    free(q.states);
     free(q.jobs);
     return ok;
+}
+
+void selftests_done(const struct selftest_way *way) {
+    if (way->kept) kept_remove(way->kept, kept_ending);
 }

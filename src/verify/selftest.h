@@ -8,7 +8,8 @@
  * test, with their copies counted. A test is one assert statement of plain expressions: names without a
  * leading underscore, a few methods, no statements; anything else passes nothing, and is never run. Programs
  * run as in verify.h, each against all its tests at once; one that ends or runs out of time under them is
- * tried again with each half, a few times, so that one bad test does not hide the others.
+ * tried again with each half, a few times, so that one bad test does not hide the others. What a program
+ * passes is kept as it is decided (kept.h).
  */
 #ifndef BROOD_SELFTEST_H
 #define BROOD_SELFTEST_H
@@ -19,7 +20,6 @@ struct selftest_program {
     char *text;          /* the completion; owned */
     int64_t n_solutions; /* copies */
     int64_t n_graded, n_right;
-    int n_broken; /* tries that it did not survive */
 };
 
 struct selftest_problem {
@@ -37,7 +37,7 @@ struct selftests {
 };
 
 struct selftest_counts {
-    int64_t n_jobs, n_done; /* programs with tests, halves included */
+    int64_t n_jobs, n_done; /* programs with tests; of these, decided */
     int64_t n_programs, n_tests, n_broken;
     double cpu_seconds;
 };
@@ -46,9 +46,17 @@ void selftests_init(struct selftests *s, const struct humaneval *h); /* borrows 
 void selftests_fini(struct selftests *s);
 MUST bool selftests_read_samples(struct selftests *s, const char *path, struct err *e);
 MUST bool selftests_read_tests(struct selftests *s, const char *path, struct err *e);
-/* on_progress (may be NULL) returns false to stop, which is ERR_CANCELLED. */
-MUST bool selftests_run(struct selftests *s, struct verify *v, const struct verify_limits *limits,
-                        bool (*on_progress)(void *ctx, const struct selftest_counts *c), void *ctx,
+struct selftest_way {
+    struct verify_limits limits;
+    const char *kept; /* kept beside this file, which the choices go to; NULL: not */
+    bool (*on_progress)(void *ctx,
+                        const struct selftest_counts *c); /* false stops: ERR_CANCELLED; may be NULL */
+    void *ctx;
+};
+
+/* What was kept is removed by selftests_done, once the choices are written. */
+MUST bool selftests_run(struct selftests *s, struct verify *v, const struct selftest_way *way,
                         struct selftest_counts *c, struct err *e);
+void selftests_done(const struct selftest_way *way);
 
 #endif

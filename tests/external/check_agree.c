@@ -68,14 +68,14 @@ int main(int argc, char **argv) {
     char *samples = file_join(dir, "replay/humaneval_codegen16b_100.jsonl");
     char *tests = file_join(dir, "replay/humaneval_codegen16b_tests.jsonl");
     const struct verify_options options = {.least = VERIFY_FILTERED, .highest = VERIFY_NAMESPACES};
-    struct verify_limits limits = verify_limits_default;
+    struct selftest_way way = {.limits = verify_limits_default};
     struct humaneval h = {0};
     struct selftests s = {0};
     struct selftest_counts c;
     struct verify *v = NULL;
     struct err e = {0};
     int status = 0;
-    limits.cpu_seconds = 0.1; /* as the authors: it is milliseconds that they take */
+    way.limits.cpu_seconds = 0.1; /* as the authors: it is milliseconds that they take */
     if (!file_exists(problems) || !file_exists(samples) || !file_exists(tests)) {
         printf("skip: not all of %s, %s and %s are there\n", problems, samples, tests);
     } else if (!(v = verify_open(&options, &e))) {
@@ -86,7 +86,7 @@ int main(int argc, char **argv) {
     } else {
         selftests_init(&s, &h);
         if (selftests_read_samples(&s, samples, &e) && selftests_read_tests(&s, tests, &e) &&
-            selftests_run(&s, v, &limits, NULL, NULL, &c, &e)) {
+            selftests_run(&s, v, &way, &c, &e)) {
             status = check(&s, &c);
         } else {
             printf("FAIL %s\n", e.msg);
