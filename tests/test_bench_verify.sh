@@ -74,7 +74,7 @@ bench_of() {
     name=$1 samples=$2 n=$3 spec=$4
     shift 4
     rm -f "$name.brood"
-    ends 0 "$BROOD" bench "$name.jsonl" --policy "replay:$samples" --reward none --verify "$spec" --strategy "sample:n=$n$more" \
+    ends ${status:-0} "$BROOD" bench "$name.jsonl" --policy "replay:$samples" --reward none --verify "$spec" --strategy "sample:n=$n$more" \
         --run "$name.brood" "$@"
     "$BROOD" report --jsonl "$name.brood" >"$name.records" 2>err || bad "no records of $name" "$(cat err)"
     sed -n 's/^{"problem":"\([^"]*\)".*"solutions":\(\[.*\]\),"choices".*/\1 \2/p' "$name.records" |
@@ -171,7 +171,16 @@ done
 bench_of ones ones_samples.jsonl 2 tests
 if [ "$(cut -d ' ' -f 2 ones.live | tr '\n' ' ' | sed 's/failed passed //g')" = "" ] && [ "$(wc -l <ones.live)" -eq 60 ]; then good; else bad "many problems" "$(head -c 600 ones.live)"; fi
 
-# a task whose tests call a function is for Python: no verdict, and that is said
+# a task whose tests call a function is for Python: no verdict, and that is said;
+# a verifier that decided nothing has failed for good, also when the run is begun again, and the records stay
+status=3
 bench_of mbpp mbpp_samples.jsonl 3 tests,language=perl
+status=0
 grep -q 'Python alone' err mbpp.records && good || bad "tests that call a function, in Perl" "$(head -c 600 mbpp.records)"
+undecided() { "$BROOD" bench colours.jsonl --policy replay:colour_samples.jsonl --reward none --strategy sample:n=2 --verify "command,accept=exit,sandbox=off:sh -c 'exit 3'" --run undecided.brood; }
+for again in 1 2; do
+    ends 3 undecided
+    grep -q "could decide on none of 4 solutions: verifier command: its exit status was neither 0 nor 1" err && ! grep -q "go on from there" err && good || bad "bench, time $again, with a verifier that never decides" "$(cat err)"
+done
+says '"complete":' "$BROOD" report --jsonl undecided.brood
 finish

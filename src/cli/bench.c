@@ -14,6 +14,7 @@
 #include "cli/search_options.h"
 #include "cli/show_report.h"
 #include "run/run.h"
+#include "store/store.h"
 
 struct bench_values {
     struct search_values search;
@@ -112,7 +113,7 @@ static void print_verification(const struct verification *v) {
             format_count(executions, v->n_executions), format_seconds(seconds, v->seconds));
 }
 
-static bool carry_on(struct run *r, struct err *e) {
+static bool carry_on(struct run *r, int *n_problems, struct err *e) {
     struct progress progress = progress_begin();
     struct run_progress p = {0};
     bool ok;
@@ -123,6 +124,7 @@ static bool carry_on(struct run *r, struct err *e) {
     } while (ok && !p.finished);
     interrupt_release();
     progress_end(&progress);
+    *n_problems = p.n_problems;
     if (ok && p.n_failed > 0)
         fprintf(stderr, "brood: %d piece%s of work failed; the first: %s\n", p.n_failed,
                 p.n_failed == 1 ? "" : "s", run_failure(r) ? run_failure(r) : "no reason given");
@@ -166,6 +168,30 @@ static bool print_result(const struct bench_values *v, struct run *r, struct err
     }
     report_free(report);
     return ok;
+}
+
+struct decided {
+    int64_t n; /* verdicts up to the first that decides */
+    bool any;
+    char why[300];
+};
+
+static bool on_verdict(void *ctx, const struct store_verdict *v) {
+    struct decided *d = ctx;
+    d->n++;
+    d->any = v->passed >= 0;
+    if (!d->why[0]) snprintf(d->why, sizeof d->why, "%s", v->feedback);
+    return !d->any;
+}
+
+/* A verifier that decided nothing in the whole run has failed for good; the records stay. */
+static bool check_verdicts(struct run *r, int n_problems, struct err *e) {
+    struct decided d = {0};
+    for (int i = 0; i < n_problems && !d.any; i++)
+        if (!store_each_verdict(run_store(r), i, on_verdict, &d, e)) return false;
+    return d.any || d.n == 0 ||
+           err_set(e, ERR_SERVICE, "the verifier could decide on none of %lld solutions: %s", (long long)d.n,
+                   d.why);
 }
 
 /* ---- the command ---- */
@@ -242,9 +268,11 @@ static int bench_run(const struct command_line *line, struct err *e) {
     char *path = v->signature ? NULL : v->run ? NULL : default_path(v, &options);
     if (!v->signature) options.store = path ? path : v->run;
     struct run *r = run_open(&options, e);
-    bool ok = r != NULL;
+    bool ok = r != NULL, goes_on = true;
+    int n_problems = 0;
     if (ok && path) fprintf(stderr, "brood: the run is kept in %s\n", path);
-    ok = ok && carry_on(r, e) && print_result(v, r, e);
+    ok = ok && carry_on(r, &n_problems, e) && print_result(v, r, e);
+    if (ok && options.verify) ok = goes_on = check_verdicts(r, n_problems, e);
     struct err closing = {0};
     const bool was_open = r != NULL;
     if (!run_close(r, ok ? e : &closing)) ok = false;
@@ -252,7 +280,7 @@ static int bench_run(const struct command_line *line, struct err *e) {
     free(path);
     free(plan);
     if (ok) return 0;
-    if (was_open && !v->signature && e->code != ERR_INPUT) {
+    if (was_open && goes_on && !v->signature && e->code != ERR_INPUT) {
         fprintf(stderr, "brood: %s\n", e->msg);
         print_resume(line);
         return err_exit_status(e->code);
