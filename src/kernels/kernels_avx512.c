@@ -3,14 +3,9 @@
 #include "kernels/kernels.h"
 
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
+#include "kernels/kernels_avx512.h"
 #include "kernels/kernels_x86.h"
 
-#define VEC              __m512
-#define LANES            16
-#define vec_load(p)      _mm512_loadu_ps(p)
-#define vec_store(p, v)  _mm512_storeu_ps(p, v)
-#define vec_broadcast(p) _mm512_set1_ps(*(p))
-#define vec_set1(x)      _mm512_set1_ps(x)
 #define vec_fma(a, b, c) _mm512_fmadd_ps(a, b, c)
 #define vec_max(a, b)    _mm512_max_ps(a, b)
 #define vec_min(a, b)    _mm512_min_ps(a, b)
@@ -32,16 +27,6 @@ enum {
     VALUE_QUERIES = 12,
     VALUE_COLUMNS = 4
 };
-#define TILES_F32(X, type)                                                                                   \
-    X(type, 1, 1)                                                                                            \
-    X(type, 1, 2)                                                                                            \
-    X(type, 1, 4)                                                                                            \
-    X(type, 1, 8)                                                                                            \
-    X(type, 2, 1) X(type, 2, 2) X(type, 2, 4) X(type, 2, 8) X(type, 3, 1) X(type, 3, 2) X(type, 3, 4)        \
-        X(type, 4, 1) X(type, 4, 2) X(type, 4, 4) X(type, 5, 1) X(type, 5, 2) X(type, 5, 4) X(type, 6, 1)    \
-            X(type, 6, 2) X(type, 6, 4) X(type, 7, 1) X(type, 7, 2) X(type, 8, 1) X(type, 8, 2)              \
-                X(type, 9, 1) X(type, 9, 2) X(type, 10, 1) X(type, 10, 2) X(type, 11, 1) X(type, 11, 2)      \
-                    X(type, 12, 1) X(type, 12, 2)
 #define TILES_NARROW(X, type) TILES_F32(X, type)
 #define VALUES(X)                                                                                            \
     X(1, 1)                                                                                                  \

@@ -6,16 +6,9 @@
 #include "kernels/kernels.h"
 
 #if defined(__AVX512BF16__) && defined(__AVX512BW__) && defined(__AVX512VL__)
-#include <immintrin.h>
-
+#include "kernels/kernels_avx512.h"
 #include "kernels/kernels_math.h"
 
-#define VEC              __m512
-#define LANES            16
-#define vec_load(p)      _mm512_loadu_ps(p)
-#define vec_store(p, v)  _mm512_storeu_ps(p, v)
-#define vec_broadcast(p) _mm512_set1_ps(*(p))
-#define vec_set1(x)      _mm512_set1_ps(x)
 #define vec_fma(a, b, c) _mm512_dpbf16_ps(c, (__m512bh)(a), (__m512bh)(b))
 #define vec_weights(p)   bf16_pairs(p)
 #define vec_from_f16(p)  _mm512_setzero_ps()
@@ -30,16 +23,6 @@ static inline __m512 bf16_pairs(const void *panel) {
 }
 
 enum { TILE_ROWS = 12, NARROW_ROWS = 0, TILE_PANELS = 8, BLOCK_PANELS = 2 };
-#define TILES_F32(X, type)                                                                                   \
-    X(type, 1, 1)                                                                                            \
-    X(type, 1, 2)                                                                                            \
-    X(type, 1, 4)                                                                                            \
-    X(type, 1, 8)                                                                                            \
-    X(type, 2, 1) X(type, 2, 2) X(type, 2, 4) X(type, 2, 8) X(type, 3, 1) X(type, 3, 2) X(type, 3, 4)        \
-        X(type, 4, 1) X(type, 4, 2) X(type, 4, 4) X(type, 5, 1) X(type, 5, 2) X(type, 5, 4) X(type, 6, 1)    \
-            X(type, 6, 2) X(type, 6, 4) X(type, 7, 1) X(type, 7, 2) X(type, 8, 1) X(type, 8, 2)              \
-                X(type, 9, 1) X(type, 9, 2) X(type, 10, 1) X(type, 10, 2) X(type, 11, 1) X(type, 11, 2)      \
-                    X(type, 12, 1) X(type, 12, 2)
 #define TILES_NARROW(X, type)
 #include "kernels/kernels_simd_products.h"
 

@@ -37,15 +37,8 @@
 #include <string.h>
 
 #include "kernels/kernels.h"
+#include "kernels/kernels_loops.h"
 #include "kernels/kernels_math.h"
-
-#if defined(__clang__)
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 32")
-#endif
-#define EACH(i, n)    UNROLL for (int i = 0; i < (n); i++) /* n is a constant once inlined */
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 #if !defined(CODES_LESS)
 #define CODES_LESS 0

@@ -2,15 +2,10 @@
 #include "kernels/kernels.h"
 
 #if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__)
-#include <immintrin.h>
 #include <string.h>
 
-#define VEC              __m512
-#define LANES            16
-#define vec_load(p)      _mm512_loadu_ps(p)
-#define vec_store(p, v)  _mm512_storeu_ps(p, v)
-#define vec_broadcast(p) _mm512_set1_ps(*(p))
-#define vec_set1(x)      _mm512_set1_ps(x)
+#include "kernels/kernels_avx512.h"
+
 #define vec_fma(a, b, c) _mm512_fmadd_ps(a, b, c)
 #define vec_from_f16(p)  _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)(p)))
 #define vec_from_int(i)  _mm512_cvtepi32_ps(i)

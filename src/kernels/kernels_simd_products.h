@@ -24,19 +24,12 @@
 #define BROOD_KERNELS_SIMD_PRODUCTS_H
 
 #include "kernels/kernels.h"
+#include "kernels/kernels_loops.h"
 #include "kernels/kernels_math.h"
 
 #if !defined(vec_weights)
 #define vec_weights(p) vec_load(p)
 #endif
-
-#if defined(__clang__)
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 32")
-#endif
-#define EACH(i, n)    UNROLL for (int i = 0; i < (n); i++) /* n is a constant once inlined */
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 enum {
     PANEL_VECS = MATRIX_PANEL / LANES,
